@@ -1,0 +1,1 @@
+//! People, groups, rotas, systems and domains.

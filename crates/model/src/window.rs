@@ -1,0 +1,224 @@
+//! A closed window: what was measured of one subject in one span of event
+//! time, and how each expectation judged it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::telemetry::Status;
+use crate::time::Timestamp;
+
+/// One line of `windows.ndjson` and one record of the windows topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// The subject as telemetry names it.
+    pub feature: String,
+    /// The feature's version, often empty.
+    pub feature_version: String,
+    /// The window's name: `1h`, hopping `1h/5m`, `session 5m`.
+    pub window: String,
+    /// First instant.
+    pub window_start: Timestamp,
+    /// End; not part of the window.
+    pub window_end: Timestamp,
+    /// 0 at the close, one more for each time that late events changed it.
+    pub revision: u32,
+    /// True where the input ended before the window did; such a window is not judged.
+    pub partial: bool,
+    /// Events of every status.
+    pub count: u64,
+    /// Events without a value.
+    pub null_count: u64,
+    /// Events of status error or timeout.
+    pub error_count: u64,
+    /// Events by status; those of no event are left out.
+    pub status: BTreeMap<Status, u64>,
+    /// Numbers that are NaN or infinite.
+    pub non_finite_count: u64,
+    /// Events that came after the first close.
+    pub late_count: u64,
+    /// Smallest number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// Largest number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// Arithmetic mean of the numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
+    /// Median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<f64>,
+    /// 90 % quantile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90: Option<f64>,
+    /// 95 % quantile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95: Option<f64>,
+    /// 99 % quantile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<f64>,
+    /// Serving latency, where any event told one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_us: Option<Spread>,
+    /// Age of the values (event time less materialised at), where any event told one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_us: Option<Ages>,
+    /// Distinct values, while they are known exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distinct: Option<u64>,
+    /// The most frequent categories, most frequent first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<(String, u64)>,
+    /// Latest event time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_event_time: Option<Timestamp>,
+    /// Latest as-of time of a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_materialised_at: Option<Timestamp>,
+    /// One verdict for each expectation on this window.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judged: Vec<Judged>,
+}
+
+/// Quantiles of latencies in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// Median.
+    pub p50: f64,
+    /// 90 % quantile.
+    pub p90: f64,
+    /// 95 % quantile.
+    pub p95: f64,
+    /// 99 % quantile.
+    pub p99: f64,
+    /// Largest, exact.
+    pub max: u64,
+}
+
+/// Quantiles of ages in microseconds; ages below zero are counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ages {
+    /// Median.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50: Option<f64>,
+    /// 90 % quantile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p90: Option<f64>,
+    /// 95 % quantile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95: Option<f64>,
+    /// 99 % quantile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99: Option<f64>,
+    /// Largest, exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u64>,
+    /// Values that claim to be materialised after the event.
+    pub negative_count: u64,
+}
+
+/// How one expectation judged a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The expectation's name.
+    pub expectation: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// One sentence for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<f64>,
+    /// What it was compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// The test's p-value, where there is a test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p_value: Option<f64>,
+    /// The baseline that was compared with: its kind and content hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// The whole comparison, for drift.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Box<Drift>>,
+}
+
+/// What an expectation says of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// As expected.
+    Good,
+    /// Not as expected.
+    Bad,
+    /// Too little to tell; counts neither way.
+    NotJudged,
+}
+
+/// Every statistic of a drift comparison. Those that do not apply to the
+/// feature's type are absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Values in the window.
+    pub n: u64,
+    /// Values in the baseline.
+    pub n_ref: u64,
+    /// Population stability index, natural logarithm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub psi: Option<f64>,
+    /// Jensen–Shannon distance, base 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub js: Option<f64>,
+    /// Hellinger distance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hellinger: Option<f64>,
+    /// First Wasserstein distance, in the feature's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wasserstein: Option<f64>,
+    /// The same over the baseline's population standard deviation (at least 0.001).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wasserstein_norm: Option<f64>,
+    /// Two-sample Kolmogorov–Smirnov statistic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ks_stat: Option<f64>,
+    /// Its p-value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ks_p: Option<f64>,
+    /// Pearson's chi-square of homogeneity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chi2_stat: Option<f64>,
+    /// Its degrees of freedom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chi2_dof: Option<u64>,
+    /// Its p-value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chi2_p: Option<f64>,
+    /// Share of the window's values whose category the baseline has not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen_share: Option<f64>,
+    /// Names of such categories, most frequent first, a bounded number.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<String>,
+    /// The counts that the binned statistics were computed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bins: Option<Bins>,
+}
+
+/// Counts of window and baseline in the same bins.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bins {
+    /// Numeric: the k − 1 inner edges of k bins; bin i holds edge i−1 ≤ value < edge i.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<f64>,
+    /// Categorical: the name of each bin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
+    /// The window's count in each bin; where nulls were seen, they are one more bin at the end.
+    pub current: Vec<u64>,
+    /// The baseline's count in each bin, in the same order.
+    pub reference: Vec<u64>,
+    /// True where the last bin is that of the nulls.
+    pub null_bin: bool,
+}

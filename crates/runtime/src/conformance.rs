@@ -1,0 +1,1 @@
+//! The behaviour that every [`crate::log::Log`] must show.

@@ -1,0 +1,168 @@
+//! The one seam between Watchkeep and a log: Kafka, sled or memory.
+//!
+//! A [`Log`] is the session of one stage instance: a member of a consumer
+//! group and a transactional producer in one. It delivers the records of the
+//! assigned partitions in order, tells of assignment and revocation, and
+//! commits consumed positions and produced records together or not at all.
+//!
+//! What every implementation promises, and [`crate::conformance`] checks:
+//! - a commit is all or nothing;
+//! - records of an aborted or open transaction are never delivered;
+//! - a fenced instance cannot commit ([`LogError::Fenced`]);
+//! - positions survive a crash of the process;
+//! - order within a partition holds, and offsets only grow (they may have gaps);
+//! - after a revocation nothing of the uncommitted work survives: partitions
+//!   that remain are delivered again from their committed positions.
+
+use std::sync::Arc;
+
+use watchkeep_model::position::Partition;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+/// A session of one stage instance with a log.
+pub trait Log {
+    /// Waits up to `max_wait` for records or a change of assignment and calls
+    /// `handle` for each event, in order. Returns after at most one batch
+    /// (a bounded number of records, thousands at most), or when `max_wait`
+    /// has passed without any. Payloads are borrowed until `handle` returns.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] passes by itself: poll again. Every other
+    /// error ends the session.
+    fn poll(&mut self, max_wait: TimeSpan, handle: &mut dyn FnMut(Event<'_>)) -> Result<(), LogError>;
+
+    /// Commits the positions (the next offset to read, per assigned
+    /// partition) and the records in one transaction. When it returns, both
+    /// hold; when it fails with [`LogError::Aborted`] neither does and the log has
+    /// rewound every assigned partition to its committed position (the
+    /// stage must drop its uncommitted work). An empty transaction is nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Aborted`]: drop uncommitted work and go on polling.
+    /// [`LogError::Fenced`] and the rest: end the session.
+    fn commit(&mut self, transaction: Transaction) -> Result<(), LogError>;
+
+    /// Delivers an assigned partition from `offset` on, instead of from where
+    /// it stands. Stages use it to fold a partition from its beginning. It does
+    /// not change the committed position.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or a fatal one.
+    fn seek(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError>;
+
+    /// Number of partitions of a topic, 0 where it does not exist.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or a fatal one.
+    fn partition_count(&mut self, topic: &str) -> Result<i32, LogError>;
+
+    /// The offsets `[first, end)` that a partition holds, as a committed reader sees them.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or a fatal one.
+    fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError>;
+
+    /// Reads one partition from `from` up to `to` (exclusive) outside of the
+    /// group, calling `handle` for each committed record. For restoring a
+    /// stage from its own output and for `export`.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or a fatal one.
+    fn scan(
+        &mut self,
+        partition: &Partition,
+        from: i64,
+        to: i64,
+        handle: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), LogError>;
+}
+
+/// What [`Log::poll`] tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The partition is now this instance's; its records follow from `position` on.
+    Assigned {
+        /// Which.
+        partition: &'a Partition,
+        /// The committed position, or the beginning of the partition.
+        position: i64,
+    },
+    /// The partition is no longer this instance's. The stage drops all of its
+    /// uncommitted work; partitions that remain are delivered again from their
+    /// committed positions.
+    Revoked {
+        /// Which.
+        partition: &'a Partition,
+    },
+    /// One record.
+    Record(Record<'a>),
+    /// The partition has been read to its end as of now. Told at least whenever
+    /// a poll finds nothing more in it, possibly again and again.
+    CaughtUp {
+        /// Which.
+        partition: &'a Partition,
+        /// The next offset.
+        position: i64,
+    },
+}
+
+/// One record of the log, borrowed from its buffers.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Where it came from.
+    pub partition: &'a Partition,
+    /// Its offset.
+    pub offset: i64,
+    /// When the log took it (broker or append time).
+    pub timestamp: Timestamp,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its bytes; empty for a tombstone.
+    pub value: &'a [u8],
+    /// The `content-type` header, where there is one.
+    pub content_type: Option<&'a str>,
+}
+
+/// Positions and records that hold together or not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Transaction {
+    /// Per consumed partition, the next offset to read.
+    pub positions: Vec<(Partition, i64)>,
+    /// What to append, in order.
+    pub records: Vec<Outgoing>,
+}
+
+/// A record to append.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outgoing {
+    /// Where to.
+    pub topic: Arc<str>,
+    /// The partition; `None` lets the key choose (the same key, the same partition).
+    pub partition: Option<i32>,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its bytes.
+    pub value: Vec<u8>,
+    /// Headers, in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// What can go wrong with a log, by what the caller does about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The log does not answer for now; try again.
+    #[error("the log does not answer: {0}")]
+    Unavailable(String),
+    /// The transaction did not take place; drop uncommitted work and go on.
+    #[error("the transaction was aborted: {0}")]
+    Aborted(String),
+    /// A newer instance has taken this one's place; end the session.
+    #[error("fenced by a newer instance: {0}")]
+    Fenced(String),
+    /// A topic is missing; create it (`watchkeep topics create`).
+    #[error("topic {0} does not exist: run `watchkeep topics create`")]
+    NoTopic(String),
+    /// Stored bytes are damaged, or the disk refuses; end the session and look.
+    #[error("{0}")]
+    Fatal(String),
+}
