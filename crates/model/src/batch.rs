@@ -1,1 +1,67 @@
-//! x
+//! What one commit of the summarise stage publishes to one partition of the
+//! summaries topic.
+
+use std::sync::Arc;
+
+use crate::position::Partition;
+use crate::summary::Summary;
+use crate::time::{TimeSpan, Timestamp};
+
+/// One record of the summaries topic.
+///
+/// Every commit writes one batch to **every** summaries partition: the same
+/// steps and source positions, and of the deltas those of the features that
+/// belong to the partition. So each partition alone tells the whole watermark.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SummaryBatch {
+    /// The deployment's pane; a reader of another pane refuses the batch.
+    pub pane: TimeSpan,
+    /// The instance that wrote it (its transactional id).
+    pub instance: Arc<str>,
+    /// How many partitions each source topic has. A partition that no batch
+    /// has told of yet holds the watermark.
+    pub source_topics: Vec<(Arc<str>, i32)>,
+    /// In order. Within a step the watermark of no source partition crosses a
+    /// pane bound, so every event of it is judged by the watermark that stood
+    /// before it, to the pane.
+    pub steps: Vec<Step>,
+}
+
+/// A part of a batch: events, then the watermarks after them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Summaries of the events of the step, ascending by feature, version and pane.
+    pub deltas: Vec<Delta>,
+    /// What was read in the step and how far it came, ascending by partition;
+    /// partitions that did not move are absent.
+    pub sources: Vec<SourceProgress>,
+}
+
+/// Events of one feature, version and pane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delta {
+    /// The subject as telemetry names it.
+    pub feature: Arc<str>,
+    /// The feature's version, often empty.
+    pub feature_version: Arc<str>,
+    /// First instant of the pane.
+    pub pane_start: Timestamp,
+    /// What they were.
+    pub summary: Summary,
+}
+
+/// How far a source partition has been read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceProgress {
+    /// Which.
+    pub source: Partition,
+    /// First offset covered.
+    pub from: i64,
+    /// The next offset to read; the covered range is `[from, to)`.
+    pub to: i64,
+    /// Largest event time seen less `out_of_orderness`; absent before the first event.
+    pub watermark: Option<Timestamp>,
+    /// True where the partition was read to its end for `idle_after` and so no
+    /// longer holds the watermark.
+    pub idle: bool,
+}

@@ -1,1 +1,363 @@
-//! x
+//! What is kept of the events of one subject, version and pane.
+//!
+//! A summary is mergeable: merging is associative and commutative to the bit,
+//! with [`Summary::default`] as the empty element, so it matters neither how
+//! events were split over instances and commits nor in which order the parts
+//! come together.
+
+use std::collections::BTreeMap;
+
+use crate::distribution::{Durations, Numbers};
+use crate::identifier;
+use crate::position::Position;
+use crate::telemetry::{Status, Telemetry, Value};
+use crate::time::Timestamp;
+
+/// Records kept as examples: those of the lowest positions.
+pub const EXEMPLARS_MAX: usize = 3;
+/// Categories counted exactly. Beyond it the categories are sampled by hash and
+/// the rest are counted together (see [`Categories`]).
+pub const CATEGORIES_MAX: usize = 8192;
+/// A longer category is kept as its beginning and its hash.
+pub const CATEGORY_BYTES_MAX: usize = 256;
+
+/// The mergeable summary of some events of one subject and version.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Events of every status.
+    pub count: u64,
+    /// Events by [`Status::index`].
+    pub statuses: [u64; 7],
+    /// Events without a value (see [`Telemetry::is_null`]).
+    pub null_count: u64,
+    /// Numbers that are NaN or infinite.
+    pub non_finite_count: u64,
+    /// The finite numbers among the values.
+    pub numbers: Numbers,
+    /// The strings and booleans among the values.
+    pub categories: Categories,
+    /// Serving latencies.
+    pub latency_us: Durations,
+    /// Event time less materialised at, where it is not negative.
+    pub age_us: Durations,
+    /// Values that claim to be materialised after the event.
+    pub negative_age_count: u64,
+    /// Earliest event time.
+    pub first_event_time: Option<Timestamp>,
+    /// Latest event time.
+    pub last_event_time: Option<Timestamp>,
+    /// Latest as-of time.
+    pub last_materialised_at: Option<Timestamp>,
+    /// At most [`EXEMPLARS_MAX`], ascending.
+    pub exemplars: Vec<Position>,
+}
+
+impl Summary {
+    /// Adds one event. Values of errors are not counted as values.
+    pub fn add(&mut self, event: &Telemetry<'_>) {
+        self.count += 1;
+        self.statuses[event.status.index()] += 1;
+        if event.is_null() {
+            self.null_count += 1;
+        } else if !event.status.is_error() {
+            match &event.value {
+                Value::Null => {}
+                Value::Number(number) if number.is_finite() => self.numbers.add(*number),
+                Value::Number(_) => self.non_finite_count += 1,
+                Value::Boolean(true) => self.categories.add("true", 1),
+                Value::Boolean(false) => self.categories.add("false", 1),
+                Value::Text(text) => self.categories.add(text, 1),
+            }
+        }
+        if let Some(latency_us) = event.latency_us {
+            self.latency_us.add(latency_us);
+        }
+        if let Some(materialised_at) = event.materialised_at {
+            match u64::try_from(event.event_time.since(materialised_at).as_micros()) {
+                Ok(age_us) => self.age_us.add(age_us),
+                Err(_) => self.negative_age_count += 1,
+            }
+            self.last_materialised_at = self.last_materialised_at.max(Some(materialised_at));
+        }
+        self.first_event_time = earliest(self.first_event_time, Some(event.event_time));
+        self.last_event_time = self.last_event_time.max(Some(event.event_time));
+    }
+
+    /// True where the record at `position` would be kept by [`Summary::add_exemplar`].
+    pub fn wants_exemplar(&self, partition: i32, offset: i64) -> bool {
+        self.exemplars.len() < EXEMPLARS_MAX
+            || self.exemplars.last().is_some_and(|last| (partition, offset) < (last.partition, last.offset))
+    }
+
+    /// Keeps the position if it is among the lowest.
+    pub fn add_exemplar(&mut self, position: Position) {
+        if let Err(at) = self.exemplars.binary_search(&position) {
+            self.exemplars.insert(at, position);
+            self.exemplars.truncate(EXEMPLARS_MAX);
+        }
+    }
+
+    /// Adds all events of another summary.
+    pub fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        for (own, count) in self.statuses.iter_mut().zip(other.statuses) {
+            *own += count;
+        }
+        self.null_count += other.null_count;
+        self.non_finite_count += other.non_finite_count;
+        self.numbers.merge(&other.numbers);
+        self.categories.merge(&other.categories);
+        self.latency_us.merge(&other.latency_us);
+        self.age_us.merge(&other.age_us);
+        self.negative_age_count += other.negative_age_count;
+        self.first_event_time = earliest(self.first_event_time, other.first_event_time);
+        self.last_event_time = self.last_event_time.max(other.last_event_time);
+        self.last_materialised_at = self.last_materialised_at.max(other.last_materialised_at);
+        for position in &other.exemplars {
+            self.add_exemplar(position.clone());
+        }
+    }
+
+    /// Events of status error or timeout.
+    pub fn error_count(&self) -> u64 {
+        Status::ALL.iter().filter(|s| s.is_error()).map(|s| self.statuses[s.index()]).sum()
+    }
+}
+
+fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
+    }
+}
+
+/// Counts of categories.
+///
+/// Exact up to [`CATEGORIES_MAX`] different ones. Beyond it only those are
+/// kept whose hash begins with `level` zero bits, with the smallest level that
+/// fits (adaptive sampling, Wegman 1984); the others' events are `total` less
+/// the kept counts. The level depends on the set of categories alone, so
+/// merging stays free of order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Categories {
+    counts: BTreeMap<Box<str>, u64>,
+    level: u32,
+    total: u64,
+}
+
+impl Categories {
+    /// Adds `count` events of a category.
+    pub fn add(&mut self, category: &str, count: u64) {
+        if category.len() > CATEGORY_BYTES_MAX {
+            let short = shortened(category);
+            self.add_short(&short, count);
+        } else {
+            self.add_short(category, count);
+        }
+    }
+
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Self) {
+        if other.level > self.level {
+            self.level = other.level;
+            self.drop_below_level();
+        }
+        for (category, count) in &other.counts {
+            self.add_short(category, *count);
+        }
+        self.total += other.total - other.kept();
+    }
+
+    /// (category, count), ascending by name.
+    pub fn counts(&self) -> &BTreeMap<Box<str>, u64> {
+        &self.counts
+    }
+
+    /// Events of all categories.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// 0 while the counts are exact.
+    pub fn level(&self) -> u32 {
+        self.level
+    }
+
+    /// Events of categories that are not kept by name.
+    pub fn other(&self) -> u64 {
+        self.total - self.kept()
+    }
+
+    /// How many different categories, while that is known exactly.
+    pub fn distinct(&self) -> Option<u64> {
+        (self.level == 0).then_some(self.counts.len() as u64)
+    }
+
+    /// The `n` most frequent, most frequent first, ties by name.
+    pub fn top(&self, n: usize) -> Vec<(String, u64)> {
+        let mut all: Vec<(&str, u64)> = self.counts.iter().map(|(c, n)| (&**c, *n)).collect();
+        all.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        all.into_iter().take(n).map(|(category, count)| (category.to_owned(), count)).collect()
+    }
+
+    /// From what [`Categories::counts`], [`Categories::level`] and
+    /// [`Categories::other`] gave; `None` where they contradict each other.
+    pub fn from_parts(counts: BTreeMap<Box<str>, u64>, level: u32, other: u64) -> Option<Self> {
+        let kept = counts.values().try_fold(0u64, |sum, count| sum.checked_add(*count))?;
+        let total = kept.checked_add(other)?;
+        let fits = counts.len() <= CATEGORIES_MAX && level <= 64 && (level > 0 || other == 0);
+        fits.then_some(Self { counts, level, total })
+    }
+
+    fn add_short(&mut self, category: &str, count: u64) {
+        self.total += count;
+        if let Some(own) = self.counts.get_mut(category) {
+            *own += count;
+            return;
+        }
+        if self.level > 0 && stable_hash(category).leading_zeros() < self.level {
+            return;
+        }
+        self.counts.insert(category.into(), count);
+        while self.counts.len() > CATEGORIES_MAX {
+            self.level += 1;
+            self.drop_below_level();
+        }
+    }
+
+    fn drop_below_level(&mut self) {
+        let level = self.level;
+        self.counts.retain(|category, _| stable_hash(category).leading_zeros() >= level);
+    }
+
+    fn kept(&self) -> u64 {
+        self.counts.values().sum()
+    }
+}
+
+fn shortened(category: &str) -> String {
+    let hash = &identifier::sha256_hex(category.as_bytes())[..16];
+    let mut end = CATEGORY_BYTES_MAX - hash.len() - '…'.len_utf8();
+    while !category.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…{hash}", &category[..end])
+}
+
+/// FNV-1a over the bytes, then the finaliser of MurmurHash3 so that the
+/// leading bits are as good as the rest. Part of the stored format: a summary
+/// that was sampled by one version must merge with that of another.
+fn stable_hash(text: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in text.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn event(value: Value<'static>, status: Status) -> Telemetry<'static> {
+        Telemetry {
+            feature: Cow::Borrowed("f"),
+            event_time: Timestamp::from_micros(1_000_000),
+            event_id: None,
+            feature_version: Cow::Borrowed(""),
+            value,
+            materialised_at: None,
+            latency_us: None,
+            status,
+        }
+    }
+
+    #[test]
+    fn nulls_and_errors_are_told_apart() {
+        let mut summary = Summary::default();
+        summary.add(&event(Value::Null, Status::Ok));
+        summary.add(&event(Value::Number(1.0), Status::Null));
+        summary.add(&event(Value::Null, Status::NotFound));
+        summary.add(&event(Value::Number(1.0), Status::Timeout));
+        summary.add(&event(Value::Number(f64::NAN), Status::Ok));
+        summary.add(&event(Value::Number(2.0), Status::Stale));
+        assert_eq!((summary.count, summary.null_count, summary.error_count()), (6, 2, 1));
+        assert_eq!((summary.non_finite_count, summary.numbers.count()), (1, 1));
+    }
+
+    #[test]
+    fn a_long_category_is_kept_by_its_beginning_and_hash() {
+        let mut categories = Categories::default();
+        categories.add(&"ä".repeat(100_000), 1);
+        categories.add(&"ä".repeat(100_001), 1);
+        assert_eq!(categories.distinct(), Some(2));
+        assert!(categories.counts().keys().all(|c| c.len() <= CATEGORY_BYTES_MAX));
+    }
+
+    #[test]
+    fn too_many_categories_are_sampled_and_none_is_lost() {
+        let names: Vec<String> = (0..30_000).map(|i| format!("c{i}")).collect();
+        let mut forward = Categories::default();
+        names.iter().for_each(|name| forward.add(name, 1));
+        let (mut even, mut odd) = (Categories::default(), Categories::default());
+        for (i, name) in names.iter().enumerate().rev() {
+            if i % 2 == 0 { even.add(name, 1) } else { odd.add(name, 1) }
+        }
+        odd.merge(&even);
+        assert_eq!(forward, odd);
+        assert_eq!(forward.total(), 30_000);
+        assert!(forward.counts().len() <= CATEGORIES_MAX && forward.distinct().is_none());
+    }
+
+    fn events() -> impl Strategy<Value = Vec<(u8, i64, i64)>> {
+        prop::collection::vec((0u8..9, -5i64..400, 0i64..50), 0..300)
+    }
+
+    fn summary_of(events: &[(u8, i64, i64)]) -> Summary {
+        let mut summary = Summary::default();
+        for &(kind, number, at) in events {
+            let value = match kind {
+                0 => Value::Null,
+                1 => Value::Text(Cow::Owned(format!("c{number}"))),
+                2 => Value::Boolean(number > 3),
+                _ => Value::Number(number as f64 / 7.0),
+            };
+            let mut event = event(value, Status::ALL[usize::from(kind) % 7]);
+            event.event_time = Timestamp::from_micros(at * 1000);
+            event.latency_us = u64::try_from(number).ok();
+            event.materialised_at = (kind > 4).then_some(Timestamp::from_micros(number * 200));
+            summary.add(&event);
+            summary.add_exemplar(Position { topic: "t".into(), partition: 0, offset: number * 51 + at });
+        }
+        summary
+    }
+
+    proptest! {
+        #[test]
+        fn merging_is_algebra(events in events(), first in 0usize..300, second in 0usize..300) {
+            let whole = summary_of(&events);
+            let (a, b) = (first.min(second).min(events.len()), first.max(second).min(events.len()));
+            let (x, y, z) = (summary_of(&events[..a]), summary_of(&events[a..b]), summary_of(&events[b..]));
+            let mut left = x.clone();
+            left.merge(&y);
+            left.merge(&z);
+            let mut right = z.clone();
+            right.merge(&y);
+            let mut right_then_x = x.clone();
+            right_then_x.merge(&right);
+            prop_assert_eq!(&whole, &left);
+            prop_assert_eq!(&whole, &right_then_x);
+            let mut with_empty = whole.clone();
+            with_empty.merge(&Summary::default());
+            prop_assert_eq!(&whole, &with_empty);
+        }
+    }
+}
