@@ -1,1 +1,19 @@
-//! placeholder
+//! Turns telemetry into summaries and summaries into windows and breaches.
+//! Nothing here reads a clock: a window closes when the watermark passes it.
+//!
+//! The main path: [`summarise::Summarise`] folds events into deltas,
+//! [`evaluate::Evaluate`] merges deltas into windows, closes them, has
+//! [`judge`] compare them with what the charter expects, and [`alarm`] turn
+//! verdicts into breaches.
+
+pub mod alarm;
+pub mod baseline;
+pub mod charters;
+pub mod drift;
+pub mod evaluate;
+pub mod judge;
+pub mod measure;
+pub mod settings;
+pub mod statistics;
+pub mod summarise;
+pub mod watermark;

@@ -65,3 +65,13 @@ pub struct SourceProgress {
     /// longer holds the watermark.
     pub idle: bool,
 }
+
+/// The summaries partition of a feature, of `partitions`. Stable across
+/// versions: a feature's history would be torn apart otherwise. FNV-1a, 64 bits.
+pub fn partition_of(feature: &str, partitions: i32) -> i32 {
+    let hash = feature.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    // The low bits of FNV are its weakest; fold the high half onto them.
+    i32::try_from((hash ^ (hash >> 32)) % u64::from(partitions.max(1).unsigned_abs())).unwrap_or(0)
+}

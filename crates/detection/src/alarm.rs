@@ -1,0 +1,329 @@
+//! From verdicts to breaches: opened, sustained, cleared, retracted.
+//!
+//! The verdicts of windows that may still be revised are kept, in order of
+//! window. What ought to be open follows from them by a fold
+//! ([`Verdicts::intervals`]); what was announced is kept beside it, and the
+//! difference between the two is what has to be announced next. So a revision
+//! needs no rules of its own: it changes a verdict, and the difference follows.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use watchkeep_model::breach::Transition;
+use watchkeep_model::charter::ForSpec;
+use watchkeep_model::time::Timestamp;
+use watchkeep_model::window::Verdict;
+
+/// How breaches open and clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damping {
+    /// k of the last n judged windows open.
+    pub open: ForSpec,
+    /// Good windows in a row that clear.
+    pub resolve_after: u32,
+}
+
+/// How one window was judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// By the expectation's thresholds.
+    pub fire: Verdict,
+    /// By the easier thresholds of `resolve`; the same where there are none.
+    pub resolve: Verdict,
+}
+
+/// What has to be announced of a breach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// What happened to it.
+    pub transition: Transition,
+    /// Start of the window that opened it.
+    pub opened_at: Timestamp,
+    /// The revision of that window which opened it. Both name the breach.
+    pub opened_by: u32,
+}
+
+/// The breaches of one expectation of one feature version.
+#[derive(Clone, Debug, Default)]
+pub struct Alarm {
+    verdicts: Verdicts,
+    /// Announced breaches that a revision may still touch, ascending.
+    announced: Vec<Announced>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Announced {
+    opened_at: Timestamp,
+    opened_by: u32,
+    /// Start of the window that cleared it.
+    cleared_at: Option<Timestamp>,
+}
+
+impl Alarm {
+    /// Takes a window's judgement, its first or a revised one, and answers with
+    /// what has to be announced.
+    pub fn judge(
+        &mut self,
+        window_start: Timestamp,
+        revision: u32,
+        judgement: Judgement,
+        damping: Damping,
+    ) -> Vec<Announcement> {
+        let before = self.verdicts.kept.insert(window_start, judgement);
+        if before == Some(judgement) {
+            return Vec::new();
+        }
+        let newest = self.verdicts.kept.keys().next_back() == Some(&window_start);
+        let bad = judgement.fire == Verdict::Bad;
+        let intervals = self.verdicts.intervals(damping);
+        let mut out = Vec::new();
+        // Announced breaches that nothing supports any more, and those that
+        // have come to their end. A breach that was cleared stays cleared.
+        self.announced.retain_mut(|breach| {
+            let Some(interval) = intervals.iter().find(|interval| interval.meets(breach)) else {
+                out.push(breach.announce(Transition::Retracted));
+                return false;
+            };
+            if breach.cleared_at.is_none() && interval.cleared_at.is_some() {
+                out.push(breach.announce(Transition::Cleared));
+                breach.cleared_at = interval.cleared_at;
+            }
+            true
+        });
+        for interval in &intervals {
+            let mut met = self.announced.iter().filter(|breach| interval.meets(breach)).peekable();
+            let breach = if met.peek().is_none() {
+                Announced {
+                    opened_at: interval.opened_at,
+                    opened_by: if interval.opened_at == window_start { revision } else { 0 },
+                    cleared_at: interval.cleared_at,
+                }
+            } else if interval.cleared_at.is_none() && bad && met.all(|b| b.cleared_at.is_some()) {
+                // What was announced as cleared turns out to go on: a new
+                // breach, because history is not rewritten.
+                Announced { opened_at: window_start, opened_by: revision, cleared_at: None }
+            } else {
+                continue;
+            };
+            out.push(breach.announce(Transition::Opened));
+            if breach.cleared_at.is_some() {
+                out.push(breach.announce(Transition::Cleared));
+            }
+            self.announced.push(breach);
+        }
+        self.announced.sort_unstable_by_key(|breach| breach.opened_at);
+        if out.is_empty() && newest && before.is_none() && bad {
+            let open = self.announced.iter().find(|breach| breach.cleared_at.is_none());
+            out.extend(open.map(|breach| breach.announce(Transition::Sustained)));
+        }
+        out
+    }
+
+    /// No window that starts before `start` will be revised any more.
+    pub fn settle(&mut self, start: Timestamp, damping: Damping) {
+        self.verdicts.settle(start, damping);
+        let settled = self.verdicts.base.open;
+        self.announced.retain(|breach| {
+            breach.cleared_at.is_none_or(|cleared_at| cleared_at >= start)
+                || Some(breach.opened_at) == settled
+        });
+    }
+
+    /// True where forgetting the alarm would change nothing.
+    pub fn is_quiet(&self) -> bool {
+        self.announced.is_empty() && self.verdicts.kept.is_empty()
+    }
+}
+
+impl Announced {
+    fn announce(&self, transition: Transition) -> Announcement {
+        Announcement { transition, opened_at: self.opened_at, opened_by: self.opened_by }
+    }
+}
+
+/// Verdicts in order of window: those that may change, on a base of those that may not.
+#[derive(Clone, Debug, Default)]
+struct Verdicts {
+    base: Fold,
+    kept: BTreeMap<Timestamp, Judgement>,
+}
+
+/// Open from the window that starts at `opened_at` until the one at `cleared_at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Interval {
+    opened_at: Timestamp,
+    cleared_at: Option<Timestamp>,
+}
+
+impl Interval {
+    /// True where both are about the same time, so about the same breach.
+    fn meets(&self, breach: &Announced) -> bool {
+        let begins_before_end =
+            |start: Timestamp, end: Option<Timestamp>| end.is_none_or(|end| start < end);
+        begins_before_end(self.opened_at, breach.cleared_at)
+            && begins_before_end(breach.opened_at, self.cleared_at)
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Fold {
+    /// Whether each of the last judged windows was bad; at most `of`.
+    recent: VecDeque<bool>,
+    open: Option<Timestamp>,
+    good_run: u32,
+}
+
+impl Fold {
+    /// Takes the next window; answers with the interval that it ends.
+    fn push(&mut self, start: Timestamp, judgement: Judgement, damping: Damping) -> Option<Interval> {
+        if judgement.fire == Verdict::NotJudged {
+            return None;
+        }
+        let bad = judgement.fire == Verdict::Bad;
+        self.recent.push_back(bad);
+        while self.recent.len() > damping.open.of as usize {
+            self.recent.pop_front();
+        }
+        let Some(opened_at) = self.open else {
+            let bad_windows = self.recent.iter().filter(|bad| **bad).count();
+            if bad && bad_windows >= damping.open.k as usize {
+                self.open = Some(start);
+                self.good_run = 0;
+            }
+            return None;
+        };
+        if judgement.resolve == Verdict::Good {
+            self.good_run += 1;
+        } else {
+            self.good_run = 0;
+        }
+        if self.good_run < damping.resolve_after.max(1) {
+            return None;
+        }
+        self.open = None;
+        self.good_run = 0;
+        Some(Interval { opened_at, cleared_at: Some(start) })
+    }
+}
+
+impl Verdicts {
+    fn intervals(&self, damping: Damping) -> Vec<Interval> {
+        let mut fold = self.base.clone();
+        let mut intervals = Vec::new();
+        for (start, judgement) in &self.kept {
+            intervals.extend(fold.push(*start, *judgement, damping));
+        }
+        intervals.extend(fold.open.map(|opened_at| Interval { opened_at, cleared_at: None }));
+        intervals
+    }
+
+    fn settle(&mut self, start: Timestamp, damping: Damping) {
+        let rest = self.kept.split_off(&start);
+        for (start, judgement) in std::mem::replace(&mut self.kept, rest) {
+            self.base.push(start, judgement, damping);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ONE: Damping = Damping { open: ForSpec { k: 1, of: 1 }, resolve_after: 1 };
+
+    /// Feeds `start:verdict` pairs (g, b, n; r is between fire and resolve) and shows what is announced.
+    fn check(damping: Damping, story: &str) -> String {
+        let mut alarm = Alarm::default();
+        let mut lines = Vec::new();
+        for word in story.split_whitespace() {
+            let (start, verdict) = word.split_once(':').unwrap();
+            let both = |v| Judgement { fire: v, resolve: v };
+            let judgement = match verdict {
+                "g" => both(Verdict::Good),
+                "b" => both(Verdict::Bad),
+                "r" => Judgement { fire: Verdict::Good, resolve: Verdict::Bad },
+                _ => both(Verdict::NotJudged),
+            };
+            let at = Timestamp::from_micros(start.parse().unwrap());
+            for said in alarm.judge(at, 0, judgement, damping) {
+                let what = match said.transition {
+                    Transition::Opened => "open",
+                    Transition::Sustained => "sustain",
+                    Transition::Cleared => "clear",
+                    Transition::Retracted => "retract",
+                };
+                lines.push(format!("{start}:{what}({})", said.opened_at.as_micros()));
+            }
+        }
+        lines.join(" ")
+    }
+
+    #[test]
+    fn one_bad_window_opens_and_one_good_one_clears() {
+        assert_eq!(check(ONE, "1:b 2:b 3:n 4:g 5:g 6:b"), "1:open(1) 2:sustain(1) 4:clear(1) 6:open(6)");
+    }
+
+    #[test]
+    fn k_of_n_and_hysteresis() {
+        let damping = Damping { open: ForSpec { k: 2, of: 3 }, resolve_after: 2 };
+        assert_eq!(
+            check(damping, "1:b 2:g 3:b 4:g 5:r 6:g 7:g 8:g"),
+            "3:open(3) 7:clear(3)"
+        );
+    }
+
+    #[test]
+    fn a_revision_that_overturns_a_breach_retracts_it() {
+        assert_eq!(check(ONE, "1:b 1:g"), "1:open(1) 1:retract(1)");
+        assert_eq!(check(ONE, "1:b 2:g 1:g"), "1:open(1) 2:clear(1) 1:retract(1)");
+        assert_eq!(check(ONE, "1:b 1:b 1:n"), "1:open(1) 1:retract(1)");
+    }
+
+    #[test]
+    fn a_revision_that_finds_a_breach_opens_it() {
+        assert_eq!(check(ONE, "1:g 1:b 2:b"), "1:open(1) 2:sustain(1)");
+        assert_eq!(check(ONE, "1:g 2:g 1:b 3:b"), "1:open(1) 1:clear(1) 3:open(3)");
+    }
+
+    #[test]
+    fn a_breach_that_was_cleared_too_early_goes_on_under_a_new_name() {
+        assert_eq!(check(ONE, "1:b 2:g 2:b 3:g"), "1:open(1) 2:clear(1) 2:open(2) 3:clear(2)");
+    }
+
+    #[test]
+    fn a_breach_that_later_windows_support_keeps_its_name() {
+        assert_eq!(check(ONE, "1:b 2:b 1:g 3:g"), "1:open(1) 2:sustain(1) 3:clear(1)");
+        assert_eq!(check(ONE, "1:b 2:b 2:g"), "1:open(1) 2:sustain(1) 2:clear(1)");
+    }
+
+    proptest! {
+        /// Settling what cannot change any more changes nothing that is announced.
+        #[test]
+        fn settling_is_invisible(verdicts in prop::collection::vec(0u8..3, 1..40), k in 1u32..3, of in 3u32..5, resolve_after in 1u32..3) {
+            let damping = Damping { open: ForSpec { k, of }, resolve_after };
+            let (mut kept, mut settled) = (Alarm::default(), Alarm::default());
+            for (i, verdict) in verdicts.iter().enumerate() {
+                let at = Timestamp::from_micros(i as i64);
+                let verdict = [Verdict::Good, Verdict::Bad, Verdict::NotJudged][usize::from(*verdict)];
+                let judgement = Judgement { fire: verdict, resolve: verdict };
+                prop_assert_eq!(kept.judge(at, 0, judgement, damping), settled.judge(at, 0, judgement, damping));
+                settled.settle(at, damping);
+            }
+        }
+
+        /// However verdicts are revised, what is announced as open is open by a
+        /// fresh fold of the final verdicts, and at most one is.
+        #[test]
+        fn an_open_breach_is_one_of_the_final_verdicts(events in prop::collection::vec((0i64..6, 0u8..3), 1..40)) {
+            let mut alarm = Alarm::default();
+            for (start, verdict) in events {
+                let verdict = [Verdict::Good, Verdict::Bad, Verdict::NotJudged][usize::from(verdict)];
+                alarm.judge(Timestamp::from_micros(start), 0, Judgement { fire: verdict, resolve: verdict }, ONE);
+            }
+            let wanted = alarm.verdicts.intervals(ONE).iter().any(|i| i.cleared_at.is_none());
+            let open = alarm.announced.iter().filter(|b| b.cleared_at.is_none()).count();
+            prop_assert!(open <= usize::from(wanted));
+        }
+    }
+}

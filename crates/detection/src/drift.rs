@@ -1,0 +1,291 @@
+//! The whole comparison of a window with a baseline.
+
+use std::collections::BTreeMap;
+
+use watchkeep_model::charter::{Charter, Statistic, ValueType};
+use watchkeep_model::distribution::{Numbers, cell_edges};
+use watchkeep_model::summary::{Categories, Summary};
+use watchkeep_model::window::{Bins, Drift};
+
+use crate::statistics as st;
+
+/// Categories that have a bin of their own; the least frequent beyond it
+/// share one bin named [`OTHER_BIN`], so that a table stays readable.
+const CATEGORY_BINS_MAX: usize = 200;
+/// Name of the bin that the rare categories share.
+pub const OTHER_BIN: &str = "(other)";
+/// Names of unseen categories that are listed.
+const UNSEEN_NAMES_MAX: usize = 20;
+
+/// Whether a feature is compared as numbers or as categories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// By Kolmogorov–Smirnov.
+    Numeric,
+    /// By Pearson's chi-square.
+    Categorical,
+}
+
+/// The charter's type, else what the baseline has more of.
+pub fn scale(charter: &Charter, reference: &Summary) -> Scale {
+    match charter.fields.r#type {
+        Some(ValueType::Double | ValueType::Long) => Scale::Numeric,
+        Some(ValueType::Boolean | ValueType::String) => Scale::Categorical,
+        None if reference.categories.total() > reference.numbers.count() => Scale::Categorical,
+        None => Scale::Numeric,
+    }
+}
+
+/// Compares numbers; nulls are one more bin. Both sides must hold a number.
+pub fn numeric(current: &Summary, reference: &Summary, bins: u32) -> Drift {
+    let (values, against) = (&current.numbers, &reference.numbers);
+    let mut drift =
+        Drift { n: values.count(), n_ref: against.count(), ..Drift::default() };
+    let aligned = Aligned::new(values, against);
+    let (statistic, wasserstein) = match (values.raw(), against.raw()) {
+        (Some(a), Some(b)) => (st::ks_statistic_sorted(a, b), st::wasserstein_sorted(a, b)),
+        _ => (
+            st::ks_statistic_cumulative(&aligned.current, &aligned.reference),
+            st::wasserstein_weighted(&aligned.values, &aligned.current, &aligned.reference),
+        ),
+    };
+    drift.ks_stat = Some(statistic);
+    drift.ks_p = Some(st::ks_p_value(statistic, drift.n, drift.n_ref));
+    let deviation = match against.raw() {
+        Some(raw) => st::moments(raw),
+        None => st::moments_weighted(&aligned.values, &aligned.reference),
+    };
+    drift.wasserstein = wasserstein;
+    drift.wasserstein_norm = wasserstein
+        .zip(deviation)
+        .map(|(distance, moments)| st::wasserstein_norm(distance, moments.sd));
+    binned(&mut drift, aligned.bins(bins), current.null_count, reference.null_count);
+    drift
+}
+
+/// Compares categories; every unseen category is a bin of its own, and so are
+/// the nulls. Both sides must hold a category.
+pub fn categorical(current: &Summary, reference: &Summary) -> Drift {
+    let (values, against) = (&current.categories, &reference.categories);
+    let mut drift =
+        Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
+    unseen(&mut drift, values, |category| against.counts().contains_key(category));
+    let mut rows: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    values.counts().iter().for_each(|(c, n)| rows.entry(c).or_default().0 += n);
+    against.counts().iter().for_each(|(c, n)| rows.entry(c).or_default().1 += n);
+    let mut order: Vec<(&str, (u64, u64))> = rows.into_iter().collect();
+    order.sort_by(|a, b| (b.1.0 + b.1.1).cmp(&(a.1.0 + a.1.1)).then(a.0.cmp(b.0)));
+    let rest = order.split_off(order.len().min(CATEGORY_BINS_MAX));
+    let mut bins = Bins::default();
+    let mut push = |name: &str, current: u64, reference: u64| {
+        bins.categories.push(name.to_owned());
+        bins.current.push(current);
+        bins.reference.push(reference);
+    };
+    order.iter().for_each(|(name, (a, b))| push(name, *a, *b));
+    let (a, b) = rest.iter().fold((values.other(), against.other()), |(a, b), (_, row)| {
+        (a + row.0, b + row.1)
+    });
+    if a + b > 0 {
+        push(OTHER_BIN, a, b);
+    }
+    binned(&mut drift, bins, current.null_count, reference.null_count);
+    drift
+}
+
+/// Fills in the share and the names of the categories that are not known.
+pub fn unseen(drift: &mut Drift, current: &Categories, known: impl Fn(&str) -> bool) {
+    let mut strangers: Vec<(&str, u64)> = current
+        .counts()
+        .iter()
+        .filter(|(category, _)| !known(category))
+        .map(|(category, count)| (&**category, *count))
+        .collect();
+    strangers.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    let count: u64 = strangers.iter().map(|(_, count)| count).sum();
+    if current.total() > 0 {
+        drift.unseen_share = Some(count as f64 / current.total() as f64);
+    }
+    drift.unseen =
+        strangers.into_iter().take(UNSEEN_NAMES_MAX).map(|(name, _)| name.to_owned()).collect();
+}
+
+/// The statistic of that name, where the comparison has it.
+pub fn statistic(drift: &Drift, which: Statistic) -> Option<f64> {
+    match which {
+        Statistic::Psi => drift.psi,
+        Statistic::Js => drift.js,
+        Statistic::Hellinger => drift.hellinger,
+        Statistic::Wasserstein => drift.wasserstein,
+        Statistic::WassersteinNorm => drift.wasserstein_norm,
+        Statistic::KsStat => drift.ks_stat,
+        Statistic::UnseenShare => drift.unseen_share,
+    }
+}
+
+fn binned(drift: &mut Drift, mut bins: Bins, nulls: u64, reference_nulls: u64) {
+    bins.null_bin = nulls + reference_nulls > 0;
+    if bins.null_bin {
+        bins.current.push(nulls);
+        bins.reference.push(reference_nulls);
+    }
+    let (current, reference) = (&bins.current, &bins.reference);
+    drift.psi = st::psi(current, reference);
+    drift.js = st::jensen_shannon(current, reference);
+    drift.hellinger = st::hellinger(current, reference);
+    if let Some(test) = st::chi_square_homogeneity(current, reference) {
+        drift.chi2_stat = Some(test.statistic);
+        drift.chi2_dof = Some(test.dof);
+        drift.chi2_p = Some(test.p_value);
+    }
+    drift.bins = Some(bins);
+}
+
+/// Two distributions over the same cells, ascending.
+struct Aligned {
+    cells: Vec<i32>,
+    /// A number for each cell: its middle, or the number itself where only few are kept.
+    values: Vec<f64>,
+    current: Vec<u64>,
+    reference: Vec<u64>,
+}
+
+impl Aligned {
+    fn new(current: &Numbers, reference: &Numbers) -> Self {
+        let (a, b) = (current.cells(), reference.cells());
+        let mut aligned = Self {
+            cells: Vec::with_capacity(a.len() + b.len()),
+            values: Vec::new(),
+            current: Vec::with_capacity(a.len() + b.len()),
+            reference: Vec::with_capacity(a.len() + b.len()),
+        };
+        let (mut i, mut j) = (0, 0);
+        while i < a.len() || j < b.len() {
+            let cell = match (a.get(i), b.get(j)) {
+                (Some((x, _)), Some((y, _))) => *x.min(y),
+                (Some((x, _)), None) | (None, Some((x, _))) => *x,
+                (None, None) => break,
+            };
+            let take = |from: &[(i32, u64)], at: &mut usize| match from.get(*at) {
+                Some((found, count)) if *found == cell => {
+                    *at += 1;
+                    *count
+                }
+                _ => 0,
+            };
+            aligned.cells.push(cell);
+            aligned.current.push(take(&a, &mut i));
+            aligned.reference.push(take(&b, &mut j));
+        }
+        aligned.values = aligned
+            .cells
+            .iter()
+            .map(|cell| {
+                let (lower, upper) = cell_edges(*cell);
+                lower + (upper - lower) / 2.0
+            })
+            .collect();
+        aligned
+    }
+
+    /// Quantile bins of the reference, snapped to cells, so that the counts on
+    /// both sides are exact whatever the reference.
+    fn bins(&self, wanted: u32) -> Bins {
+        let total: u64 = self.reference.iter().sum();
+        let wanted = u64::from(wanted.max(1));
+        let mut bins = Bins { current: vec![0], reference: vec![0], ..Bins::default() };
+        let mut before = 0;
+        for at in 0..self.cells.len() {
+            // A bin ends before this cell once it holds its share of the reference.
+            let full = before * wanted >= total * bins.current.len() as u64;
+            if full && bins.reference.last().is_some_and(|n| *n > 0) && before < total {
+                bins.edges.push(lower_edge(self.cells[at]));
+                bins.current.push(0);
+                bins.reference.push(0);
+            }
+            before += self.reference[at];
+            if let (Some(a), Some(b)) = (bins.current.last_mut(), bins.reference.last_mut()) {
+                *a += self.current[at];
+                *b += self.reference[at];
+            }
+        }
+        bins
+    }
+}
+
+/// The smallest double of a cell, so that `edge ≤ value` is what the cell means
+/// on either side of 0.
+fn lower_edge(cell: i32) -> f64 {
+    let (lower, _) = cell_edges(cell);
+    match cell {
+        0 => 0.0,
+        1.. => lower.max(f64::from_bits(1)),
+        _ => lower.next_up(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use watchkeep_model::distribution::cell_of;
+
+    use super::*;
+
+    fn summary(values: &[f64]) -> Summary {
+        let mut summary = Summary::default();
+        values.iter().for_each(|value| summary.numbers.add(*value));
+        summary
+    }
+
+    #[test]
+    fn bins_are_quantiles_of_the_reference() {
+        let reference: Vec<f64> = (0..1000).map(f64::from).collect();
+        let drift = numeric(&summary(&[1.0, 2.0, 3.0]), &summary(&reference), 10);
+        let bins = drift.bins.unwrap();
+        assert_eq!(bins.reference.len(), 10);
+        assert!(bins.reference.iter().all(|n| (90..=110).contains(n)), "{:?}", bins.reference);
+        assert_eq!(bins.current, [3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn unseen_categories_and_nulls_have_bins_of_their_own() {
+        let (mut a, mut b) = (Summary::default(), Summary::default());
+        a.categories.add("new", 3);
+        a.categories.add("old", 7);
+        b.categories.add("old", 90);
+        b.null_count = 10;
+        let drift = categorical(&a, &b);
+        assert_eq!(drift.unseen_share, Some(0.3));
+        assert_eq!(drift.unseen, ["new"]);
+        let bins = drift.bins.unwrap();
+        assert_eq!(bins.categories, ["old", "new"]);
+        assert_eq!((bins.current, bins.reference, bins.null_bin), (vec![7, 3, 0], vec![90, 0, 10], true));
+    }
+
+    proptest! {
+        #[test]
+        fn published_edges_reproduce_the_counts(
+            current in prop::collection::vec(-50i32..50, 1..300),
+            reference in prop::collection::vec(-50i32..50, 1..300),
+        ) {
+            let scale = |v: &[i32]| v.iter().map(|v| f64::from(*v) / 8.0).collect::<Vec<f64>>();
+            let (current, reference) = (scale(&current), scale(&reference));
+            let bins = numeric(&summary(&current), &summary(&reference), 10).bins.unwrap();
+            for (values, counts) in [(&current, &bins.current), (&reference, &bins.reference)] {
+                let mut recount = vec![0u64; bins.edges.len() + 1];
+                for value in values.iter() {
+                    recount[bins.edges.iter().filter(|edge| **edge <= *value).count()] += 1;
+                }
+                prop_assert_eq!(&recount, counts);
+            }
+        }
+
+        #[test]
+        fn the_lower_edge_of_a_cell_is_in_it(value in any::<f64>()) {
+            prop_assume!(value.is_finite());
+            let edge = lower_edge(cell_of(value));
+            prop_assert_eq!(cell_of(edge), cell_of(value));
+            prop_assert!(edge <= value || value == 0.0);
+        }
+    }
+}

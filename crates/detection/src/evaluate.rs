@@ -1,0 +1,338 @@
+//! Merges deltas into windows, closes them in order of the watermark, and
+//! tells what was measured and which breaches follow.
+//!
+//! Everything that happens by time is a deadline in [`Evaluate::deadlines`]; the watermark
+//! takes them in order of their instant, however far it jumps.
+
+mod subject;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use watchkeep_model::batch::{Delta, Step, SummaryBatch, partition_of};
+use watchkeep_model::breach::Breach;
+use watchkeep_model::charter::WindowSpec;
+use watchkeep_model::position::Partition;
+use watchkeep_model::reject::{Reject, reason};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_model::window::Window;
+
+use crate::charters::Charters;
+use crate::evaluate::subject::{Moment, Subject};
+use crate::settings::TimeSettings;
+use crate::watermark::{Joint, Source, Watermark};
+
+/// The evaluate stage for one summaries partition.
+#[derive(Debug)]
+pub struct Evaluate {
+    settings: TimeSettings,
+    /// This partition, of how many.
+    partition: (i32, i32),
+    watermark: Watermark,
+    /// Event time of the stream's first event, once the watermark is known.
+    stream_start: Option<Timestamp>,
+    /// First event time that each source told of.
+    first_events: BTreeMap<Partition, Timestamp>,
+    newest_pane: Option<Timestamp>,
+    subjects: BTreeMap<Arc<str>, Subject>,
+    deadlines: BTreeSet<Deadline>,
+    late: BTreeMap<LateKey, u64>,
+    late_count: u64,
+}
+
+/// Feature, version, window and its start.
+type LateKey = (Arc<str>, Arc<str>, WindowSpec, Timestamp);
+
+/// Something that is due at an instant of the watermark. The order of the
+/// fields is the order in which deadlines are taken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Deadline {
+    due: Timestamp,
+    end: Timestamp,
+    window: WindowSpec,
+    feature: Arc<str>,
+    start: Timestamp,
+    action: Action,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Action {
+    /// The window is measured for the first time.
+    Close,
+    /// Late events have gathered; the window is measured anew.
+    Revise,
+    /// The window takes no more events.
+    Settle,
+}
+
+/// What one step or the end of the input led to, in order of decision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outputs {
+    /// Windows, measured and judged.
+    pub windows: Vec<Window>,
+    /// What happened to breaches.
+    pub breaches: Vec<Breach>,
+    /// Events that were too late for a window.
+    pub late: Vec<Reject>,
+}
+
+/// A batch that must not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BatchError {
+    /// Offsets are missing or covered twice: the summaries topic was tampered
+    /// with or two deployments share it. Stop and look at the named range.
+    #[error(
+        "the ledger is torn: {topic}/{partition} continues at offset {from}, but {expected} was \
+         to follow (batch of instance {instance})"
+    )]
+    Torn {
+        /// The source's topic.
+        topic: Arc<str>,
+        /// The source's partition.
+        partition: i32,
+        /// Where the batch begins.
+        from: i64,
+        /// Where it should.
+        expected: i64,
+        /// Who wrote it.
+        instance: Arc<str>,
+    },
+    /// The batch was cut with another pane. Set `time.pane` as it was, or
+    /// start over with other topics.
+    #[error("a batch has panes of {found}, this deployment has panes of {expected}")]
+    OtherPane {
+        /// The batch's.
+        found: TimeSpan,
+        /// The setting.
+        expected: TimeSpan,
+    },
+}
+
+impl Evaluate {
+    /// A stage for `partition` of `partitions` summaries partitions.
+    pub fn new(settings: TimeSettings, partition: i32, partitions: i32) -> Self {
+        Self {
+            settings,
+            partition: (partition, partitions),
+            watermark: Watermark::default(),
+            stream_start: None,
+            first_events: BTreeMap::new(),
+            newest_pane: None,
+            subjects: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            late: BTreeMap::new(),
+            late_count: 0,
+        }
+    }
+
+    /// Takes a batch whole or, on an error, not at all.
+    ///
+    /// # Errors
+    /// [`BatchError`]: the batch must not be used, and none after it.
+    pub fn batch(
+        &mut self,
+        batch: &SummaryBatch,
+        charters: &dyn Charters,
+        out: &mut Outputs,
+    ) -> Result<(), BatchError> {
+        if batch.pane != self.settings.pane {
+            return Err(BatchError::OtherPane { found: batch.pane, expected: self.settings.pane });
+        }
+        let duplicate = self.check(batch)?;
+        self.watermark.topics(batch);
+        if !duplicate {
+            for step in &batch.steps {
+                self.step(step, charters, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// Names the source partitions that the watermark has to wait for.
+    pub fn expect_sources(&mut self, source_topics: &[(Arc<str>, i32)]) {
+        let source_topics = source_topics.to_vec();
+        self.watermark.topics(&SummaryBatch { source_topics, ..SummaryBatch::default() });
+    }
+
+    /// Takes one step: its events by the watermark before, then the watermark after.
+    pub fn step(&mut self, step: &Step, charters: &dyn Charters, out: &mut Outputs) {
+        for delta in &step.deltas {
+            self.take(delta, charters);
+        }
+        for progress in &step.sources {
+            if let Some(watermark) = progress.watermark {
+                let first = watermark + self.settings.out_of_orderness;
+                self.first_events.entry(progress.source.clone()).or_insert(first);
+            }
+            self.watermark.progress(progress);
+        }
+        self.advance(charters, out);
+    }
+
+    /// The end of the input: moves the watermark to `to`, by default the end of
+    /// the last pane with an event, writes the revisions that are still
+    /// gathering, and measures the windows that end later as partial.
+    pub fn finish(&mut self, to: Option<Timestamp>, charters: &dyn Charters, out: &mut Outputs) {
+        let Some(to) = to.or(self.newest_pane.map(|pane| pane + self.settings.pane)) else { return };
+        self.watermark.move_to(to);
+        self.advance(charters, out);
+        let Some(now) = self.watermark.current() else { return };
+        let mut rest: Vec<Deadline> = std::mem::take(&mut self.deadlines).into_iter().collect();
+        rest.retain(|deadline| deadline.action != Action::Settle);
+        rest.sort_by(|a, b| (a.action == Action::Close).cmp(&(b.action == Action::Close)).then(a.cmp(b)));
+        for deadline in rest {
+            let partial = deadline.action == Action::Close;
+            self.measure(&deadline, now, partial, charters, out);
+        }
+        self.write_late(out);
+    }
+
+    /// The stage's watermark.
+    pub fn watermark(&self) -> Option<Timestamp> {
+        self.watermark.current()
+    }
+
+    /// How far each source partition has been evaluated.
+    pub fn sources(&self) -> &BTreeMap<Partition, Source> {
+        self.watermark.sources()
+    }
+
+    /// Events that were too late for a window, counted for each window.
+    pub fn late_count(&self) -> u64 {
+        self.late_count
+    }
+
+    /// Windows that take events.
+    pub fn open_windows(&self) -> usize {
+        self.subjects.values().map(Subject::open_windows).sum()
+    }
+
+    /// True where the batch was taken before.
+    fn check(&self, batch: &SummaryBatch) -> Result<bool, BatchError> {
+        let mut ends: BTreeMap<&Partition, i64> = BTreeMap::new();
+        let mut duplicate = true;
+        for progress in batch.steps.iter().flat_map(|step| &step.sources) {
+            let joint = match ends.insert(&progress.source, progress.to) {
+                Some(end) if end == progress.from => Joint::Whole,
+                Some(end) => Joint::Torn { expected: end },
+                None => self.watermark.joint(progress),
+            };
+            match joint {
+                Joint::Whole => duplicate = false,
+                Joint::Duplicate => {}
+                Joint::Torn { expected } => {
+                    return Err(BatchError::Torn {
+                        topic: progress.source.topic.clone(),
+                        partition: progress.source.partition,
+                        from: progress.from,
+                        expected,
+                        instance: batch.instance.clone(),
+                    });
+                }
+            }
+        }
+        Ok(duplicate)
+    }
+
+    fn take(&mut self, delta: &Delta, charters: &dyn Charters) {
+        self.newest_pane = self.newest_pane.max(Some(delta.pane_start));
+        let subject = self.subjects.entry(delta.feature.clone()).or_default();
+        let mut moment = Moment {
+            settings: &self.settings,
+            watermark: self.watermark.current(),
+            deadlines: &mut self.deadlines,
+        };
+        for (window, start) in subject.take(delta, charters, &mut moment) {
+            let key = (delta.feature.clone(), delta.feature_version.clone(), window, start);
+            *self.late.entry(key).or_default() += delta.summary.count;
+            self.late_count += delta.summary.count;
+        }
+    }
+
+    fn advance(&mut self, charters: &dyn Charters, out: &mut Outputs) {
+        let before = self.watermark.current();
+        // `move_to` may have moved it already; advancing twice changes nothing.
+        let Some(now) = self.watermark.advance() else { return };
+        if self.stream_start.is_none() {
+            self.begin(charters);
+        }
+        while let Some(deadline) = self.deadlines.first() {
+            if deadline.due > now {
+                break;
+            }
+            let Some(deadline) = self.deadlines.pop_first() else { break };
+            let due = deadline.due;
+            match deadline.action {
+                Action::Close | Action::Revise => self.measure(&deadline, due, false, charters, out),
+                Action::Settle => {
+                    if let Some(subject) = self.subjects.get_mut(&deadline.feature) {
+                        subject.settle(deadline.window, deadline.start, &self.settings);
+                    }
+                }
+            }
+        }
+        // Written once for each whole `revise_every`, so that the lines do not
+        // depend on how the input was cut into batches.
+        let slice = |at: Timestamp| at.floor(self.settings.revise_every);
+        if before.map(slice) != Some(slice(now)) {
+            self.write_late(out);
+        }
+    }
+
+    /// The stream has begun: subjects that a charter names have windows from here on.
+    fn begin(&mut self, charters: &dyn Charters) {
+        self.stream_start = self.first_events.values().min().copied();
+        let Some(start) = self.stream_start else { return };
+        for feature in charters.named() {
+            if partition_of(&feature, self.partition.1) != self.partition.0 {
+                continue;
+            }
+            let subject = self.subjects.entry(feature.clone()).or_default();
+            let mut moment = Moment {
+                settings: &self.settings,
+                watermark: self.watermark.current(),
+                deadlines: &mut self.deadlines,
+            };
+            subject.begin(&feature, start, charters, &mut moment);
+        }
+    }
+
+    fn measure(
+        &mut self,
+        deadline: &Deadline,
+        now: Timestamp,
+        partial: bool,
+        charters: &dyn Charters,
+        out: &mut Outputs,
+    ) {
+        let Some(subject) = self.subjects.get_mut(&deadline.feature) else { return };
+        let mut moment = Moment {
+            settings: &self.settings,
+            watermark: self.watermark.current(),
+            deadlines: &mut self.deadlines,
+        };
+        let charter = charters.charter(&deadline.feature, deadline.end);
+        subject.measure(deadline, now, partial, charter.as_deref(), &mut moment, out);
+    }
+
+    fn write_late(&mut self, out: &mut Outputs) {
+        for ((feature, version, window, start), count) in std::mem::take(&mut self.late) {
+            out.late.push(Reject {
+                reason: reason::LATE.to_owned(),
+                detail: Some(format!(
+                    "came more than time.allowed_lateness = {} after the window's end; \
+                     raise it, or find out why the events come so late",
+                    self.settings.allowed_lateness
+                )),
+                feature: Some(feature.to_string()),
+                feature_version: (!version.is_empty()).then(|| version.to_string()),
+                window: Some(window.to_string()),
+                window_start: Some(start),
+                count: Some(count),
+                ..Reject::default()
+            });
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of windows, lateness and revisions.

@@ -1,0 +1,56 @@
+//! Pearson's chi-square test that two samples have the same shares.
+
+use super::counts::{aligned, total};
+use super::special::{Sum, gamma_upper};
+
+/// Outcome of a chi-square test.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ChiSquare {
+    /// Pearson's statistic.
+    pub statistic: f64,
+    /// Degrees of freedom: bins that are not empty in both samples, less one.
+    pub dof: u64,
+    /// Chance of a statistic this large between samples of one distribution.
+    pub p_value: f64,
+}
+
+/// Test of homogeneity of two samples over shared bins, without continuity
+/// correction; equal to `scipy.stats.chi2_contingency(correction=False)`.
+///
+/// Bins that are empty in both samples are left out. A single bin that is left
+/// cannot differ: statistic 0, no degree of freedom, p-value 1. `None` when
+/// either sample is empty.
+#[must_use]
+pub fn chi_square_homogeneity(current: &[u64], reference: &[u64]) -> Option<ChiSquare> {
+    let (n, m) = (total(current), total(reference));
+    if n == 0 || m == 0 {
+        return None;
+    }
+    let (mut bins, mut sum) = (0_u64, Sum::default());
+    for (c, r) in aligned(current, reference) {
+        if c == 0 && r == 0 {
+            continue;
+        }
+        bins += 1;
+        sum.add(bin_statistic(u128::from(c), n, u128::from(r), m));
+    }
+    let dof = bins.saturating_sub(1);
+    let statistic = sum.total();
+    let p_value = match dof {
+        0 => 1.0,
+        _ => gamma_upper(dof as f64 / 2.0, statistic / 2.0),
+    };
+    Some(ChiSquare { statistic, dof, p_value })
+}
+
+/// What one bin adds, both samples together: `(c·m − r·n)² / (n·m·(c + r))`,
+/// which is Σ (observed − expected)² / expected with the expected counts put
+/// in. The difference is taken in integers while the products fit.
+fn bin_statistic(c: u128, n: u128, r: u128, m: u128) -> f64 {
+    let difference = match (c.checked_mul(m), r.checked_mul(n)) {
+        (Some(left), Some(right)) => left.abs_diff(right) as f64,
+        _ => c as f64 * m as f64 - r as f64 * n as f64,
+    };
+    let (n, m) = (n as f64, m as f64);
+    (difference / n) * (difference / m) / (c + r) as f64
+}

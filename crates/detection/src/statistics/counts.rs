@@ -1,0 +1,38 @@
+//! Two rows of counts over the same bins, and their exact comparison.
+
+/// Pairs of counts bin by bin; the shorter slice is padded with empty bins.
+pub(super) fn aligned<'a>(
+    current: &'a [u64],
+    reference: &'a [u64],
+) -> impl Iterator<Item = (u64, u64)> + 'a {
+    let bins = current.len().max(reference.len());
+    let at = |row: &'a [u64], bin: usize| row.get(bin).copied().unwrap_or(0);
+    (0..bins).map(move |bin| (at(current, bin), at(reference, bin)))
+}
+
+/// Sum of counts. 2^64 counts of 2^64 fit, so this cannot overflow.
+pub(super) fn total(counts: &[u64]) -> u128 {
+    counts.iter().map(|&count| u128::from(count)).sum()
+}
+
+/// Both totals as floats, or `None` when either sample is empty.
+pub(super) fn totals(current: &[u64], reference: &[u64]) -> Option<(f64, f64)> {
+    let (current, reference) = (total(current), total(reference));
+    (current > 0 && reference > 0).then_some((current as f64, reference as f64))
+}
+
+/// `a / n − b / m`, exact up to the last rounding while the cross products
+/// fit in 128 bits.
+///
+/// Equal shares give exactly zero then, which a subtraction of two rounded
+/// quotients would not promise of shares that are merely close. Past 128 bits
+/// (totals above 2^64) the quotients are subtracted.
+pub(super) fn share_difference(a: u128, n: u128, b: u128, m: u128) -> f64 {
+    match (a.checked_mul(m), b.checked_mul(n), n.checked_mul(m)) {
+        (Some(left), Some(right), Some(scale)) => {
+            let distance = left.abs_diff(right) as f64 / scale as f64;
+            if left < right { -distance } else { distance }
+        }
+        _ => a as f64 / n as f64 - b as f64 / m as f64,
+    }
+}

@@ -1,0 +1,320 @@
+//! Folds events into summaries and cuts them into steps and batches.
+//!
+//! Keeps nothing that a restart would need: after [`Summarise::discard`] the
+//! committed positions are all there is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
+use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch, partition_of};
+use watchkeep_model::position::{Partition, Position};
+use watchkeep_model::summary::Summary;
+use watchkeep_model::telemetry::Telemetry;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use crate::settings::TimeSettings;
+
+/// Names of features that are kept between commits. At the limit all are
+/// forgotten at the next commit and learned anew, which costs time only.
+const NAMES_MAX: usize = 1 << 20;
+
+#[expect(clippy::disallowed_types, reason = "only looked up; what leaves goes through a sort")]
+type Lookup<K, V> = std::collections::HashMap<K, V, FxBuildHasher>;
+
+/// The summarise stage of one instance.
+#[derive(Debug)]
+pub struct Summarise {
+    settings: TimeSettings,
+    instance: Arc<str>,
+    sources: BTreeMap<Partition, usize>,
+    slots: Vec<Source>,
+    names: Names,
+    /// Summaries of the step that is open, by feature number and pane.
+    open: Lookup<(u32, Timestamp), Box<Summary>>,
+    steps: Vec<Step>,
+}
+
+#[derive(Debug)]
+struct Source {
+    partition: Partition,
+    assigned: bool,
+    /// The first offset that no step covers yet.
+    from: i64,
+    /// The next offset.
+    next: i64,
+    watermark: Option<Timestamp>,
+    idle: bool,
+    /// When it was first found read to its end, by the shell's clock.
+    caught_up_since: Option<Timestamp>,
+    /// True where the open step has to tell of it.
+    told: bool,
+}
+
+/// A source partition's number within one [`Summarise`]; valid until its revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceId(usize);
+
+/// An event is further ahead of the broker's time than allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "event_time {event_time} is {ahead} ahead of the broker's time {received_at}, more than \
+     time.max_future = {allowed}: correct the producer's clock"
+)]
+pub struct FutureEvent {
+    event_time: Timestamp,
+    received_at: Timestamp,
+    ahead: TimeSpan,
+    allowed: TimeSpan,
+}
+
+impl Summarise {
+    /// A stage without sources. `instance` is the name that batches carry.
+    pub fn new(settings: TimeSettings, instance: &str) -> Self {
+        Self {
+            settings,
+            instance: instance.into(),
+            sources: BTreeMap::new(),
+            slots: Vec::new(),
+            names: Names::default(),
+            open: Lookup::default(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Begins to read a partition at `position`.
+    pub fn assign(&mut self, partition: &Partition, position: i64) -> SourceId {
+        let source = Source {
+            partition: partition.clone(),
+            assigned: true,
+            from: position,
+            next: position,
+            watermark: None,
+            idle: false,
+            caught_up_since: None,
+            told: true,
+        };
+        if let Some(&slot) = self.sources.get(partition) {
+            self.slots[slot] = source;
+            return SourceId(slot);
+        }
+        self.slots.push(source);
+        self.sources.insert(partition.clone(), self.slots.len() - 1);
+        SourceId(self.slots.len() - 1)
+    }
+
+    /// The partition's number, while it is assigned.
+    pub fn source(&self, partition: &Partition) -> Option<SourceId> {
+        let slot = *self.sources.get(partition)?;
+        self.slots[slot].assigned.then_some(SourceId(slot))
+    }
+
+    /// Drops everything that was not handed over, and every assignment.
+    pub fn discard(&mut self) {
+        self.sources.clear();
+        self.slots.clear();
+        self.open.clear();
+        self.steps.clear();
+    }
+
+    /// Takes one record: the events that it holds, all of them or none.
+    /// `received_at` is the broker's time; without it the future guard rests.
+    ///
+    /// # Errors
+    /// [`FutureEvent`]; the record is then passed over and changes no watermark.
+    pub fn record(
+        &mut self,
+        source: SourceId,
+        offset: i64,
+        received_at: Option<Timestamp>,
+        events: &[Telemetry<'_>],
+    ) -> Result<(), FutureEvent> {
+        let Self { settings, slots, names, open, .. } = self;
+        let slot = &mut slots[source.0];
+        slot.next = offset + 1;
+        slot.told = true;
+        slot.idle = false;
+        slot.caught_up_since = None;
+        if let Some(received_at) = received_at {
+            let late = events.iter().find(|e| e.event_time > received_at + settings.max_future);
+            if let Some(event) = late {
+                return Err(FutureEvent {
+                    event_time: event.event_time,
+                    received_at,
+                    ahead: event.event_time.since(received_at),
+                    allowed: settings.max_future,
+                });
+            }
+        }
+        let mut newest = slot.watermark;
+        for event in events {
+            let pane = event.event_time.floor(settings.pane);
+            let feature = names.number(&event.feature, &event.feature_version);
+            let summary = open.entry((feature, pane)).or_default();
+            summary.add(event);
+            let partition = &slot.partition;
+            if summary.wants_exemplar(partition.partition, offset) {
+                let topic = partition.topic.clone();
+                summary.add_exemplar(Position { topic, partition: partition.partition, offset });
+            }
+            newest = newest.max(Some(event.event_time - settings.out_of_orderness));
+        }
+        let pane_of = |at: Option<Timestamp>| at.map(|at| at.floor(settings.pane));
+        let crosses = pane_of(newest) != pane_of(slot.watermark);
+        slot.watermark = newest;
+        if crosses {
+            self.end_step();
+        }
+        Ok(())
+    }
+
+    /// Passes over a record that could not be used.
+    pub fn skip(&mut self, source: SourceId, offset: i64) {
+        let slot = &mut self.slots[source.0];
+        slot.next = offset + 1;
+        slot.told = true;
+        slot.idle = false;
+        slot.caught_up_since = None;
+    }
+
+    /// The partition is read to its end, seen at `now` by the shell's clock.
+    /// `position` may be past the last record where the log keeps marks of its own.
+    pub fn caught_up(&mut self, source: SourceId, position: i64, now: Timestamp) {
+        let slot = &mut self.slots[source.0];
+        if position > slot.next {
+            slot.next = position;
+            slot.told = true;
+        }
+        let since = *slot.caught_up_since.get_or_insert(now);
+        if !slot.idle && now.since(since) >= self.settings.idle_after {
+            slot.idle = true;
+            slot.told = true;
+        }
+    }
+
+    /// True where a batch would tell something.
+    pub fn has_news(&self) -> bool {
+        !self.steps.is_empty() || self.slots.iter().any(|slot| slot.told)
+    }
+
+    /// How many summaries are waiting to be handed over.
+    pub fn pending(&self) -> usize {
+        self.open.len() + self.steps.iter().map(|step| step.deltas.len()).sum::<usize>()
+    }
+
+    /// The next offset of every assigned partition.
+    pub fn positions(&self) -> Vec<(Partition, i64)> {
+        let assigned = self.slots.iter().filter(|slot| slot.assigned);
+        assigned.map(|slot| (slot.partition.clone(), slot.next)).collect()
+    }
+
+    /// The steps that have ended so far, without ending the open one: for a
+    /// reader in the same process that wants each as soon as it is whole.
+    pub fn take_ended(&mut self) -> Vec<Step> {
+        std::mem::take(&mut self.steps)
+    }
+
+    /// Ends the open step and hands over all steps.
+    pub fn take_steps(&mut self) -> Vec<Step> {
+        self.end_step();
+        self.take_ended()
+    }
+
+    /// Ends the open step and hands over one batch for each summaries
+    /// partition. `source_topics` is how many partitions each source topic has.
+    pub fn take_batches(
+        &mut self,
+        source_topics: &[(Arc<str>, i32)],
+        partitions: i32,
+    ) -> Vec<SummaryBatch> {
+        let steps = self.take_steps();
+        let empty = || SummaryBatch {
+            pane: self.settings.pane,
+            instance: self.instance.clone(),
+            source_topics: source_topics.to_vec(),
+            steps: Vec::with_capacity(steps.len()),
+        };
+        let mut batches: Vec<SummaryBatch> = (0..partitions.max(1)).map(|_| empty()).collect();
+        for step in steps {
+            for batch in &mut batches {
+                batch.steps.push(Step { deltas: Vec::new(), sources: step.sources.clone() });
+            }
+            for delta in step.deltas {
+                let partition = partition_of(&delta.feature, partitions).unsigned_abs() as usize;
+                if let Some(step) = batches[partition].steps.last_mut() {
+                    step.deltas.push(delta);
+                }
+            }
+        }
+        batches
+    }
+
+    fn end_step(&mut self) {
+        let Self { names, open, slots, sources, .. } = self;
+        let mut deltas: Vec<Delta> = open
+            .drain()
+            .map(|((feature, pane_start), summary)| {
+                let (feature, feature_version) = names.get(feature);
+                Delta { feature, feature_version, pane_start, summary: *summary }
+            })
+            .collect();
+        deltas.sort_unstable_by(|a, b| {
+            (&a.feature, &a.feature_version, a.pane_start)
+                .cmp(&(&b.feature, &b.feature_version, b.pane_start))
+        });
+        let mut told = Vec::new();
+        for slot in sources.values().map(|slot| *slot) {
+            let slot = &mut slots[slot];
+            if std::mem::take(&mut slot.told) {
+                told.push(SourceProgress {
+                    source: slot.partition.clone(),
+                    from: slot.from,
+                    to: slot.next,
+                    watermark: slot.watermark,
+                    idle: slot.idle,
+                });
+                slot.from = slot.next;
+            }
+        }
+        if !deltas.is_empty() || !told.is_empty() {
+            self.steps.push(Step { deltas, sources: told });
+        }
+        if self.names.len() > NAMES_MAX {
+            self.names = Names::default();
+        }
+    }
+}
+
+/// Numbers for (feature, version), so that the hot path hashes a name once.
+#[derive(Debug, Default)]
+struct Names {
+    numbers: Lookup<Arc<str>, Vec<(Arc<str>, u32)>>,
+    names: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl Names {
+    fn number(&mut self, feature: &str, version: &str) -> u32 {
+        if let Some(versions) = self.numbers.get_mut(feature) {
+            if let Some((_, number)) = versions.iter().find(|(known, _)| **known == *version) {
+                return *number;
+            }
+        }
+        let number = u32::try_from(self.names.len()).expect("names are bounded at every step");
+        let name: Arc<str> = match self.numbers.get_key_value(feature) {
+            Some((name, _)) => name.clone(),
+            None => feature.into(),
+        };
+        let version: Arc<str> = version.into();
+        self.names.push((name.clone(), version.clone()));
+        self.numbers.entry(name).or_default().push((version, number));
+        number
+    }
+
+    fn get(&self, number: u32) -> (Arc<str>, Arc<str>) {
+        self.names[number as usize].clone()
+    }
+
+    fn len(&self) -> usize {
+        self.names.len()
+    }
+}
