@@ -1,5 +1,7 @@
 //! Kolmogorov–Smirnov: the largest distance between two distribution functions.
 
+use std::cmp::Ordering;
+
 use super::counts::{aligned, share_difference, total};
 use super::kolmogorov::kolmogorov_sf;
 
@@ -17,10 +19,11 @@ pub fn ks_statistic_sorted(a: &[f64], b: &[f64]) -> f64 {
     let (mut i, mut j, mut widest) = (0, 0, 0);
     while let (Some(&left), Some(&right)) = (a.get(i), b.get(j)) {
         let value = left.min(right);
-        // Written as "not above" so that a NaN, which no caller should pass,
-        // is stepped over instead of holding the loop for ever.
-        i += a[i..].iter().take_while(|x| !(**x > value)).count();
-        j += b[j..].iter().take_while(|x| !(**x > value)).count();
+        // A NaN, which no caller should pass, compares as "not above", so that
+        // it is stepped over instead of holding the loop for ever.
+        let passed = |x: &&f64| x.partial_cmp(&&value) != Some(Ordering::Greater);
+        i += a[i..].iter().take_while(passed).count();
+        j += b[j..].iter().take_while(passed).count();
         widest = widest.max((i as u128 * m).abs_diff(j as u128 * n));
     }
     widest as f64 / (n * m) as f64

@@ -1,23 +1,16 @@
-//! Special functions in forms that keep relative precision far into the tails.
+//! Binomial probabilities and sums in forms that keep relative precision far
+//! into the tails.
 //!
 //! A p-value of 1e-250 is the product of huge and tiny factors. Built from
 //! logarithms of gamma functions it loses as many digits as those logarithms
 //! have before the point. The saddle-point form of Loader ("Fast and accurate
 //! computation of binomial probabilities", 2000) splits off the large parts
-//! analytically, and every function here rests on it.
+//! analytically.
 
 use std::f64::consts::PI;
 
-use statrs::function::gamma::ln_gamma;
-
 /// Shape from which Stirling's series is exact to the last digit.
 const SERIES_MIN: f64 = 16.0;
-
-/// Terms of a series or continued fraction. About 10·√(larger argument) are
-/// needed near the middle of a distribution, so this serves arguments up to
-/// 1e10. Past it the sum so far is returned: a p-value somewhere in the middle,
-/// where its last digits decide nothing.
-const TERMS_MAX: u32 = 1_000_000;
 
 /// `ln n! − ln(√(2πn) (n/e)^n)` for whole n from 0 to 15; 0 stands for n = 0,
 /// where the difference is infinite and no caller may ask.
@@ -82,71 +75,6 @@ pub(super) fn ln_binomial(k: f64, rest: f64, p: f64, q: f64) -> f64 {
         - deviance(k, n * p)
         - deviance(rest, n * q)
         + 0.5 * (n / k / rest / (2.0 * PI)).ln()
-}
-
-/// Regularised upper incomplete gamma function Q(a, x) for finite `a > 0`.
-///
-/// Series for the lower part below `a + 1`, Lentz's continued fraction above.
-/// `x ≤ 0` gives 1, an infinite `x` gives 0.
-pub(super) fn gamma_upper(a: f64, x: f64) -> f64 {
-    if x <= 0.0 {
-        return 1.0;
-    }
-    if x.is_infinite() {
-        return 0.0;
-    }
-    // x^a e^-x / Γ(a + 1)
-    let density = if a < SERIES_MIN {
-        (a * x.ln() - x - ln_gamma(a + 1.0)).exp()
-    } else {
-        (-deviance(a, x) - stirling_error(a)).exp() / (2.0 * PI * a).sqrt()
-    };
-    let probability = if x < a + 1.0 {
-        1.0 - density * gamma_lower_series(a, x)
-    } else {
-        density * a * gamma_upper_fraction(a, x)
-    };
-    probability.clamp(0.0, 1.0)
-}
-
-/// `Σ x^k / ((a+1)…(a+k))`.
-fn gamma_lower_series(a: f64, x: f64) -> f64 {
-    let (mut sum, mut term) = (1.0, 1.0);
-    for k in 1..=TERMS_MAX {
-        term *= x / (a + f64::from(k));
-        sum += term;
-        if term < sum * f64::EPSILON / 4.0 {
-            break;
-        }
-    }
-    sum
-}
-
-/// `1/(x+1−a − 1(1−a)/(x+3−a − 2(2−a)/(x+5−a − …)))`, by Lentz's method.
-fn gamma_upper_fraction(a: f64, x: f64) -> f64 {
-    // Replaces a denominator of zero; any value far below the others will do.
-    const TINY: f64 = 1e-300;
-    let mut b = x + 1.0 - a;
-    let mut d = 1.0 / if b.abs() < TINY { TINY } else { b };
-    let mut c = 1.0 / TINY;
-    let mut fraction = d;
-    for k in 1..=TERMS_MAX {
-        let k = f64::from(k);
-        let numerator = k * (a - k);
-        b += 2.0;
-        let denominator = b + numerator * d;
-        d = 1.0 / if denominator.abs() < TINY { TINY } else { denominator };
-        c = b + numerator / c;
-        if c.abs() < TINY {
-            c = TINY;
-        }
-        let factor = c * d;
-        fraction *= factor;
-        if (factor - 1.0).abs() < 2.0 * f64::EPSILON {
-            break;
-        }
-    }
-    fraction
 }
 
 /// Sum of floats with Neumaier's compensation.

@@ -129,7 +129,7 @@ fn formulas_meet_at_their_bounds() {
 fn large_samples_approach_the_limiting_distribution() {
     // 2 Σ (−1)^(k−1) exp(−2k²z²), Kolmogorov 1933.
     let limit = |z: f64| {
-        (1..50).map(|k| f64::from(k)).fold(0.0, |sum, k| {
+        (1..50).map(f64::from).fold(0.0, |sum, k| {
             let sign = if k % 2.0 == 1.0 { 2.0 } else { -2.0 };
             sum + sign * (-2.0 * k * k * z * z).exp()
         })
