@@ -22,23 +22,30 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 /// A session of one stage instance with a log.
 pub trait Log {
     /// Waits up to `max_wait` for records or a change of assignment and calls
-    /// `handle` for each event, in order. Returns after at most one batch
-    /// (a bounded number of records, thousands at most), or when `max_wait`
-    /// has passed without any. Payloads are borrowed until `handle` returns.
+    /// `handle` for each event, in order. Returns after at most one batch of
+    /// [`BATCH_RECORDS_MAX`] records, or when `max_wait` has passed without
+    /// any. Payloads are borrowed until `handle` returns.
     ///
     /// # Errors
     /// [`LogError::Unavailable`] passes by itself: poll again. Every other
     /// error ends the session.
-    fn poll(&mut self, max_wait: TimeSpan, handle: &mut dyn FnMut(Event<'_>)) -> Result<(), LogError>;
+    fn poll(
+        &mut self,
+        max_wait: TimeSpan,
+        handle: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), LogError>;
 
     /// Commits the positions (the next offset to read, per assigned
     /// partition) and the records in one transaction. When it returns, both
     /// hold; when it fails with [`LogError::Aborted`] neither does and the log has
-    /// rewound every assigned partition to its committed position (the
-    /// stage must drop its uncommitted work). An empty transaction is nothing.
+    /// rewound every assigned partition to its committed position, also one
+    /// that [`Log::seek`] had moved (the stage must drop its uncommitted
+    /// work). An empty transaction is nothing.
     ///
     /// # Errors
-    /// [`LogError::Aborted`]: drop uncommitted work and go on polling.
+    /// [`LogError::Aborted`]: drop uncommitted work and go on polling; also
+    /// where a position is of a partition that is not, or no longer, this
+    /// instance's, of which the next poll tells.
     /// [`LogError::Fenced`] and the rest: end the session.
     fn commit(&mut self, transaction: Transaction) -> Result<(), LogError>;
 
@@ -62,8 +69,8 @@ pub trait Log {
     /// [`LogError::Unavailable`] or a fatal one.
     fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError>;
 
-    /// Reads one partition from `from` up to `to` (exclusive) outside of the
-    /// group, calling `handle` for each committed record. For restoring a
+    /// Reads one partition from `from` up to `to` (exclusive), or to its end as
+    /// of now, outside of the group, calling `handle` for each committed record. For restoring a
     /// stage from its own output and for `export`.
     ///
     /// # Errors
@@ -141,10 +148,49 @@ pub struct Outgoing {
     pub partition: Option<i32>,
     /// Its key.
     pub key: Option<Vec<u8>>,
-    /// Its bytes.
+    /// Its bytes; empty for a tombstone.
     pub value: Vec<u8>,
     /// Headers, in order.
     pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// Records that one poll hands over at most; the rest waits for the next.
+pub const BATCH_RECORDS_MAX: usize = 10_000;
+
+/// Bytes of a record's value that every log takes. What is larger may be
+/// refused, so whoever makes records splits them before.
+pub const RECORD_BYTES_MAX: usize = 1 << 20;
+
+/// The `content-type` header of a record, by which its encoding is told.
+pub const CONTENT_TYPE: &str = "content-type";
+
+/// The partition of a key where the record names none: murmur2, seed
+/// 0x9747b28c, as Kafka's Java client and librdkafka's `murmur2` partitioner
+/// choose, so that a key has the same partition in every log. Source: Austin
+/// Appleby, MurmurHash2; Apache Kafka, `Utils.murmur2`.
+pub fn partition_of_key(key: &[u8], partition_count: i32) -> i32 {
+    (murmur2(key).cast_signed() & i32::MAX) % partition_count.max(1)
+}
+
+fn murmur2(bytes: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let length = u32::try_from(bytes.len() & 0xffff_ffff).unwrap_or(u32::MAX);
+    let mut hash = 0x9747_b28c ^ length;
+    let mut words = bytes.chunks_exact(4);
+    for word in &mut words {
+        let mut k = word.iter().rev().fold(0_u32, |k, byte| k << 8 | u32::from(*byte));
+        k = k.wrapping_mul(M);
+        k ^= k >> 24;
+        hash = hash.wrapping_mul(M) ^ k.wrapping_mul(M);
+    }
+    let rest = words.remainder();
+    if !rest.is_empty() {
+        hash ^= rest.iter().rev().fold(0_u32, |k, byte| k << 8 | u32::from(*byte));
+        hash = hash.wrapping_mul(M);
+    }
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(M);
+    hash ^ hash >> 15
 }
 
 /// What can go wrong with a log, by what the caller does about it.
@@ -165,4 +211,21 @@ pub enum LogError {
     /// Stored bytes are damaged, or the disk refuses; end the session and look.
     #[error("{0}")]
     Fatal(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of Apache Kafka's own test of `Utils.murmur2`.
+    #[test]
+    fn keys_hash_as_in_kafka() {
+        let hash = |key: &str| murmur2(key.as_bytes()).cast_signed();
+        assert_eq!(hash("21"), -973_932_308);
+        assert_eq!(hash("foobar"), -790_332_482);
+        assert_eq!(hash("a-little-bit-long-string"), -985_981_536);
+        assert_eq!(hash("a-little-bit-longer-string"), -1_486_304_829);
+        assert_eq!(hash("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8"), -58_897_971);
+        assert_eq!(hash("abc"), 479_470_107);
+    }
 }

@@ -1,1 +1,3 @@
-//! placeholder
+//! What stands in for the world in tests and simulated runs.
+
+pub mod log;
