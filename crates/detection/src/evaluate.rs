@@ -70,12 +70,21 @@ enum Action {
 /// What one step or the end of the input led to, in order of decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outputs {
-    /// Windows, measured and judged.
-    pub windows: Vec<Window>,
-    /// What happened to breaches.
-    pub breaches: Vec<Breach>,
+    /// Windows, measured and judged, each with what it did to breaches.
+    pub decided: Vec<Decided>,
     /// Events that were too late for a window.
     pub late: Vec<Reject>,
+}
+
+/// One measurement of one window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// The instant of the watermark at which it was decided.
+    pub at: Timestamp,
+    /// What was measured.
+    pub window: Window,
+    /// What happened to breaches.
+    pub breaches: Vec<Breach>,
 }
 
 /// A batch that must not be used.

@@ -14,7 +14,7 @@ use watchkeep_model::window::Window;
 use crate::alarm::{Alarm, Announcement, Damping, Judgement};
 use crate::baseline::{self, Baseline};
 use crate::charters::{Charters, windows_of};
-use crate::evaluate::{Action, Deadline, Outputs};
+use crate::evaluate::{Action, Deadline, Decided, Outputs};
 use crate::judge::{self, Opinion};
 use crate::measure::{self, Frame};
 use crate::settings::TimeSettings;
@@ -281,6 +281,7 @@ impl Subject {
             late_count: measured.late_count,
         };
         let mut told = measure::window(frame, &measured.summary);
+        let mut breaches = Vec::new();
         if let (Some(charter), false) = (charter, partial) {
             for (expectation, baseline) in expectations.iter().zip(&baselines) {
                 let baseline = baseline.as_ref().map_err(String::as_str);
@@ -296,7 +297,7 @@ impl Subject {
                 for said in alarm.judge(start, revision, judgement, damping) {
                     let mut breach = breach(said, expectation, charter, &told, &opinion, now);
                     breach.exemplars.clone_from(exemplars);
-                    out.breaches.push(breach);
+                    breaches.push(breach);
                 }
                 told.judged.push(opinion.judged);
             }
@@ -304,7 +305,7 @@ impl Subject {
             let reason = "the input ends before the window does";
             told.judged = expectations.iter().map(|e| judge::not_judged(e, reason)).collect();
         }
-        out.windows.push(told);
+        out.decided.push(Decided { at: now, window: told, breaches });
     }
 
     fn baseline(

@@ -1,1 +1,372 @@
-//! Tests of windows, lateness and revisions.
+//! Tests of windows, lateness, silence and revisions, each told as a stream of
+//! events and read as the lines that it leads to.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use expect_test::{Expect, expect};
+use proptest::prelude::*;
+use watchkeep_model::batch::SummaryBatch;
+use watchkeep_model::charter::{
+    Charter, Expectation, ForSpec, Quantile, Rule, Severity, WindowSpec,
+};
+use watchkeep_model::position::Partition;
+use watchkeep_model::telemetry::{Status, Telemetry, Value};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use super::*;
+use crate::summarise::Summarise;
+
+/// Charters by exact name or, with a `*` at the end, by prefix.
+#[derive(Default)]
+struct Book(BTreeMap<String, Arc<Charter>>);
+
+impl Charters for Book {
+    fn charter(&self, feature: &str, _at: Timestamp) -> Option<Arc<Charter>> {
+        self.0.get(feature).cloned().or_else(|| {
+            let by_prefix = self.0.iter().find(|(name, _)| {
+                name.strip_suffix('*').is_some_and(|prefix| feature.starts_with(prefix))
+            });
+            by_prefix.map(|(_, charter)| charter.clone())
+        })
+    }
+
+    fn named(&self) -> Vec<Arc<str>> {
+        self.0.keys().filter(|name| !name.ends_with('*')).map(|name| name.as_str().into()).collect()
+    }
+}
+
+fn expectation(name: &str, window: TimeSpan, rule: Rule) -> Expectation {
+    Expectation {
+        name: name.into(),
+        window: WindowSpec::Tumbling { size: window },
+        severity: Severity::Error,
+        min_samples: 1,
+        r#for: ForSpec::default(),
+        resolve_after: 1,
+        rule,
+        resolve: None,
+    }
+}
+
+fn book(charters: &[(&str, &[Expectation])]) -> Book {
+    let charter = |name: &str, expectations: &[Expectation]| {
+        let mut charter =
+            Charter { subject: name.into(), exact: !name.ends_with('*'), ..Charter::default() };
+        charter.fields.expectations = Some(expectations.to_vec());
+        Arc::new(charter)
+    };
+    Book(charters.iter().map(|(name, list)| ((*name).to_owned(), charter(name, list))).collect())
+}
+
+fn slow(above: TimeSpan) -> Rule {
+    Rule::Latency { quantile: Quantile::Max, above }
+}
+
+fn settings() -> TimeSettings {
+    TimeSettings {
+        out_of_orderness: TimeSpan::ZERO,
+        allowed_lateness: TimeSpan::MINUTE.times(10),
+        revise_every: TimeSpan::MINUTE.times(5),
+        ..TimeSettings::default()
+    }
+}
+
+/// Minutes after a midnight.
+fn minute(m: f64) -> Timestamp {
+    let midnight: Timestamp = "2020-01-01".parse().unwrap();
+    midnight + TimeSpan::from_micros((m * 60e6) as i64)
+}
+
+/// (feature, minute of the event, latency in seconds)
+type Event = (&'static str, f64, u64);
+
+fn telemetry(event: &Event) -> Telemetry<'static> {
+    let (feature, version) = event.0.split_once('@').unwrap_or((event.0, ""));
+    Telemetry {
+        feature: Cow::Borrowed(feature),
+        event_time: minute(event.1),
+        event_id: None,
+        feature_version: Cow::Borrowed(version),
+        value: Value::Number(event.1),
+        materialised_at: None,
+        latency_us: Some(event.2 * 1_000_000),
+        status: Status::Ok,
+    }
+}
+
+/// Runs the events through both stages, handing over after every `cut` events.
+fn run(settings: TimeSettings, book: &Book, events: &[Event], cut: usize) -> Outputs {
+    let source = Partition::new("t", 0);
+    let mut summarise = Summarise::new(settings, "test");
+    let mut evaluate = Evaluate::new(settings, 0, 1);
+    let id = summarise.assign(&source, 0);
+    let topics = [(Arc::from("t"), 1)];
+    let mut out = Outputs::default();
+    for (chunk, part) in events.chunks(cut).enumerate() {
+        for (i, event) in part.iter().enumerate() {
+            let offset = (chunk * cut + i) as i64;
+            summarise.record(id, offset, None, &[telemetry(event)]).unwrap();
+        }
+        for batch in summarise.take_batches(&topics, 1) {
+            evaluate.batch(&batch, book, &mut out).unwrap();
+        }
+    }
+    evaluate.finish(None, book, &mut out);
+    out
+}
+
+fn check(settings: TimeSettings, book: &Book, events: &[Event], expected: &Expect) {
+    let out = run(settings, book, events, 1);
+    assert_eq!(out, run(settings, book, events, 1000), "cutting into batches changes nothing");
+    expected.assert_eq(&show(&out));
+}
+
+fn clock(at: Timestamp) -> String {
+    at.to_string()[11..16].to_owned()
+}
+
+fn show(out: &Outputs) -> String {
+    let mut text = String::new();
+    for decided in &out.decided {
+        let w = &decided.window;
+        let version =
+            if w.feature_version.is_empty() { String::new() } else { format!("@{}", w.feature_version) };
+        text += &format!(
+            "{} {}{version} {}-{} r{} n={} late={}{}",
+            clock(decided.at),
+            w.feature,
+            clock(w.window_start),
+            clock(w.window_end),
+            w.revision,
+            w.count,
+            w.late_count,
+            if w.partial { " partial" } else { "" }
+        );
+        for judged in &w.judged {
+            text += &format!(" {}={:?}", judged.expectation, judged.verdict);
+        }
+        for breach in &decided.breaches {
+            text += &format!(" {:?}", breach.transition);
+        }
+        text += "\n";
+    }
+    for late in &out.late {
+        text += &format!(
+            "late {} {} {}\n",
+            late.feature.as_deref().unwrap_or_default(),
+            clock(late.window_start.unwrap_or_default()),
+            late.count.unwrap_or_default()
+        );
+    }
+    text
+}
+
+#[test]
+fn a_feature_without_a_charter_has_windows_of_an_hour_when_it_has_events() {
+    check(
+        settings(),
+        &Book::default(),
+        &[("f", 10.0, 0), ("f", 20.0, 0), ("f", 200.0, 0)],
+        &expect![[r#"
+            01:00 f 00:00-01:00 r0 n=2 late=0
+            03:21 f 03:00-04:00 r0 n=1 late=0 partial
+        "#]],
+    );
+}
+
+#[test]
+fn a_named_feature_has_windows_from_the_streams_first_event_on() {
+    let window = TimeSpan::MINUTE.times(30);
+    let volume = Rule::Volume { below: Some(1), above: None };
+    let book = book(&[("f", &[expectation("volume", window, volume)])]);
+    check(
+        settings(),
+        &book,
+        &[("other", 10.0, 0), ("f", 40.0, 0), ("other", 130.0, 0)],
+        &expect![[r#"
+            00:30 f 00:00-00:30 r0 n=0 late=0 volume=Bad Opened
+            01:00 f 00:30-01:00 r0 n=1 late=0 volume=Good Cleared
+            01:00 other 00:00-01:00 r0 n=1 late=0
+            01:30 f 01:00-01:30 r0 n=0 late=0 volume=Bad Opened
+            02:00 f 01:30-02:00 r0 n=0 late=0 volume=Bad Sustained
+            02:11 f 02:00-02:30 r0 n=0 late=0 partial volume=NotJudged
+            02:11 other 02:00-03:00 r0 n=1 late=0 partial
+        "#]],
+    );
+}
+
+#[test]
+fn a_feature_matched_by_a_pattern_has_windows_from_its_own_first_event_on() {
+    let window = TimeSpan::MINUTE.times(30);
+    let volume = Rule::Volume { below: Some(1), above: None };
+    let book = book(&[("f*", &[expectation("volume", window, volume)])]);
+    check(
+        settings(),
+        &book,
+        &[("other", 10.0, 0), ("f1", 40.0, 0), ("other", 100.0, 0)],
+        &expect![[r#"
+            01:00 f1 00:30-01:00 r0 n=1 late=0 volume=Good
+            01:00 other 00:00-01:00 r0 n=1 late=0
+            01:30 f1 01:00-01:30 r0 n=0 late=0 volume=Bad Opened
+            01:41 f1 01:30-02:00 r0 n=0 late=0 partial volume=NotJudged
+            01:41 other 01:00-02:00 r0 n=1 late=0 partial
+        "#]],
+    );
+}
+
+#[test]
+fn late_events_revise_until_the_lateness_ends_and_are_counted_after_it() {
+    let window = TimeSpan::MINUTE.times(30);
+    let book = book(&[("f", &[expectation("slow", window, slow(TimeSpan::SECOND))])]);
+    check(
+        settings(),
+        &book,
+        &[
+            ("f", 10.0, 0),
+            ("other", 31.0, 0), // closes 00:00-00:30 at 00:30
+            ("f", 11.0, 5),     // late, due at 00:35
+            ("f", 12.0, 0),     // late too
+            ("other", 36.0, 0), // writes the revision
+            ("f", 13.0, 0),     // late again, due at 00:40, the end of the lateness
+            ("other", 39.9, 0),
+            ("f", 14.0, 0),     // still in time
+            ("other", 40.0, 0),
+            ("f", 15.0, 0),     // too late
+            ("f", 15.5, 0),
+        ],
+        &expect![[r#"
+            00:30 f 00:00-00:30 r0 n=1 late=0 slow=Good
+            00:35 f 00:00-00:30 r1 n=3 late=2 slow=Bad Opened
+            00:40 f 00:00-00:30 r2 n=5 late=4 slow=Bad
+            00:41 f 00:30-01:00 r0 n=0 late=0 partial slow=NotJudged
+            00:41 other 00:00-01:00 r0 n=4 late=0 partial
+            late f 00:00 2
+        "#]],
+    );
+}
+
+#[test]
+fn an_open_window_takes_every_event_of_its_time_however_late() {
+    let book = book(&[("f", &[expectation("slow", TimeSpan::DAY, slow(TimeSpan::SECOND))])]);
+    check(
+        settings(),
+        &book,
+        &[("f", 1380.0, 0), ("f", 1.0, 0), ("f", 1440.0, 0), ("f", 1441.0, 0)],
+        &expect![[r#"
+            00:00 f 00:00-00:00 r0 n=2 late=0 slow=Good
+            00:02 f 00:00-00:00 r0 n=2 late=0 partial slow=NotJudged
+        "#]],
+    );
+}
+
+#[test]
+fn a_jump_of_the_watermark_closes_windows_in_order_each_at_its_own_end() {
+    let rule = || slow(TimeSpan::SECOND);
+    let book = book(&[
+        ("b", &[expectation("x", TimeSpan::HOUR, rule()), expectation("y", TimeSpan::MINUTE.times(30), rule())]),
+        ("a", &[expectation("x", TimeSpan::HOUR, rule())]),
+    ]);
+    check(
+        settings(),
+        &book,
+        &[("b", 5.0, 0), ("a", 6.0, 0), ("b", 121.0, 0)],
+        &expect![[r#"
+            00:30 b 00:00-00:30 r0 n=1 late=0 y=Good
+            01:00 b 00:30-01:00 r0 n=0 late=0 y=NotJudged
+            01:00 a 00:00-01:00 r0 n=1 late=0 x=Good
+            01:00 b 00:00-01:00 r0 n=1 late=0 x=Good
+            01:30 b 01:00-01:30 r0 n=0 late=0 y=NotJudged
+            02:00 b 01:30-02:00 r0 n=0 late=0 y=NotJudged
+            02:00 a 01:00-02:00 r0 n=0 late=0 x=NotJudged
+            02:00 b 01:00-02:00 r0 n=0 late=0 x=NotJudged
+            02:02 b 02:00-02:30 r0 n=1 late=0 partial y=NotJudged
+            02:02 a 02:00-03:00 r0 n=0 late=0 partial x=NotJudged
+            02:02 b 02:00-03:00 r0 n=1 late=0 partial x=NotJudged
+        "#]],
+    );
+}
+
+#[test]
+fn a_silent_window_belongs_to_the_latest_version() {
+    let volume = Rule::Volume { below: Some(1), above: None };
+    let book = book(&[("f", &[expectation("volume", TimeSpan::HOUR, volume)])]);
+    check(
+        settings(),
+        &book,
+        &[("f@1", 10.0, 0), ("f@2", 20.0, 0), ("other", 130.0, 0)],
+        &expect![[r#"
+            01:00 f@1 00:00-01:00 r0 n=1 late=0 volume=Good
+            01:00 f@2 00:00-01:00 r0 n=1 late=0 volume=Good
+            02:00 f@2 01:00-02:00 r0 n=0 late=0 volume=Bad Opened
+            02:11 f@2 02:00-03:00 r0 n=0 late=0 partial volume=NotJudged
+            02:11 other 02:00-03:00 r0 n=1 late=0 partial
+        "#]],
+    );
+}
+
+#[test]
+fn a_time_far_in_the_future_ends_in_a_bound() {
+    let volume = Rule::Volume { below: Some(1), above: None };
+    let book = book(&[("f", &[expectation("volume", TimeSpan::MINUTE, volume)])]);
+    let far = 60.0 * 24.0 * 365.0 * 1000.0;
+    let out = run(settings(), &book, &[("f", 1.0, 0), ("f", far, 0)], 1);
+    assert!(out.decided.len() <= 100_010, "{}", out.decided.len());
+}
+
+#[test]
+fn a_torn_ledger_is_named() {
+    let settings = settings();
+    let mut summarise = Summarise::new(settings, "one");
+    let source = Partition::new("t", 3);
+    let id = summarise.assign(&source, 0);
+    let topics = [(Arc::from("t"), 4)];
+    let mut batches: Vec<SummaryBatch> = Vec::new();
+    for (offset, m) in [1.0, 2.0, 3.0].into_iter().enumerate() {
+        summarise.record(id, offset as i64, None, &[telemetry(&("f", m, 0))]).unwrap();
+        batches.extend(summarise.take_batches(&topics, 1));
+    }
+    let (book, mut out) = (Book::default(), Outputs::default());
+    let mut evaluate = Evaluate::new(settings, 0, 1);
+    evaluate.batch(&batches[0], &book, &mut out).unwrap();
+    evaluate.batch(&batches[0], &book, &mut out).unwrap();
+    let error = evaluate.batch(&batches[2], &book, &mut out).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the ledger is torn: t/3 continues at offset 2, but 1 was to follow (batch of instance one)"
+    );
+}
+
+proptest! {
+    /// Every event is counted in exactly one window of each shape or as late,
+    /// and how the input is cut into batches changes nothing.
+    #[test]
+    fn nothing_is_lost_and_batches_do_not_matter(
+        minutes in prop::collection::vec((0u32..3, -200i32..40), 1..120),
+        cut in 1usize..40,
+    ) {
+        let mut now = 0.0f64;
+        let events: Vec<Event> = minutes.iter().map(|(feature, step)| {
+            now += 3.0;
+            (["a", "b", "c@1"][*feature as usize], (now + f64::from(*step)).max(0.0), 0)
+        }).collect();
+        let volume = Rule::Volume { below: Some(1), above: None };
+        let book = book(&[
+            ("a", &[expectation("x", TimeSpan::HOUR, slow(TimeSpan::SECOND)), expectation("v", TimeSpan::MINUTE.times(30), volume)]),
+        ]);
+        let whole = run(settings(), &book, &events, 1);
+        prop_assert_eq!(&whole, &run(settings(), &book, &events, cut));
+        let mut last: BTreeMap<(String, String, String, Timestamp), u64> = BTreeMap::new();
+        for decided in &whole.decided {
+            let w = &decided.window;
+            last.insert((w.feature.clone(), w.feature_version.clone(), w.window.clone(), w.window_start), w.count);
+        }
+        let late: u64 = whole.late.iter().filter_map(|l| l.count).sum();
+        let shapes = |f: &str| if f == "a" { 2 } else { 1 };
+        let wanted: u64 = events.iter().map(|(f, ..)| shapes(f)).sum();
+        prop_assert_eq!(last.values().sum::<u64>() + late, wanted);
+        let instants: Vec<Timestamp> = whole.decided.iter().map(|d| d.at).collect();
+        prop_assert!(instants.is_sorted());
+    }
+}
