@@ -1,0 +1,333 @@
+//! A writer's schema compiled to the steps that read telemetry from it.
+
+use std::borrow::Cow;
+
+use watchkeep_model::telemetry::{Status, Value};
+use watchkeep_model::time::Timestamp;
+
+use crate::Malformed;
+use crate::avro::cursor::{Cursor, Fault};
+use crate::avro::shape::{Field, Node, NodeId, Shape, Unit};
+use crate::telemetry::draft::{Draft, FEATURES_MAX, bad_instant, bad_status};
+
+/// Steps for the records of one writer's schema.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    shape: Shape,
+    /// One for each field of the record, or why the schema carries no telemetry.
+    steps: Result<Vec<Step>, String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    node: NodeId,
+    /// `None` passes over the field.
+    target: Option<Target>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Feature,
+    Features,
+    EventTime,
+    EventId,
+    FeatureVersion,
+    Value,
+    MaterialisedAt,
+    LatencyUs,
+    Status,
+}
+
+impl Target {
+    const ALL: [Self; 9] = [
+        Self::Feature,
+        Self::Features,
+        Self::EventTime,
+        Self::EventId,
+        Self::FeatureVersion,
+        Self::Value,
+        Self::MaterialisedAt,
+        Self::LatencyUs,
+        Self::Status,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Feature => "feature",
+            Self::Features => "features",
+            Self::EventTime => "event_time",
+            Self::EventId => "event_id",
+            Self::FeatureVersion => "feature_version",
+            Self::Value => "value",
+            Self::MaterialisedAt => "materialised_at",
+            Self::LatencyUs => "latency_us",
+            Self::Status => "status",
+        }
+    }
+}
+
+/// Why a field could not be read: bytes that are no Avro, or a value that is
+/// no telemetry. The second is boxed to keep the good path small.
+enum Refused {
+    Bytes(Fault),
+    Value(Box<Malformed>),
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::Bytes(fault)
+    }
+}
+
+impl From<Malformed> for Refused {
+    fn from(malformed: Malformed) -> Self {
+        Self::Value(Box::new(malformed))
+    }
+}
+
+impl Plan {
+    pub(crate) fn of(shape: Shape) -> Self {
+        let steps = steps_of(&shape);
+        Self { shape, steps }
+    }
+
+    /// Reads the record that begins at byte `start`.
+    pub(crate) fn read<'a>(&self, bytes: &'a [u8], start: usize) -> Result<Draft<'a>, Malformed> {
+        let steps = self.steps.as_ref().map_err(|why| {
+            Malformed::invalid(format!("the writer's schema carries no telemetry: {why}"))
+        })?;
+        let mut cursor = Cursor::new(bytes, start);
+        let mut draft = Draft::default();
+        for step in steps {
+            let read = match step.target {
+                None => cursor.skip(&self.shape, step.node, 0).map_err(Refused::Bytes),
+                Some(target) => self.take(&mut cursor, step.node, target, &mut draft),
+            };
+            match read {
+                Ok(()) => {}
+                Err(Refused::Value(malformed)) => return Err(*malformed),
+                Err(Refused::Bytes(fault)) => {
+                    let field = step.target.map_or(String::new(), |t| format!("`{}` ", t.name()));
+                    return Err(Malformed::malformed(format!("broken Avro: {field}{fault}")));
+                }
+            }
+        }
+        cursor.end().map_err(|fault| Malformed::malformed(format!("broken Avro: {fault}")))?;
+        Ok(draft)
+    }
+
+    #[inline]
+    fn take<'a>(
+        &self,
+        cursor: &mut Cursor<'a>,
+        node: NodeId,
+        target: Target,
+        draft: &mut Draft<'a>,
+    ) -> Result<(), Refused> {
+        match target {
+            Target::Feature => draft.feature = self.text(cursor, node, target)?.map(Cow::Borrowed),
+            Target::EventId => draft.event_id = self.text(cursor, node, target)?.map(Cow::Borrowed),
+            Target::FeatureVersion => {
+                draft.feature_version = self.text(cursor, node, target)?.map(Cow::Borrowed);
+            }
+            Target::Value => {
+                draft.value = Some(self.value(cursor, node, target.name())?);
+            }
+            Target::EventTime => draft.event_time = self.instant(cursor, node, target)?,
+            Target::MaterialisedAt => draft.materialised_at = self.instant(cursor, node, target)?,
+            Target::LatencyUs => draft.latency_us = self.latency(cursor, node)?,
+            Target::Status => draft.status = self.status(cursor, node)?,
+            Target::Features => self.features(cursor, node, draft)?,
+        }
+        Ok(())
+    }
+
+    /// The type that the value really has, past unions.
+    #[inline]
+    fn resolve(&self, cursor: &mut Cursor<'_>, id: NodeId) -> Result<&Node, Fault> {
+        match self.shape.node(id) {
+            // A union holds no union, so one step is enough.
+            Node::Union(branches) => {
+                let branch = cursor.branch(branches)?;
+                Ok(self.shape.node(branch))
+            }
+            node => Ok(node),
+        }
+    }
+
+    fn text<'a>(
+        &self,
+        cursor: &mut Cursor<'a>,
+        id: NodeId,
+        target: Target,
+    ) -> Result<Option<&'a str>, Refused> {
+        match self.resolve(cursor, id)? {
+            Node::String => Ok(Some(cursor.string()?)),
+            Node::Null => Ok(None),
+            other => Err(wrong_type(target, other, "a string").into()),
+        }
+    }
+
+    fn instant(
+        &self,
+        cursor: &mut Cursor<'_>,
+        id: NodeId,
+        target: Target,
+    ) -> Result<Option<Timestamp>, Refused> {
+        let node = self.resolve(cursor, id)?;
+        let micros = match node {
+            Node::Null => return Ok(None),
+            Node::Long(unit) => {
+                let number = cursor.long()?;
+                match unit {
+                    Unit::Plain | Unit::TimestampMicros => Some(number),
+                    Unit::TimestampMillis => number.checked_mul(1000),
+                    Unit::TimestampNanos => Some(number.div_euclid(1000)),
+                }
+            }
+            Node::String => {
+                let text = cursor.string()?;
+                let at = text
+                    .parse::<Timestamp>()
+                    .map_err(|error| Malformed::invalid(format!("`{}`: {error}", target.name())))?;
+                Some(at.as_micros())
+            }
+            other => {
+                return Err(
+                    wrong_type(target, other, "a long of logical type timestamp-micros").into()
+                );
+            }
+        };
+        match micros.map(Timestamp::from_micros) {
+            Some(at) if at.is_writable() => Ok(Some(at)),
+            _ => Err(bad_instant(target.name(), None).into()),
+        }
+    }
+
+    fn latency(&self, cursor: &mut Cursor<'_>, id: NodeId) -> Result<Option<u64>, Refused> {
+        let number = match self.resolve(cursor, id)? {
+            Node::Null => return Ok(None),
+            Node::Long(_) => cursor.long()?,
+            Node::Int => i64::from(cursor.int()?),
+            other => return Err(wrong_type(Target::LatencyUs, other, "a long").into()),
+        };
+        match u64::try_from(number) {
+            Ok(latency_us) => Ok(Some(latency_us)),
+            Err(_) => Err(Malformed::invalid(format!(
+                "`latency_us` is {number}: write whole microseconds, 0 or more"
+            ))
+            .into()),
+        }
+    }
+
+    fn status(&self, cursor: &mut Cursor<'_>, id: NodeId) -> Result<Option<Status>, Refused> {
+        let text = match self.resolve(cursor, id)? {
+            Node::Null => return Ok(None),
+            Node::Enum(symbols) => symbols[cursor.symbol(symbols.len())?].as_str(),
+            Node::String => cursor.string()?,
+            other => return Err(wrong_type(Target::Status, other, "an enum or a string").into()),
+        };
+        match text.parse() {
+            Ok(status) => Ok(Some(status)),
+            Err(_) => Err(bad_status(text, None).into()),
+        }
+    }
+
+    fn value<'a>(
+        &self,
+        cursor: &mut Cursor<'a>,
+        id: NodeId,
+        field: &str,
+    ) -> Result<Value<'a>, Refused> {
+        Ok(match self.resolve(cursor, id)? {
+            Node::Null => Value::Null,
+            Node::Double => Value::Number(cursor.double()?),
+            Node::Float => Value::Number(f64::from(cursor.float()?)),
+            Node::Long(_) => Value::Number(cursor.long()? as f64),
+            Node::Int => Value::Number(f64::from(cursor.int()?)),
+            Node::Boolean => Value::Boolean(cursor.boolean()?),
+            Node::String => Value::Text(Cow::Borrowed(cursor.string()?)),
+            // The symbol lives in the schema, not in the record.
+            Node::Enum(symbols) => {
+                Value::Text(Cow::Owned(symbols[cursor.symbol(symbols.len())?].clone()))
+            }
+            other => {
+                return Err(Malformed::invalid(format!(
+                    "`{field}` is a {}: a value is null, a double, float, long, int, boolean, string or enum",
+                    other.type_name()
+                ))
+                .into());
+            }
+        })
+    }
+
+    fn features<'a>(
+        &self,
+        cursor: &mut Cursor<'a>,
+        id: NodeId,
+        draft: &mut Draft<'a>,
+    ) -> Result<(), Refused> {
+        let item = match self.resolve(cursor, id)? {
+            Node::Null => return Ok(()),
+            Node::Map(item) => *item,
+            other => return Err(wrong_type(Target::Features, other, "a map of values").into()),
+        };
+        let least = self.shape.least_bytes(item) + 1;
+        let mut features = Vec::new();
+        loop {
+            let block = cursor.block(least)?;
+            if block.count == 0 {
+                cursor.end_block(block)?;
+                break;
+            }
+            for _ in 0..block.count {
+                if features.len() == FEATURES_MAX {
+                    return Err(crate::telemetry::draft::too_many_features().into());
+                }
+                let name = cursor.string()?;
+                features.push((Cow::Borrowed(name), self.value(cursor, item, name)?));
+            }
+            cursor.end_block(block)?;
+        }
+        draft.features = Some(features);
+        Ok(())
+    }
+}
+
+fn steps_of(shape: &Shape) -> Result<Vec<Step>, String> {
+    let Node::Record(record) = shape.node(shape.root()) else {
+        return Err(format!("it is a {}, not a record", shape.node(shape.root()).type_name()));
+    };
+    let mut steps: Vec<Step> =
+        record.fields.iter().map(|field| Step { node: field.node, target: None }).collect();
+    for target in Target::ALL {
+        if let Some(at) = position_of(&record.fields, target.name()) {
+            steps[at].target = Some(target);
+        }
+    }
+    let has = |wanted: Target| steps.iter().any(|step| step.target == Some(wanted));
+    if !has(Target::EventTime) {
+        return Err("it has no field `event_time`".to_owned());
+    }
+    if !has(Target::Feature) && !has(Target::Features) {
+        return Err("it has no field `feature` and no field `features`".to_owned());
+    }
+    Ok(steps)
+}
+
+/// A field is ours by its name or, where no field has the name, by an alias.
+/// So an existing schema is fitted to ours by aliases, without new records.
+fn position_of(fields: &[Field], name: &str) -> Option<usize> {
+    fields
+        .iter()
+        .position(|field| field.name == name)
+        .or_else(|| fields.iter().position(|field| field.aliases.iter().any(|alias| alias == name)))
+}
+
+fn wrong_type(target: Target, found: &Node, wanted: &str) -> Malformed {
+    Malformed::invalid(format!(
+        "`{}` is a {} in the writer's schema: {wanted} is expected",
+        target.name(),
+        found.type_name()
+    ))
+}
