@@ -18,6 +18,7 @@
 //! | incident | breaches of one root and kind, and everything done about them ([`incident`]) |
 //! | escalation | one message to one person over one channel ([`escalation`]) |
 //! | response | what people do about an incident ([`response`]) |
+//! | document | one YAML document of a charter folder, with the places of its fields ([`document`]) |
 //! | reject | input that could not be used, kept with its reason ([`reject`]) |
 //!
 //! Everything here is data and algebra: nothing decides, nothing reads a clock.
@@ -27,6 +28,7 @@ pub mod breach;
 pub mod charter;
 pub mod directory;
 pub mod distribution;
+pub mod document;
 pub mod escalation;
 pub mod exact_sum;
 pub mod identifier;
