@@ -1,1 +1,14 @@
-//! placeholder
+//! The embedded log: topics, partitions and groups in one folder, on sled.
+//!
+//! One process holds the folder. Its stages open a session each over one
+//! [`store::SledStore`]; partitions are shared out among the sessions of a
+//! group. A commit is one batch of the store and is on the disk before it
+//! returns; readers see it only then.
+
+pub mod appender;
+pub mod chunk;
+pub mod session;
+pub mod store;
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,14 @@ struct State {
     outages: VecDeque<String>,
 }
 
+/// What one poll hands over.
+#[derive(Default)]
+struct Batch {
+    records: Vec<(Partition, Arc<Stored>)>,
+    /// The partitions that are read to their ends, and where those are.
+    ends: Vec<(Partition, i64)>,
+}
+
 #[derive(Default)]
 struct Slot {
     records: Vec<Arc<Stored>>,
@@ -281,11 +289,10 @@ impl MemoryLog {
         }
     }
 
-    /// The next batch, and where each partition stands after it.
-    fn batch(&mut self) -> (Vec<(Partition, Arc<Stored>)>, Vec<(Partition, i64)>) {
+    fn batch(&mut self) -> Batch {
         let state = self.store.state();
         let mut room = state.batch_records_max.unwrap_or(BATCH_RECORDS_MAX);
-        let (mut records, mut ends) = (Vec::new(), Vec::new());
+        let mut batch = Batch::default();
         let count = self.positions.len();
         let first = self.turn % count.max(1);
         self.turn = self.turn.wrapping_add(1);
@@ -297,16 +304,16 @@ impl MemoryLog {
             let waiting = slot.from(*position);
             for record in waiting.iter().take(room) {
                 *position = record.offset + 1;
-                records.push((partition.clone(), record.clone()));
+                batch.records.push((partition.clone(), record.clone()));
             }
             let taken = waiting.len().min(room);
             room -= taken;
             if taken == waiting.len() {
                 *position = slot.end.max(*position);
-                ends.push((partition, *position));
+                batch.ends.push((partition, *position));
             }
         }
-        (records, ends)
+        batch
     }
 }
 
@@ -327,7 +334,7 @@ impl Log for MemoryLog {
             self.rebalance(generation, handle);
             return Ok(());
         }
-        let (records, ends) = self.batch();
+        let Batch { records, ends } = self.batch();
         for (partition, record) in &records {
             handle(Event::Record(record.borrow(partition)));
         }

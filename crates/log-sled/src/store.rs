@@ -1,0 +1,593 @@
+//! The folder: what is in it, how it is written and read.
+//!
+//! Everything lies in one tree, so that one batch holds a whole commit:
+//! `m` + name → numbers of the store; `t` + topic → its id and partition
+//! count; `p` + group, topic id, partition → a committed position; `r` +
+//! topic id, partition, first offset → a [`crate::chunk`]. Numbers in keys are
+//! big-endian so that keys sort by them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use watchkeep_model::position::Partition;
+use watchkeep_model::time::Timestamp;
+use watchkeep_runtime::log::{LogError, Outgoing, partition_of_key};
+use watchkeep_runtime::membership::Membership;
+
+use crate::chunk::{self, ChunkWriter, Damaged, Entry};
+use crate::session::SledLog;
+
+/// Memory that the store keeps read pages in. Past it pages are read anew.
+pub const CACHE_BYTES: u64 = 64 << 20;
+
+/// Bytes after which a commit begins another chunk of the same partition. A
+/// larger record has a chunk of its own.
+const CHUNK_BYTES_TARGET: usize = 64 << 10;
+
+/// Longest name of a topic or group, as in Kafka. A longer one is refused.
+const NAME_BYTES_MAX: usize = 249;
+
+/// Partitions of one topic. More are refused as a mistake.
+pub const PARTITIONS_MAX: i32 = 1024;
+
+/// The layout of keys and values that this version writes and reads.
+const FORMAT: u64 = 1;
+
+/// A file beside the store with the number of the last commit that was
+/// acknowledged. A store that holds less has lost acknowledged commits.
+const WITNESS: &str = "acknowledged";
+
+/// The embedded log of one folder. Clones are the same store; threads share it.
+#[derive(Clone)]
+pub struct SledStore(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    folder: PathBuf,
+    db: sled::Db,
+    tree: sled::Tree,
+    witness: File,
+    /// Held for a whole commit and for every change of membership, so that no
+    /// commit lands after its partitions went to somebody else.
+    writer: Mutex<Writer>,
+    /// What readers see: durable things only. Never held while the disk works.
+    state: Mutex<State>,
+    /// Told of every commit and every change of membership.
+    pub(crate) changed: Condvar,
+}
+
+pub(crate) struct Writer {
+    sequence: u64,
+}
+
+pub(crate) struct State {
+    topics: BTreeMap<Arc<str>, Topic>,
+    committed: BTreeMap<Arc<str>, BTreeMap<Partition, i64>>,
+    pub(crate) membership: Membership,
+    /// Why the store must not be used any more, once a write or read failed.
+    broken: Option<String>,
+}
+
+#[derive(Clone)]
+struct Topic {
+    id: u32,
+    /// The next offset, per partition.
+    ends: Vec<i64>,
+}
+
+/// A stretch of records as the store keeps them.
+pub(crate) struct Chunk {
+    first: i64,
+    bytes: sled::IVec,
+}
+
+impl SledStore {
+    /// Opens the log in a folder, and creates it where there is none.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] where another process holds the folder, where the
+    /// disk refuses, or where the stored bytes are damaged; each names the folder.
+    pub fn open(folder: &Path) -> Result<Self, LogError> {
+        let fail =
+            |why: String| LogError::Fatal(format!("embedded log {}: {why}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(|error| fail(error.to_string()))?;
+        let config = sled::Config::new()
+            .path(folder.join("sled"))
+            .cache_capacity(CACHE_BYTES)
+            // Commits flush by themselves, and nothing else writes.
+            .flush_every_ms(None);
+        let db = guarded(|| config.open()).map_err(|why| {
+            if why.contains("could not acquire lock") {
+                fail(
+                    "another process holds it: stop that one first, or choose another folder"
+                        .into(),
+                )
+            } else {
+                fail(why)
+            }
+        })?;
+        let tree = guarded(|| db.open_tree("log")).map_err(fail)?;
+        let witness = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(folder.join(WITNESS))
+            .map_err(|error| fail(error.to_string()))?;
+        let loaded = load(&tree, &witness).map_err(fail)?;
+        let (state, sequence) = loaded;
+        Ok(Self(Arc::new(Shared {
+            folder: folder.to_owned(),
+            db,
+            tree,
+            witness,
+            writer: Mutex::new(Writer { sequence }),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })))
+    }
+
+    /// Creates a topic. True where it is new; one that exists with as many
+    /// partitions is left as it is.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] where it exists with another number of partitions,
+    /// where name or number are out of bounds, or where the disk refuses.
+    pub fn create_topic(&self, name: &str, partition_count: i32) -> Result<bool, LogError> {
+        let shared = &self.0;
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            let why = format!("a topic's name has 1 to {NAME_BYTES_MAX} bytes, not {}", name.len());
+            return Err(shared.fatal(&why));
+        }
+        if !(1..=PARTITIONS_MAX).contains(&partition_count) {
+            let why = format!(
+                "topic {name} can have 1 to {PARTITIONS_MAX} partitions, not {partition_count}"
+            );
+            return Err(shared.fatal(&why));
+        }
+        let mut writer = shared.writer();
+        let id = {
+            let state = shared.state()?;
+            if let Some(topic) = state.topics.get(name) {
+                let there = topic.ends.len();
+                if usize::try_from(partition_count) == Ok(there) {
+                    return Ok(false);
+                }
+                return Err(shared.fatal(&format!(
+                    "topic {name} has {there} partitions, not {partition_count}: \
+                     the number of partitions of a topic cannot be changed"
+                )));
+            }
+            u32::try_from(state.topics.len()).unwrap_or(u32::MAX)
+        };
+        let mut batch = sled::Batch::default();
+        let mut value = id.to_be_bytes().to_vec();
+        value.extend(partition_count.to_be_bytes());
+        batch.insert([b"t", name.as_bytes()].concat(), value);
+        shared.write(&mut writer, batch)?;
+        let ends = vec![0; usize::try_from(partition_count).unwrap_or(0)];
+        shared.state()?.topics.insert(name.into(), Topic { id, ends });
+        Ok(true)
+    }
+
+    /// All topics and their numbers of partitions, by name.
+    ///
+    /// # Errors
+    /// [`LogError::Fatal`] after the store has failed.
+    pub fn topics(&self) -> Result<Vec<(Arc<str>, i32)>, LogError> {
+        let state = self.0.state()?;
+        let topics = state.topics.iter().map(|(name, topic)| (name.clone(), topic.count()));
+        Ok(topics.collect())
+    }
+
+    /// Appends records outside of any group, together or not at all, with the
+    /// present time where a record states none. They are on the disk when this
+    /// returns.
+    ///
+    /// # Errors
+    /// [`LogError::NoTopic`], or a fatal one for a partition that does not
+    /// exist or a disk that refuses.
+    pub fn append(&self, records: &[(Outgoing, Option<Timestamp>)]) -> Result<(), LogError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let now = now();
+        let mut writer = self.0.writer();
+        let stamped = records.iter().map(|(record, at)| (record, at.unwrap_or(now)));
+        self.0.commit(&mut writer, "", &[], stamped)
+    }
+
+    /// Opens a session. An earlier one with the same transactional id is fenced.
+    ///
+    /// # Errors
+    /// [`LogError::NoTopic`] where one of the topics does not exist, or a fatal one.
+    pub fn session(
+        &self,
+        group: &str,
+        topics: &[&str],
+        transactional_id: &str,
+    ) -> Result<SledLog, LogError> {
+        if group.len() > NAME_BYTES_MAX {
+            let why = format!("a group's name has at most {NAME_BYTES_MAX} bytes");
+            return Err(self.0.fatal(&why));
+        }
+        let _writer = self.0.writer();
+        let mut state = self.0.state()?;
+        for topic in topics {
+            if !state.topics.contains_key(*topic) {
+                return Err(LogError::NoTopic((*topic).to_owned()));
+            }
+        }
+        let ticket = state.membership.join(group, transactional_id, topics);
+        drop(state);
+        self.0.changed.notify_all();
+        Ok(SledLog::new(self.clone(), ticket))
+    }
+
+    /// The offsets `[first, end)` that a partition holds.
+    ///
+    /// # Errors
+    /// [`LogError::NoTopic`] or a fatal one.
+    pub fn bounds(&self, partition: &Partition) -> Result<(i64, i64), LogError> {
+        Ok((0, self.0.state()?.end(partition)?))
+    }
+
+    /// Reads a partition from `from` up to `to` (exclusive) or its end as of
+    /// now, calling `handle` for each record.
+    ///
+    /// # Errors
+    /// [`LogError::NoTopic`] or a fatal one, also for damaged bytes.
+    pub fn read(
+        &self,
+        partition: &Partition,
+        from: i64,
+        to: i64,
+        handle: &mut dyn FnMut(&Entry<'_>),
+    ) -> Result<(), LogError> {
+        let end = self.bounds(partition)?.1.min(to);
+        let mut next = from.max(0);
+        while next < end {
+            // A chunk at a time, so that memory stays bounded however long the range is.
+            let chunks = self.0.chunks(partition, next, end, 1, usize::MAX)?;
+            next = self.0.each(&chunks, next, end, usize::MAX, handle)?;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn state(&self) -> Result<MutexGuard<'_, State>, LogError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match &state.broken {
+            None => Ok(state),
+            Some(why) => Err(self.fatal(why)),
+        }
+    }
+
+    /// Appends the records and sets the positions, in one batch that is on the
+    /// disk when this returns. All checks of the right to do so came before.
+    pub(crate) fn commit<'a>(
+        &self,
+        writer: &mut Writer,
+        group: &str,
+        positions: &[(Partition, i64)],
+        records: impl Iterator<Item = (&'a Outgoing, Timestamp)>,
+    ) -> Result<(), LogError> {
+        // Only the holder of the writer changes ends, so a copy cannot grow stale.
+        let mut topics = self.state()?.topics.clone();
+        let mut batch = sled::Batch::default();
+        let mut open: BTreeMap<(u32, i32), (i64, ChunkWriter)> = BTreeMap::new();
+        for (record, timestamp) in records {
+            let topic = topics
+                .get_mut(&record.topic)
+                .ok_or_else(|| LogError::NoTopic(record.topic.to_string()))?;
+            let number = topic.place(record).ok_or_else(|| {
+                let number = record.partition.unwrap_or(-1);
+                self.fatal(&format!("topic {} has no partition {number}", record.topic))
+            })?;
+            let place = (topic.id, number);
+            let end = &mut topic.ends[usize::try_from(number).unwrap_or(0)];
+            let (first, chunk) = open.entry(place).or_insert_with(|| (*end, ChunkWriter::new()));
+            chunk
+                .push(record, timestamp)
+                .map_err(|Damaged| self.fatal("a record is larger than 4 GiB"))?;
+            *end += 1;
+            if chunk.byte_count() >= CHUNK_BYTES_TARGET {
+                let full = std::mem::replace(chunk, ChunkWriter::new());
+                batch.insert(record_key(place, *first), full.finish());
+                *first = *end;
+            }
+        }
+        for (place, (first, chunk)) in open {
+            if chunk.count() > 0 {
+                batch.insert(record_key(place, first), chunk.finish());
+            }
+        }
+        for (partition, position) in positions {
+            let id = topics.get(&partition.topic).map_or(u32::MAX, |topic| topic.id);
+            let key = position_key(group, id, partition.partition);
+            batch.insert(key, position.to_be_bytes().to_vec());
+        }
+        self.write(writer, batch)?;
+        let mut state = self.state()?;
+        state.topics = topics;
+        if !positions.is_empty() {
+            let committed = state.committed.entry(group.into()).or_default();
+            committed.extend(positions.iter().cloned());
+        }
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Chunks that hold `[from, end)`, up to so many chunks and records.
+    pub(crate) fn chunks(
+        &self,
+        partition: &Partition,
+        from: i64,
+        end: i64,
+        chunks_max: usize,
+        records_max: usize,
+    ) -> Result<Vec<Chunk>, LogError> {
+        let id = self.state()?.topic(partition)?.id;
+        let place = (id, partition.partition);
+        let (mut found, mut records) = (Vec::new(), 0_usize);
+        let read = || -> sled::Result<Result<Vec<Chunk>, Damaged>> {
+            let start = self.tree.range(record_key(place, 0)..=record_key(place, from)).next_back();
+            let Some((start, _)) = start.transpose()? else { return Ok(Err(Damaged)) };
+            for pair in self.tree.range(start..record_key(place, end).into()) {
+                let (key, bytes) = pair?;
+                let (Some(first), Ok(count)) = (offset_of(&key), chunk::count(&bytes)) else {
+                    return Ok(Err(Damaged));
+                };
+                let beyond = first + i64::from(count);
+                let taken = beyond.min(end) - first.max(from);
+                records = records.saturating_add(usize::try_from(taken).unwrap_or(0));
+                found.push(Chunk { first, bytes });
+                if found.len() >= chunks_max || records >= records_max {
+                    break;
+                }
+            }
+            Ok(Ok(found))
+        };
+        match guarded(read) {
+            Ok(Ok(chunks)) => Ok(chunks),
+            Ok(Err(Damaged)) => Err(self.damaged(partition, from)),
+            Err(why) => Err(self.break_down(why)),
+        }
+    }
+
+    /// Hands over the records of the chunks in `[from, end)`, so many at most,
+    /// and returns the offset that follows. A gap between chunks is damage.
+    pub(crate) fn each(
+        &self,
+        chunks: &[Chunk],
+        from: i64,
+        end: i64,
+        records_max: usize,
+        handle: &mut dyn FnMut(&Entry<'_>),
+    ) -> Result<i64, LogError> {
+        let damaged = |at: i64| self.fatal(&format!("damaged at offset {at} of a partition"));
+        let (mut next, mut room) = (from, records_max);
+        for chunk in chunks {
+            let entries = chunk::entries(&chunk.bytes, chunk.first, next);
+            for entry in entries.map_err(|Damaged| damaged(next))? {
+                let entry = entry.map_err(|Damaged| damaged(next))?;
+                if entry.offset >= end || room == 0 {
+                    return Ok(next);
+                }
+                if entry.offset != next {
+                    return Err(damaged(next));
+                }
+                handle(&entry);
+                next += 1;
+                room -= 1;
+            }
+        }
+        // A chunk that held none of what it was fetched for would be fetched for ever.
+        if next == from && records_max > 0 { Err(damaged(next)) } else { Ok(next) }
+    }
+
+    pub(crate) fn fatal(&self, why: &str) -> LogError {
+        LogError::Fatal(format!("embedded log {}: {why}", self.folder.display()))
+    }
+
+    fn damaged(&self, partition: &Partition, offset: i64) -> LogError {
+        let Partition { topic, partition } = partition;
+        self.fatal(&format!("damaged at {topic} {partition} offset {offset}"))
+    }
+
+    /// One batch, on the disk when this returns. A store that failed once must
+    /// not be written again: what its tree shows is not what the disk holds.
+    fn write(&self, writer: &mut Writer, mut batch: sled::Batch) -> Result<(), LogError> {
+        let sequence = writer.sequence + 1;
+        batch.insert(b"msequence", sequence.to_be_bytes().to_vec());
+        guarded(|| {
+            self.tree.apply_batch(batch)?;
+            self.db.flush()
+        })
+        .map_err(|why| self.break_down(why))?;
+        writer.sequence = sequence;
+        // Only a note of what already holds: where it cannot be written the
+        // commit holds all the same, and the next one writes it.
+        if let Err(error) = self.witness.write_all_at(&sequence.to_be_bytes(), 0) {
+            tracing::warn!(folder = %self.folder.display(), %error, "cannot note the last commit");
+        }
+        Ok(())
+    }
+
+    fn break_down(&self, why: String) -> LogError {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = self.fatal(&why);
+        state.broken.get_or_insert(why);
+        self.changed.notify_all();
+        error
+    }
+}
+
+impl State {
+    pub(crate) fn partition_count(&self, topic: &str) -> i32 {
+        self.topics.get(topic).map_or(0, Topic::count)
+    }
+
+    pub(crate) fn end(&self, partition: &Partition) -> Result<i64, LogError> {
+        let topic = self.topic(partition)?;
+        let number = usize::try_from(partition.partition).unwrap_or(usize::MAX);
+        topic.ends.get(number).copied().ok_or_else(|| {
+            let Partition { topic, partition } = partition;
+            LogError::Fatal(format!("topic {topic} has no partition {partition}"))
+        })
+    }
+
+    pub(crate) fn committed(&self, group: &str, partition: &Partition) -> i64 {
+        self.committed.get(group).and_then(|all| all.get(partition)).copied().unwrap_or(0)
+    }
+
+    fn topic(&self, partition: &Partition) -> Result<&Topic, LogError> {
+        let missing = || LogError::NoTopic(partition.topic.to_string());
+        self.topics.get(&partition.topic).ok_or_else(missing)
+    }
+}
+
+impl Topic {
+    fn count(&self) -> i32 {
+        i32::try_from(self.ends.len()).unwrap_or(i32::MAX)
+    }
+
+    /// The partition of a record; without key or number the shortest one, the
+    /// lowest number first.
+    fn place(&self, record: &Outgoing) -> Option<i32> {
+        let count = self.count();
+        let number = match (record.partition, &record.key) {
+            (Some(number), _) => number,
+            (None, Some(key)) => partition_of_key(key, count),
+            (None, None) => (0..).zip(&self.ends).min_by_key(|(_, end)| **end)?.0,
+        };
+        (0..count).contains(&number).then_some(number)
+    }
+}
+
+/// The present time, as commits and appends are stamped with it.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Runs what touches the store. sled answers some damage with a panic; here
+/// that is an error like any other.
+fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(sled::Error::Corruption { at, .. })) => Err(format!("damaged bytes at {at:?}")),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("damaged: the store cannot make sense of its files".to_owned()),
+    }
+}
+
+/// Reads what a store holds, apart from the records.
+fn load(tree: &sled::Tree, witness: &File) -> Result<(State, u64), String> {
+    let number = |key: &[u8]| -> Result<Option<u64>, String> {
+        let value = guarded(|| tree.get(key))?;
+        value.map(|bytes| eight(&bytes).map(u64::from_be_bytes).ok_or_else(damage)).transpose()
+    };
+    match number(b"mformat")? {
+        Some(FORMAT) => {}
+        None if tree.is_empty() => {
+            guarded(|| {
+                tree.insert(b"mformat", FORMAT.to_be_bytes().to_vec())?;
+                tree.flush()
+            })?;
+        }
+        None => return Err(damage()),
+        Some(other) => {
+            return Err(format!("written in format {other}; this version reads format {FORMAT}"));
+        }
+    }
+    let sequence = number(b"msequence")?.unwrap_or(0);
+    let mut noted = [0; 8];
+    let acknowledged = match witness.read_exact_at(&mut noted, 0) {
+        Ok(()) => u64::from_be_bytes(noted),
+        Err(_) => 0,
+    };
+    if sequence < acknowledged {
+        return Err(format!(
+            "damaged: commit {acknowledged} was acknowledged, but only {sequence} can be read"
+        ));
+    }
+    let (mut topics, mut names) = (BTreeMap::new(), BTreeMap::new());
+    for pair in tree.scan_prefix(b"t") {
+        let (key, value) = guarded(|| pair)?;
+        let name: Arc<str> = std::str::from_utf8(&key[1..]).map_err(|_| damage())?.into();
+        let value = eight(&value).ok_or_else(damage)?;
+        let id = u32::from_be_bytes([value[0], value[1], value[2], value[3]]);
+        let count = i32::from_be_bytes([value[4], value[5], value[6], value[7]]);
+        if !(1..=PARTITIONS_MAX).contains(&count) {
+            return Err(damage());
+        }
+        let ends = (0..count).map(|number| end_of(tree, (id, number))).collect::<Result<_, _>>()?;
+        names.insert(id, name.clone());
+        topics.insert(name, Topic { id, ends });
+    }
+    let mut committed: BTreeMap<Arc<str>, BTreeMap<Partition, i64>> = BTreeMap::new();
+    for pair in tree.scan_prefix(b"p") {
+        let (key, value) = guarded(|| pair)?;
+        let (group, place) =
+            key[1..].split_at_checked(key.len().saturating_sub(9)).ok_or_else(damage)?;
+        let group = std::str::from_utf8(group).map_err(|_| damage())?;
+        let place = eight(place).ok_or_else(damage)?;
+        let id = u32::from_be_bytes([place[0], place[1], place[2], place[3]]);
+        let number = i32::from_be_bytes([place[4], place[5], place[6], place[7]]);
+        let topic = names.get(&id).ok_or_else(damage)?;
+        let position = eight(&value).map(i64::from_be_bytes).ok_or_else(damage)?;
+        let positions = committed.entry(group.into()).or_default();
+        positions.insert(Partition::new(topic.clone(), number), position);
+    }
+    let state = State { topics, committed, membership: Membership::default(), broken: None };
+    Ok((state, sequence))
+}
+
+/// The next offset of a partition, from its last chunk.
+fn end_of(tree: &sled::Tree, place: (u32, i32)) -> Result<i64, String> {
+    let last = guarded(|| {
+        tree.range(record_key(place, 0)..=record_key(place, i64::MAX)).next_back().transpose()
+    })?;
+    let Some((key, bytes)) = last else { return Ok(0) };
+    let first = offset_of(&key).ok_or_else(damage)?;
+    Ok(first + i64::from(chunk::count(&bytes).map_err(|Damaged| damage())?))
+}
+
+fn damage() -> String {
+    "damaged: an entry of the store cannot be read".to_owned()
+}
+
+fn record_key((topic, partition): (u32, i32), offset: i64) -> Vec<u8> {
+    let mut key = vec![b'r'];
+    key.extend(topic.to_be_bytes());
+    key.extend(partition.to_be_bytes());
+    key.extend(offset.to_be_bytes());
+    key
+}
+
+fn position_key(group: &str, topic: u32, partition: i32) -> Vec<u8> {
+    let mut key = vec![b'p'];
+    key.extend(group.as_bytes());
+    key.extend(topic.to_be_bytes());
+    key.extend(partition.to_be_bytes());
+    key
+}
+
+fn offset_of(key: &[u8]) -> Option<i64> {
+    key.last_chunk().map(|bytes| i64::from_be_bytes(*bytes))
+}
+
+fn eight(bytes: &[u8]) -> Option<[u8; 8]> {
+    bytes.try_into().ok()
+}
