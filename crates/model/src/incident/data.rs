@@ -1,0 +1,509 @@
+//! The `data` of each kind of fact.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::FactName;
+use crate::breach::Transition;
+use crate::charter::{ExpectationKind, Severity};
+use crate::time::Timestamp;
+
+/// What a fact says beyond its envelope. Serialised without a tag: the
+/// fact's name is the tag.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum FactData {
+    /// Breaches became an incident.
+    Opened(Box<Opened>),
+    /// A breach belongs to the incident.
+    BreachAttached(Box<BreachAttached>),
+    /// A breach is over.
+    BreachCleared(BreachCleared),
+    /// The incident became worse.
+    SeverityChanged(SeverityChanged),
+    /// Somebody else answers for the incident from now on.
+    OwnerResolved(OwnerResolved),
+    /// A message to one person over one channel was handed over.
+    Notified(Notified),
+    /// Somebody whom a step names was not notified.
+    NotificationSkipped(NotificationSkipped),
+    /// Somebody is at it.
+    Acknowledged(Acknowledged),
+    /// An acknowledgement has lasted too long without a remediation.
+    AcknowledgementExpired(AcknowledgementExpired),
+    /// The incident moved to another step.
+    Escalated(Escalated),
+    /// Something was done or said that changes no state.
+    ActionRecorded(ActionRecorded),
+    /// Somebody agreed or refused at a gate.
+    SignedOff(SignedOff),
+    /// A command was against a rule.
+    CommandRejected(CommandRejected),
+    /// Somebody did something about it.
+    Remediated(Remediated),
+    /// It was checked that the incident is over.
+    Verified(Verified),
+    /// The remediation or the clearing did not hold.
+    VerificationFailed(VerificationFailed),
+    /// The incident is over.
+    Resolved(Resolved),
+    /// The incident is not over after all.
+    Reopened(Reopened),
+    /// The steps have run out.
+    Exhausted(Exhausted),
+    /// A fact that this release never writes, kept as it was read: flapping,
+    /// silences, inhibition, merging, delivery reports, reviews, closing.
+    Other(BTreeMap<String, serde_json::Value>),
+}
+
+impl FactData {
+    /// Reads the data of a fact of the given name.
+    ///
+    /// # Errors
+    /// Where a field is missing or of a wrong type; the text names it.
+    pub fn read(name: FactName, value: serde_json::Value) -> Result<Self, serde_json::Error> {
+        use serde_json::from_value;
+        Ok(match name {
+            FactName::Opened => Self::Opened(from_value(value)?),
+            FactName::BreachAttached => Self::BreachAttached(from_value(value)?),
+            FactName::BreachCleared => Self::BreachCleared(from_value(value)?),
+            FactName::SeverityChanged => Self::SeverityChanged(from_value(value)?),
+            FactName::OwnerResolved => Self::OwnerResolved(from_value(value)?),
+            FactName::Notified => Self::Notified(from_value(value)?),
+            FactName::NotificationSkipped => Self::NotificationSkipped(from_value(value)?),
+            FactName::Acknowledged => Self::Acknowledged(from_value(value)?),
+            FactName::AcknowledgementExpired => Self::AcknowledgementExpired(from_value(value)?),
+            FactName::Escalated => Self::Escalated(from_value(value)?),
+            FactName::ActionRecorded => Self::ActionRecorded(from_value(value)?),
+            FactName::SignedOff => Self::SignedOff(from_value(value)?),
+            FactName::CommandRejected => Self::CommandRejected(from_value(value)?),
+            FactName::Remediated => Self::Remediated(from_value(value)?),
+            FactName::Verified => Self::Verified(from_value(value)?),
+            FactName::VerificationFailed => Self::VerificationFailed(from_value(value)?),
+            FactName::Resolved => Self::Resolved(from_value(value)?),
+            FactName::Reopened => Self::Reopened(from_value(value)?),
+            FactName::Exhausted => Self::Exhausted(from_value(value)?),
+            FactName::DeliveryReported
+            | FactName::FlappingStarted
+            | FactName::FlappingEnded
+            | FactName::Silenced
+            | FactName::Unsilenced
+            | FactName::Inhibited
+            | FactName::Uninhibited
+            | FactName::Merged
+            | FactName::Reviewed
+            | FactName::Closed => Self::Other(from_value(value)?),
+        })
+    }
+
+    /// The name of the fact; `None` for [`FactData::Other`], whose name the
+    /// fact itself keeps.
+    pub const fn name(&self) -> Option<FactName> {
+        Some(match self {
+            Self::Opened(_) => FactName::Opened,
+            Self::BreachAttached(_) => FactName::BreachAttached,
+            Self::BreachCleared(_) => FactName::BreachCleared,
+            Self::SeverityChanged(_) => FactName::SeverityChanged,
+            Self::OwnerResolved(_) => FactName::OwnerResolved,
+            Self::Notified(_) => FactName::Notified,
+            Self::NotificationSkipped(_) => FactName::NotificationSkipped,
+            Self::Acknowledged(_) => FactName::Acknowledged,
+            Self::AcknowledgementExpired(_) => FactName::AcknowledgementExpired,
+            Self::Escalated(_) => FactName::Escalated,
+            Self::ActionRecorded(_) => FactName::ActionRecorded,
+            Self::SignedOff(_) => FactName::SignedOff,
+            Self::CommandRejected(_) => FactName::CommandRejected,
+            Self::Remediated(_) => FactName::Remediated,
+            Self::Verified(_) => FactName::Verified,
+            Self::VerificationFailed(_) => FactName::VerificationFailed,
+            Self::Resolved(_) => FactName::Resolved,
+            Self::Reopened(_) => FactName::Reopened,
+            Self::Exhausted(_) => FactName::Exhausted,
+            Self::Other(_) => return None,
+        })
+    }
+}
+
+/// Breaches became an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// The typed name of what is taken to be the cause.
+    pub root: String,
+    /// How the root was found.
+    pub attribution: Attribution,
+    /// Who answers, a typed name; absent where nobody could be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// True where the chain had to go to the end.
+    pub unowned: bool,
+    /// Every link that was tried.
+    pub resolution: Vec<Link>,
+    /// The policy that holds for the whole incident.
+    pub policy: PolicyRevision,
+    /// The charter that holds for the whole incident; absent for subjects without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charter: Option<CharterRevision>,
+    /// Subjects that breach, sorted, as many as the policy lists.
+    pub affected_features: Vec<String>,
+    /// How many there are.
+    pub affected_count: u64,
+    /// The worst of the breaches.
+    pub severity: Severity,
+    /// The kind that chooses the first step.
+    pub kind: ExpectationKind,
+    /// What its breaches have in common.
+    pub group_key: String,
+    /// The first step.
+    pub entry: Entry,
+    /// When the breaches had been held for long enough.
+    pub due_at: Timestamp,
+    /// How long after that it was; absent where it was in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_by_us: Option<i64>,
+}
+
+/// How the root of an incident was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attribution {
+    /// The root that it comes to, a typed name.
+    #[serde(skip)]
+    pub root: String,
+    /// `upstream_breach`, `itself` or `lineage_unknown`.
+    pub method: String,
+    /// What speaks for it, one sentence each.
+    pub evidence: Vec<String>,
+    /// Share of the breaching subjects that the root explains, 0 to 1.
+    pub coverage: f64,
+}
+
+/// One link of the owner chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// `primary`, `backup`, `view`, `group`, `system`, `domain`, `governance`.
+    pub link: String,
+    /// The typed name that the link holds; absent where it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<String>,
+    /// What came of it.
+    pub outcome: String,
+}
+
+/// A policy as it was when the incident opened.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PolicyRevision {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+}
+
+/// A charter as it was in force when the first breach's window ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CharterRevision {
+    /// The subject, the root's own where it has a charter.
+    pub subject: String,
+    /// Subjects of the documents that it is made of, most specific first.
+    pub documents: Vec<String>,
+    /// The instant whose revision holds.
+    pub in_force_at: Timestamp,
+}
+
+/// Where an incident stands on its ladder, with absolute deadlines. A
+/// deadline is absent where the step sets none or it moves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The step's name.
+    pub step: String,
+    /// The climb, from 1.
+    #[serde(rename = "loop")]
+    pub climb: u32,
+    /// When people are notified; later than the fact where the step waits for working hours.
+    pub enters_at: Timestamp,
+    /// Latest acknowledgement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledge_by: Option<Timestamp>,
+    /// Latest remediation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediate_by: Option<Timestamp>,
+    /// Latest decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decide_by: Option<Timestamp>,
+}
+
+/// A breach belongs to the incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreachAttached {
+    /// The breach.
+    pub breach_id: String,
+    /// Its subject as telemetry names it.
+    pub feature: String,
+    /// Its subject's version, often empty.
+    pub feature_version: String,
+    /// The expectation's name.
+    pub expectation: String,
+    /// The expectation's kind.
+    pub kind: ExpectationKind,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The window's name.
+    pub window: String,
+    /// The judged window's first instant.
+    pub window_start: Timestamp,
+    /// The judged window's end.
+    pub window_end: Timestamp,
+    /// When it was detected.
+    pub detected_at: Timestamp,
+    /// Who uses the feature.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumers: Vec<String>,
+    /// What the breach says.
+    pub reason: String,
+}
+
+/// A breach is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreachCleared {
+    /// The breach.
+    pub breach_id: String,
+    /// Its subject as telemetry names it.
+    pub feature: String,
+    /// Its subject's version.
+    pub feature_version: String,
+    /// The expectation's name.
+    pub expectation: String,
+    /// `cleared` or `retracted`.
+    pub transition: Transition,
+    /// The end of the window that cleared it.
+    pub window_end: Timestamp,
+    /// Breaches of the incident that are still open.
+    pub open_count: u64,
+    /// After the last: when the incident may settle (`keep_firing_for`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settles_at: Option<Timestamp>,
+}
+
+/// The incident became worse.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeverityChanged {
+    /// Before.
+    pub from: Severity,
+    /// From now on.
+    pub to: Severity,
+    /// The step anew, where it was still waiting for working hours and need not any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Entry>,
+}
+
+/// Somebody else answers for the incident from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnerResolved {
+    /// Who; absent where nobody could be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// True where the chain had to go to the end.
+    pub unowned: bool,
+    /// Every link that was tried.
+    pub resolution: Vec<Link>,
+}
+
+/// A message to one person over one channel was handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notified {
+    /// The step, or `on_exhausted`.
+    pub step: String,
+    /// The climb, from 1.
+    #[serde(rename = "loop")]
+    pub climb: u32,
+    /// Who, a typed name.
+    pub target: String,
+    /// By which role or name of the policy.
+    pub role: String,
+    /// The tool and the address in it, `pagerduty:flight-data`.
+    pub channel: String,
+    /// The first deadline; absent when nothing is asked any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond_by: Option<Timestamp>,
+    /// `first`, `escalated`, `ack_timeout`, `repeat`, `exhausted`, `reopened`, `verification_failed`.
+    pub reason: String,
+    /// When an exhausted incident repeats itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat_at: Option<Timestamp>,
+}
+
+/// Somebody whom a step names was not notified.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotificationSkipped {
+    /// The step, or `on_exhausted`.
+    pub step: String,
+    /// The climb, from 1.
+    #[serde(rename = "loop")]
+    pub climb: u32,
+    /// Who, where the role or name led to somebody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// By which role or name of the policy; absent where the step names nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Why not.
+    pub reason: String,
+    /// When an exhausted incident tries again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat_at: Option<Timestamp>,
+}
+
+/// Somebody is at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledged {
+    /// The step it stood on.
+    pub step: String,
+    /// The climb, from 1.
+    #[serde(rename = "loop")]
+    pub climb: u32,
+    /// Until when it holds without a remediation; absent is for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An acknowledgement has lasted too long without a remediation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcknowledgementExpired {
+    /// Whose it was.
+    pub by: String,
+    /// When it ended.
+    pub due_at: Timestamp,
+    /// How long after that it was noticed; absent where it was in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_by_us: Option<i64>,
+    /// The step anew; absent where the steps have run out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Entry>,
+}
+
+/// The incident moved to another step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Escalated {
+    /// The step before.
+    pub from_step: String,
+    /// The step from now on.
+    pub to_step: String,
+    /// The climb of the step from now on, from 1.
+    #[serde(rename = "loop")]
+    pub climb: u32,
+    /// What moved it: a trigger of the policy, `nobody_to_notify` or `breach_returned`.
+    pub trigger: String,
+    /// When it was due.
+    pub due_at: Timestamp,
+    /// How long after that it was; absent where it was in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_by_us: Option<i64>,
+    /// Where it stands from now on.
+    pub entry: Entry,
+}
+
+/// Something was done or said that changes no state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRecorded {
+    /// `comment` or `rollback_proposed`.
+    pub action: String,
+    /// In words.
+    pub detail: String,
+}
+
+/// Somebody agreed or refused at a gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedOff {
+    /// The gate.
+    pub gate: String,
+    /// False for a refusal.
+    pub approve: bool,
+    /// The role by which they may sign.
+    pub role: String,
+    /// Different people who agree, this one included.
+    pub signed: u32,
+    /// How many are needed.
+    pub needed: u32,
+}
+
+/// A command was against a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandRejected {
+    /// The command.
+    pub command: String,
+    /// The rule, one sentence.
+    pub rule: String,
+    /// The incident or subject that the command names, where there is no such incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addressed: Option<String>,
+}
+
+/// Somebody did something about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remediated {
+    /// What.
+    pub action: crate::response::RemedyAction,
+    /// The end of the last window that was seen before; only later ones verify.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows_seen_to: Option<Timestamp>,
+}
+
+/// It was checked that the incident is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// `good_windows` or `person`.
+    pub method: String,
+    /// Good windows in a row at the time.
+    pub good_windows: u32,
+}
+
+/// The remediation or the clearing did not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerificationFailed {
+    /// The subject that failed it, as telemetry names it.
+    pub feature: String,
+    /// The expectation that failed it.
+    pub expectation: String,
+    /// The end of the bad window.
+    pub window_end: Timestamp,
+}
+
+/// The incident is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// `cleared`, `verified`, `signed_off` or `command`.
+    pub reason: String,
+    /// Until when a new breach of the same group reopens it.
+    pub reopens_until: Timestamp,
+}
+
+/// The incident is not over after all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reopened {
+    /// The breach that came.
+    pub breach_id: String,
+    /// From now on.
+    pub severity: Severity,
+    /// The first step anew.
+    pub entry: Entry,
+    /// When the breach had been held for long enough.
+    pub due_at: Timestamp,
+    /// How long after that it was; absent where it was in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_by_us: Option<i64>,
+}
+
+/// The steps have run out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exhausted {
+    /// The last step.
+    pub from_step: String,
+    /// Climbs that were made.
+    pub loops: u32,
+    /// What would have moved it on.
+    pub trigger: String,
+    /// When that was due.
+    pub due_at: Timestamp,
+    /// How long after that it was; absent where it was in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_by_us: Option<i64>,
+}
