@@ -192,6 +192,24 @@ impl Summarise {
         }
     }
 
+    /// The partition has ended for good, as a file does: it no longer holds the
+    /// watermark.
+    pub fn exhausted(&mut self, source: SourceId) {
+        let slot = &mut self.slots[source.0];
+        slot.idle = true;
+        slot.told = true;
+    }
+
+    /// The partition's own watermark.
+    pub fn watermark(&self, source: SourceId) -> Option<Timestamp> {
+        self.slots[source.0].watermark
+    }
+
+    /// True where steps have ended that [`Summarise::take_ended`] would hand over.
+    pub fn has_ended(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
     /// True where a batch would tell something.
     pub fn has_news(&self) -> bool {
         !self.steps.is_empty() || self.slots.iter().any(|slot| slot.told)

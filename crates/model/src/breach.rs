@@ -79,3 +79,15 @@ pub enum Transition {
     /// A revision took away what the breach stood on.
     Retracted,
 }
+
+impl Transition {
+    /// The name used in facts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Sustained => "sustained",
+            Self::Cleared => "cleared",
+            Self::Retracted => "retracted",
+        }
+    }
+}
