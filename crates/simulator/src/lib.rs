@@ -1,3 +1,4 @@
 //! What stands in for the world in tests and simulated runs.
 
+pub mod generator;
 pub mod log;
