@@ -174,7 +174,12 @@ struct Fold {
 
 impl Fold {
     /// Takes the next window; answers with the interval that it ends.
-    fn push(&mut self, start: Timestamp, judgement: Judgement, damping: Damping) -> Option<Interval> {
+    fn push(
+        &mut self,
+        start: Timestamp,
+        judgement: Judgement,
+        damping: Damping,
+    ) -> Option<Interval> {
         if judgement.fire == Verdict::NotJudged {
             return None;
         }
@@ -261,16 +266,16 @@ mod tests {
 
     #[test]
     fn one_bad_window_opens_and_one_good_one_clears() {
-        assert_eq!(check(ONE, "1:b 2:b 3:n 4:g 5:g 6:b"), "1:open(1) 2:sustain(1) 4:clear(1) 6:open(6)");
+        assert_eq!(
+            check(ONE, "1:b 2:b 3:n 4:g 5:g 6:b"),
+            "1:open(1) 2:sustain(1) 4:clear(1) 6:open(6)"
+        );
     }
 
     #[test]
     fn k_of_n_and_hysteresis() {
         let damping = Damping { open: ForSpec { k: 2, of: 3 }, resolve_after: 2 };
-        assert_eq!(
-            check(damping, "1:b 2:g 3:b 4:g 5:r 6:g 7:g 8:g"),
-            "3:open(3) 7:clear(3)"
-        );
+        assert_eq!(check(damping, "1:b 2:g 3:b 4:g 5:r 6:g 7:g 8:g"), "3:open(3) 7:clear(3)");
     }
 
     #[test]

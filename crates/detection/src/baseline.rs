@@ -51,7 +51,8 @@ pub fn season(by: Season, weeks: u32, start: Timestamp) -> impl Iterator<Item = 
 /// SHA-256 over counts, cells and categories in their order: equal contents
 /// have equal hashes, whatever they were merged from.
 pub fn content_hash(summary: &Summary) -> String {
-    let mut text = format!("{} {} {}\n", summary.count, summary.null_count, summary.non_finite_count);
+    let mut text =
+        format!("{} {} {}\n", summary.count, summary.null_count, summary.non_finite_count);
     match summary.numbers.raw() {
         Some(values) => {
             for value in values {

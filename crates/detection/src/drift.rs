@@ -39,8 +39,7 @@ pub fn scale(charter: &Charter, reference: &Summary) -> Scale {
 /// Compares numbers; nulls are one more bin. Both sides must hold a number.
 pub fn numeric(current: &Summary, reference: &Summary, bins: u32) -> Drift {
     let (values, against) = (&current.numbers, &reference.numbers);
-    let mut drift =
-        Drift { n: values.count(), n_ref: against.count(), ..Drift::default() };
+    let mut drift = Drift { n: values.count(), n_ref: against.count(), ..Drift::default() };
     let aligned = Aligned::new(values, against);
     let (statistic, wasserstein) = match (values.raw(), against.raw()) {
         (Some(a), Some(b)) => (st::ks_statistic_sorted(a, b), st::wasserstein_sorted(a, b)),
@@ -67,8 +66,7 @@ pub fn numeric(current: &Summary, reference: &Summary, bins: u32) -> Drift {
 /// the nulls. Both sides must hold a category.
 pub fn categorical(current: &Summary, reference: &Summary) -> Drift {
     let (values, against) = (&current.categories, &reference.categories);
-    let mut drift =
-        Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
+    let mut drift = Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
     unseen(&mut drift, values, |category| against.counts().contains_key(category));
     let mut rows: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     values.counts().iter().for_each(|(c, n)| rows.entry(c).or_default().0 += n);
@@ -83,9 +81,9 @@ pub fn categorical(current: &Summary, reference: &Summary) -> Drift {
         bins.reference.push(reference);
     };
     order.iter().for_each(|(name, (a, b))| push(name, *a, *b));
-    let (a, b) = rest.iter().fold((values.other(), against.other()), |(a, b), (_, row)| {
-        (a + row.0, b + row.1)
-    });
+    let (a, b) = rest
+        .iter()
+        .fold((values.other(), against.other()), |(a, b), (_, row)| (a + row.0, b + row.1));
     if a + b > 0 {
         push(OTHER_BIN, a, b);
     }
@@ -259,7 +257,10 @@ mod tests {
         assert_eq!(drift.unseen, ["new"]);
         let bins = drift.bins.unwrap();
         assert_eq!(bins.categories, ["old", "new"]);
-        assert_eq!((bins.current, bins.reference, bins.null_bin), (vec![7, 3, 0], vec![90, 0, 10], true));
+        assert_eq!(
+            (bins.current, bins.reference, bins.null_bin),
+            (vec![7, 3, 0], vec![90, 0, 10], true)
+        );
     }
 
     proptest! {

@@ -184,13 +184,17 @@ impl Evaluate {
     /// the last pane with an event, writes the revisions that are still
     /// gathering, and measures the windows that end later as partial.
     pub fn finish(&mut self, to: Option<Timestamp>, charters: &dyn Charters, out: &mut Outputs) {
-        let Some(to) = to.or(self.newest_pane.map(|pane| pane + self.settings.pane)) else { return };
+        let Some(to) = to.or(self.newest_pane.map(|pane| pane + self.settings.pane)) else {
+            return;
+        };
         self.watermark.move_to(to);
         self.advance(charters, out);
         let Some(now) = self.watermark.current() else { return };
         let mut rest: Vec<Deadline> = std::mem::take(&mut self.deadlines).into_iter().collect();
         rest.retain(|deadline| deadline.action != Action::Settle);
-        rest.sort_by(|a, b| (a.action == Action::Close).cmp(&(b.action == Action::Close)).then(a.cmp(b)));
+        rest.sort_by(|a, b| {
+            (a.action == Action::Close).cmp(&(b.action == Action::Close)).then(a.cmp(b))
+        });
         for deadline in rest {
             let partial = deadline.action == Action::Close;
             self.measure(&deadline, now, partial, charters, out);
@@ -274,7 +278,9 @@ impl Evaluate {
             let Some(deadline) = self.deadlines.pop_first() else { break };
             let due = deadline.due;
             match deadline.action {
-                Action::Close | Action::Revise => self.measure(&deadline, due, false, charters, out),
+                Action::Close | Action::Revise => {
+                    self.measure(&deadline, due, false, charters, out)
+                }
                 Action::Settle => {
                     if let Some(subject) = self.subjects.get_mut(&deadline.feature) {
                         subject.settle(deadline.window, deadline.start, &self.settings);

@@ -41,8 +41,13 @@ pub fn judge(
         Err(reason) => (Verdict::NotJudged, Some(reason.clone()), Verdict::NotJudged),
         Ok(measured) => {
             let verdict = measured.against(&expectation.rule);
-            let resolve = expectation.resolve.as_ref().map_or(verdict, |rule| measured.against(rule));
-            (verdict, (verdict == Verdict::Bad).then(|| measured.reason(&expectation.rule)), resolve)
+            let resolve =
+                expectation.resolve.as_ref().map_or(verdict, |rule| measured.against(rule));
+            (
+                verdict,
+                (verdict == Verdict::Bad).then(|| measured.reason(&expectation.rule)),
+                resolve,
+            )
         }
     };
     let measured = measured.ok();
@@ -235,7 +240,9 @@ impl Measured {
                 format!("age {} {} is above {above}", quantile.name(), rounded(observed))
             }
             Rule::NullRate { above, confidence } => self.share_reason("null", *above, *confidence),
-            Rule::ErrorRate { above, confidence } => self.share_reason("error", *above, *confidence),
+            Rule::ErrorRate { above, confidence } => {
+                self.share_reason("error", *above, *confidence)
+            }
             Rule::Volume { below, above } => match (below, above) {
                 (Some(below), _) if observed < *below as f64 => {
                     format!("{observed} events, fewer than {below}")

@@ -85,7 +85,8 @@ mod tests {
         assert!(TimeSettings::default().checked().is_ok());
         let odd = TimeSettings { pane: TimeSpan::SECOND.times(7), ..TimeSettings::default() };
         assert!(odd.checked().unwrap_err().to_string().contains("must divide an hour"));
-        let fine = TimeSettings { revise_every: TimeSpan::SECOND.times(90), ..TimeSettings::default() };
+        let fine =
+            TimeSettings { revise_every: TimeSpan::SECOND.times(90), ..TimeSettings::default() };
         assert_eq!(
             fine.checked().unwrap_err().to_string(),
             "time.revise_every = 90s: must be a multiple of the pane, 1m"

@@ -277,11 +277,14 @@ impl Summarise {
             })
             .collect();
         deltas.sort_unstable_by(|a, b| {
-            (&a.feature, &a.feature_version, a.pane_start)
-                .cmp(&(&b.feature, &b.feature_version, b.pane_start))
+            (&a.feature, &a.feature_version, a.pane_start).cmp(&(
+                &b.feature,
+                &b.feature_version,
+                b.pane_start,
+            ))
         });
         let mut told = Vec::new();
-        for slot in sources.values().map(|slot| *slot) {
+        for slot in sources.values().copied() {
             let slot = &mut slots[slot];
             if std::mem::take(&mut slot.told) {
                 told.push(SourceProgress {
@@ -312,10 +315,9 @@ struct Names {
 
 impl Names {
     fn number(&mut self, feature: &str, version: &str) -> u32 {
-        if let Some(versions) = self.numbers.get_mut(feature) {
-            if let Some((_, number)) = versions.iter().find(|(known, _)| **known == *version) {
-                return *number;
-            }
+        let versions = self.numbers.get(feature).map(Vec::as_slice).unwrap_or_default();
+        if let Some((_, number)) = versions.iter().find(|(known, _)| **known == *version) {
+            return *number;
         }
         let number = u32::try_from(self.names.len()).expect("names are bounded at every step");
         let name: Arc<str> = match self.numbers.get_key_value(feature) {

@@ -86,7 +86,10 @@ impl Summary {
     /// True where the record at `position` would be kept by [`Summary::add_exemplar`].
     pub fn wants_exemplar(&self, partition: i32, offset: i64) -> bool {
         self.exemplars.len() < EXEMPLARS_MAX
-            || self.exemplars.last().is_some_and(|last| (partition, offset) < (last.partition, last.offset))
+            || self
+                .exemplars
+                .last()
+                .is_some_and(|last| (partition, offset) < (last.partition, last.offset))
     }
 
     /// Keeps the position if it is among the lowest.
@@ -335,7 +338,11 @@ mod tests {
             event.latency_us = u64::try_from(number).ok();
             event.materialised_at = (kind > 4).then_some(Timestamp::from_micros(number * 200));
             summary.add(&event);
-            summary.add_exemplar(Position { topic: "t".into(), partition: 0, offset: number * 51 + at });
+            summary.add_exemplar(Position {
+                topic: "t".into(),
+                partition: 0,
+                offset: number * 51 + at,
+            });
         }
         summary
     }
@@ -351,7 +358,7 @@ mod tests {
             left.merge(&z);
             let mut right = z.clone();
             right.merge(&y);
-            let mut right_then_x = x.clone();
+            let mut right_then_x = x;
             right_then_x.merge(&right);
             prop_assert_eq!(&whole, &left);
             prop_assert_eq!(&whole, &right_then_x);

@@ -125,7 +125,8 @@ impl Subject {
             if open.closed {
                 measured.late_count += delta.summary.count;
                 if open.revise_at.is_none() {
-                    let next = moment.watermark.unwrap_or(end).next_multiple(moment.settings.revise_every);
+                    let next =
+                        moment.watermark.unwrap_or(end).next_multiple(moment.settings.revise_every);
                     let due = next.min(settled);
                     open.revise_at = Some(due);
                     let feature = delta.feature.clone();
@@ -191,10 +192,9 @@ impl Subject {
             }
             let next = end;
             let goes_on = track.from.is_some_and(|from| next >= from);
-            if goes_on && !partial && track.silent_run < SILENT_WINDOWS_MAX {
-                if let WindowSpec::Tumbling { size } = window {
-                    track.open(window, &deadline.feature, next, next + size, moment);
-                }
+            let goes_on = goes_on && !partial && track.silent_run < SILENT_WINDOWS_MAX;
+            if let (true, WindowSpec::Tumbling { size }) = (goes_on, window) {
+                track.open(window, &deadline.feature, next, next + size, moment);
             }
         } else {
             open.revise_at = None;
@@ -267,7 +267,9 @@ impl Subject {
             })
             .collect();
         let measured = self.tracks.get_mut(&window).and_then(|t| t.open.get_mut(&start));
-        let Some(measured) = measured.and_then(|open| open.versions.get_mut(version)) else { return };
+        let Some(measured) = measured.and_then(|open| open.versions.get_mut(version)) else {
+            return;
+        };
         let revision = measured.revision.map_or(0, |last| last + 1);
         measured.revision = Some(revision);
         let frame = Frame {
@@ -363,8 +365,7 @@ impl Plan {
     fn renew(&mut self, feature: &Arc<str>, at: Timestamp, charters: &dyn Charters) {
         // The charter of the event's time and the last one there is: between
         // them lie the windows that the event may belong to.
-        let made_from =
-            [charters.charter(feature, at), charters.charter(feature, Timestamp::MAX)];
+        let made_from = [charters.charter(feature, at), charters.charter(feature, Timestamp::MAX)];
         let same = self.made_from.as_ref().is_some_and(|before| {
             before.iter().zip(&made_from).all(|(a, b)| match (a, b) {
                 (Some(a), Some(b)) => Arc::ptr_eq(a, b),

@@ -131,8 +131,11 @@ fn show(out: &Outputs) -> String {
     let mut text = String::new();
     for decided in &out.decided {
         let w = &decided.window;
-        let version =
-            if w.feature_version.is_empty() { String::new() } else { format!("@{}", w.feature_version) };
+        let version = if w.feature_version.is_empty() {
+            String::new()
+        } else {
+            format!("@{}", w.feature_version)
+        };
         text += &format!(
             "{} {}{version} {}-{} r{} n={} late={}{}",
             clock(decided.at),
@@ -231,9 +234,9 @@ fn late_events_revise_until_the_lateness_ends_and_are_counted_after_it() {
             ("other", 36.0, 0), // writes the revision
             ("f", 13.0, 0),     // late again, due at 00:40, the end of the lateness
             ("other", 39.9, 0),
-            ("f", 14.0, 0),     // still in time
+            ("f", 14.0, 0), // still in time
             ("other", 40.0, 0),
-            ("f", 15.0, 0),     // too late
+            ("f", 15.0, 0), // too late
             ("f", 15.5, 0),
         ],
         &expect![[r#"
@@ -265,7 +268,13 @@ fn an_open_window_takes_every_event_of_its_time_however_late() {
 fn a_jump_of_the_watermark_closes_windows_in_order_each_at_its_own_end() {
     let rule = || slow(TimeSpan::SECOND);
     let book = book(&[
-        ("b", &[expectation("x", TimeSpan::HOUR, rule()), expectation("y", TimeSpan::MINUTE.times(30), rule())]),
+        (
+            "b",
+            &[
+                expectation("x", TimeSpan::HOUR, rule()),
+                expectation("y", TimeSpan::MINUTE.times(30), rule()),
+            ],
+        ),
         ("a", &[expectation("x", TimeSpan::HOUR, rule())]),
     ]);
     check(

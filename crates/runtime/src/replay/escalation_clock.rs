@@ -1,0 +1,70 @@
+//! Drives the escalate stage by a given time: at one instant windows first,
+//! then responses, then timers.
+
+use std::collections::VecDeque;
+
+use watchkeep_detection::evaluate::Decided;
+use watchkeep_incident::escalate::{Escalate, Outputs, Settings};
+use watchkeep_model::response::Response;
+use watchkeep_model::time::Timestamp;
+
+use crate::rules::Rules;
+
+/// The escalate stage with responses that take effect at their own time.
+#[derive(Debug)]
+pub struct EscalationClock {
+    escalate: Escalate,
+    /// Ascending by `at`.
+    responses: VecDeque<Response>,
+    outputs: Outputs,
+}
+
+impl EscalationClock {
+    /// A stage without incidents.
+    pub fn new(settings: Settings, responses: VecDeque<Response>) -> Self {
+        Self { escalate: Escalate::new(settings), responses, outputs: Outputs::default() }
+    }
+
+    /// Lets everything happen that is due before `at`.
+    pub fn run_before(&mut self, at: Timestamp, rules: &Rules) {
+        while let Some(due) = self.next().filter(|due| *due < at) {
+            self.happen(due, rules);
+        }
+    }
+
+    /// Lets everything happen that is due at `at` or before.
+    pub fn run_to(&mut self, at: Timestamp, rules: &Rules) {
+        while let Some(due) = self.next().filter(|due| *due <= at) {
+            self.happen(due, rules);
+        }
+    }
+
+    /// Takes a window and what it did to breaches.
+    pub fn take(&mut self, decided: &Decided, rules: &Rules) {
+        for breach in &decided.breaches {
+            self.escalate.breach(breach, rules, decided.at, &mut self.outputs);
+        }
+        self.escalate.window(&decided.window, rules, decided.at, &mut self.outputs);
+    }
+
+    /// What has happened since the last call.
+    pub fn take_outputs(&mut self) -> Outputs {
+        std::mem::take(&mut self.outputs)
+    }
+
+    fn next(&self) -> Option<Timestamp> {
+        let response = self.responses.front().map(|response| response.at);
+        match (response, self.escalate.next_deadline()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (one, None) | (None, one) => one,
+        }
+    }
+
+    fn happen(&mut self, at: Timestamp, rules: &Rules) {
+        if let Some(response) = self.responses.pop_front_if(|response| response.at <= at) {
+            self.escalate.respond(&response, rules, at, &mut self.outputs);
+        } else {
+            self.escalate.advance(rules, at, &mut self.outputs);
+        }
+    }
+}

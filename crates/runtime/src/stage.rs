@@ -1,0 +1,58 @@
+//! The loop that carries facts between a log and the pure stages.
+//!
+//! Each stage has one method, `turn`: poll the log once, handle what came,
+//! commit what follows. The caller repeats it and says what time it is. When a
+//! turn fails with [`StageError::Log`] the session has ended; a new session with a new stage
+//! goes on where the last commit stands.
+
+pub mod escalate;
+pub mod evaluate;
+pub mod summarise;
+
+use watchkeep_detection::evaluate::BatchError;
+use watchkeep_wire::Malformed;
+
+use crate::log::LogError;
+
+/// Why a stage cannot go on.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StageError {
+    /// The log ended the session, or does not answer: begin a new session.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A summary batch must not be used: stop and look.
+    #[error("{topic}/{partition} at offset {offset}: {error}")]
+    Batch {
+        /// The summaries topic.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// The batch's offset.
+        offset: i64,
+        /// What is wrong with it.
+        error: BatchError,
+    },
+    /// A fact of Watchkeep's own cannot be read: stop and look who writes to the topic.
+    #[error("{topic}/{partition} at offset {offset} is not readable: {}", error.detail)]
+    Unreadable {
+        /// The topic.
+        topic: String,
+        /// Its partition.
+        partition: i32,
+        /// The record's offset.
+        offset: i64,
+        /// What is wrong with it.
+        error: Malformed,
+    },
+}
+
+/// What a turn did, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Records that were taken from the log.
+    pub records: u64,
+    /// Records that were committed, by topic.
+    pub committed: Option<u64>,
+    /// True while the stage rebuilds its state.
+    pub restoring: bool,
+}

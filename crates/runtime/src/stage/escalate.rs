@@ -1,0 +1,221 @@
+//! The escalate stage on a log: breaches, windows and responses in, incident
+//! facts and escalations out.
+//!
+//! Its state is a fold of its own output, the incident log, and of the
+//! breaches that are held and not yet in it. Timers are deadlines in that
+//! state; the caller says what time it is.
+
+use std::collections::BTreeMap;
+
+use watchkeep_incident::escalate::{Escalate, Outputs, Settings as EscalationSettings};
+use watchkeep_model::position::Partition;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_model::breach::Breach;
+use watchkeep_model::incident::Fact;
+use watchkeep_model::response::Response;
+use watchkeep_model::window::Window;
+use watchkeep_wire::Malformed;
+use watchkeep_wire::fact::{FactEncoding, decode};
+
+use crate::log::{Event, Log, LogError, Transaction};
+use crate::outgoing;
+use crate::rules::Rules;
+use crate::stage::StageError;
+use crate::topics::Topics;
+
+/// Settings of the stage.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The deployment's topics.
+    pub topics: Topics,
+    /// Encoding of what is written.
+    pub encoding: FactEncoding,
+    /// Settings of the pure stage.
+    pub escalation: EscalationSettings,
+}
+
+/// What the stage has counted since it began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Incident facts.
+    pub facts: u64,
+    /// Messages to people.
+    pub escalations: u64,
+    /// Responses that could not be read and were passed over.
+    pub unreadable: u64,
+    /// Transactions.
+    pub commits: u64,
+}
+
+/// The escalate stage of one session.
+#[derive(Debug)]
+pub struct EscalateStage {
+    settings: Settings,
+    rules: Rules,
+    /// Committed position of each assigned partition.
+    committed: BTreeMap<Partition, i64>,
+    /// `None` until the incident log is folded.
+    escalate: Option<Escalate>,
+    counts: Counts,
+}
+
+impl EscalateStage {
+    /// A stage at the beginning of a session.
+    pub fn new(settings: Settings, rules: Rules) -> Self {
+        Self {
+            settings,
+            rules,
+            committed: BTreeMap::new(),
+            escalate: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// What was committed so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The stage's state, once it is folded.
+    pub fn state(&self) -> Option<&Escalate> {
+        self.escalate.as_ref()
+    }
+
+    /// Polls once, decides and commits. Waits until the next deadline at most.
+    ///
+    /// # Errors
+    /// [`StageError::Log`]: begin a new session. Otherwise stop and look.
+    pub fn turn(
+        &mut self,
+        log: &mut dyn Log,
+        max_wait: TimeSpan,
+        now: impl Fn() -> Timestamp,
+    ) -> Result<(), StageError> {
+        let due = self.escalate.as_ref().and_then(Escalate::next_deadline);
+        let wait = due.map_or(max_wait, |due| due.since(now()).clamp(TimeSpan::ZERO, max_wait));
+        let mut records: Vec<(Partition, i64, Vec<u8>)> = Vec::new();
+        let (mut changed, committed) = (false, &mut self.committed);
+        let polled = log.poll(wait, &mut |event| match event {
+            Event::Assigned { partition, position } => {
+                committed.insert(partition.clone(), position);
+                changed = true;
+            }
+            Event::Revoked { partition } => {
+                committed.remove(partition);
+                records.clear();
+                changed = true;
+            }
+            Event::Record(record) => {
+                records.push((record.partition.clone(), record.offset, record.value.to_vec()));
+            }
+            Event::CaughtUp { .. } => {}
+        });
+        match polled {
+            Ok(()) => {}
+            Err(LogError::Unavailable(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        if changed {
+            self.escalate = None;
+        }
+        // Without the breaches this instance only stands by; timers are the
+        // business of the one that has them.
+        if !self.committed.keys().any(|partition| partition.topic == self.settings.topics.breaches) {
+            return Ok(());
+        }
+        if self.escalate.is_none() {
+            self.escalate = Some(self.restore(log)?);
+        }
+        self.decide(log, &records, now())
+    }
+
+    fn restore(&self, log: &mut dyn Log) -> Result<Escalate, StageError> {
+        let topics = &self.settings.topics;
+        let mut escalate = Escalate::new(self.settings.escalation.clone());
+        let mut result = Ok(());
+        for number in 0..log.partition_count(&topics.incidents)? {
+            let partition = Partition::new(topics.incidents.clone(), number);
+            let (first, end) = log.bounds(&partition)?;
+            log.scan(&partition, first, end, &mut |record| match decode::<Fact>(record.value) {
+                Ok(fact) => escalate.restore_fact(&fact),
+                Err(error) => result = Err(unreadable(&partition, record.offset, error)),
+            })?;
+        }
+        for (partition, committed) in &self.committed {
+            if partition.topic != topics.breaches {
+                continue;
+            }
+            let (first, _) = log.bounds(partition)?;
+            log.scan(partition, first, *committed, &mut |record| match decode::<Breach>(record.value) {
+                Ok(breach) => escalate.restore_breach(&breach),
+                Err(error) => result = Err(unreadable(partition, record.offset, error)),
+            })?;
+        }
+        result.map(|()| escalate)
+    }
+
+    fn decide(
+        &mut self,
+        log: &mut dyn Log,
+        records: &[(Partition, i64, Vec<u8>)],
+        now: Timestamp,
+    ) -> Result<(), StageError> {
+        let Some(escalate) = &mut self.escalate else { return Ok(()) };
+        let Settings { topics, encoding, .. } = &self.settings;
+        let mut outputs = Outputs::default();
+        let mut positions: BTreeMap<Partition, i64> = BTreeMap::new();
+        let mut counts = self.counts.clone();
+        for (partition, offset, value) in records {
+            let unreadable = |error| unreadable(partition, *offset, error);
+            if partition.topic == topics.breaches {
+                let breach: Breach = decode(value).map_err(unreadable)?;
+                escalate.breach(&breach, &self.rules, now, &mut outputs);
+            } else if partition.topic == topics.windows {
+                let window: Window = decode(value).map_err(unreadable)?;
+                escalate.window(&window, &self.rules, now, &mut outputs);
+            } else {
+                // Responses come from people and programs; one that cannot be
+                // read must not hold up the others.
+                match decode::<Response>(value) {
+                    Ok(response) => escalate.respond(&response, &self.rules, now, &mut outputs),
+                    Err(_) => counts.unreadable += 1,
+                }
+            }
+            positions.insert(partition.clone(), offset + 1);
+        }
+        escalate.advance(&self.rules, now, &mut outputs);
+        let facts = outputs.facts.iter().map(|fact| outgoing::fact(&topics.incidents, fact, *encoding));
+        let messages = outputs
+            .escalations
+            .iter()
+            .map(|message| outgoing::escalation(&topics.escalations, message, *encoding));
+        let transaction = Transaction {
+            positions: positions.iter().map(|(p, at)| (p.clone(), *at)).collect(),
+            records: facts.chain(messages).collect(),
+        };
+        if transaction == Transaction::default() {
+            return Ok(());
+        }
+        counts.facts += outputs.facts.len() as u64;
+        counts.escalations += outputs.escalations.len() as u64;
+        counts.commits += 1;
+        match log.commit(transaction) {
+            Ok(()) => {
+                self.committed.extend(positions);
+                self.counts = counts;
+                Ok(())
+            }
+            Err(LogError::Aborted(_)) => {
+                // What was decided does not hold; fold again what does.
+                self.escalate = None;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn unreadable(partition: &Partition, offset: i64, error: Malformed) -> StageError {
+    let topic = partition.topic.to_string();
+    StageError::Unreadable { topic, partition: partition.partition, offset, error }
+}

@@ -1,0 +1,295 @@
+//! The summarise stage on a log: telemetry in, summary batches and rejects out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watchkeep_detection::settings::TimeSettings;
+use watchkeep_detection::summarise::Summarise;
+use watchkeep_model::batch::{SourceProgress, Step, SummaryBatch};
+use watchkeep_model::position::{Partition, Position};
+use watchkeep_model::reject::{Reject, reason};
+use watchkeep_model::telemetry::Telemetry;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_wire::Malformed;
+use watchkeep_wire::fact::FactEncoding;
+use watchkeep_wire::reject;
+use watchkeep_wire::summary_batch;
+use watchkeep_wire::telemetry::Decoder;
+
+use crate::log::{Event, Log, LogError, Outgoing, Record, Transaction};
+use crate::outgoing;
+use crate::stage::StageError;
+use crate::topics::Topics;
+
+/// Summaries that wait for a commit. At the limit the stage commits at once,
+/// so that a backlog does not grow its memory.
+const PENDING_MAX: usize = 5_000;
+/// Rejects that wait for a commit; the same.
+const REJECTS_MAX: usize = 500;
+/// Bytes of one batch record; a larger batch is cut into several of the same
+/// transaction, so that a broker with Kafka's default limit takes them.
+const BATCH_BYTES_MAX: usize = 900_000;
+/// Bytes of a rejected record that are kept in the log; its origin tells where the rest is.
+const REJECT_BYTES_MAX: usize = 512 * 1024;
+
+/// Settings of the stage.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How event time is cut.
+    pub time: TimeSettings,
+    /// Time between commits.
+    pub commit_interval: TimeSpan,
+    /// The deployment's topics.
+    pub topics: Topics,
+    /// Encoding of the rejects.
+    pub encoding: FactEncoding,
+    /// The instance's name in batches: its transactional id.
+    pub instance: String,
+}
+
+/// What the stage has counted since it began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events that were folded.
+    pub events: u64,
+    /// Records that were rejected, by reason.
+    pub rejects: BTreeMap<&'static str, u64>,
+    /// Transactions.
+    pub commits: u64,
+}
+
+/// The summarise stage of one session.
+#[derive(Debug)]
+pub struct SummariseStage {
+    settings: Settings,
+    summarise: Summarise,
+    decoder: Decoder,
+    /// Committed position of each assigned partition.
+    committed: BTreeMap<Partition, i64>,
+    rejects: Vec<Outgoing>,
+    last_commit: Option<Timestamp>,
+    /// Partitions of the summaries topic, and of each source topic.
+    layout: Option<(i32, Vec<(Arc<str>, i32)>)>,
+    counts: Counts,
+    uncommitted: Counts,
+}
+
+impl SummariseStage {
+    /// A stage at the beginning of a session.
+    pub fn new(settings: Settings, decoder: Decoder) -> Self {
+        Self {
+            summarise: Summarise::new(settings.time, &settings.instance),
+            settings,
+            decoder,
+            committed: BTreeMap::new(),
+            rejects: Vec::new(),
+            last_commit: None,
+            layout: None,
+            counts: Counts::default(),
+            uncommitted: Counts::default(),
+        }
+    }
+
+    /// What was committed so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// True where partitions are assigned.
+    pub fn is_assigned(&self) -> bool {
+        !self.committed.is_empty()
+    }
+
+    /// Polls once and commits when it is time.
+    ///
+    /// # Errors
+    /// [`StageError::Log`]: begin a new session.
+    pub fn turn(&mut self, log: &mut dyn Log, now: Timestamp) -> Result<(), StageError> {
+        let interval = self.settings.commit_interval;
+        let since = *self.last_commit.get_or_insert(now);
+        let left = (since + interval).since(now).clamp(TimeSpan::ZERO, interval);
+        let mut dropped = false;
+        let Self { summarise, decoder, committed, rejects, settings, uncommitted, .. } = self;
+        let mut events = Vec::new();
+        let polled = log.poll(left, &mut |event| match event {
+            Event::Assigned { partition, position } => {
+                committed.insert(partition.clone(), position);
+                summarise.assign(partition, position);
+            }
+            Event::Revoked { partition } => {
+                committed.remove(partition);
+                dropped = true;
+                rejects.clear();
+                *uncommitted = Counts::default();
+                restart(summarise, committed);
+            }
+            Event::Record(record) => {
+                // The vector's memory is used again; only its lifetime is new.
+                let mut decoded = reuse(std::mem::take(&mut events));
+                let kept = take(summarise, decoder, &record, &mut decoded, settings);
+                match kept {
+                    Ok(count) => uncommitted.events += count,
+                    Err((reason, outgoing)) => {
+                        *uncommitted.rejects.entry(reason).or_default() += 1;
+                        rejects.push(outgoing);
+                    }
+                }
+                events = reuse(decoded);
+            }
+            Event::CaughtUp { partition, position } => {
+                if let Some(source) = summarise.source(partition) {
+                    summarise.caught_up(source, position, now);
+                }
+            }
+        });
+        match polled {
+            Ok(()) => {}
+            // A poll that failed has delivered nothing that would be lost.
+            Err(LogError::Unavailable(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        if dropped {
+            self.last_commit = Some(now);
+        }
+        let full = self.summarise.pending() >= PENDING_MAX || self.rejects.len() >= REJECTS_MAX;
+        if full || now.since(since) >= interval || left == TimeSpan::ZERO {
+            self.last_commit = Some(now);
+            self.commit(log)?;
+        }
+        Ok(())
+    }
+
+    /// Commits what is pending, at the end of a session.
+    ///
+    /// # Errors
+    /// [`StageError::Log`]: what was pending will be read again.
+    pub fn drain(&mut self, log: &mut dyn Log) -> Result<(), StageError> {
+        self.commit(log)
+    }
+
+    fn commit(&mut self, log: &mut dyn Log) -> Result<(), StageError> {
+        if self.committed.is_empty() || !(self.summarise.has_news() || !self.rejects.is_empty()) {
+            return Ok(());
+        }
+        let (partitions, sources) = self.layout(log)?;
+        let mut records = std::mem::take(&mut self.rejects);
+        let positions = self.summarise.positions();
+        let batches = self.summarise.take_batches(&sources, partitions);
+        for (partition, batch) in (0..).zip(batches) {
+            self.encode(partition, batch, &mut records);
+        }
+        match log.commit(Transaction { positions: positions.clone(), records }) {
+            Ok(()) => {
+                self.committed.extend(positions);
+                let Counts { events, rejects, .. } = std::mem::take(&mut self.uncommitted);
+                self.counts.events += events;
+                self.counts.commits += 1;
+                for (reason, count) in rejects {
+                    *self.counts.rejects.entry(reason).or_default() += count;
+                }
+                Ok(())
+            }
+            Err(LogError::Aborted(_)) => {
+                self.uncommitted = Counts::default();
+                restart(&mut self.summarise, &self.committed);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn layout(&mut self, log: &mut dyn Log) -> Result<(i32, Vec<(Arc<str>, i32)>), StageError> {
+        if let Some(layout) = &self.layout {
+            return Ok(layout.clone());
+        }
+        let topics = &self.settings.topics;
+        let summaries = log.partition_count(&topics.summaries)?;
+        if summaries == 0 {
+            return Err(LogError::NoTopic(topics.summaries.to_string()).into());
+        }
+        let mut sources = Vec::new();
+        for topic in &topics.telemetry {
+            sources.push((topic.clone(), log.partition_count(topic)?));
+        }
+        Ok(self.layout.insert((summaries, sources)).clone())
+    }
+
+    fn encode(&self, partition: i32, batch: SummaryBatch, records: &mut Vec<Outgoing>) {
+        let value = summary_batch::encode(&batch);
+        let deltas: usize = batch.steps.iter().map(|step| step.deltas.len()).sum();
+        if value.len() <= BATCH_BYTES_MAX || deltas < 2 {
+            records.push(outgoing::batch(&self.settings.topics.summaries, partition, value));
+            return;
+        }
+        let (first, second) = halves(batch);
+        self.encode(partition, first, records);
+        self.encode(partition, second, records);
+    }
+}
+
+/// Forgets the uncommitted work and stands at the committed positions again.
+fn restart(summarise: &mut Summarise, committed: &BTreeMap<Partition, i64>) {
+    summarise.discard();
+    for (partition, position) in committed {
+        summarise.assign(partition, *position);
+    }
+}
+
+/// An empty vector with another lifetime and the same memory.
+fn reuse<'b>(mut events: Vec<Telemetry<'_>>) -> Vec<Telemetry<'b>> {
+    events.clear();
+    // The iterator is empty; collecting in place keeps the allocation.
+    events.into_iter().map(|_| unreachable!("the vector was cleared")).collect()
+}
+
+fn take<'a>(
+    summarise: &mut Summarise,
+    decoder: &mut Decoder,
+    record: &Record<'a>,
+    events: &mut Vec<Telemetry<'a>>,
+    settings: &Settings,
+) -> Result<u64, (&'static str, Outgoing)> {
+    let source = summarise
+        .source(record.partition)
+        .expect("a log delivers records of assigned partitions only");
+    let decoded = decoder.decode(record.value, record.content_type, events);
+    let taken = decoded.and_then(|()| {
+        let result = summarise.record(source, record.offset, Some(record.timestamp), events);
+        result.map_err(|future| Malformed { reason: reason::FUTURE, detail: future.to_string() })
+    });
+    let Err(malformed) = taken else { return Ok(events.len() as u64) };
+    summarise.skip(source, record.offset);
+    let position = Position {
+        topic: record.partition.topic.clone(),
+        partition: record.partition.partition,
+        offset: record.offset,
+    };
+    let reject: Reject = reject::of_record(
+        record.value,
+        &malformed,
+        &position,
+        Some(record.timestamp),
+        Some(REJECT_BYTES_MAX),
+    );
+    Err((malformed.reason, outgoing::reject(&settings.topics.rejects, &reject, settings.encoding)))
+}
+
+/// Cuts a batch in two that say the same together: between two steps, or
+/// within a single step, whose progress then belongs to the second half.
+fn halves(mut batch: SummaryBatch) -> (SummaryBatch, SummaryBatch) {
+    let mut second = SummaryBatch { steps: Vec::new(), ..batch.clone() };
+    if batch.steps.len() > 1 {
+        second.steps = batch.steps.split_off(batch.steps.len() / 2);
+    } else if let Some(step) = batch.steps.first_mut() {
+        let rest = step.deltas.split_off(step.deltas.len() / 2);
+        let not_yet = |progress: &SourceProgress| SourceProgress {
+            to: progress.from,
+            watermark: None,
+            ..progress.clone()
+        };
+        let begun = step.sources.iter().map(not_yet).collect();
+        let sources = std::mem::replace(&mut step.sources, begun);
+        second.steps.push(Step { deltas: rest, sources });
+    }
+    (batch, second)
+}
