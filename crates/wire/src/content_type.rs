@@ -33,7 +33,7 @@ pub fn encoding(content_type: Option<&str>) -> Result<Option<Encoding>, Malforme
     {
         Ok(Some(Encoding::Avro))
     } else if essence.to_ascii_lowercase().starts_with("application/cloudevents") {
-        Err(Malformed::malformed(format!(
+        Err(Malformed::unreadable(format!(
             "content type {} is not supported yet: send the event itself, with CloudEvents attributes as headers",
             shown(essence)
         )))

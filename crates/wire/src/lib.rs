@@ -8,12 +8,15 @@
 
 pub mod avro;
 pub mod content_type;
+pub mod fact;
 pub mod framing;
 mod json_text;
 #[cfg(test)]
 mod oracle;
+pub mod reject;
 pub mod schema_set;
 pub mod schemas;
+pub mod summary_batch;
 pub mod telemetry;
 
 use watchkeep_model::reject::reason;
@@ -29,7 +32,7 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+    pub(crate) fn unreadable(detail: impl Into<String>) -> Self {
         Self { reason: reason::MALFORMED, detail: detail.into() }
     }
 

@@ -1,9 +1,11 @@
 //! The schemas of every topic, compiled into the binary.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use apache_avro::Schema;
 use apache_avro::rabin::Rabin;
+use apache_avro::schema_compatibility::SchemaCompatibility;
 
 use crate::avro::shape::Shape;
 
@@ -27,13 +29,46 @@ macro_rules! sources {
 }
 
 static EMBEDDED: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
-    let sources = sources!["telemetry", "telemetry-batch"];
-    let embed = |(name, text)| {
-        let schema = Schema::parse_str(text).expect("embedded schemas are checked by tests");
-        Embedded { name, text, fingerprint: fingerprint(&schema), shape: Shape::of(&schema) }
-    };
-    sources.into_iter().map(embed).collect()
+    let sources = sources![
+        "telemetry",
+        "telemetry-batch",
+        "summary-batch",
+        "window",
+        "breach",
+        "incident-fact",
+        "escalation",
+        "charter",
+        "policy",
+        "response",
+        "reject",
+    ];
+    sources.into_iter().map(|(name, text)| embed(name, text)).collect()
 });
+
+/// Every version that was ever released, oldest first, the current one last;
+/// facts written by any of them are read. A released file is never edited.
+static HISTORY: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
+    let sources = sources![
+        "history/telemetry/1",
+        "history/telemetry-batch/1",
+        "history/summary-batch/1",
+        "history/window/1",
+        "history/breach/1",
+        "history/incident-fact/1",
+        "history/escalation/1",
+        "history/charter/1",
+        "history/policy/1",
+        "history/response/1",
+        "history/reject/1",
+    ];
+    let name_of = |path: &'static str| path.split('/').nth(1).unwrap_or(path);
+    sources.into_iter().map(|(path, text)| embed(name_of(path), text)).collect()
+});
+
+fn embed(name: &'static str, text: &'static str) -> Embedded {
+    let schema = Schema::parse_str(text).expect("embedded schemas are checked by tests");
+    Embedded { name, text, fingerprint: fingerprint(&schema), shape: Shape::of(&schema) }
+}
 
 /// Every embedded schema, in the order of the flow.
 pub fn all() -> &'static [Embedded] {
@@ -57,3 +92,66 @@ pub fn fingerprint(schema: &Schema) -> u64 {
     let bytes = digest.bytes.first_chunk::<8>().expect("the fingerprint has 64 bits");
     u64::from_le_bytes(*bytes)
 }
+
+/// The released versions of a schema, oldest first.
+pub fn history(name: &str) -> impl Iterator<Item = &'static Embedded> {
+    HISTORY.iter().filter(move |schema| schema.name == name)
+}
+
+/// The version of the schema `name` that has this fingerprint, the current one first.
+pub(crate) fn version(name: &str, fingerprint: u64) -> Option<&'static Embedded> {
+    let current = all().iter().filter(|schema| schema.name == name);
+    current.chain(history(name)).find(|schema| schema.fingerprint == fingerprint)
+}
+
+/// How a file of a folder compares with the embedded schema of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The same.
+    Same,
+    /// Another, that this version can read.
+    Readable,
+    /// Another, that this version cannot read, with the reason.
+    Unreadable(String),
+    /// No Avro schema, with what the parser says.
+    NotASchema(String),
+    /// Not in the folder.
+    Missing,
+    /// In the folder and not known here.
+    Unknown,
+}
+
+/// Compares the files of a folder, (file name, text), with the embedded
+/// schemas: one finding for each name, ascending. Files whose names do not end
+/// in `.avsc` are passed over.
+pub fn check<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, Finding> {
+    let mut findings: BTreeMap<String, Finding> =
+        all().iter().map(|schema| (schema.name.to_owned(), Finding::Missing)).collect();
+    for (file, text) in files {
+        let Some(name) = file.strip_suffix(".avsc") else { continue };
+        let finding = match all().iter().find(|schema| schema.name == name) {
+            None => Finding::Unknown,
+            Some(embedded) => compare(embedded, text),
+        };
+        findings.insert(name.to_owned(), finding);
+    }
+    findings
+}
+
+fn compare(embedded: &Embedded, text: &str) -> Finding {
+    let theirs = match Schema::parse_str(text) {
+        Ok(theirs) => theirs,
+        Err(error) => return Finding::NotASchema(error.to_string()),
+    };
+    if fingerprint(&theirs) == embedded.fingerprint {
+        return Finding::Same;
+    }
+    let ours = Schema::parse_str(embedded.text).expect("embedded schemas are checked by tests");
+    match SchemaCompatibility::can_read(&theirs, &ours) {
+        Ok(_) => Finding::Readable,
+        Err(error) => Finding::Unreadable(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

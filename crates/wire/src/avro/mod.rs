@@ -5,5 +5,6 @@
 //! path of a record, because it builds a tree of owned values for each.
 
 pub mod cursor;
+pub mod json;
 pub mod shape;
 pub mod writer;

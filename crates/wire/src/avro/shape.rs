@@ -69,6 +69,8 @@ pub struct Record {
     pub name: String,
     /// In order.
     pub fields: Vec<Field>,
+    /// Attribute `tuple`: as JSON it is an array of its fields' values.
+    pub is_tuple: bool,
 }
 
 /// One field.
@@ -80,8 +82,12 @@ pub struct Field {
     pub aliases: Vec<String>,
     /// Type.
     pub node: NodeId,
-    /// Whether it has a default.
-    pub has_default: bool,
+    /// What stands for it where a value does not have it.
+    pub default: Option<serde_json::Value>,
+    /// Attribute `json`: the string is the text of a JSON value of any form.
+    pub is_json: bool,
+    /// Attribute `rest`: the text of a JSON object of all keys without a field.
+    pub is_rest: bool,
 }
 
 impl Node {
@@ -153,6 +159,10 @@ fn least_of(nodes: &[Node], id: usize, depth: u32) -> usize {
     }
 }
 
+fn is_set(attributes: &BTreeMap<String, serde_json::Value>, name: &str) -> bool {
+    attributes.get(name) == Some(&serde_json::Value::Bool(true))
+}
+
 struct Builder {
     nodes: Vec<Node>,
     names: BTreeMap<String, NodeId>,
@@ -214,11 +224,14 @@ impl Builder {
                         name: field.name.clone(),
                         aliases: field.aliases.clone(),
                         node: builder.add(&field.schema, inner),
-                        has_default: field.default.is_some(),
+                        default: field.default.clone(),
+                        is_json: is_set(&field.custom_attributes, "json"),
+                        is_rest: is_set(&field.custom_attributes, "rest"),
                     });
                     Node::Record(Record {
                         name: record.name.name().to_owned(),
                         fields: fields.collect(),
+                        is_tuple: is_set(&record.attributes, "tuple"),
                     })
                 });
             }

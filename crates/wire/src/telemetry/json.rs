@@ -30,14 +30,14 @@ pub(crate) const FIELDS: [&str; 15] = [
 
 impl From<Syntax> for Malformed {
     fn from(syntax: Syntax) -> Self {
-        Self::malformed(format!("not JSON at byte {}: {}", syntax.at, syntax.what))
+        Self::unreadable(format!("not JSON at byte {}: {}", syntax.at, syntax.what))
     }
 }
 
 /// Reads the fields of one object. `in_file` allows `received_at`.
 pub(crate) fn read(bytes: &[u8], in_file: bool) -> Result<Draft<'_>, Malformed> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        Malformed::malformed(format!(
+        Malformed::unreadable(format!(
             "not UTF-8 at byte {}: write JSON as UTF-8",
             error.valid_up_to()
         ))
@@ -106,17 +106,17 @@ fn read_field<'a>(
 
 fn no_object(json: &mut JsonText<'_>, text: &str) -> Malformed {
     if text.starts_with('\u{feff}') {
-        return Malformed::malformed(
+        return Malformed::unreadable(
             "not JSON at byte 0: a byte order mark; write UTF-8 without one",
         );
     }
     match json.kind() {
-        Ok(kind) => Malformed::malformed(format!(
+        Ok(kind) => Malformed::unreadable(format!(
             "the record is {}: write one object, with the fields of one event",
             kind.name()
         )),
         Err(_) if text.trim().is_empty() => {
-            Malformed::malformed("the record is empty: write one JSON object, or Avro")
+            Malformed::unreadable("the record is empty: write one JSON object, or Avro")
         }
         Err(syntax) => syntax.into(),
     }

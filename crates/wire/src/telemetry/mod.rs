@@ -78,7 +78,7 @@ impl Decoder {
             return Err(Malformed::too_large(bytes.len(), RECORD_BYTES_MAX));
         }
         if bytes.is_empty() {
-            return Err(Malformed::malformed(
+            return Err(Malformed::unreadable(
                 "the record is empty: write one JSON object, or Avro",
             ));
         }
@@ -95,12 +95,12 @@ impl Decoder {
             Ok(framing) => framing,
             Err(Unframed::Other) if !promised => return json::read(bytes, false),
             Err(Unframed::Other) => {
-                return Err(Malformed::malformed(
+                return Err(Malformed::unreadable(
                     "Avro without its schema: use Confluent framing (00 and the id) or single object encoding (C3 01 and the fingerprint)",
                 ));
             }
             Err(Unframed::Truncated) => {
-                return Err(Malformed::malformed(format!(
+                return Err(Malformed::unreadable(format!(
                     "broken Avro: the record ends at byte {}, before the id of its schema does",
                     bytes.len()
                 )));

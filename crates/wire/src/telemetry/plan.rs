@@ -108,11 +108,11 @@ impl Plan {
                 Err(Refused::Value(malformed)) => return Err(*malformed),
                 Err(Refused::Bytes(fault)) => {
                     let field = step.target.map_or(String::new(), |t| format!("`{}` ", t.name()));
-                    return Err(Malformed::malformed(format!("broken Avro: {field}{fault}")));
+                    return Err(Malformed::unreadable(format!("broken Avro: {field}{fault}")));
                 }
             }
         }
-        cursor.end().map_err(|fault| Malformed::malformed(format!("broken Avro: {fault}")))?;
+        cursor.end().map_err(|fault| Malformed::unreadable(format!("broken Avro: {fault}")))?;
         Ok(draft)
     }
 

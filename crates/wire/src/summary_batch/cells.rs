@@ -1,0 +1,172 @@
+//! Counts of cells, packed into bits.
+//!
+//! The cells that a pane touches are close to each other and hold few events,
+//! so steps and counts are nearly all small. Elias' gamma code (Elias 1975)
+//! spends `2⌊log2 n⌋ + 1` bits on a number n ≥ 1: as many zeros as n has bits
+//! after its first, then n. A thousand events take some hundred bytes so,
+//! against two bytes a cell as Avro integers.
+
+use super::read::{Reading, wrong};
+use crate::avro::cursor::Cursor;
+use crate::avro::writer;
+
+/// Cells and the sum of their counts.
+pub(super) struct Cells<K> {
+    pub(super) cells: Vec<(K, u64)>,
+    pub(super) count: u64,
+}
+
+/// Writes (cell, count), ascending: the number of cells, the first cell, then
+/// its count, and step and count of each further cell, in gamma code.
+pub(super) fn write(out: &mut Vec<u8>, cells: impl ExactSizeIterator<Item = (i32, u64)>) {
+    writer::count(out, cells.len());
+    let mut bits = BitWriter::default();
+    let mut before = None;
+    for (cell, count) in cells {
+        match before {
+            None => writer::long(out, i64::from(cell)),
+            Some(before) => bits.gamma(u64::from(cell.abs_diff(before))),
+        }
+        bits.gamma(count);
+        before = Some(cell);
+    }
+    writer::bytes(out, &bits.finish());
+}
+
+/// Reads cells whose numbers are `lowest` to `highest`.
+pub(super) fn read<K: TryFrom<i32>>(
+    cursor: &mut Cursor<'_>,
+    lowest: i32,
+    highest: i32,
+) -> Reading<Cells<K>> {
+    let number = cursor.int()?;
+    let first = cursor.int()?;
+    let mut bits = BitReader { bytes: cursor.bytes()?, at: 0 };
+    let mut cells = Vec::new();
+    let (mut cell, mut total) = (first, 0u64);
+    for index in 0..number {
+        if index > 0 {
+            let step = bits.gamma().and_then(|step| i32::try_from(step).ok());
+            let next = step.and_then(|step| cell.checked_add(step));
+            cell = next.ok_or_else(|| wrong(cursor, "a step of cells is broken"))?;
+        }
+        let count = bits.gamma().ok_or_else(|| wrong(cursor, "a count of a cell is broken"))?;
+        let key = Some(cell)
+            .filter(|cell| (lowest..=highest).contains(cell))
+            .and_then(|cell| K::try_from(cell).ok());
+        match key.zip(total.checked_add(count)) {
+            Some((key, sum)) => {
+                cells.push((key, count));
+                total = sum;
+            }
+            None => return Err(wrong(cursor, "a cell or a count is out of range")),
+        }
+    }
+    if cells.is_empty() || !bits.is_at_end() {
+        return Err(wrong(cursor, "a grid has as many cells as it says, at least one"));
+    }
+    Ok(Cells { cells, count: total })
+}
+
+/// Bits, the first in the highest place of the first byte.
+#[derive(Default)]
+struct BitWriter {
+    bytes: Vec<u8>,
+    /// Bits that fill no byte yet, in the lowest places.
+    open: u64,
+    open_bits: u32,
+}
+
+impl BitWriter {
+    /// Writes n ≥ 1; a 0 cannot be written and does not occur.
+    fn gamma(&mut self, n: u64) {
+        let n = n.max(1);
+        let after_first = n.ilog2();
+        self.push(0, after_first);
+        self.push(n, after_first + 1);
+    }
+
+    fn push(&mut self, value: u64, bits: u32) {
+        // In halves, so that fewer than 8 open bits and 32 new ones always fit.
+        if bits > 32 {
+            self.push(value >> 32, bits - 32);
+            return self.push(value & 0xffff_ffff, 32);
+        }
+        self.open = (self.open << bits) | value;
+        self.open_bits += bits;
+        while self.open_bits >= 8 {
+            self.open_bits -= 8;
+            self.bytes.push((self.open >> self.open_bits) as u8);
+        }
+        self.open &= (1 << self.open_bits) - 1;
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.open_bits > 0 {
+            self.bytes.push((self.open << (8 - self.open_bits)) as u8);
+        }
+        self.bytes
+    }
+}
+
+struct BitReader<'a> {
+    bytes: &'a [u8],
+    /// In bits.
+    at: usize,
+}
+
+impl BitReader<'_> {
+    fn bit(&mut self) -> Option<u64> {
+        let byte = self.bytes.get(self.at / 8)?;
+        let bit = (byte >> (7 - self.at % 8)) & 1;
+        self.at += 1;
+        Some(u64::from(bit))
+    }
+
+    fn gamma(&mut self) -> Option<u64> {
+        let mut after_first = 0;
+        while self.bit()? == 0 {
+            after_first += 1;
+            if after_first > 63 {
+                return None;
+            }
+        }
+        (0..after_first).try_fold(1, |n, _| Some((n << 1) | self.bit()?))
+    }
+
+    /// Only the zeros that fill the last byte are left, so that equal cells
+    /// have one form.
+    fn is_at_end(&mut self) -> bool {
+        self.at.div_ceil(8) == self.bytes.len()
+            && std::iter::from_fn(|| self.bit()).all(|bit| bit == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_code_is_that_of_elias() {
+        let mut bits = BitWriter::default();
+        [1, 2, 3, 4].into_iter().for_each(|n| bits.gamma(n));
+        // 1, 010, 011, 00100
+        assert_eq!(bits.finish(), [0b1010_0110, 0b0100_0000]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_reads_back(numbers in prop::collection::vec(prop_oneof![1u64..9, 1..=u64::MAX], 0..50)) {
+            let mut bits = BitWriter::default();
+            numbers.iter().for_each(|n| bits.gamma(*n));
+            let bytes = bits.finish();
+            let mut reader = BitReader { bytes: &bytes, at: 0 };
+            for n in numbers {
+                prop_assert_eq!(reader.gamma(), Some(n));
+            }
+            prop_assert!(reader.is_at_end());
+        }
+    }
+}

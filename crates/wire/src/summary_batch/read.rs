@@ -1,0 +1,237 @@
+//! Reads summary batches. What contradicts itself is refused: a summary that
+//! is not what some events come to would spoil every window that it joins.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
+use watchkeep_model::distribution::{
+    DURATION_MAX_US, DurationGrid, Durations, RAW_DURATIONS_MAX, bucket_of,
+};
+use watchkeep_model::position::{Partition, Position};
+use watchkeep_model::summary::{Categories, EXEMPLARS_MAX, Summary};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use super::cells::{self, Cells};
+use super::numbers;
+use crate::Malformed;
+use crate::avro::cursor::{Cursor, Fault};
+use crate::framing::Framing;
+use crate::schemas;
+
+/// What reading gives: bytes that are no Avro or no summary end it.
+pub(super) type Reading<T> = Result<T, Refused>;
+
+/// Why a batch is refused.
+pub(super) struct Refused {
+    detail: String,
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self { detail: fault.to_string() }
+    }
+}
+
+/// Bytes that are Avro and no summary.
+pub(super) fn wrong(cursor: &Cursor<'_>, what: &str) -> Refused {
+    Refused { detail: format!("before byte {}: {what}", cursor.position()) }
+}
+
+/// Reads one record of the summaries topic.
+///
+/// # Errors
+/// The bytes are no summary batch, or one of another version.
+pub fn decode(bytes: &[u8]) -> Result<SummaryBatch, Malformed> {
+    let framing = Framing::read(bytes).map_err(|_| {
+        Malformed::unreadable("not a summary batch: these are always Avro with its framing")
+    })?;
+    if let Framing::SingleObject(fingerprint) = framing
+        && fingerprint != schemas::named("summary-batch").fingerprint
+    {
+        return Err(Malformed::unknown_schema(format!(
+            "schema fingerprint {fingerprint:016x} is not that of `summary-batch`: written by another version, or to another topic"
+        )));
+    }
+    let mut cursor = Cursor::new(bytes, framing.body_start());
+    let batch = read_batch(&mut cursor).and_then(|batch| Ok(cursor.end().map(|()| batch)?));
+    batch.map_err(|refused| {
+        Malformed::unreadable(format!("not a summary batch: {}", refused.detail))
+    })
+}
+
+/// Reads the items of an array, each of at least `least` bytes.
+pub(super) fn array(
+    cursor: &mut Cursor<'_>,
+    least: usize,
+    mut item: impl FnMut(&mut Cursor<'_>) -> Reading<()>,
+) -> Reading<()> {
+    loop {
+        let block = cursor.block(least)?;
+        for _ in 0..block.count {
+            item(cursor)?;
+        }
+        cursor.end_block(block)?;
+        if block.count == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn unsigned(cursor: &mut Cursor<'_>) -> Reading<u64> {
+    u64::try_from(cursor.long()?).map_err(|_| wrong(cursor, "a count is 0 or more"))
+}
+
+fn optional_long(cursor: &mut Cursor<'_>) -> Reading<Option<i64>> {
+    match cursor.long()? {
+        0 => Ok(None),
+        1 => Ok(Some(cursor.long()?)),
+        _ => Err(wrong(cursor, "an optional long has two branches")),
+    }
+}
+
+fn read_batch(cursor: &mut Cursor<'_>) -> Reading<SummaryBatch> {
+    let pane = TimeSpan::from_micros(cursor.long()?);
+    let instance = Arc::from(cursor.string()?);
+    let mut topics: Vec<Arc<str>> = Vec::new();
+    array(cursor, 1, |cursor| {
+        topics.push(Arc::from(cursor.string()?));
+        Ok(())
+    })?;
+    let mut source_topics = Vec::new();
+    array(cursor, 2, |cursor| {
+        source_topics.push((topic(cursor, &topics)?, cursor.int()?));
+        Ok(())
+    })?;
+    let mut steps = Vec::new();
+    array(cursor, 2, |cursor| {
+        steps.push(read_step(cursor, &topics)?);
+        Ok(())
+    })?;
+    Ok(SummaryBatch { pane, instance, source_topics, steps })
+}
+
+fn topic(cursor: &mut Cursor<'_>, topics: &[Arc<str>]) -> Reading<Arc<str>> {
+    let named = usize::try_from(cursor.int()?).ok().and_then(|index| topics.get(index));
+    named.cloned().ok_or_else(|| wrong(cursor, "a topic's index is one of `topics`"))
+}
+
+fn read_step(cursor: &mut Cursor<'_>, topics: &[Arc<str>]) -> Reading<Step> {
+    let mut step = Step::default();
+    let mut pane_start = 0i64;
+    array(cursor, 16, |cursor| {
+        let feature = Arc::from(cursor.string()?);
+        let feature_version = Arc::from(cursor.string()?);
+        pane_start = pane_start.wrapping_add(cursor.long()?);
+        let pane_start = Timestamp::from_micros(pane_start);
+        let summary = read_summary(cursor, pane_start, topics)?;
+        step.deltas.push(Delta { feature, feature_version, pane_start, summary });
+        Ok(())
+    })?;
+    array(cursor, 6, |cursor| {
+        let topic = topic(cursor, topics)?;
+        step.sources.push(SourceProgress {
+            source: Partition { topic, partition: cursor.int()? },
+            from: cursor.long()?,
+            to: cursor.long()?,
+            watermark: optional_long(cursor)?.map(Timestamp::from_micros),
+            idle: cursor.boolean()?,
+        });
+        Ok(())
+    })?;
+    Ok(step)
+}
+
+fn read_summary(
+    cursor: &mut Cursor<'_>,
+    pane_start: Timestamp,
+    topics: &[Arc<str>],
+) -> Reading<Summary> {
+    let mut summary = Summary::default();
+    let mut used = 0;
+    array(cursor, 1, |cursor| {
+        let status = unsigned(cursor)?;
+        let sum = summary.count.checked_add(status);
+        match (summary.statuses.get_mut(used), sum) {
+            (Some(slot), Some(sum)) => (*slot, summary.count) = (status, sum),
+            _ => return Err(wrong(cursor, "there are seven statuses")),
+        }
+        used += 1;
+        Ok(())
+    })?;
+    summary.null_count = unsigned(cursor)?;
+    summary.non_finite_count = unsigned(cursor)?;
+    summary.numbers = numbers::read(cursor)?;
+    summary.categories = read_categories(cursor)?;
+    summary.latency_us = read_durations(cursor)?;
+    summary.age_us = read_durations(cursor)?;
+    summary.negative_age_count = unsigned(cursor)?;
+    let start = pane_start.as_micros();
+    let mut instant = || -> Reading<Option<Timestamp>> {
+        Ok(optional_long(cursor)?.map(|after| Timestamp::from_micros(start.wrapping_add(after))))
+    };
+    summary.first_event_time = instant()?;
+    summary.last_event_time = instant()?;
+    summary.last_materialised_at = instant()?;
+    let mut offset = 0i64;
+    array(cursor, 3, |cursor| {
+        let topic = topic(cursor, topics)?;
+        let partition = cursor.int()?;
+        offset = offset.wrapping_add(cursor.long()?);
+        let position = Position { topic, partition, offset };
+        let ascending = summary.exemplars.last().is_none_or(|last| *last < position);
+        if !ascending || summary.exemplars.len() == EXEMPLARS_MAX {
+            return Err(wrong(cursor, "exemplars are ascending and at most three"));
+        }
+        summary.exemplars.push(position);
+        Ok(())
+    })?;
+    Ok(summary)
+}
+
+fn read_categories(cursor: &mut Cursor<'_>) -> Reading<Categories> {
+    let level = u32::try_from(cursor.int()?).ok();
+    let other = unsigned(cursor)?;
+    let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
+    array(cursor, 2, |cursor| {
+        let category = cursor.string()?;
+        if counts.last_key_value().is_some_and(|(last, _)| **last >= *category) {
+            return Err(wrong(cursor, "categories are ascending"));
+        }
+        let count = unsigned(cursor)?;
+        counts.insert(category.into(), count);
+        Ok(())
+    })?;
+    level
+        .and_then(|level| Categories::from_parts(counts, level, other))
+        .ok_or_else(|| wrong(cursor, "categories, level and other contradict each other"))
+}
+
+fn read_durations(cursor: &mut Cursor<'_>) -> Reading<Durations> {
+    match cursor.long()? {
+        0 => {
+            let mut values = Vec::new();
+            let mut duration = 0u64;
+            array(cursor, 1, |cursor| {
+                let next = duration.checked_add(unsigned(cursor)?);
+                let Some(next) = next.filter(|_| values.len() < RAW_DURATIONS_MAX) else {
+                    return Err(wrong(cursor, "few durations are at most 64"));
+                };
+                duration = next;
+                values.push(duration);
+                Ok(())
+            })?;
+            Ok(Durations::Few(values))
+        }
+        1 => {
+            let last = i32::from(bucket_of(DURATION_MAX_US));
+            let Cells { cells, count } = cells::read(cursor, 0, last)?;
+            let (min, max) = (unsigned(cursor)?, unsigned(cursor)?);
+            if min > max {
+                return Err(wrong(cursor, "`min` and `max` of a grid are in order"));
+            }
+            Ok(Durations::Many(Box::new(DurationGrid { buckets: cells, count, min, max })))
+        }
+        _ => Err(wrong(cursor, "the union of durations has two branches")),
+    }
+}

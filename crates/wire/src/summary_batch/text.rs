@@ -1,0 +1,186 @@
+//! Summary batches as JSON, for `export`. Nobody reads them back.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
+use watchkeep_model::distribution::{Durations, Numbers};
+use watchkeep_model::json;
+use watchkeep_model::position::Position;
+use watchkeep_model::summary::Summary;
+use watchkeep_model::telemetry::Status;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use crate::Malformed;
+
+/// One record of the summaries topic as canonical JSON.
+pub(crate) fn to_json_line(bytes: &[u8]) -> Result<String, Malformed> {
+    let batch = super::decode(bytes)?;
+    Ok(json::to_line(&batch_line(&batch)))
+}
+
+#[derive(Serialize)]
+struct BatchLine<'a> {
+    pane: TimeSpan,
+    instance: &'a str,
+    source_topics: Vec<SourceTopic<'a>>,
+    steps: Vec<StepLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct SourceTopic<'a> {
+    topic: &'a str,
+    partitions: i32,
+}
+
+#[derive(Serialize)]
+struct StepLine<'a> {
+    deltas: Vec<DeltaLine<'a>>,
+    sources: Vec<SourceLine<'a>>,
+}
+
+#[derive(Serialize)]
+struct DeltaLine<'a> {
+    feature: &'a str,
+    feature_version: &'a str,
+    pane_start: Timestamp,
+    count: u64,
+    status: BTreeMap<Status, u64>,
+    null_count: u64,
+    non_finite_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    numbers: Option<Values<'a, f64, i32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    categories: Option<CategoriesLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_us: Option<Values<'a, u64, u16>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_us: Option<Values<'a, u64, u16>>,
+    negative_age_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_event_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_event_time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_materialised_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    exemplars: &'a [Position],
+}
+
+/// Either the values as they came, or (cell, count) with the exact range.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Values<'a, V, C> {
+    Few {
+        values: &'a [V],
+    },
+    Many {
+        cells: &'a [(C, u64)],
+        count: u64,
+        min: V,
+        max: V,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mean: Option<f64>,
+    },
+}
+
+#[derive(Serialize)]
+struct CategoriesLine<'a> {
+    counts: &'a BTreeMap<Box<str>, u64>,
+    level: u32,
+    other: u64,
+}
+
+#[derive(Serialize)]
+struct SourceLine<'a> {
+    topic: &'a str,
+    partition: i32,
+    from: i64,
+    to: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watermark: Option<Timestamp>,
+    idle: bool,
+}
+
+fn batch_line(batch: &SummaryBatch) -> BatchLine<'_> {
+    let source_topics = batch.source_topics.iter();
+    BatchLine {
+        pane: batch.pane,
+        instance: &batch.instance,
+        source_topics: source_topics
+            .map(|(topic, n)| SourceTopic { topic, partitions: *n })
+            .collect(),
+        steps: batch.steps.iter().map(step_line).collect(),
+    }
+}
+
+fn step_line(step: &Step) -> StepLine<'_> {
+    StepLine {
+        deltas: step.deltas.iter().map(delta_line).collect(),
+        sources: step.sources.iter().map(source_line).collect(),
+    }
+}
+
+fn source_line(progress: &SourceProgress) -> SourceLine<'_> {
+    SourceLine {
+        topic: &progress.source.topic,
+        partition: progress.source.partition,
+        from: progress.from,
+        to: progress.to,
+        watermark: progress.watermark,
+        idle: progress.idle,
+    }
+}
+
+fn delta_line(delta: &Delta) -> DeltaLine<'_> {
+    let Summary { statuses, numbers, categories, .. } = &delta.summary;
+    let of_status = Status::ALL.iter().map(|status| (*status, statuses[status.index()]));
+    let numbers = match numbers {
+        Numbers::Few(values) if values.is_empty() => None,
+        Numbers::Few(values) => Some(Values::Few { values: values.as_slice() }),
+        Numbers::Many(grid) => Some(Values::Many {
+            cells: grid.cells.as_slice(),
+            count: grid.count,
+            min: grid.min,
+            max: grid.max,
+            mean: numbers.mean(),
+        }),
+    };
+    let categories = (categories.total() > 0).then(|| CategoriesLine {
+        counts: categories.counts(),
+        level: categories.level(),
+        other: categories.other(),
+    });
+    DeltaLine {
+        feature: &delta.feature,
+        feature_version: &delta.feature_version,
+        pane_start: delta.pane_start,
+        count: delta.summary.count,
+        status: of_status.filter(|(_, count)| *count > 0).collect(),
+        null_count: delta.summary.null_count,
+        non_finite_count: delta.summary.non_finite_count,
+        numbers,
+        categories,
+        latency_us: durations_line(&delta.summary.latency_us),
+        age_us: durations_line(&delta.summary.age_us),
+        negative_age_count: delta.summary.negative_age_count,
+        first_event_time: delta.summary.first_event_time,
+        last_event_time: delta.summary.last_event_time,
+        last_materialised_at: delta.summary.last_materialised_at,
+        exemplars: &delta.summary.exemplars,
+    }
+}
+
+fn durations_line(durations: &Durations) -> Option<Values<'_, u64, u16>> {
+    match durations {
+        Durations::Few(values) if values.is_empty() => None,
+        Durations::Few(values) => Some(Values::Few { values }),
+        Durations::Many(grid) => Some(Values::Many {
+            cells: &grid.buckets,
+            count: grid.count,
+            min: grid.min,
+            max: grid.max,
+            mean: None,
+        }),
+    }
+}
