@@ -1,0 +1,344 @@
+//! Expectations of a charter: windows, baselines, rules and their easier form.
+
+use watchkeep_model::charter::{
+    BaselineSpec, Effect, Expectation, ExpectationKind, ForSpec, Quantile, Rule, Season, Severity,
+    Statistic, ValueType, WindowSpec,
+};
+use watchkeep_model::time::TimeSpan;
+
+use super::node::{Node, Value};
+use super::walk::{Map, Walk};
+use eased::eased;
+
+mod eased;
+
+/// Judged windows that `for` may look at. More would be kept for each open
+/// breach; a folder that asks for more is refused.
+const FOR_WINDOWS_MAX: u32 = 1000;
+
+/// Bins of a drift table; with more, windows of the usual size leave most of them empty.
+const BINS_MAX: u32 = 200;
+
+/// Weeks that a seasonal baseline may look back, ten years.
+const WEEKS_MAX: u32 = 520;
+
+/// Default of `p_below`.
+const P_BELOW_DEFAULT: f64 = 0.001;
+/// Default of an effect's bound.
+const EFFECT_DEFAULT: f64 = 0.1;
+/// Default of `bins`.
+const BINS_DEFAULT: u32 = 10;
+/// Default of `confidence`.
+const CONFIDENCE_DEFAULT: f64 = 0.99;
+
+const COMMON: [&str; 8] =
+    ["name", "kind", "window", "severity", "min_samples", "for", "resolve_after", "resolve"];
+
+const SEVERITIES: [(&str, Severity); 4] = [
+    ("critical", Severity::Critical),
+    ("error", Severity::Error),
+    ("warning", Severity::Warning),
+    ("info", Severity::Info),
+];
+
+/// What a volume has in the format and not yet here.
+const VOLUME_REFUSED: [&str; 3] = ["change", "baseline", "p_below"];
+
+pub(super) fn severity(w: &mut Walk<'_>, node: &Node) -> Option<Severity> {
+    w.choice(node, &SEVERITIES)
+}
+
+pub(super) fn kind(w: &mut Walk<'_>, node: &Node) -> Option<ExpectationKind> {
+    w.choice(node, &ExpectationKind::ALL.map(|(kind, name)| (name, kind)))
+}
+
+pub(super) fn read(
+    w: &mut Walk<'_>,
+    node: &Node,
+    value_type: Option<ValueType>,
+) -> Option<Expectation> {
+    let map = w.any_mapping(node)?;
+    let name = w.required(map, "name", Walk::text);
+    let kind = w.required(map, "kind", |w, node| {
+        let kind = kind(w, node)?;
+        if parameters(kind).is_some() {
+            return Some(kind);
+        }
+        let message = format!("expectation kind {} is not supported yet", kind.name());
+        w.report(node.place, "unsupported", message, None);
+        None
+    });
+    let parameters = kind.and_then(parameters);
+    if let Some(parameters) = parameters {
+        // What is refused by name elsewhere is not reported as unknown too.
+        let refused: &[&str] = if is_learned(map.get("above").map(|entry| &*entry.node)) {
+            &["false_alarm_rate", "from"]
+        } else if kind == Some(ExpectationKind::Volume) {
+            &VOLUME_REFUSED
+        } else {
+            &[]
+        };
+        w.check_keys(map, &[&COMMON[..], parameters].concat(), refused);
+    }
+    let window = w.required(map, "window", window);
+    let severity = w.field(map, "severity", severity);
+    let min_samples = w.field(map, "min_samples", |w, node| w.integer(node, 0..=u64::MAX));
+    let r#for = w.field(map, "for", for_spec);
+    let resolve_after = w.field(map, "resolve_after", |w, node| w.small(node, 1..=FOR_WINDOWS_MAX));
+    let rule = kind.and_then(|kind| rule(w, map, kind, value_type));
+    let resolve = match (&rule, map.get("resolve")) {
+        (Some(rule), Some(entry)) => w.entry(entry, |w, node| eased(w, node, rule, value_type)),
+        _ => None,
+    };
+    Some(Expectation {
+        name: name?,
+        window: window?,
+        severity: severity.unwrap_or_default(),
+        min_samples: min_samples.unwrap_or(Expectation::MIN_SAMPLES_DEFAULT),
+        r#for: r#for.unwrap_or_default(),
+        resolve_after: resolve_after.unwrap_or(1),
+        rule: rule?,
+        resolve,
+    })
+}
+
+/// The fields of a kind beside the common ones; `None` for kinds that are not supported yet.
+fn parameters(kind: ExpectationKind) -> Option<&'static [&'static str]> {
+    Some(match kind {
+        ExpectationKind::Drift => &["baseline", "p_below", "effect", "bins"],
+        ExpectationKind::Latency | ExpectationKind::Freshness => &["quantile", "above"],
+        ExpectationKind::NullRate | ExpectationKind::ErrorRate => &["above", "confidence"],
+        ExpectationKind::Volume => &["below", "above"],
+        ExpectationKind::Range => &["min", "max", "above"],
+        ExpectationKind::Categories => &["allowed", "baseline", "above"],
+        ExpectationKind::Silence | ExpectationKind::Slo => return None,
+    })
+}
+
+fn rule(
+    w: &mut Walk<'_>,
+    map: Map<'_>,
+    kind: ExpectationKind,
+    value_type: Option<ValueType>,
+) -> Option<Rule> {
+    Some(match kind {
+        ExpectationKind::Drift => {
+            let baseline = w.required(map, "baseline", baseline);
+            let p_below = w.field(map, "p_below", Walk::probability);
+            let effect = w.field(map, "effect", |w, node| effect(w, node, None, value_type));
+            let bins = w.field(map, "bins", |w, node| w.small(node, 2..=BINS_MAX));
+            Rule::Drift {
+                baseline: baseline?,
+                p_below: p_below.unwrap_or(P_BELOW_DEFAULT),
+                effect,
+                bins: bins.unwrap_or(BINS_DEFAULT),
+            }
+        }
+        ExpectationKind::Latency | ExpectationKind::Freshness => {
+            let quantile = w.required(map, "quantile", |w, node| {
+                w.choice(node, &Quantile::ALL.map(|(quantile, name, _)| (name, quantile)))
+            });
+            let above = w.required(map, "above", |w, node| learned(w, node, Walk::span));
+            let (quantile, above) = (quantile?, above?);
+            if kind == ExpectationKind::Latency {
+                Rule::Latency { quantile, above }
+            } else {
+                Rule::Freshness { quantile, above }
+            }
+        }
+        ExpectationKind::NullRate | ExpectationKind::ErrorRate => {
+            let above = w.required(map, "above", |w, node| learned(w, node, Walk::share));
+            let confidence = w.field(map, "confidence", Walk::probability);
+            let (above, confidence) = (above?, confidence.unwrap_or(CONFIDENCE_DEFAULT));
+            if kind == ExpectationKind::NullRate {
+                Rule::NullRate { above, confidence }
+            } else {
+                Rule::ErrorRate { above, confidence }
+            }
+        }
+        ExpectationKind::Volume => volume(w, map)?,
+        ExpectationKind::Range => {
+            let min = w.field(map, "min", Walk::number);
+            let max = w.field(map, "max", Walk::number);
+            let above = w.field(map, "above", |w, node| learned(w, node, Walk::share));
+            if !map.has("min") && !map.has("max") {
+                w.report(map.place, "missing_field", "`min` or `max` is missing", None);
+                return None;
+            }
+            in_order(w, map, "max", min, max)?;
+            Rule::Range { min, max, above: above.unwrap_or(0.0) }
+        }
+        ExpectationKind::Categories => {
+            let allowed = w.field(map, "allowed", Walk::texts);
+            let baseline = w.field(map, "baseline", baseline);
+            let above = w.field(map, "above", |w, node| learned(w, node, Walk::share));
+            if map.has("allowed") == map.has("baseline") {
+                let message = "exactly one of `allowed` and `baseline` is needed";
+                w.report(map.place, "missing_field", message, None);
+                return None;
+            }
+            if allowed.is_none() && baseline.is_none() {
+                return None;
+            }
+            Rule::Categories { allowed, baseline, above: above.unwrap_or(0.0) }
+        }
+        ExpectationKind::Silence | ExpectationKind::Slo => return None,
+    })
+}
+
+fn volume(w: &mut Walk<'_>, map: Map<'_>) -> Option<Rule> {
+    for name in VOLUME_REFUSED {
+        w.unsupported(map, name, &format!("volume `{name}`"));
+    }
+    let count = |w: &mut Walk<'_>, node: &Node| w.integer(node, 0..=u64::MAX);
+    let below = w.field(map, "below", count);
+    let above = w.field(map, "above", |w, node| learned(w, node, count));
+    if !map.has("below") && !map.has("above") {
+        if !VOLUME_REFUSED.iter().any(|name| map.has(name)) {
+            w.report(map.place, "missing_field", "`below` or `above` is missing", None);
+        }
+        return None;
+    }
+    in_order(w, map, "above", below, above)?;
+    Some(Rule::Volume { below, above })
+}
+
+/// The lower bound must not be above the upper one, or everything is bad.
+fn in_order<T: PartialOrd + std::fmt::Display>(
+    w: &mut Walk<'_>,
+    map: Map<'_>,
+    upper_name: &str,
+    lower: Option<T>,
+    upper: Option<T>,
+) -> Option<()> {
+    if let (Some(lower), Some(upper)) = (lower, upper)
+        && upper < lower
+    {
+        let place = map.get(upper_name).map_or(map.place, |entry| entry.node.place);
+        w.within(upper_name, |w| {
+            let message = format!("the upper bound {upper} is less than the lower bound {lower}");
+            w.report(place, "wrong_value", message, None);
+        });
+        return None;
+    }
+    Some(())
+}
+
+/// A threshold; `learned` is refused by name.
+fn learned<'a, T>(
+    w: &mut Walk<'a>,
+    node: &Node,
+    read: impl FnOnce(&mut Walk<'a>, &Node) -> Option<T>,
+) -> Option<T> {
+    if is_learned(Some(node)) {
+        w.report(node.place, "unsupported", "`above: learned` is not supported yet", None);
+        return None;
+    }
+    read(w, node)
+}
+
+fn is_learned(node: Option<&Node>) -> bool {
+    node.is_some_and(|node| matches!(&node.value, Value::Scalar { text, .. } if text == "learned"))
+}
+
+fn effect(
+    w: &mut Walk<'_>,
+    node: &Node,
+    eases: Option<Effect>,
+    value_type: Option<ValueType>,
+) -> Option<Effect> {
+    let map = w.mapping(node, &["statistic", "above"])?;
+    let statistic = w.field(map, "statistic", |w, node| {
+        w.choice(node, &Statistic::ALL.map(|(statistic, name)| (name, statistic)))
+    });
+    let above = w.field(map, "above", |w, node| {
+        learned(w, node, |w, node| {
+            let above = w.number(node)?;
+            if above < 0.0 {
+                w.report(node.place, "wrong_value", "an effect is never below 0", None);
+                return None;
+            }
+            Some(above)
+        })
+    });
+    if map.has("above") && above.is_none() || map.has("statistic") && statistic.is_none() {
+        return None;
+    }
+    let usual = eases.map(|effect| effect.statistic).or(match value_type {
+        Some(ValueType::Double | ValueType::Long) => Some(Statistic::KsStat),
+        Some(ValueType::Boolean | ValueType::String) => Some(Statistic::Js),
+        None => None,
+    });
+    let Some(statistic) = statistic.or(usual) else {
+        w.missing(map.place, "statistic");
+        return None;
+    };
+    let above = above.or(eases.map(|effect| effect.above)).unwrap_or(EFFECT_DEFAULT);
+    Some(Effect { statistic, above })
+}
+
+fn for_spec(w: &mut Walk<'_>, node: &Node) -> Option<ForSpec> {
+    let map = w.mapping(node, &["k", "of"])?;
+    let k = w.required(map, "k", |w, node| w.small(node, 1..=FOR_WINDOWS_MAX));
+    let of = w.required(map, "of", |w, node| w.small(node, 1..=FOR_WINDOWS_MAX));
+    let (k, of) = (k?, of?);
+    if k > of {
+        let message = format!("{k} of {of} windows can never be bad");
+        w.report(node.place, "wrong_value", message, Some(format!("write {{k: {of}, of: {k}}}")));
+        return None;
+    }
+    Some(ForSpec { k, of })
+}
+
+fn window(w: &mut Walk<'_>, node: &Node) -> Option<WindowSpec> {
+    if matches!(node.value, Value::Scalar { .. }) {
+        return w.positive_span(node).map(|size| WindowSpec::Tumbling { size });
+    }
+    let map = w.mapping(node, &["kind", "size", "hop", "gap"])?;
+    let kind = w.required(map, "kind", |w, node| {
+        let kinds = ["tumbling", "hopping", "session"].map(|kind| (kind, kind));
+        let kind = w.choice(node, &kinds)?;
+        if kind != "tumbling" {
+            let message = format!("window kind {kind} is not supported yet");
+            w.report(node.place, "unsupported", message, None);
+            return None;
+        }
+        Some(kind)
+    });
+    kind?;
+    for name in ["hop", "gap"] {
+        if let Some(entry) = map.get(name) {
+            w.within(name, |w| {
+                let message = format!("a tumbling window has no `{name}`");
+                w.report(entry.place, "unknown_field", message, None);
+            });
+        }
+    }
+    let size: TimeSpan = w.required(map, "size", Walk::positive_span)?;
+    Some(WindowSpec::Tumbling { size })
+}
+
+fn baseline(w: &mut Walk<'_>, node: &Node) -> Option<BaselineSpec> {
+    let map = w.any_mapping(node)?;
+    let kinds = ["fixed", "seasonal", "rolling", "profile"].map(|kind| (kind, kind));
+    let kind = w.required(map, "kind", |w, node| {
+        let kind = w.choice(node, &kinds)?;
+        if matches!(kind, "rolling" | "profile") {
+            let message = format!("baseline kind {kind} is not supported yet");
+            w.report(node.place, "unsupported", message, None);
+            return None;
+        }
+        Some(kind)
+    })?;
+    if kind == "fixed" {
+        w.check_keys(map, &["kind", "from", "to"], &[]);
+        let (from, to) = w.period(map)?;
+        return Some(BaselineSpec::Fixed { from, to });
+    }
+    w.check_keys(map, &["kind", "by", "weeks"], &[]);
+    let by = w.required(map, "by", |w, node| {
+        w.choice(node, &[("hour_of_day", Season::HourOfDay), ("hour_of_week", Season::HourOfWeek)])
+    });
+    let weeks = w.required(map, "weeks", |w, node| w.small(node, 1..=WEEKS_MAX));
+    Some(BaselineSpec::Seasonal { by: by?, weeks: weeks? })
+}

@@ -1,0 +1,207 @@
+//! Charter folders: YAML texts in, typed documents and findings out.
+//!
+//! Nothing here touches a disk: the caller hands over names and texts. All
+//! findings of all files come back at once, ordered by file, line and column.
+//! A document with findings is still returned as far as it could be read, so
+//! that the checks of meaning (the registry's) can be shown with them; whoever
+//! uses the documents refuses the folder while any finding is an error.
+
+mod charter;
+mod directory;
+mod expectation;
+mod node;
+mod policy;
+mod render;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use watchkeep_model::document::{Diagnostic, Documents, Level, Located, Place, nearest};
+
+pub use render::{Format, render};
+
+use node::{Node, Value};
+use walk::Walk;
+
+/// Bytes of one file, 16 MiB. A larger one is refused unread: a charter folder
+/// for 100,000 features fits into a few files of this size.
+pub const FILE_BYTES_MAX: usize = 16 << 20;
+
+/// Findings shown of one file. The rest are counted in one more finding; the
+/// first ones are what has to be corrected anyway.
+pub const FINDINGS_MAX: usize = 1000;
+
+/// The kinds of documents.
+pub const KINDS: [&str; 4] = ["charter", "directory", "lineage", "policy"];
+
+/// Every rule of the reader with what it means.
+pub const RULES: [(&str, &str); 10] = [
+    ("syntax", "The text is not YAML. The rest of its document is not read; later ones are."),
+    ("bound", "The text is larger, deeper or has more in it than a charter folder may have."),
+    ("kind", "Every document has a `kind`: charter, directory, lineage or policy."),
+    ("unknown_field", "The format has no such field here. Nothing is ignored silently."),
+    ("duplicate_key", "A key is written twice in one map, so that one of the two would be lost."),
+    ("missing_field", "A field that the format needs is not there."),
+    ("missing_value", "A key is there and nothing behind it."),
+    (
+        "wrong_type",
+        "The value is of another type than the field: a list for a text, text for a number.",
+    ),
+    ("wrong_value", "The type is right and the value is not one that the field may have."),
+    ("unsupported", "The format has it and this version does not do it, so it is refused by name."),
+];
+
+/// What a rule of the reader means; `None` for names that are no such rule.
+pub fn explain(rule: &str) -> Option<&'static str> {
+    RULES.iter().find(|(name, _)| *name == rule).map(|(_, text)| *text)
+}
+
+/// Reads files, given as name and text, in the order of their names.
+pub fn read(files: &[(String, String)]) -> (Documents, Vec<Diagnostic>) {
+    let mut sorted: Vec<&(String, String)> = files.iter().collect();
+    sorted.sort();
+    let mut documents = Documents::default();
+    let mut diagnostics = Vec::new();
+    for (name, text) in sorted {
+        let mut found = Vec::new();
+        read_file(name, text, &mut documents, &mut found);
+        found.sort();
+        if found.len() > FINDINGS_MAX {
+            let left_out = found.len() - FINDINGS_MAX;
+            found.truncate(FINDINGS_MAX);
+            let place = found
+                .last()
+                .map_or(Place::default(), |last| Place { line: last.line, column: last.column });
+            found.push(finding(
+                name,
+                place,
+                "bound",
+                format!("{left_out} more findings of this file are left out"),
+            ));
+        }
+        diagnostics.append(&mut found);
+    }
+    (documents, diagnostics)
+}
+
+fn read_file(name: &str, text: &str, documents: &mut Documents, found: &mut Vec<Diagnostic>) {
+    if text.len() > FILE_BYTES_MAX {
+        let message =
+            format!("the file has {} bytes and may have {FILE_BYTES_MAX}; split it", text.len());
+        found.push(finding(name, Place { line: 1, column: 1 }, "bound", message));
+        return;
+    }
+    for (first_line, part) in parts(text.strip_prefix('\u{feff}').unwrap_or(text)) {
+        let mut faults = Vec::new();
+        let nodes = node::parse(part, first_line, &mut faults);
+        let document = nodes.first().map(|node| label(node)).unwrap_or_default();
+        for fault in faults {
+            let mut diagnostic = finding(name, fault.place, fault.rule, fault.message);
+            diagnostic.document.clone_from(&document);
+            diagnostic.hint = fault.hint;
+            found.push(diagnostic);
+        }
+        for node in &nodes {
+            read_document(name, node, documents, found);
+        }
+    }
+}
+
+/// Cuts a text before each line that begins with `---`, where YAML ends a
+/// document in any case, so that a fault of the syntax costs one document.
+fn parts(text: &str) -> Vec<(u32, &str)> {
+    let mut parts = Vec::new();
+    let (mut start, mut start_line) = (0, 1);
+    let mut at = 0;
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let is_mark = line
+            .strip_prefix("---")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\n', '\r']));
+        if is_mark && at > start {
+            parts.push((start_line, &text[start..at]));
+            (start, start_line) = (at, u32::try_from(index + 1).unwrap_or(u32::MAX));
+        }
+        at += line.len();
+    }
+    parts.push((start_line, &text[start..]));
+    parts
+}
+
+fn read_document(file: &str, node: &Node, documents: &mut Documents, found: &mut Vec<Diagnostic>) {
+    if node.is_null() {
+        return;
+    }
+    let mut w = Walk::new(file, label(node), found);
+    let Value::Mapping(_) = node.value else {
+        let _: Option<()> = w.wrong_type(node, "a document", "begin with `kind: charter`");
+        return;
+    };
+    match node.text_at("kind") {
+        Some("charter") => documents.charters.extend(located(w, node, charter::read)),
+        Some("directory") => documents.directories.extend(located(w, node, directory::read)),
+        Some("lineage") => documents.lineage.extend(located(w, node, directory::lineage)),
+        Some("policy") => documents.policies.extend(located(w, node, policy::read)),
+        Some(other) => {
+            let hint = match nearest(other, KINDS) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("write one of {}", KINDS.join(", ")),
+            };
+            let message = format!("unknown kind `{}`", walk::shorten(other));
+            let place = w.any_mapping(node).and_then(|map| Some(map.get("kind")?.node.place));
+            w.within("kind", |w| {
+                w.report(place.unwrap_or(node.place), "kind", message, Some(hint));
+            });
+        }
+        None => {
+            let hint = format!("write one of {}", KINDS.join(", "));
+            w.within("kind", |w| {
+                w.report(node.place, "kind", "the document has no `kind`", Some(hint));
+            });
+        }
+    }
+}
+
+fn located<T>(
+    mut w: Walk<'_>,
+    node: &Node,
+    read: fn(&mut Walk<'_>, &Node) -> Option<T>,
+) -> Option<Located<T>> {
+    let value = read(&mut w, node)?;
+    let fields: BTreeMap<String, Place> = std::mem::take(&mut w.fields);
+    Some(Located {
+        file: w.file.to_owned(),
+        place: node.place,
+        document: std::mem::take(&mut w.document),
+        fields,
+        value,
+    })
+}
+
+/// Kind and name of a document, for findings.
+fn label(node: &Node) -> String {
+    let kind = node.text_at("kind").unwrap_or_default();
+    let name = match kind {
+        "charter" => node.text_at("subject"),
+        "policy" => node.text_at("name"),
+        _ => None,
+    };
+    let kind = walk::shorten(kind);
+    name.map_or(kind.clone(), |name| format!("{kind} {}", walk::shorten(name)))
+}
+
+fn finding(file: &str, place: Place, rule: &'static str, message: String) -> Diagnostic {
+    Diagnostic {
+        file: file.to_owned(),
+        line: place.line,
+        column: place.column,
+        document: String::new(),
+        field: String::new(),
+        rule,
+        severity: Level::Error,
+        message,
+        hint: None,
+    }
+}

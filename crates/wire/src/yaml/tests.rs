@@ -1,0 +1,348 @@
+//! One text for each rule, and the examples whole.
+
+use expect_test::{Expect, expect};
+
+use super::{FILE_BYTES_MAX, Format, read, render};
+
+mod formats;
+mod hostile;
+mod whole;
+
+/// Reads one file and shows its findings, each on one line.
+fn findings(text: &str) -> String {
+    let (_, found) = read(&[("a.yaml".to_owned(), text.to_owned())]);
+    let mut shown = String::new();
+    for d in found {
+        shown.push_str(&format!("{}:{} {} [{}] {}", d.line, d.column, d.field, d.rule, d.message));
+        if let Some(hint) = d.hint {
+            shown.push_str(&format!(" => {hint}"));
+        }
+        shown.push('\n');
+    }
+    shown
+}
+
+fn check(text: &str, expected: Expect) {
+    expected.assert_eq(&findings(text));
+}
+
+/// Findings of a charter with one expectation, given by its lines.
+fn check_expectation(lines: &str, expected: Expect) {
+    expected.assert_eq(&findings(&with_expectation(lines)));
+}
+
+fn with_expectation(lines: &str) -> String {
+    let mut text = "kind: charter\nsubject: feature:a\nexpectations:\n  - name: x\n".to_owned();
+    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        text.push_str("    ");
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn syntax() {
+    check("kind: charter\nsubject: feature:a\nunit: min\n", expect![]);
+    check(
+        "kind: charter\nsubject: feature:a\nowners:\n\tprimary: user:ada\n",
+        expect![[r#"
+        4:1  [syntax] the line is indented with a tab => indent with spaces
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: *feature\n",
+        expect![[r#"
+        2:10  [syntax] not YAML: while parsing node, found unknown anchor => put a text that begins with `*` in quotes
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\ndescription: late: more than an hour\n",
+        expect![[r#"
+        3:18  [syntax] not YAML: mapping values are not allowed in this context => put a text that contains `: ` in quotes
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: {a: b\n",
+        expect![[r#"
+        3:1  [syntax] not YAML: while parsing a flow mapping, did not find expected ',' or '}'
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: !special feature:a\n",
+        expect![[r#"
+        2:10  [unsupported] the tag !special is not supported
+    "#]],
+    );
+}
+
+#[test]
+fn a_fault_of_the_syntax_costs_one_document() {
+    check(
+        "kind: charter\nsubject: [\n---\nkind: charter\nsubject: feature:a\nteir: 1\n",
+        expect![[r#"
+        3:1  [syntax] not YAML: while parsing a node, did not find expected node content
+        6:1 teir [unknown_field] unknown field `teir` => did you mean `tier`?
+    "#]],
+    );
+}
+
+#[test]
+fn bounds() {
+    check(
+        &"#".repeat(FILE_BYTES_MAX + 1),
+        expect![[r#"
+        1:1  [bound] the file has 16777217 bytes and may have 16777216; split it
+    "#]],
+    );
+    check(
+        &format!("kind: charter\nsubject: {}", "[".repeat(100)),
+        expect![[r#"
+        2:73  [bound] more than 64 lists and maps in one another
+    "#]],
+    );
+    check(
+        "a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]\nc: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]\ne: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]\n",
+        expect![[r#"
+        5:36  [bound] the aliases of the document stand for more than 100000 values
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: &a [*a]\n",
+        expect![[r#"
+        2:14  [syntax] the alias stands inside of what it refers to
+    "#]],
+    );
+}
+
+#[test]
+fn kind() {
+    check(
+        "subject: feature:a\n",
+        expect![[r#"
+        1:1 kind [kind] the document has no `kind` => write one of charter, directory, lineage, policy
+    "#]],
+    );
+    check(
+        "kind: charters\nsubject: feature:a\n",
+        expect![[r#"
+        1:7 kind [kind] unknown kind `charters` => did you mean `charter`?
+    "#]],
+    );
+    check(
+        "kind: team\nname: a\n",
+        expect![[r#"
+        1:7 kind [kind] unknown kind `team` => write one of charter, directory, lineage, policy
+    "#]],
+    );
+    check(
+        "- kind: charter\n",
+        expect![[r#"
+        1:1  [wrong_type] a list is not a document => begin with `kind: charter`
+    "#]],
+    );
+    check("# nothing but a comment\n---\n---\n", expect![]);
+}
+
+#[test]
+fn unknown_field() {
+    check(
+        "kind: charter\nsubject: feature:a\nteir: 1\n",
+        expect![[r#"
+        3:1 teir [unknown_field] unknown field `teir` => did you mean `tier`?
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\nowners: {primery: user:ada}\n",
+        expect![[r#"
+        3:10 owners.primery [unknown_field] unknown field `primery` => did you mean `primary`?
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\nrollback: {zebra: 1}\n",
+        expect![[r#"
+        3:12 rollback.zebra [unknown_field] unknown field `zebra` => known here: procedure, within, criteria
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\n<<: {tier: 1}\n",
+        expect![[r#"
+        3:1 << [unknown_field] merge keys (`<<`) are not supported
+    "#]],
+    );
+}
+
+#[test]
+fn duplicate_key() {
+    check(
+        "kind: charter\nsubject: feature:a\ntier: 1\ntier: 2\n",
+        expect![[r#"
+        4:1  [duplicate_key] `tier` is written twice; the first is in line 3 => keep one of them
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\n? [a]\n: b\n",
+        expect![[r#"
+        3:3  [wrong_type] a list or a map cannot be a key
+    "#]],
+    );
+}
+
+#[test]
+fn missing_field_and_value() {
+    check(
+        "kind: charter\ntier: 1\n",
+        expect![[r#"
+        1:1 subject [missing_field] `subject` is missing
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\nowners:\n  primary: user:ada\n  backup:\n",
+        expect![[r#"
+        5:3 owners.backup [missing_value] `backup` has no value => write one or take the line away
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\nupstream: [~]\napprovals: [{by: user:ada}]\n",
+        expect![[r#"
+        3:12 upstream[0] [missing_value] an entry of the list has no value
+        4:13 approvals[0].at [missing_field] `at` is missing
+    "#]],
+    );
+}
+
+#[test]
+fn wrong_type() {
+    check(
+        "kind: charter\nsubject: [feature:a]\n",
+        expect![[r#"
+        2:10 subject [wrong_type] a list is not text => write one text
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\ndescription: 12\n",
+        expect![[r#"
+        3:14 description [wrong_type] `12` is not text => write it in quotes: "12"
+    "#]],
+    );
+    check("kind: charter\nsubject: feature:a\ndescription: \"12\"\n", expect![]);
+    check(
+        "kind: charter\nsubject: feature:a\nconsumers: model:b\n",
+        expect![[r#"
+        3:12 consumers [wrong_type] `model:b` is not a list => write it in brackets: [a, b]
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\ntier: \"1\"\n",
+        expect![[r#"
+        3:7 tier [wrong_type] `1` is not a whole number => write it without quotes
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\nowners: {primary: [user:ada, user:grace]}\n",
+        expect![[r#"
+        3:19 owners.primary [wrong_type] a list is not one name => name one user, or a group of them
+    "#]],
+    );
+    check(
+        "kind: directory\nusers: {ada: {active: yes}}\n",
+        expect![[r#"
+        2:23 users.ada.active [wrong_type] `yes` is not true or false => write true or false, without quotes
+    "#]],
+    );
+}
+
+#[test]
+fn wrong_value() {
+    check(
+        "kind: charter\nsubject: feature:a\ntier: 5\n",
+        expect![[r#"
+        3:7 tier [wrong_value] `5` is not a whole number from 1 to 4
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\ntype: int\nlifecycle: retire\n",
+        expect![[r#"
+        3:7 type [wrong_value] `int` is none of double, long, boolean, string
+        4:12 lifecycle [wrong_value] `retire` is none of draft, production, deprecated, retired => did you mean `retired`?
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\nreview_every: 90\n",
+        expect![[r#"
+        3:15 review_every [wrong_value] `90` is not a duration: write a whole number and one of ms, s, m, h, d, w, for example 10m
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\nreviewed_at: yesterday\n",
+        expect![[r#"
+        3:14 reviewed_at [wrong_value] `yesterday` is not an instant: write RFC 3339, for example 2013-05-06T14:00:00Z
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: \"\"\n",
+        expect![[r#"
+        2:10 subject [wrong_value] the text is empty
+    "#]],
+    );
+}
+
+#[test]
+fn unsupported() {
+    check(
+        "kind: charter\nsubject: feature:a\ndeduplicate: 10m\n",
+        expect![[r#"
+        3:1 deduplicate [unsupported] `deduplicate` is not supported yet
+    "#]],
+    );
+    check_expectation(
+        "kind: silence\nwindow: 1h\nafter: 10m",
+        expect![[r#"
+        5:11 expectations[0].kind [unsupported] expectation kind silence is not supported yet
+    "#]],
+    );
+    check_expectation(
+        "kind: slo\nwindow: 1h\nobjective: 0.99",
+        expect![[r#"
+        5:11 expectations[0].kind [unsupported] expectation kind slo is not supported yet
+    "#]],
+    );
+    check_expectation(
+        "kind: latency\nwindow: {kind: hopping, size: 1h, hop: 5m}\nquantile: p99\nabove: 1s",
+        expect![[r#"
+        6:20 expectations[0].window.kind [unsupported] window kind hopping is not supported yet
+    "#]],
+    );
+    check_expectation(
+        "kind: latency\nwindow: {kind: session, gap: 5m}\nquantile: p99\nabove: 1s",
+        expect![[r#"
+        6:20 expectations[0].window.kind [unsupported] window kind session is not supported yet
+    "#]],
+    );
+    check_expectation(
+        "kind: drift\nwindow: 1h\nbaseline: {kind: rolling, windows: 5}",
+        expect![[r#"
+        7:22 expectations[0].baseline.kind [unsupported] baseline kind rolling is not supported yet
+    "#]],
+    );
+    check_expectation(
+        "kind: drift\nwindow: 1h\nbaseline: {kind: profile, id: a}",
+        expect![[r#"
+        7:22 expectations[0].baseline.kind [unsupported] baseline kind profile is not supported yet
+    "#]],
+    );
+    check_expectation(
+        "kind: latency\nwindow: 1h\nquantile: p99\nabove: learned\nfalse_alarm_rate: 0.001\nfrom: 4w",
+        expect![[r#"
+        8:12 expectations[0].above [unsupported] `above: learned` is not supported yet
+    "#]],
+    );
+    check_expectation(
+        "kind: volume\nwindow: 1h\nchange: 0.5\nbaseline: {kind: rolling, windows: 5}\np_below: 0.01",
+        expect![[r#"
+        7:5 expectations[0].change [unsupported] volume `change` is not supported yet
+        8:5 expectations[0].baseline [unsupported] volume `baseline` is not supported yet
+        9:5 expectations[0].p_below [unsupported] volume `p_below` is not supported yet
+    "#]],
+    );
+}

@@ -1,0 +1,202 @@
+//! Single values: text, names out of a few, numbers, spans and instants.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use watchkeep_model::document::nearest;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use super::super::node::{Node, Value};
+use super::{Walk, shorten};
+
+impl Walk<'_> {
+    /// Text. What YAML takes for a number or a truth value must be in quotes.
+    pub(in crate::yaml) fn text(&mut self, node: &Node) -> Option<String> {
+        match &node.value {
+            Value::Scalar { text, plain } => {
+                if *plain && means_more_than_text(text) {
+                    let hint = format!("write it in quotes: \"{text}\"");
+                    let message = format!("`{text}` is not text");
+                    self.report(node.place, "wrong_type", message, Some(hint));
+                    return None;
+                }
+                if text.trim().is_empty() {
+                    self.report(node.place, "wrong_value", "the text is empty", None);
+                    return None;
+                }
+                Some(text.clone())
+            }
+            _ => self.wrong_type(node, "text", "write one text"),
+        }
+    }
+
+    /// A list of texts.
+    pub(in crate::yaml) fn texts(&mut self, node: &Node) -> Option<Vec<String>> {
+        self.list(node, Self::text)
+    }
+
+    /// One of a few names.
+    pub(in crate::yaml) fn choice<T: Clone>(
+        &mut self,
+        node: &Node,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
+        let Value::Scalar { text, .. } = &node.value else {
+            return self.wrong_type(node, "a name", "write one of the known names");
+        };
+        if let Some((_, value)) = choices.iter().find(|(name, _)| name == text) {
+            return Some(value.clone());
+        }
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let hint =
+            nearest(text, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+        let message = format!("`{}` is none of {}", shorten(text), names.join(", "));
+        self.report(node.place, "wrong_value", message, hint);
+        None
+    }
+
+    /// A whole number.
+    pub(in crate::yaml) fn integer(
+        &mut self,
+        node: &Node,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let text = self.number_text(node, "a whole number")?;
+        let value = text.parse::<u64>().ok().filter(|n| range.contains(n));
+        if value.is_none() {
+            let message = match *range.end() {
+                u64::MAX => format!(
+                    "`{}` is not a whole number of at least {}",
+                    shorten(text),
+                    range.start()
+                ),
+                end => format!(
+                    "`{}` is not a whole number from {} to {end}",
+                    shorten(text),
+                    range.start()
+                ),
+            };
+            self.report(node.place, "wrong_value", message, None);
+        }
+        value
+    }
+
+    /// The same for fields of 32 bits.
+    pub(in crate::yaml) fn small(
+        &mut self,
+        node: &Node,
+        range: RangeInclusive<u32>,
+    ) -> Option<u32> {
+        let value = self.integer(node, u64::from(*range.start())..=u64::from(*range.end()))?;
+        u32::try_from(value).ok()
+    }
+
+    /// A finite number.
+    pub(in crate::yaml) fn number(&mut self, node: &Node) -> Option<f64> {
+        let text = self.number_text(node, "a number")?;
+        let value = parse_number(text);
+        if value.is_none() {
+            self.report(
+                node.place,
+                "wrong_type",
+                format!("`{}` is not a number", shorten(text)),
+                None,
+            );
+        }
+        value
+    }
+
+    /// A number from 0 to 1.
+    pub(in crate::yaml) fn share(&mut self, node: &Node) -> Option<f64> {
+        let value = self.number(node)?;
+        if (0.0..=1.0).contains(&value) {
+            return Some(value);
+        }
+        let hint =
+            (value > 1.0 && value <= 100.0).then(|| format!("{value} % is {}", value / 100.0));
+        self.report(node.place, "wrong_value", format!("{value} is not a share from 0 to 1"), hint);
+        None
+    }
+
+    /// A number between 0 and 1, neither of them.
+    pub(in crate::yaml) fn probability(&mut self, node: &Node) -> Option<f64> {
+        let value = self.number(node)?;
+        if value > 0.0 && value < 1.0 {
+            return Some(value);
+        }
+        self.report(node.place, "wrong_value", format!("{value} is not between 0 and 1"), None);
+        None
+    }
+
+    /// A truth value.
+    pub(in crate::yaml) fn boolean(&mut self, node: &Node) -> Option<bool> {
+        match &node.value {
+            Value::Scalar { text, plain: true } if text == "true" => Some(true),
+            Value::Scalar { text, plain: true } if text == "false" => Some(false),
+            _ => self.wrong_type(node, "true or false", "write true or false, without quotes"),
+        }
+    }
+
+    /// A span of time; nothing (`0s`) is one.
+    pub(in crate::yaml) fn span(&mut self, node: &Node) -> Option<TimeSpan> {
+        self.parsed(node, "a duration", "write it as 60s, 10m, 1h or 1d")
+    }
+
+    /// A span of time of more than nothing.
+    pub(in crate::yaml) fn positive_span(&mut self, node: &Node) -> Option<TimeSpan> {
+        let span = self.span(node)?;
+        if span == TimeSpan::ZERO {
+            self.report(node.place, "wrong_value", "the duration must be more than nothing", None);
+            return None;
+        }
+        Some(span)
+    }
+
+    /// An instant.
+    pub(in crate::yaml) fn instant(&mut self, node: &Node) -> Option<Timestamp> {
+        self.parsed(node, "an instant", "write it as 2013-05-06 or 2013-05-06T14:00:00Z")
+    }
+
+    /// Text that a type knows how to read.
+    pub(in crate::yaml) fn parsed<T: FromStr<Err: Display>>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        hint: &str,
+    ) -> Option<T> {
+        let Value::Scalar { text, .. } = &node.value else {
+            return self.wrong_type(node, what, hint);
+        };
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.report(node.place, "wrong_value", error.to_string(), None);
+                None
+            }
+        }
+    }
+
+    fn number_text<'n>(&mut self, node: &'n Node, wanted: &str) -> Option<&'n str> {
+        match &node.value {
+            Value::Scalar { text, plain: true } => Some(text),
+            Value::Scalar { text, .. } if parse_number(text).is_some() => {
+                self.wrong_type(node, wanted, "write it without quotes")
+            }
+            _ => self.wrong_type(node, wanted, "write a number"),
+        }
+    }
+}
+
+fn parse_number(text: &str) -> Option<f64> {
+    let is_decimal = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b));
+    text.parse::<f64>().ok().filter(|value| is_decimal && value.is_finite())
+}
+
+/// True where YAML 1.2 reads a plain text as something other than text.
+fn means_more_than_text(text: &str) -> bool {
+    matches!(
+        text,
+        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" | ".nan" | ".NaN" | ".inf" | "-.inf"
+    ) || parse_number(text).is_some()
+}
