@@ -257,8 +257,20 @@ pub struct BreachAttached {
     /// Who uses the feature.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<String>,
+    /// Who is told of the incident because of this breach and had not been told yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub informed: Vec<Informed>,
     /// What the breach says.
     pub reason: String,
+}
+
+/// Somebody who is told and not asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Informed {
+    /// A typed name.
+    pub target: String,
+    /// `consumer`, `subscriber` or `feature_owner`.
+    pub role: String,
 }
 
 /// A breach is over.

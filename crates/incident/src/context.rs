@@ -1,0 +1,67 @@
+//! What decisions ask about the world: charters, policies, people, lineage.
+
+use std::sync::Arc;
+
+use watchkeep_model::charter::Charter;
+use watchkeep_model::directory::Directory;
+use watchkeep_model::lineage::Edge;
+use watchkeep_model::policy::{Notify, NotifyTarget, Policy, Step, Trigger};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+/// The registry as incident handling sees it. The answers must depend on the
+/// arguments alone while one input is handled.
+pub trait Context {
+    /// The charter of a typed subject in force at an instant.
+    fn charter(&self, subject: &str, at: Timestamp) -> Option<Arc<Charter>>;
+    /// A policy by its name.
+    fn policy(&self, name: &str) -> Option<&Policy>;
+    /// Who there is.
+    fn directory(&self) -> &Directory;
+    /// What is made from what, ordered by `from`, then `to`.
+    fn edges(&self) -> &[Edge];
+}
+
+/// Name of the policy of charters that name none, or one that does not exist,
+/// as long as no document defines a policy of this name.
+pub const DEFAULT_POLICY: &str = "default";
+
+/// Fields of a policy that are read but do not act yet, for the reader's warnings.
+pub const NOT_IN_FORCE: &[&str] = &[
+    "grouping.group_interval",
+    "attribution.min_features",
+    "attribution.min_coverage",
+    "damping.flap",
+    "limits.per_owner",
+    "limits.platform_incident_share",
+    "steps.decisions",
+    "steps.channels.scope",
+    "verification.reference",
+    "verification.third_party",
+    "review",
+    "drill",
+    "freeze",
+];
+
+/// The built-in policy: the primary owner has 30 minutes, then the backup, the
+/// data steward and the executive together another 30, twice over.
+pub fn default_policy() -> Policy {
+    let role =
+        |name: &str| Notify { target: NotifyTarget::Role(name.to_owned()), severities: Vec::new() };
+    let step = |name: &str, notify: Vec<Notify>| Step {
+        name: name.to_owned(),
+        notify,
+        acknowledge_within: Some(TimeSpan::MINUTE.times(30)),
+        escalate_if: vec![Trigger::NotAcknowledged],
+        ..Step::default()
+    };
+    Policy {
+        name: DEFAULT_POLICY.to_owned(),
+        version: 1,
+        steps: vec![
+            step("owner", vec![role("primary")]),
+            step("backup", vec![role("backup"), role("data_steward"), role("executive")]),
+        ],
+        loops: 2,
+        ..Policy::default()
+    }
+}

@@ -1,0 +1,356 @@
+//! What breaches and windows do to an incident: opening, joining, clearing,
+//! failing and settling.
+
+use watchkeep_model::breach::{Breach, Transition};
+use watchkeep_model::charter::{ExpectationKind, Severity};
+use watchkeep_model::incident::data::{
+    ActionRecorded, Attribution, BreachAttached, BreachCleared, CharterRevision, Informed, Opened,
+    PolicyRevision, Reopened, Resolved, SeverityChanged, VerificationFailed, Verified,
+};
+use watchkeep_model::incident::{Fact, FactData, FactName, SYSTEM_ACTOR};
+use watchkeep_model::policy::{Trigger, Verification};
+use watchkeep_model::response::RemedyAction;
+use watchkeep_model::subject::typed;
+use watchkeep_model::time::Timestamp;
+
+use super::{Decision, Doing, Outputs, World, entry, entry_step, lateness_us};
+use crate::message;
+use crate::owner;
+use crate::progress::Progress;
+use crate::state::{BreachKey, Incident, State, key_of};
+
+/// What an incident opens with.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    /// Its identifier.
+    pub id: String,
+    /// What its breaches have in common.
+    pub group_key: String,
+    /// The kind that chooses the first step.
+    pub kind: ExpectationKind,
+    /// Where the breaches come from.
+    pub attribution: Attribution,
+    /// The breaches, at least one, in order of detection.
+    pub breaches: Vec<&'a Breach>,
+    /// When they had been held for long enough.
+    pub due_at: Timestamp,
+}
+
+fn because_of(breach: &Breach) -> String {
+    format!("breach {}", breach.breach_id)
+}
+
+/// Opens an incident and enters its first step.
+pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Incident, Progress) {
+    let (due_at, now, policy) = (opening.due_at, world.now, world.policy);
+    let severity = opening.breaches.iter().map(|breach| breach.severity).max().unwrap_or_default();
+    let mut features: Vec<String> =
+        opening.breaches.iter().map(|breach| breach.feature.clone()).collect();
+    features.sort();
+    features.dedup();
+    let affected_count = features.len() as u64;
+    features.truncate(listed_max(world));
+    let load = |user: &str| world.load.get(user).copied().unwrap_or(0);
+    let resolution = owner::resolve(world.charter.as_deref(), world.context, due_at, &load);
+    let in_force_at = opening.breaches.first().map_or(due_at, |breach| breach.window_end);
+    let data = Opened {
+        root: opening.attribution.root.clone(),
+        attribution: opening.attribution.clone(),
+        owner: resolution.owner,
+        unowned: resolution.unowned,
+        resolution: resolution.links,
+        policy: PolicyRevision { name: policy.name.clone(), version: policy.version },
+        charter: world.charter.as_ref().map(|charter| CharterRevision {
+            subject: charter.subject.clone(),
+            documents: charter.from.clone(),
+            in_force_at,
+        }),
+        affected_features: features,
+        affected_count,
+        severity,
+        kind: opening.kind,
+        group_key: opening.group_key.clone(),
+        entry: entry(policy, severity, entry_step(policy, opening.kind), 1, now),
+        due_at,
+        late_by_us: lateness_us(due_at, now),
+    };
+    let cause = opening.breaches.first().map_or_else(String::new, |breach| because_of(breach));
+    let doing = Doing::system(due_at, cause);
+    let fact = Fact {
+        incident_id: opening.id.clone(),
+        sequence: 1,
+        fact: FactName::Opened,
+        occurred_at: due_at,
+        recorded_at: now,
+        actor: SYSTEM_ACTOR.into(),
+        cause: doing.cause.clone(),
+        rationale: None,
+        drill: false,
+        data: FactData::Opened(Box::new(data)),
+        previous_hash: None,
+        hash: String::new(),
+    }
+    .sealed();
+    let mut incident = Incident::begin(&fact).expect("an opened fact begins an incident");
+    let mut progress = Progress::default();
+    out.facts.push(fact.clone());
+    let mut decision = Decision { incident: &mut incident, progress: &mut progress, world, out };
+    for breach in &opening.breaches {
+        decision.attach(breach, &doing);
+    }
+    message::status(decision.incident, &fact, "opened", world, &mut decision.out.escalations);
+    decision.enter_if_due(&doing.at(now));
+    (incident, progress)
+}
+
+fn listed_max(world: &World<'_>) -> usize {
+    usize::try_from(world.policy.grouping.max_listed).unwrap_or(usize::MAX)
+}
+
+impl Decision<'_> {
+    /// Opens a resolved incident again and enters its first step.
+    pub fn reopen(&mut self, breaches: &[&Breach], due_at: Timestamp) {
+        let Some(first) = breaches.first() else { return };
+        let severity = breaches.iter().map(|breach| breach.severity).max().unwrap_or_default();
+        let doing = Doing::system(due_at, because_of(first));
+        let data = Reopened {
+            breach_id: first.breach_id.clone(),
+            severity,
+            entry: entry(self.world.policy, severity, self.entry_step(), 1, self.world.now),
+            due_at,
+            late_by_us: lateness_us(due_at, self.world.now),
+        };
+        self.progress.check_at = None;
+        self.record(&doing, FactData::Reopened(data));
+        for breach in breaches {
+            self.attach(breach, &doing);
+        }
+        self.enter_if_due(&doing.at(self.world.now));
+    }
+
+    /// A breach joins the incident. After the clearing or a remediation that
+    /// fails what was done.
+    pub fn join(&mut self, breach: &Breach) {
+        let doing = Doing::system(self.world.now, because_of(breach));
+        let incident = &*self.incident;
+        let after_clearing = !incident.is_breaching()
+            && incident.cleared_at.is_some_and(|cleared| cleared < self.world.now);
+        let fails = after_clearing || incident.state >= State::Remediated;
+        self.attach(breach, &doing);
+        self.progress.check_at = None;
+        if fails {
+            self.fail(&doing, &breach.feature, &breach.expectation, breach.window_end);
+        } else {
+            self.check_triggers(&doing);
+        }
+    }
+
+    fn attach(&mut self, breach: &Breach, doing: &Doing) {
+        let data = BreachAttached {
+            breach_id: breach.breach_id.clone(),
+            feature: breach.feature.clone(),
+            feature_version: breach.feature_version.clone(),
+            expectation: breach.expectation.clone(),
+            kind: breach.kind,
+            severity: breach.severity,
+            window: breach.window.clone(),
+            window_start: breach.window_start,
+            window_end: breach.window_end,
+            detected_at: breach.detected_at,
+            consumers: breach.affected_consumers.clone(),
+            informed: self.to_inform(breach),
+            reason: breach.reason.clone(),
+        };
+        self.record(doing, FactData::BreachAttached(Box::new(data)));
+        self.raise_severity(breach.severity, doing);
+        self.propose_rollback(breach, doing);
+    }
+
+    /// Consumers, subscribers and, where the root lies upstream, the owners
+    /// of the feature, as far as nobody has told them yet.
+    fn to_inform(&self, breach: &Breach) -> Vec<Informed> {
+        let subject = typed(&breach.feature);
+        let charter = self.world.context.charter(&subject, breach.window_end);
+        let fields = charter.as_ref().map(|charter| &charter.fields);
+        let subscribers = fields.and_then(|fields| fields.subscribers.as_deref());
+        let owner = fields
+            .filter(|_| subject != self.incident.root)
+            .and_then(|fields| fields.owners.primary.as_ref());
+        let named = |role: &'static str| {
+            move |target: &String| Informed { target: target.clone(), role: role.to_owned() }
+        };
+        let mut informed: Vec<Informed> = Vec::new();
+        let all = breach.affected_consumers.iter().map(named("consumer"));
+        let all = all.chain(subscribers.unwrap_or_default().iter().map(named("subscriber")));
+        for one in all.chain(owner.map(named("feature_owner"))) {
+            let known = self.incident.informed.contains(&one.target)
+                || self.incident.owner.as_ref() == Some(&one.target)
+                || informed.iter().any(|other| other.target == one.target);
+            if !known {
+                informed.push(one);
+            }
+        }
+        informed
+    }
+
+    /// A step that still waits for working hours is entered at once where the
+    /// new severity does not wait.
+    fn raise_severity(&mut self, to: Severity, doing: &Doing) {
+        let from = self.incident.severity;
+        if to <= from {
+            return;
+        }
+        let waits = !self.incident.entered && self.incident.entry.enters_at > self.world.now;
+        let (step, climb) = (self.step_index(), self.incident.entry.climb);
+        let sooner = entry(self.world.policy, to, step, climb, self.world.now);
+        let moved = waits && sooner.enters_at < self.incident.entry.enters_at;
+        let data = SeverityChanged { from, to, entry: moved.then_some(sooner) };
+        self.record(doing, FactData::SeverityChanged(data));
+        if moved && !self.incident.resting {
+            self.enter_if_due(doing);
+        }
+    }
+
+    /// A breached rollback criterion proposes the rollback; people decide.
+    fn propose_rollback(&mut self, breach: &Breach, doing: &Doing) {
+        let charter = self.world.context.charter(&typed(&breach.feature), breach.window_end);
+        let Some(charter) = charter else { return };
+        let rollback = &charter.fields.rollback;
+        let criteria = rollback.criteria.as_deref().unwrap_or_default();
+        if !criteria.contains(&breach.expectation) {
+            return;
+        }
+        let how = rollback.procedure.as_ref().map_or_else(String::new, |link| format!(": {link}"));
+        let data = ActionRecorded {
+            action: "rollback_proposed".into(),
+            detail: format!(
+                "{} of {} is a criterion for rolling back{how}",
+                breach.expectation, breach.feature
+            ),
+        };
+        self.record(doing, FactData::ActionRecorded(data));
+    }
+
+    /// A breach of the incident has cleared or was retracted.
+    pub fn clear(&mut self, breach: &Breach) {
+        let key = key_of(&breach.feature, &breach.feature_version, &breach.expectation);
+        let is_open = |incident: &Incident| {
+            incident
+                .attached
+                .get(&key)
+                .is_some_and(|attached| attached.open && attached.breach_id == breach.breach_id)
+        };
+        if !is_open(self.incident) {
+            return;
+        }
+        let open_count = self.incident.open_count().saturating_sub(1);
+        let settles_at =
+            (open_count == 0).then(|| self.world.now + self.world.policy.damping.keep_firing_for);
+        let data = BreachCleared {
+            breach_id: breach.breach_id.clone(),
+            feature: breach.feature.clone(),
+            feature_version: breach.feature_version.clone(),
+            expectation: breach.expectation.clone(),
+            transition: breach.transition,
+            window_end: breach.window_end,
+            open_count,
+            settles_at,
+        };
+        let verb = if breach.transition == Transition::Retracted { "retracted" } else { "cleared" };
+        let cause = format!("breach {} {verb}", breach.breach_id);
+        self.record(&Doing::system(self.world.now, cause), FactData::BreachCleared(data));
+        self.progress.check_at = settles_at;
+    }
+
+    /// A judged window of an attached expectation.
+    pub fn window(&mut self, key: &BreachKey, end: Timestamp, good: bool) {
+        let incident = &*self.incident;
+        let counts = incident.counting_from.is_none_or(|from| end > from);
+        let checked = incident.remediated.as_ref();
+        let checked = checked.is_some_and(|remedy| remedy.action != RemedyAction::Accept);
+        self.progress.count(key.clone(), end, good, incident.counting_from);
+        if !good && counts && checked && incident.is_open() {
+            let cause = format!("window {} {} to {end}", key.0, key.2);
+            self.fail(&Doing::system(self.world.now, cause), &key.0, &key.2, end);
+        } else if good && !self.incident.is_breaching() && self.enough_good_windows() {
+            let settles_at = self.incident.settles_at.unwrap_or(self.world.now);
+            self.progress.check_at = Some(settles_at.max(self.world.now));
+        }
+    }
+
+    /// What was done did not hold: the step of `on_failure` is entered; else
+    /// the next one where the present step climbs by `verification_failed`;
+    /// else the first.
+    fn fail(&mut self, doing: &Doing, feature: &str, expectation: &str, window_end: Timestamp) {
+        let policy = self.world.policy;
+        let current = self.step_index();
+        let data = VerificationFailed {
+            feature: feature.to_owned(),
+            expectation: expectation.to_owned(),
+            window_end,
+        };
+        self.record(doing, FactData::VerificationFailed(data));
+        let named = policy.verification.as_ref().and_then(|v| v.on_failure.as_ref());
+        let named = named.and_then(|name| policy.steps.iter().position(|step| step.name == *name));
+        let climbs = policy
+            .steps
+            .get(current)
+            .is_some_and(|step| step.escalate_if.contains(&Trigger::VerificationFailed))
+            && current + 1 < policy.steps.len();
+        let to = named.unwrap_or(if climbs { current + 1 } else { self.entry_step() });
+        self.go_to(doing, to, 1, Trigger::VerificationFailed.name());
+    }
+
+    /// The verification that the policy asks for at this severity.
+    pub(crate) fn verification(&self) -> Option<&Verification> {
+        let severity = self.incident.severity;
+        self.world.policy.verification.as_ref().filter(|verification| {
+            verification.severities.is_empty() || verification.severities.contains(&severity)
+        })
+    }
+
+    fn enough_good_windows(&self) -> bool {
+        self.verification().is_some_and(|verification| {
+            self.progress.good_run(self.incident) >= verification.good_windows.max(1)
+        })
+    }
+
+    /// Takes the incident as far towards its end as the rules allow: verified
+    /// after enough good windows, resolved when no gate is closed. A critical
+    /// one never resolves without a person: its gate's, or a command.
+    pub(crate) fn settle(&mut self, doing: &Doing) {
+        let incident = &*self.incident;
+        let settled = incident.settles_at.is_some_and(|at| at <= self.world.now);
+        if !incident.is_open() || incident.is_breaching() || !settled {
+            return;
+        }
+        let mut reason = "cleared";
+        if self.incident.state == State::Verified {
+            reason = "verified";
+        } else if self.verification().is_some() {
+            if !self.enough_good_windows() {
+                return;
+            }
+            let good_windows = self.progress.good_run(self.incident);
+            let data = Verified { method: "good_windows".into(), good_windows };
+            self.record(doing, FactData::Verified(data));
+            reason = "verified";
+        }
+        if !self.gate_is_open("resolve", doing.at) {
+            return;
+        }
+        if self.has_gate("resolve") {
+            reason = "signed_off";
+        } else if self.incident.severity == Severity::Critical {
+            return;
+        }
+        self.resolve(doing, reason);
+    }
+
+    pub(crate) fn resolve(&mut self, doing: &Doing, reason: &str) {
+        let reopens_until = self.world.now + self.world.policy.damping.reopen_within;
+        let data = Resolved { reason: reason.to_owned(), reopens_until };
+        self.record(doing, FactData::Resolved(data));
+        self.progress.check_at = None;
+    }
+}

@@ -1,0 +1,625 @@
+//! The escalate stage without its log: breaches, windows, responses and the
+//! clock go in, facts and messages come out. One writer, so its order is total.
+//!
+//! At one instant the caller feeds windows and breaches first, then
+//! responses, then calls [`Escalate::advance`]. In a replay the caller
+//! advances to each [`Escalate::next_deadline`] in turn, so that nothing is
+//! late; a service calls it with the time of day.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use watchkeep_model::breach::{Breach, Transition};
+use watchkeep_model::charter::{Charter, ExpectationKind, Lifecycle, Severity};
+use watchkeep_model::identifier::derived;
+use watchkeep_model::incident::data::{Attribution, CommandRejected, PolicyRevision};
+use watchkeep_model::incident::{Fact, FactData, FactName};
+use watchkeep_model::policy::{GroupKey, Policy};
+use watchkeep_model::response::Response;
+use watchkeep_model::subject::typed;
+use watchkeep_model::time::Timestamp;
+use watchkeep_model::window::{Verdict, Window};
+
+use crate::attribution::attribute;
+use crate::context::{Context, DEFAULT_POLICY, default_policy};
+pub use crate::decide::Outputs;
+use crate::decide::breach::{Opening, open};
+use crate::decide::respond::{stranger, unsupported};
+use crate::decide::{Decision, World};
+use crate::progress::Progress;
+use crate::state::{Incident, State, Timer, key_of};
+
+mod index;
+
+use index::Index;
+
+/// What may be set.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {}
+
+/// Timers that one call of [`Escalate::advance`] fires. Reaching it means that
+/// a rule makes timers that are due at once; the rest waits for the next call.
+const FIRED_MAX: usize = 1_000_000;
+
+/// A breach that waits for others of its group.
+#[derive(Clone, Debug)]
+struct Held {
+    due_at: Timestamp,
+    breach: Breach,
+}
+
+/// The stage's state: incidents folded from facts, and the breaches that are
+/// not in an incident yet.
+#[derive(Clone, Debug)]
+pub struct Escalate {
+    #[expect(dead_code, reason = "taken so that a first setting changes no caller")]
+    settings: Settings,
+    incidents: BTreeMap<String, Incident>,
+    progress: BTreeMap<String, Progress>,
+    held: BTreeMap<String, Held>,
+    index: Index,
+    policies: BTreeMap<PolicyRevision, Arc<Policy>>,
+    /// The chain of refusals that concern no incident.
+    desk: (u64, Option<String>),
+}
+
+/// An incident in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary<'a> {
+    /// Its identifier.
+    pub id: &'a str,
+    /// What is taken to be the cause, a typed name.
+    pub root: &'a str,
+    /// The kind of breach.
+    pub kind: ExpectationKind,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Where it stands.
+    pub state: State,
+    /// The step it stands on.
+    pub step: &'a str,
+    /// The climb, from 1.
+    pub climb: u32,
+    /// Who answers.
+    pub owner: Option<&'a str>,
+    /// True where the owner chain had to go to its end.
+    pub unowned: bool,
+    /// True where the steps have run out.
+    pub exhausted: bool,
+    /// Subjects with open breaches.
+    pub affected_count: u64,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// The first deadline that asks for something.
+    pub respond_by: Option<Timestamp>,
+}
+
+impl Escalate {
+    /// Begins with no incident.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            incidents: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            held: BTreeMap::new(),
+            index: Index::default(),
+            policies: BTreeMap::new(),
+            desk: (0, None),
+        }
+    }
+
+    /// Takes a breach in: opened ones join the open incident of their group or
+    /// are held, cleared and retracted ones are cleared. Breaches of draft and
+    /// retired subjects stay on record only.
+    pub fn breach(
+        &mut self,
+        breach: &Breach,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        match breach.transition {
+            Transition::Opened => self.opened(breach, context, now, out),
+            Transition::Sustained => {
+                if let Some(held) = self.held.get_mut(&breach.breach_id) {
+                    held.breach.reason.clone_from(&breach.reason);
+                } else if breach.revision == 0 {
+                    let key = key_of(&breach.feature, &breach.feature_version, &breach.expectation);
+                    if let Some(id) = self.index.incident_of(&breach.breach_id) {
+                        self.decide(&id, context, now, out, |decision| {
+                            decision.window(&key, breach.window_end, false);
+                        });
+                    }
+                }
+            }
+            Transition::Cleared | Transition::Retracted => {
+                self.unhold(&breach.breach_id);
+                self.index.forget_evidence(breach);
+                if let Some(id) = self.index.incident_of(&breach.breach_id) {
+                    self.decide(&id, context, now, out, |decision| decision.clear(breach));
+                }
+            }
+        }
+    }
+
+    fn opened(
+        &mut self,
+        breach: &Breach,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let known = self.held.contains_key(&breach.breach_id)
+            || self.index.incident_of(&breach.breach_id).is_some();
+        if known || !is_paged(breach, context) {
+            return;
+        }
+        self.index.add_evidence(breach);
+        let placed = self.place(breach, context, now);
+        if let Some(id) = self.open_incident_of(&placed.group_key) {
+            self.decide(&id, context, now, out, |decision| decision.join(breach));
+        } else {
+            let wait = self.policy_of(breach, context).grouping.group_wait;
+            self.hold(breach, (breach.detected_at + wait).max(now));
+        }
+    }
+
+    /// Counts the good windows of incidents that wait for them, and notices
+    /// bad ones after a remediation. Revisions and windows that the end of the
+    /// input cut off do not count.
+    pub fn window(
+        &mut self,
+        window: &Window,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        self.each_judged(window, |stage, id, key, good| {
+            stage.decide(id, context, now, out, |decision| {
+                decision.window(key, window.window_end, good);
+            });
+        });
+    }
+
+    fn each_judged(
+        &mut self,
+        window: &Window,
+        mut tell: impl FnMut(&mut Self, &str, &crate::state::BreachKey, bool),
+    ) {
+        if window.judged.is_empty() || window.revision > 0 || window.partial {
+            return;
+        }
+        for id in self.index.watching(&window.feature, &window.feature_version) {
+            for judged in &window.judged {
+                let good = match judged.verdict {
+                    Verdict::Good => true,
+                    Verdict::Bad => false,
+                    Verdict::NotJudged => continue,
+                };
+                let key = key_of(&window.feature, &window.feature_version, &judged.expectation);
+                let attached =
+                    self.incidents.get(&id).is_some_and(|one| one.attached.contains_key(&key));
+                if attached {
+                    tell(self, &id, &key, good);
+                }
+            }
+        }
+    }
+
+    /// Carries out what somebody wants, or records which rule forbids it. A
+    /// command that names a subject concerns every open incident with that root.
+    pub fn respond(
+        &mut self,
+        response: &Response,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let root = response.subject.as_deref().map(typed);
+        let ids: Vec<String> = match (&response.incident, &root) {
+            (Some(id), _) => {
+                self.incidents.get_key_value(id).map(|(id, _)| id.clone()).into_iter().collect()
+            }
+            (None, Some(root)) => self.index.open_of_root(root),
+            (None, None) => Vec::new(),
+        };
+        for id in &ids {
+            self.decide(id, context, now, out, |decision| decision.respond(response));
+        }
+        if ids.is_empty() {
+            self.reject(response, root, context, now, out);
+        }
+    }
+
+    /// A refusal that belongs to no incident goes to a chain of its own.
+    fn reject(
+        &mut self,
+        response: &Response,
+        root: Option<String>,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let addressed = response.incident.clone().or(root);
+        let rule = unsupported(response.command)
+            .or_else(|| stranger(context, &response.by))
+            .unwrap_or_else(|| match (&response.incident, &addressed) {
+                (Some(_), _) => "there is no such incident".into(),
+                (None, Some(_)) => "no open incident has this root".into(),
+                (None, None) => "the command names neither an incident nor a subject".into(),
+            });
+        let (sequence, previous_hash) = &self.desk;
+        let command = response.command.name().to_owned();
+        let fact = Fact {
+            incident_id: desk_id(),
+            sequence: sequence + 1,
+            fact: FactName::CommandRejected,
+            occurred_at: response.at.min(now),
+            recorded_at: now,
+            actor: response.by.clone(),
+            cause: Some(format!("response {}", response.id())),
+            rationale: response.rationale.clone(),
+            drill: false,
+            data: FactData::CommandRejected(CommandRejected { command, rule, addressed }),
+            previous_hash: previous_hash.clone(),
+            hash: String::new(),
+        }
+        .sealed();
+        self.desk = (fact.sequence, Some(fact.hash.clone()));
+        out.facts.push(fact);
+    }
+
+    /// When [`Escalate::advance`] has something to do next.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.index.next_due().map(|(due_at, _)| due_at)
+    }
+
+    /// Fires every timer that is due, in order of time, then held breaches
+    /// before incidents, then by identifier.
+    pub fn advance(&mut self, context: &dyn Context, now: Timestamp, out: &mut Outputs) {
+        for _ in 0..FIRED_MAX {
+            let Some((due_at, what)) = self.index.next_due().filter(|(at, _)| *at <= now) else {
+                return;
+            };
+            match what {
+                None => self.open_due(due_at, context, now, out),
+                Some(id) => {
+                    let check_at = self.progress.get(&id).and_then(|one| one.check_at);
+                    let timer = self.incidents.get(&id).and_then(|one| one.next_timer(check_at));
+                    let (_, timer) = timer.unwrap_or((due_at, Timer::Settle));
+                    self.decide(&id, context, now, out, |decision| decision.fire(timer, due_at));
+                }
+            }
+        }
+    }
+
+    /// Opens what has been held until `due_at`, each with every held breach of
+    /// its group, in order of incident.
+    fn open_due(
+        &mut self,
+        due_at: Timestamp,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let mut groups: BTreeMap<String, (Placed, Vec<Held>)> = BTreeMap::new();
+        let all: Vec<Held> = self.held.values().cloned().collect();
+        for held in all {
+            let placed = self.place(&held.breach, context, due_at);
+            let group = groups.entry(placed.group_key.clone());
+            group.or_insert_with(|| (placed, Vec::new())).1.push(held);
+        }
+        let mut due: Vec<(String, Placed, Vec<Held>)> = Vec::new();
+        for (_, (placed, mut members)) in groups {
+            if members.iter().all(|held| held.due_at > due_at) {
+                continue;
+            }
+            members.sort_by(|a, b| {
+                let key = |held: &Held| (held.breach.detected_at, held.breach.breach_id.clone());
+                key(a).cmp(&key(b))
+            });
+            let first = &members[0].breach;
+            let detected_at = first.detected_at.as_micros().to_string();
+            let id = derived(&["incident", &placed.group_key, &first.breach_id, &detected_at]);
+            due.push((id, placed, members));
+        }
+        due.sort_by(|a, b| a.0.cmp(&b.0));
+        for (id, placed, members) in due {
+            for held in &members {
+                self.unhold(&held.breach.breach_id);
+            }
+            self.open_group(id, placed, &members, due_at, context, now, out);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one caller, which has just computed them")]
+    fn open_group(
+        &mut self,
+        id: String,
+        placed: Placed,
+        members: &[Held],
+        due_at: Timestamp,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let breaches: Vec<&Breach> = members.iter().map(|held| &held.breach).collect();
+        let first = breaches[0];
+        if let Some(open) = self.open_incident_of(&placed.group_key) {
+            for breach in breaches {
+                self.decide(&open, context, now, out, |decision| decision.join(breach));
+            }
+            return;
+        }
+        let root = &placed.attribution.root;
+        let charter = context.charter(root, first.window_end);
+        let charter = charter.or_else(|| context.charter(&typed(&first.feature), first.window_end));
+        let name = charter.as_ref().and_then(|charter| charter.fields.policy.as_deref());
+        let policy = find_policy(name.or(first.policy.as_deref()), context);
+        // A breach may have come in late: what counts is when it was first known.
+        let known_at = due_at - policy.grouping.group_wait;
+        let earlier = self.index.latest_of_group(&placed.group_key).and_then(|earlier| {
+            let until = self.incidents.get(&earlier)?.reopens_until?;
+            (known_at <= until).then_some(earlier)
+        });
+        if let Some(earlier) = earlier {
+            self.decide(&earlier, context, now, out, |decision| {
+                decision.reopen(&breaches, due_at);
+            });
+            return;
+        }
+        let revision = PolicyRevision { name: policy.name.clone(), version: policy.version };
+        self.policies.insert(revision, Arc::clone(&policy));
+        let recurrences = self.index.recurrences_with(&placed.group_key, due_at);
+        let load = self.index.load_with_nobody();
+        let world = World {
+            context,
+            policy: &policy,
+            charter,
+            load: &load,
+            recurrences: &recurrences,
+            now,
+        };
+        let opening = Opening {
+            id,
+            group_key: placed.group_key,
+            kind: placed.kind,
+            attribution: placed.attribution,
+            breaches,
+            due_at,
+        };
+        let from = out.facts.len();
+        let (incident, progress) = open(&opening, &world, out);
+        self.take_in(incident, progress, &out.facts[from..]);
+    }
+
+    /// Lets rules act on one incident and takes in what they led to.
+    fn decide(
+        &mut self,
+        id: &str,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+        act: impl FnOnce(&mut Decision<'_>),
+    ) {
+        let Some(mut incident) = self.incidents.remove(id) else { return };
+        let mut progress = self.progress.remove(id).unwrap_or_default();
+        let policy = self.pinned_policy(&incident.policy, context);
+        let charter = incident
+            .charter
+            .as_ref()
+            .and_then(|charter| context.charter(&charter.subject, charter.in_force_at));
+        let world = World {
+            context,
+            policy: &policy,
+            charter,
+            load: self.index.load(),
+            recurrences: self.index.recurrences(&incident.group_key),
+            now,
+        };
+        let from = out.facts.len();
+        let (incident_ref, progress_ref) = (&mut incident, &mut progress);
+        act(&mut Decision { incident: incident_ref, progress: progress_ref, world: &world, out });
+        self.take_in(incident, progress, &out.facts[from..]);
+    }
+
+    fn take_in(&mut self, incident: Incident, progress: Progress, facts: &[Fact]) {
+        for fact in facts {
+            self.index.note(fact, &incident);
+        }
+        self.index.refresh(&incident, progress.check_at);
+        self.progress.insert(incident.id.clone(), progress);
+        self.incidents.insert(incident.id.clone(), incident);
+        for forgotten in self.index.too_many_resolved() {
+            self.incidents.remove(&forgotten);
+            self.progress.remove(&forgotten);
+        }
+    }
+
+    /// Takes in a fact that was written before, without deciding anything.
+    pub fn restore_fact(&mut self, fact: &Fact) {
+        if fact.incident_id == desk_id() {
+            self.desk = (fact.sequence, Some(fact.hash.clone()));
+            return;
+        }
+        let incident = match self.incidents.remove(&fact.incident_id) {
+            Some(mut incident) => {
+                incident.apply(fact);
+                incident
+            }
+            None => match Incident::begin(fact) {
+                Some(incident) => incident,
+                None => return,
+            },
+        };
+        let mut progress = self.progress.remove(&fact.incident_id).unwrap_or_default();
+        progress.check_at = match &fact.data {
+            FactData::BreachCleared(data) => data.settles_at,
+            _ if incident.is_breaching() || !incident.is_open() => None,
+            _ => progress.check_at,
+        };
+        if let FactData::BreachAttached(data) = &fact.data {
+            self.unhold(&data.breach_id);
+        }
+        self.take_in(incident, progress, std::slice::from_ref(fact));
+    }
+
+    /// Holds again what a breach log says, in its order, after the facts have
+    /// been restored. Breaches that an incident has taken in are passed over.
+    pub fn restore_breach(&mut self, breach: &Breach, context: &dyn Context) {
+        match breach.transition {
+            Transition::Opened => {
+                let known = self.index.was_attached(breach);
+                if !known && is_paged(breach, context) {
+                    self.index.add_evidence(breach);
+                    let wait = self.policy_of(breach, context).grouping.group_wait;
+                    self.hold(breach, breach.detected_at + wait);
+                }
+            }
+            Transition::Sustained => {}
+            Transition::Cleared | Transition::Retracted => {
+                self.unhold(&breach.breach_id);
+                if self.index.incident_of(&breach.breach_id).is_none() {
+                    self.index.forget_evidence(breach);
+                }
+            }
+        }
+    }
+
+    /// Counts again a window that was judged before, after the facts have
+    /// been restored.
+    pub fn restore_window(&mut self, window: &Window) {
+        self.each_judged(window, |stage, id, key, good| {
+            let from = stage.incidents.get(id).and_then(|incident| incident.counting_from);
+            let progress = stage.progress.entry(id.to_owned()).or_default();
+            progress.count(key.clone(), window.window_end, good, from);
+        });
+    }
+
+    /// Incidents that are not resolved, by identifier.
+    pub fn open_incidents(&self) -> impl Iterator<Item = Summary<'_>> {
+        self.incidents.values().filter(|incident| incident.is_open()).map(|incident| Summary {
+            id: &incident.id,
+            root: &incident.root,
+            kind: incident.kind,
+            severity: incident.severity,
+            state: incident.state,
+            step: &incident.entry.step,
+            climb: incident.entry.climb,
+            owner: incident.owner.as_deref(),
+            unowned: incident.unowned,
+            exhausted: incident.exhausted,
+            affected_count: incident.open_features.len() as u64,
+            opened_at: incident.opened_at,
+            respond_by: incident.respond_by(),
+        })
+    }
+
+    /// An incident by its identifier, open or not.
+    pub fn incident(&self, id: &str) -> Option<&Incident> {
+        self.incidents.get(id)
+    }
+
+    fn hold(&mut self, breach: &Breach, due_at: Timestamp) {
+        self.index.set_hold(&breach.breach_id, Some(due_at));
+        self.held.insert(breach.breach_id.clone(), Held { due_at, breach: breach.clone() });
+    }
+
+    fn unhold(&mut self, breach_id: &str) {
+        if self.held.remove(breach_id).is_some() {
+            self.index.set_hold(breach_id, None);
+        }
+    }
+
+    fn open_incident_of(&self, group_key: &str) -> Option<String> {
+        let id = self.index.latest_of_group(group_key)?;
+        self.incidents.get(&id).is_some_and(Incident::is_open).then_some(id)
+    }
+
+    fn pinned_policy(&mut self, revision: &PolicyRevision, context: &dyn Context) -> Arc<Policy> {
+        if let Some(policy) = self.policies.get(revision) {
+            return Arc::clone(policy);
+        }
+        let policy = find_policy(Some(&revision.name), context);
+        self.policies.insert(revision.clone(), Arc::clone(&policy));
+        policy
+    }
+
+    fn policy_of(&self, breach: &Breach, context: &dyn Context) -> Arc<Policy> {
+        let charter = context.charter(&typed(&breach.feature), breach.window_end);
+        let name = charter.as_ref().and_then(|charter| charter.fields.policy.clone());
+        find_policy(name.as_deref().or(breach.policy.as_deref()), context)
+    }
+
+    /// Where a breach comes from and the group that it belongs to. A breach
+    /// with a root upstream takes the kind of the root's own breach, so that
+    /// one cause is one incident.
+    fn place(&self, breach: &Breach, context: &dyn Context, at: Timestamp) -> Placed {
+        let policy = self.policy_of(breach, context);
+        let subject = typed(&breach.feature);
+        let evidence = |node: &str| self.index.evidence(node).map(|(_, what)| what);
+        let attribution = attribute(&subject, context.edges(), &policy.attribution, at, &evidence);
+        let kind = match attribution.root == subject {
+            true => breach.kind,
+            false => self.index.evidence(&attribution.root).map_or(breach.kind, |(kind, _)| kind),
+        };
+        let charter = context.charter(&subject, breach.window_end);
+        let group_key = group_key(&policy, breach, &attribution.root, kind, charter.as_deref());
+        Placed { attribution, kind, group_key }
+    }
+}
+
+struct Placed {
+    attribution: Attribution,
+    kind: ExpectationKind,
+    group_key: String,
+}
+
+fn group_key(
+    policy: &Policy,
+    breach: &Breach,
+    root: &str,
+    kind: ExpectationKind,
+    charter: Option<&Charter>,
+) -> String {
+    let fields = charter.map(|charter| &charter.fields);
+    let of = |value: Option<&String>| value.cloned().unwrap_or_default();
+    let by: BTreeSet<GroupKey> = policy.grouping.by.iter().copied().collect();
+    let parts: Vec<String> = by
+        .into_iter()
+        .map(|key| match key {
+            GroupKey::Root => format!("root={root}"),
+            GroupKey::Kind => format!("kind={}", kind.name()),
+            GroupKey::Feature => format!("feature={}", breach.feature),
+            GroupKey::Expectation => format!("expectation={}", breach.expectation),
+            GroupKey::Severity => format!("severity={}", breach.severity.name()),
+            GroupKey::Domain => format!("domain={}", of(fields.and_then(|f| f.domain.as_ref()))),
+            GroupKey::System => format!("system={}", of(fields.and_then(|f| f.system.as_ref()))),
+            GroupKey::Group => format!("group={}", of(fields.and_then(|f| f.group.as_ref()))),
+        })
+        .collect();
+    parts.join(" ")
+}
+
+/// The policy of a name; the built-in one where there is none. One without
+/// steps has those of the built-in one, so that no breach goes unheard.
+fn find_policy(name: Option<&str>, context: &dyn Context) -> Arc<Policy> {
+    let found = name.and_then(|name| context.policy(name));
+    let mut policy =
+        found.or_else(|| context.policy(DEFAULT_POLICY)).cloned().unwrap_or_else(default_policy);
+    if policy.steps.is_empty() {
+        policy.steps = default_policy().steps;
+    }
+    Arc::new(policy)
+}
+
+/// False for subjects whose charter says draft or retired at the window's end.
+fn is_paged(breach: &Breach, context: &dyn Context) -> bool {
+    let charter = context.charter(&typed(&breach.feature), breach.window_end);
+    let lifecycle = charter.and_then(|charter| charter.fields.lifecycle);
+    !matches!(lifecycle, Some(Lifecycle::Draft | Lifecycle::Retired))
+}
+
+fn desk_id() -> String {
+    derived(&["incident", "commands that concern no incident"])
+}

@@ -1,0 +1,243 @@
+//! What the stage looks up, all of it derived from incidents, facts and held
+//! breaches.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use watchkeep_model::breach::Breach;
+use watchkeep_model::charter::ExpectationKind;
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::subject::typed;
+use watchkeep_model::time::Timestamp;
+
+use crate::state::Incident;
+
+/// Resolved incidents that are kept for reopening and for answering commands.
+/// Beyond it the one resolved first is forgotten: a new breach of its group
+/// opens a new incident.
+const RESOLVED_KEPT_MAX: usize = 10_000;
+
+/// Openings of one group that are remembered for `recurrence`. Beyond it the
+/// oldest is forgotten, which no count of a policy reaches.
+const RECURRENCES_MAX: usize = 1_000;
+
+/// What is due: the instant, then held breaches (`None`) before incidents.
+type Due = (Timestamp, Option<String>);
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Index {
+    due: BTreeSet<Due>,
+    due_of: BTreeMap<String, Timestamp>,
+    holds: BTreeMap<Timestamp, BTreeSet<String>>,
+    hold_of: BTreeMap<String, Timestamp>,
+    groups: BTreeMap<String, String>,
+    attached: BTreeMap<String, String>,
+    attached_at: BTreeMap<String, Timestamp>,
+    watching: BTreeMap<String, BTreeSet<String>>,
+    roots: BTreeMap<String, BTreeSet<String>>,
+    owners: BTreeMap<String, String>,
+    load: BTreeMap<String, u32>,
+    recurrences: BTreeMap<String, Vec<Timestamp>>,
+    evidence: BTreeMap<String, BTreeMap<String, Evidence>>,
+    resolved: VecDeque<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Evidence {
+    detected_at: Timestamp,
+    kind: ExpectationKind,
+    what: String,
+}
+
+impl Index {
+    pub(super) fn next_due(&self) -> Option<Due> {
+        self.due.first().cloned()
+    }
+
+    pub(super) fn set_hold(&mut self, breach_id: &str, due_at: Option<Timestamp>) {
+        if let Some(before) = self.hold_of.remove(breach_id)
+            && let Some(ids) = self.holds.get_mut(&before)
+        {
+            ids.remove(breach_id);
+            if ids.is_empty() {
+                self.holds.remove(&before);
+                self.due.remove(&(before, None));
+            }
+        }
+        if let Some(due_at) = due_at {
+            self.hold_of.insert(breach_id.to_owned(), due_at);
+            self.holds.entry(due_at).or_default().insert(breach_id.to_owned());
+            self.due.insert((due_at, None));
+        }
+    }
+
+    pub(super) fn incident_of(&self, breach_id: &str) -> Option<String> {
+        self.attached.get(breach_id).cloned()
+    }
+
+    /// True where an incident took this very opening in and it has not
+    /// cleared since. (One that has is followed by its clearing in the log.)
+    pub(super) fn was_attached(&self, breach: &Breach) -> bool {
+        self.attached_at.get(&breach.breach_id).is_some_and(|at| *at >= breach.detected_at)
+    }
+
+    pub(super) fn watching(&self, feature: &str, version: &str) -> Vec<String> {
+        let ids = self.watching.get(&watch_key(feature, version));
+        ids.map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn open_of_root(&self, root: &str) -> Vec<String> {
+        self.roots.get(root).map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn latest_of_group(&self, group_key: &str) -> Option<String> {
+        self.groups.get(group_key).cloned()
+    }
+
+    pub(super) const fn load(&self) -> &BTreeMap<String, u32> {
+        &self.load
+    }
+
+    pub(super) fn load_with_nobody(&self) -> BTreeMap<String, u32> {
+        self.load.clone()
+    }
+
+    pub(super) fn recurrences(&self, group_key: &str) -> &[Timestamp] {
+        self.recurrences.get(group_key).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn recurrences_with(&self, group_key: &str, at: Timestamp) -> Vec<Timestamp> {
+        let mut all = self.recurrences(group_key).to_vec();
+        all.push(at);
+        all
+    }
+
+    pub(super) fn add_evidence(&mut self, breach: &Breach) {
+        let of_subject = self.evidence.entry(typed(&breach.feature)).or_default();
+        let evidence = Evidence {
+            detected_at: breach.detected_at,
+            kind: breach.kind,
+            what: format!("{} breached since {}", breach.expectation, breach.window_start),
+        };
+        of_subject.insert(breach.breach_id.clone(), evidence);
+    }
+
+    pub(super) fn forget_evidence(&mut self, breach: &Breach) {
+        self.forget(&typed(&breach.feature), &breach.breach_id);
+    }
+
+    fn forget(&mut self, subject: &str, breach_id: &str) {
+        if let Some(of_subject) = self.evidence.get_mut(subject) {
+            of_subject.remove(breach_id);
+            if of_subject.is_empty() {
+                self.evidence.remove(subject);
+            }
+        }
+    }
+
+    /// The first open breach of a node: its kind and a sentence.
+    pub(super) fn evidence(&self, node: &str) -> Option<(ExpectationKind, String)> {
+        let of_subject = self.evidence.get(node)?;
+        let first = of_subject.iter().min_by_key(|(id, one)| (one.detected_at, *id))?.1;
+        Some((first.kind, first.what.clone()))
+    }
+
+    /// Takes in what a fact changes, after the incident has applied it.
+    pub(super) fn note(&mut self, fact: &Fact, incident: &Incident) {
+        match &fact.data {
+            FactData::Opened(opened) => {
+                self.groups.insert(opened.group_key.clone(), incident.id.clone());
+                let openings = self.recurrences.entry(opened.group_key.clone()).or_default();
+                openings.push(fact.occurred_at);
+                if openings.len() > RECURRENCES_MAX {
+                    openings.remove(0);
+                }
+            }
+            FactData::BreachAttached(data) => {
+                self.attached.insert(data.breach_id.clone(), incident.id.clone());
+                self.attached_at.insert(data.breach_id.clone(), data.detected_at);
+                let key = watch_key(&data.feature, &data.feature_version);
+                self.watching.entry(key).or_default().insert(incident.id.clone());
+                let evidence = Evidence {
+                    detected_at: data.detected_at,
+                    kind: data.kind,
+                    what: format!("{} breached since {}", data.expectation, data.window_start),
+                };
+                let of_subject = self.evidence.entry(typed(&data.feature)).or_default();
+                of_subject.insert(data.breach_id.clone(), evidence);
+            }
+            FactData::BreachCleared(data) => {
+                self.attached.remove(&data.breach_id);
+                self.attached_at.remove(&data.breach_id);
+                self.forget(&typed(&data.feature), &data.breach_id);
+            }
+            FactData::Resolved(_) => {
+                self.resolved.push_back(incident.id.clone());
+                for ((feature, version, _), attached) in &incident.attached {
+                    // Accepted as it is: no longer evidence, no longer watched.
+                    self.attached.remove(&attached.breach_id);
+                    self.forget(&typed(feature), &attached.breach_id);
+                    let key = watch_key(feature, version);
+                    if let Some(ids) = self.watching.get_mut(&key) {
+                        ids.remove(&incident.id);
+                        if ids.is_empty() {
+                            self.watching.remove(&key);
+                        }
+                    }
+                }
+            }
+            FactData::Reopened(_) => self.resolved.retain(|id| *id != incident.id),
+            _ => {}
+        }
+    }
+
+    /// Takes in where an incident stands now: its owner's load, its root, its next timer.
+    pub(super) fn refresh(&mut self, incident: &Incident, check_at: Option<Timestamp>) {
+        let id = &incident.id;
+        let owner = incident.owner.as_ref().filter(|_| incident.is_open());
+        if self.owners.get(id) != owner {
+            if let Some(before) = self.owners.remove(id)
+                && let Some(count) = self.load.get_mut(&before)
+            {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    self.load.remove(&before);
+                }
+            }
+            if let Some(owner) = owner {
+                self.owners.insert(id.clone(), owner.clone());
+                *self.load.entry(owner.clone()).or_default() += 1;
+            }
+        }
+        if incident.is_open() {
+            self.roots.entry(incident.root.clone()).or_default().insert(id.clone());
+        } else if let Some(ids) = self.roots.get_mut(&incident.root) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.roots.remove(&incident.root);
+            }
+        }
+        let due_at = incident.next_timer(check_at).map(|(due_at, _)| due_at);
+        if let Some(before) = self.due_of.remove(id) {
+            self.due.remove(&(before, Some(id.clone())));
+        }
+        if let Some(due_at) = due_at {
+            self.due_of.insert(id.clone(), due_at);
+            self.due.insert((due_at, Some(id.clone())));
+        }
+    }
+
+    /// Incidents to forget, so that the kept ones stay within bounds.
+    pub(super) fn too_many_resolved(&mut self) -> Vec<String> {
+        let mut forgotten = Vec::new();
+        while self.resolved.len() > RESOLVED_KEPT_MAX {
+            let Some(id) = self.resolved.pop_front() else { break };
+            self.groups.retain(|_, latest| *latest != id);
+            forgotten.push(id);
+        }
+        forgotten
+    }
+}
+
+fn watch_key(feature: &str, version: &str) -> String {
+    format!("{feature}\u{0}{version}")
+}

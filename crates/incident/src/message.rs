@@ -1,0 +1,155 @@
+//! Facts to messages: pages, notices, states.
+
+use std::collections::BTreeMap;
+
+use watchkeep_model::escalation::{Audience, Escalation, EventAction, Hyperlink};
+use watchkeep_model::identifier::derived;
+use watchkeep_model::incident::{Fact, FactData, FactName};
+
+use crate::decide::World;
+use crate::state::{Incident, State};
+
+/// Where messages come from, a URI reference as CloudEvents asks for.
+const SOURCE: &str = "/watchkeep/incidents";
+
+/// Breaches whose reasons a message repeats; the others are in the log.
+const REASONS_MAX: usize = 10;
+
+/// Writes the messages that a fact calls for: a page for `notified`, a notice
+/// for everybody newly informed, one status for each change of state.
+pub(crate) fn tell(
+    incident: &Incident,
+    before: State,
+    fact: &Fact,
+    world: &World<'_>,
+    out: &mut Vec<Escalation>,
+) {
+    match &fact.data {
+        FactData::Notified(data) => {
+            let mut page =
+                blank(incident, fact, Audience::Page, &data.target, &data.channel, world);
+            page.event_action = EventAction::Trigger;
+            page.step = Some(data.step.clone());
+            page.climb = Some(data.climb);
+            page.target = Some(data.target.clone());
+            page.role = Some(data.role.clone());
+            page.channel = Some(data.channel.clone());
+            page.respond_by = data.respond_by;
+            page.reason.clone_from(&data.reason);
+            out.push(page);
+        }
+        FactData::BreachAttached(data) => {
+            for informed in &data.informed {
+                let target = &informed.target;
+                let mut notice = blank(incident, fact, Audience::Inform, target, "", world);
+                notice.target = Some(target.clone());
+                notice.role = Some(informed.role.clone());
+                notice.reason = "breach".into();
+                out.push(notice);
+            }
+        }
+        _ => {}
+    }
+    let reopened = fact.fact == FactName::Reopened;
+    if reopened || before != incident.state || fact.fact == FactName::VerificationFailed {
+        let reason = match fact.fact {
+            FactName::AcknowledgementExpired => "acknowledgement_expired",
+            FactName::VerificationFailed => "verification_failed",
+            FactName::Reopened => "reopened",
+            _ => incident.state.name(),
+        };
+        status(incident, fact, reason, world, out);
+    }
+}
+
+/// Writes a message to everybody who follows the incident.
+pub(crate) fn status(
+    incident: &Incident,
+    fact: &Fact,
+    reason: &str,
+    world: &World<'_>,
+    out: &mut Vec<Escalation>,
+) {
+    let mut status = blank(incident, fact, Audience::Status, "", "", world);
+    status.reason = reason.to_owned();
+    status.respond_by = incident.respond_by();
+    out.push(status);
+}
+
+fn blank(
+    incident: &Incident,
+    fact: &Fact,
+    audience: Audience,
+    target: &str,
+    channel: &str,
+    world: &World<'_>,
+) -> Escalation {
+    let fields = world.charter.as_deref().map(|charter| &charter.fields);
+    let affected = incident.affected();
+    let listed = usize::try_from(world.policy.grouping.max_listed).unwrap_or(usize::MAX);
+    let procedure = fields.and_then(|fields| fields.rollback.procedure.as_ref());
+    let sequence = fact.sequence.to_string();
+    let parts = ["escalation", &incident.id, &sequence, audience.name(), target, channel];
+    Escalation {
+        id: derived(&parts),
+        r#type: format!("watchkeep.escalation.{}", audience.name()),
+        source: SOURCE.into(),
+        subject: incident.root.clone(),
+        time: fact.occurred_at,
+        incident_id: incident.id.clone(),
+        dedup_key: incident.id.clone(),
+        event_action: action(incident.state),
+        severity: incident.severity,
+        summary: summary(incident, affected.len()),
+        component: incident.root.clone(),
+        group: fields.and_then(|f| f.system.clone().or(f.domain.clone()).or(f.group.clone())),
+        class: incident.kind.name().to_owned(),
+        audience,
+        step: None,
+        climb: None,
+        target: None,
+        role: None,
+        channel: None,
+        respond_by: None,
+        reason: String::new(),
+        owner: incident.owner.clone(),
+        unowned: incident.unowned,
+        affected_count: affected.len() as u64,
+        affected_features: affected.into_iter().take(listed).map(str::to_owned).collect(),
+        consumers: incident.consumers.iter().take(listed).cloned().collect(),
+        runbook: fields.and_then(|fields| fields.runbook.clone()),
+        links: procedure
+            .map(|href| Hyperlink { href: href.clone(), text: "rollback procedure".into() })
+            .into_iter()
+            .collect(),
+        drill: fact.drill,
+        custom_details: reasons(incident),
+    }
+}
+
+const fn action(state: State) -> EventAction {
+    match state {
+        State::Triggered => EventAction::Trigger,
+        State::Acknowledged | State::Remediated | State::Verified => EventAction::Acknowledge,
+        State::Resolved => EventAction::Resolve,
+    }
+}
+
+fn summary(incident: &Incident, affected: usize) -> String {
+    let prefix = if incident.drill { "DRILL " } else { "" };
+    let (severity, kind, root) = (incident.severity.name(), incident.kind.name(), &incident.root);
+    let others = match affected {
+        0 | 1 => String::new(),
+        n => format!(", {n} features affected"),
+    };
+    format!("{prefix}{severity}: {kind} of {root}{others} ({})", incident.state.name())
+}
+
+fn reasons(incident: &Incident) -> BTreeMap<String, String> {
+    let open = incident.attached.iter().filter(|(_, attached)| attached.open);
+    open.take(REASONS_MAX)
+        .map(|((feature, _, expectation), attached)| {
+            (format!("{feature}/{expectation}"), attached.reason.clone())
+        })
+        .collect()
+}

@@ -1,0 +1,188 @@
+//! Who is accountable: the owner chain, every link tried and logged.
+//!
+//! primary → backup → feature view → group → system → domain → governance.
+//! Reaching the last sets `unowned`.
+
+use std::sync::Arc;
+
+use watchkeep_model::charter::Charter;
+use watchkeep_model::incident::data::Link;
+use watchkeep_model::time::Timestamp;
+
+use crate::context::Context;
+use crate::schedule::{Presence, answering};
+
+/// Parents of a system or domain that are asked; a longer line is taken to end there.
+const PARENTS_MAX: usize = 8;
+
+/// Who answers, and how that was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolution {
+    /// The person, `user:…`; `None` where even governance names nobody present.
+    pub owner: Option<String>,
+    /// True where the chain had to go to governance.
+    pub unowned: bool,
+    /// Every link that was tried, in order.
+    pub links: Vec<Link>,
+}
+
+/// Goes down the chain of a charter at an instant. `open_incidents` tells how
+/// many incidents a user looks after already: a primary at the limit of
+/// `max_open` gives way to the backup, and answers nevertheless where the
+/// backup cannot, for a busy owner is better than a stranger.
+pub fn resolve(
+    charter: Option<&Charter>,
+    context: &dyn Context,
+    at: Timestamp,
+    open_incidents: &dyn Fn(&str) -> u32,
+) -> Resolution {
+    let mut chain = Chain { context, at, open_incidents, links: Vec::new() };
+    let found = charter.and_then(|charter| chain.owners(charter));
+    match found {
+        Some(owner) => Resolution { owner: Some(owner), unowned: false, links: chain.links },
+        None => {
+            let governance = context.directory().governance.clone();
+            let owner = chain.ask("governance", governance.as_deref());
+            Resolution { owner, unowned: true, links: chain.links }
+        }
+    }
+}
+
+struct Chain<'a> {
+    context: &'a dyn Context,
+    at: Timestamp,
+    open_incidents: &'a dyn Fn(&str) -> u32,
+    links: Vec<Link>,
+}
+
+impl Chain<'_> {
+    fn owners(&mut self, charter: &Charter) -> Option<String> {
+        let fields = &charter.fields;
+        let (primary, backup) = (fields.owners.primary.as_deref(), fields.owners.backup.as_deref());
+        match self.present(primary) {
+            Ok(user) => match self.overload(&user) {
+                None => return Some(self.notified("primary", primary, user)),
+                Some(load) => {
+                    self.note("primary", primary, load);
+                    if let Ok(second) = self.present(backup)
+                        && second != user
+                        && self.overload(&second).is_none()
+                    {
+                        return Some(self.notified("backup", backup, second));
+                    }
+                    let why = self.present(backup).map_or_else(|why| why, |_| "busy too".into());
+                    self.note("backup", backup, why);
+                    return Some(self.notified("primary", primary, user));
+                }
+            },
+            Err(why) => self.note("primary", primary, why),
+        }
+        self.ask("backup", backup)
+            .or_else(|| self.view(fields.view.as_deref(), &charter.subject))
+            .or_else(|| self.ask("group", fields.group.as_deref()))
+            .or_else(|| self.systems(fields.system.as_deref()))
+            .or_else(|| self.domains(self.domain_of(charter)))
+    }
+
+    fn domain_of(&self, charter: &Charter) -> Option<String> {
+        let fields = &charter.fields;
+        fields.domain.clone().or_else(|| {
+            let systems = &self.context.directory().systems;
+            systems.get(fields.system.as_deref()?)?.domain.clone()
+        })
+    }
+
+    fn view(&mut self, view: Option<&str>, subject: &str) -> Option<String> {
+        let Some(view) = view.filter(|view| *view != subject) else {
+            self.note("view", None, "not set".into());
+            return None;
+        };
+        let charter: Option<Arc<Charter>> = self.context.charter(view, self.at);
+        match charter.and_then(|charter| charter.fields.owners.primary.clone()) {
+            None => {
+                self.note("view", Some(view), "has no owner".into());
+                None
+            }
+            Some(owner) => self.ask("view", Some(&owner)),
+        }
+    }
+
+    fn systems(&mut self, name: Option<&str>) -> Option<String> {
+        let directory = self.context.directory();
+        self.parents("system", name, |name| {
+            directory.systems.get(name).map(|system| (system.owner.clone(), system.parent.clone()))
+        })
+    }
+
+    fn domains(&mut self, name: Option<String>) -> Option<String> {
+        let directory = self.context.directory();
+        self.parents("domain", name.as_deref(), |name| {
+            directory.domains.get(name).map(|domain| (domain.owner.clone(), domain.parent.clone()))
+        })
+    }
+
+    fn parents(
+        &mut self,
+        link: &str,
+        name: Option<&str>,
+        find: impl Fn(&str) -> Option<(Option<String>, Option<String>)>,
+    ) -> Option<String> {
+        let Some(first) = name else {
+            self.note(link, None, "not set".into());
+            return None;
+        };
+        let mut name = first.to_owned();
+        for _ in 0..PARENTS_MAX {
+            let bare = name.rsplit_once(':').map_or(name.as_str(), |(_, bare)| bare).to_owned();
+            let Some((owner, parent)) = find(&bare) else {
+                self.note(link, Some(&bare), format!("no such {link}"));
+                return None;
+            };
+            match owner {
+                None => self.note(link, Some(&bare), "has no owner".into()),
+                Some(owner) => {
+                    if let Some(user) = self.ask(link, Some(&owner)) {
+                        return Some(user);
+                    }
+                }
+            }
+            name = parent?;
+        }
+        None
+    }
+
+    fn ask(&mut self, link: &str, name: Option<&str>) -> Option<String> {
+        match self.present(name) {
+            Ok(user) => Some(self.notified(link, name, user)),
+            Err(why) => {
+                self.note(link, name, why);
+                None
+            }
+        }
+    }
+
+    fn present(&self, name: Option<&str>) -> Result<String, String> {
+        let Some(name) = name else { return Err("not set".into()) };
+        match answering(self.context.directory(), name, self.at) {
+            Presence::Present(user) => Ok(user),
+            Presence::Nobody(why) => Err(why),
+        }
+    }
+
+    fn overload(&self, user: &str) -> Option<String> {
+        let limit = self.context.directory().user(user)?.max_open?;
+        let open = (self.open_incidents)(user);
+        (open >= limit).then(|| format!("has {open} open incidents, the limit is {limit}"))
+    }
+
+    fn notified(&mut self, link: &str, name: Option<&str>, user: String) -> String {
+        let outcome =
+            if name == Some(user.as_str()) { "answers".into() } else { format!("answers: {user}") };
+        self.note(link, name, outcome);
+        user
+    }
+
+    fn note(&mut self, link: &str, name: Option<&str>, outcome: String) {
+        self.links.push(Link { link: link.to_owned(), tried: name.map(str::to_owned), outcome });
+    }
+}

@@ -1,0 +1,459 @@
+//! An incident as the fold of its facts. [`Incident::apply`] holds no rule
+//! and cannot fail; what may happen is decided in [`crate::decide`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use watchkeep_model::charter::{ExpectationKind, Severity};
+use watchkeep_model::incident::data::{
+    BreachAttached, CharterRevision, Entry, Opened, PolicyRevision, Reopened,
+};
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::response::RemedyAction;
+use watchkeep_model::time::Timestamp;
+
+/// Where an incident stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum State {
+    /// Nobody has answered.
+    Triggered,
+    /// Somebody is at it.
+    Acknowledged,
+    /// Something was done about it.
+    Remediated,
+    /// It was checked that it is over.
+    Verified,
+    /// It is over.
+    Resolved,
+}
+
+impl State {
+    /// The name used in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Triggered => "triggered",
+            Self::Acknowledged => "acknowledged",
+            Self::Remediated => "remediated",
+            Self::Verified => "verified",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// What an incident can be breached by: subject, version, expectation.
+pub type BreachKey = (String, String, String);
+
+/// The latest breach of one expectation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attached {
+    /// The breach.
+    pub breach_id: String,
+    /// Its severity.
+    pub severity: Severity,
+    /// False once it has cleared.
+    pub open: bool,
+    /// The end of the window that opened it.
+    pub window_end: Timestamp,
+    /// What it says.
+    pub reason: String,
+}
+
+/// An acknowledgement that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// Whose.
+    pub by: String,
+    /// Until when, without a remediation.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A remediation that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remedy {
+    /// Whose.
+    pub by: String,
+    /// What was done.
+    pub action: RemedyAction,
+}
+
+/// One incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// Its identifier.
+    pub id: String,
+    /// The last fact's number.
+    pub sequence: u64,
+    /// The last fact's hash.
+    pub hash: Option<String>,
+    /// True in an exercise.
+    pub drill: bool,
+    /// Where it stands.
+    pub state: State,
+    /// What is taken to be the cause, a typed name.
+    pub root: String,
+    /// What its breaches have in common.
+    pub group_key: String,
+    /// The kind that chooses the first step.
+    pub kind: ExpectationKind,
+    /// The worst of its breaches so far.
+    pub severity: Severity,
+    /// The policy that it follows.
+    pub policy: PolicyRevision,
+    /// The charter that it follows.
+    pub charter: Option<CharterRevision>,
+    /// Who answers.
+    pub owner: Option<String>,
+    /// True where the owner chain had to go to its end.
+    pub unowned: bool,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// What breaches or has breached since it opened or reopened.
+    pub attached: BTreeMap<BreachKey, Attached>,
+    /// Subjects with open breaches, and how many.
+    pub open_features: BTreeMap<String, u32>,
+    /// Who has been informed.
+    pub informed: BTreeSet<String>,
+    /// Who uses the features.
+    pub consumers: BTreeSet<String>,
+    /// Where it stands on its ladder.
+    pub entry: Entry,
+    /// Why it stands there, for messages.
+    pub entry_reason: String,
+    /// False while the step waits for working hours.
+    pub entered: bool,
+    /// True while no deadline runs: after a remediation or the last clearing.
+    pub resting: bool,
+    /// Who is at it.
+    pub acknowledged: Option<Acknowledgement>,
+    /// Who did something.
+    pub remediated: Option<Remedy>,
+    /// True where a decision was taken since the step's entry.
+    pub decided: bool,
+    /// When the last breach cleared.
+    pub cleared_at: Option<Timestamp>,
+    /// When the incident may settle after that.
+    pub settles_at: Option<Timestamp>,
+    /// Windows that end later than this count for the verification.
+    pub counting_from: Option<Timestamp>,
+    /// Triggers that have moved it already, with the step they moved it from.
+    pub fired: BTreeSet<(String, String)>,
+    /// The latest word of each person at each gate.
+    pub signatures: BTreeMap<(String, String), bool>,
+    /// True once the steps have run out.
+    pub exhausted: bool,
+    /// When it repeats itself then.
+    pub repeat_at: Option<Timestamp>,
+    /// Until when a new breach reopens it, once it is resolved.
+    pub reopens_until: Option<Timestamp>,
+}
+
+impl Incident {
+    /// The incident that an `opened` fact begins; `None` for any other fact.
+    pub fn begin(fact: &Fact) -> Option<Self> {
+        let FactData::Opened(opened) = &fact.data else { return None };
+        let mut incident = Self::blank(fact, opened);
+        incident.chain(fact);
+        Some(incident)
+    }
+
+    fn blank(fact: &Fact, opened: &Opened) -> Self {
+        Self {
+            id: fact.incident_id.clone(),
+            sequence: 0,
+            hash: None,
+            drill: fact.drill,
+            state: State::Triggered,
+            root: opened.root.clone(),
+            group_key: opened.group_key.clone(),
+            kind: opened.kind,
+            severity: opened.severity,
+            policy: opened.policy.clone(),
+            charter: opened.charter.clone(),
+            owner: opened.owner.clone(),
+            unowned: opened.unowned,
+            opened_at: fact.occurred_at,
+            attached: BTreeMap::new(),
+            open_features: BTreeMap::new(),
+            informed: BTreeSet::new(),
+            consumers: BTreeSet::new(),
+            entry: opened.entry.clone(),
+            entry_reason: "first".into(),
+            entered: false,
+            resting: false,
+            acknowledged: None,
+            remediated: None,
+            decided: false,
+            cleared_at: None,
+            settles_at: None,
+            counting_from: None,
+            fired: BTreeSet::new(),
+            signatures: BTreeMap::new(),
+            exhausted: false,
+            repeat_at: None,
+            reopens_until: None,
+        }
+    }
+
+    fn chain(&mut self, fact: &Fact) {
+        self.sequence = fact.sequence;
+        self.hash = Some(fact.hash.clone());
+    }
+
+    /// Takes a fact in. Total: a fact that makes no sense here changes at most
+    /// the place in the chain.
+    pub fn apply(&mut self, fact: &Fact) {
+        self.chain(fact);
+        match &fact.data {
+            FactData::BreachAttached(data) => self.attach(data),
+            FactData::BreachCleared(data) => {
+                let key = key_of(&data.feature, &data.feature_version, &data.expectation);
+                self.close(&key);
+                if self.open_features.is_empty() {
+                    self.resting = true;
+                    self.cleared_at = Some(fact.occurred_at);
+                    self.settles_at = data.settles_at;
+                    if self.remediated.is_none() {
+                        self.counting_from = Some(data.window_end);
+                    }
+                }
+            }
+            FactData::SeverityChanged(data) => {
+                self.severity = data.to;
+                if let Some(entry) = &data.entry {
+                    self.entry = entry.clone();
+                }
+            }
+            FactData::OwnerResolved(data) => {
+                self.owner.clone_from(&data.owner);
+                self.unowned = data.unowned;
+            }
+            FactData::Notified(data) => {
+                self.entered = true;
+                self.repeat_at = data.repeat_at;
+            }
+            FactData::NotificationSkipped(data) => {
+                self.entered = true;
+                self.repeat_at = data.repeat_at;
+            }
+            FactData::Acknowledged(data) => {
+                self.state = State::Acknowledged;
+                self.acknowledged =
+                    Some(Acknowledgement { by: fact.actor.clone(), expires_at: data.expires_at });
+            }
+            FactData::AcknowledgementExpired(data) => {
+                self.state = State::Triggered;
+                self.acknowledged = None;
+                if let Some(entry) = &data.entry {
+                    self.enter(entry, "ack_timeout");
+                }
+            }
+            FactData::Escalated(data) => {
+                self.fired.insert((data.from_step.clone(), data.trigger.clone()));
+                let failed = data.trigger == "verification_failed";
+                self.enter(&data.entry, if failed { "verification_failed" } else { "escalated" });
+            }
+            FactData::SignedOff(data) => {
+                self.decided = true;
+                self.signatures.insert((data.gate.clone(), fact.actor.clone()), data.approve);
+            }
+            FactData::Remediated(data) => {
+                self.state = State::Remediated;
+                self.remediated = Some(Remedy { by: fact.actor.clone(), action: data.action });
+                self.resting = true;
+                self.decided = true;
+                self.counting_from = data.windows_seen_to;
+            }
+            FactData::Verified(_) => {
+                self.state = State::Verified;
+                self.resting = true;
+            }
+            FactData::VerificationFailed(data) => {
+                self.begin_anew();
+                self.counting_from = Some(data.window_end);
+            }
+            FactData::Resolved(data) => {
+                self.state = State::Resolved;
+                self.resting = true;
+                self.repeat_at = None;
+                self.reopens_until = Some(data.reopens_until);
+            }
+            FactData::Reopened(data) => self.reopen(data),
+            FactData::Exhausted(_) => self.exhausted = true,
+            FactData::Opened(_)
+            | FactData::ActionRecorded(_)
+            | FactData::CommandRejected(_)
+            | FactData::Other(_) => {}
+        }
+    }
+
+    fn attach(&mut self, data: &BreachAttached) {
+        let attached = Attached {
+            breach_id: data.breach_id.clone(),
+            severity: data.severity,
+            open: true,
+            window_end: data.window_end,
+            reason: data.reason.clone(),
+        };
+        let key = key_of(&data.feature, &data.feature_version, &data.expectation);
+        self.close(&key);
+        self.attached.insert(key, attached);
+        *self.open_features.entry(data.feature.clone()).or_default() += 1;
+        self.consumers.extend(data.consumers.iter().cloned());
+        self.informed.extend(data.informed.iter().map(|informed| informed.target.clone()));
+        if self.state < State::Remediated {
+            self.resting = false;
+        }
+    }
+
+    fn close(&mut self, key: &BreachKey) {
+        let Some(attached) = self.attached.get_mut(key).filter(|attached| attached.open) else {
+            return;
+        };
+        attached.open = false;
+        if let Some(count) = self.open_features.get_mut(&key.0) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.open_features.remove(&key.0);
+            }
+        }
+    }
+
+    fn enter(&mut self, entry: &Entry, reason: &str) {
+        self.entry = entry.clone();
+        self.entry_reason = reason.to_owned();
+        self.entered = false;
+        self.resting = false;
+        self.decided = false;
+    }
+
+    fn begin_anew(&mut self) {
+        self.state = State::Triggered;
+        self.acknowledged = None;
+        self.remediated = None;
+        self.fired.clear();
+        self.signatures.clear();
+        self.exhausted = false;
+        self.repeat_at = None;
+    }
+
+    fn reopen(&mut self, data: &Reopened) {
+        self.begin_anew();
+        self.severity = data.severity;
+        self.attached.clear();
+        self.open_features.clear();
+        self.cleared_at = None;
+        self.settles_at = None;
+        self.counting_from = None;
+        self.reopens_until = None;
+        self.enter(&data.entry, "reopened");
+    }
+
+    /// True until it is resolved.
+    pub fn is_open(&self) -> bool {
+        self.state != State::Resolved
+    }
+
+    /// True while a breach has not cleared.
+    pub fn is_breaching(&self) -> bool {
+        !self.open_features.is_empty()
+    }
+
+    /// Breaches that have not cleared.
+    pub fn open_count(&self) -> u64 {
+        self.open_features.values().map(|count| u64::from(*count)).sum()
+    }
+
+    /// Subjects that breach, sorted; where none does any more, those that did.
+    pub fn affected(&self) -> Vec<&str> {
+        if self.is_breaching() {
+            return self.open_features.keys().map(String::as_str).collect();
+        }
+        let mut features: Vec<&str> = self.attached.keys().map(|key| key.0.as_str()).collect();
+        features.dedup();
+        features
+    }
+
+    /// The first deadline that still asks for something.
+    pub fn respond_by(&self) -> Option<Timestamp> {
+        if self.resting || self.exhausted {
+            return None;
+        }
+        self.deadlines().map(|(due_at, _)| due_at).min()
+    }
+
+    fn deadlines(&self) -> impl Iterator<Item = (Timestamp, Timer)> {
+        let acknowledge = self.entry.acknowledge_by.filter(|_| self.acknowledged.is_none());
+        let remediate = self.entry.remediate_by.filter(|_| self.remediated.is_none());
+        let decide = self.entry.decide_by.filter(|_| !self.decided);
+        [
+            acknowledge.map(|at| (at, Timer::Acknowledge)),
+            remediate.map(|at| (at, Timer::Remediate)),
+            decide.map(|at| (at, Timer::Decide)),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The next timer that is due, and when. `check_at` is when the incident
+    /// is next looked at for settling.
+    pub fn next_timer(&self, check_at: Option<Timestamp>) -> Option<(Timestamp, Timer)> {
+        if !self.is_open() {
+            return None;
+        }
+        let settle = check_at.map(|at| (at, Timer::Settle));
+        if self.resting {
+            return settle;
+        }
+        let expiry = self.acknowledged.as_ref().and_then(|ack| ack.expires_at);
+        let expiry = expiry.map(|at| (at, Timer::AcknowledgementExpires));
+        if self.exhausted {
+            let repeat = self.repeat_at.filter(|_| self.acknowledged.is_none());
+            let repeat = repeat.map(|at| (at, Timer::Repeat));
+            return settle.into_iter().chain(expiry).chain(repeat).min();
+        }
+        if !self.entered {
+            let enter = (self.entry.enters_at, Timer::Enter);
+            return settle.into_iter().chain(expiry).chain([enter]).min();
+        }
+        settle.into_iter().chain(expiry).chain(self.deadlines()).min()
+    }
+}
+
+/// What is due. Of several timers of one incident at one instant the first in
+/// this order counts: the acknowledgement's before the remediation's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The last breach has cleared for long enough, or enough windows were good.
+    Settle,
+    /// Working hours begin for a step that waited for them.
+    Enter,
+    /// Nobody has acknowledged.
+    Acknowledge,
+    /// An acknowledgement has lasted too long.
+    AcknowledgementExpires,
+    /// Nobody has remediated.
+    Remediate,
+    /// Nobody has decided.
+    Decide,
+    /// An exhausted incident repeats itself.
+    Repeat,
+}
+
+impl Timer {
+    /// The name used as the cause in facts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Settle => "settle",
+            Self::Enter => "enter",
+            Self::Acknowledge => "acknowledge",
+            Self::AcknowledgementExpires => "acknowledgement_expires",
+            Self::Remediate => "remediate",
+            Self::Decide => "decide",
+            Self::Repeat => "repeat",
+        }
+    }
+}
+
+/// The key of an expectation of a subject.
+pub fn key_of(feature: &str, feature_version: &str, expectation: &str) -> BreachKey {
+    (feature.to_owned(), feature_version.to_owned(), expectation.to_owned())
+}
