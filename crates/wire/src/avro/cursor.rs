@@ -1,6 +1,11 @@
 //! Reads Avro from a slice. Lengths and counts are claims: each is checked
 //! against the bytes that are there before anything is done with it, so no
 //! claim makes the reader allocate, wait or panic.
+//!
+//! The small functions are inlined always: each field of each record goes
+//! through several of them, and inlined the position stays in a register.
+
+#![expect(clippy::inline_always, reason = "see above: half of the time of a record")]
 
 use std::fmt;
 
@@ -79,7 +84,16 @@ impl fmt::Display for Fault {
     }
 }
 
-type Read<T> = Result<T, Fault>;
+/// Boxed, because faults are rare and a small result is returned in registers.
+pub type Read<T> = Result<T, Box<Fault>>;
+
+impl Fault {
+    /// A fault, for returning.
+    #[cold]
+    pub fn boxed(at: usize, kind: FaultKind) -> Box<Self> {
+        Box::new(Self { at, kind })
+    }
+}
 
 impl<'a> Cursor<'a> {
     /// Reads `bytes` from `at` on.
@@ -92,10 +106,12 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    #[inline(always)]
     fn fault<T>(&self, kind: FaultKind) -> Read<T> {
-        Err(Fault { at: self.at, kind })
+        Err(Fault::boxed(self.at, kind))
     }
 
+    #[inline(always)]
     fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
@@ -112,6 +128,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// Fewer are left.
+    #[inline(always)]
     pub fn take(&mut self, n: usize) -> Read<&'a [u8]> {
         match self.bytes.get(self.at..).and_then(|rest| rest.get(..n)) {
             Some(taken) => {
@@ -126,52 +143,44 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// Truncated or longer than 64 bits.
-    #[inline]
+    #[inline(always)]
     pub fn long(&mut self) -> Read<i64> {
         match self.bytes.get(self.at) {
             Some(&byte) if byte < 0x80 => {
                 self.at += 1;
                 Ok(unzigzag(u64::from(byte)))
             }
-            _ => self.long_of_many_bytes(),
-        }
-    }
-
-    fn long_of_many_bytes(&mut self) -> Read<i64> {
-        let mut raw = 0u64;
-        for (i, &byte) in self.bytes[self.at..].iter().take(10).enumerate() {
-            // The tenth byte carries the 64th bit alone.
-            if i == 9 && byte > 1 {
-                return self.fault(FaultKind::Overlong);
-            }
-            raw |= u64::from(byte & 0x7f) << (7 * i);
-            if byte < 0x80 {
-                self.at += i + 1;
-                return Ok(unzigzag(raw));
+            _ => {
+                // The position goes in and out by value: a cursor whose address
+                // no call takes lives in registers.
+                let (value, at) = long_of_many_bytes(self.bytes, self.at)?;
+                self.at = at;
+                Ok(value)
             }
         }
-        self.fault(if self.left() >= 10 { FaultKind::Overlong } else { FaultKind::Truncated })
     }
 
     /// An int.
     ///
     /// # Errors
     /// Truncated or beyond 32 bits.
+    #[inline(always)]
     pub fn int(&mut self) -> Read<i32> {
         let at = self.at;
-        i32::try_from(self.long()?).map_err(|_| Fault { at, kind: FaultKind::Overlong })
+        i32::try_from(self.long()?).map_err(|_| Fault::boxed(at, FaultKind::Overlong))
     }
 
     /// A boolean.
     ///
     /// # Errors
     /// Truncated, or neither 0 nor 1.
+    #[inline(always)]
     pub fn boolean(&mut self) -> Read<bool> {
         let at = self.at;
         match self.take(1)?[0] {
             0 => Ok(false),
             1 => Ok(true),
-            other => Err(Fault { at, kind: FaultKind::Boolean(other) }),
+            other => Err(Fault::boxed(at, FaultKind::Boolean(other))),
         }
     }
 
@@ -179,6 +188,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// Truncated.
+    #[inline(always)]
     pub fn float(&mut self) -> Read<f32> {
         let bytes = self.take(4)?;
         Ok(f32::from_le_bytes(bytes.try_into().expect("four bytes were taken")))
@@ -188,6 +198,7 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// Truncated.
+    #[inline(always)]
     pub fn double(&mut self) -> Read<f64> {
         let bytes = self.take(8)?;
         Ok(f64::from_le_bytes(bytes.try_into().expect("eight bytes were taken")))
@@ -197,15 +208,15 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// A negative length or one beyond the end.
-    #[inline]
+    #[inline(always)]
     pub fn bytes(&mut self) -> Read<&'a [u8]> {
         let at = self.at;
         let length = self.long()?;
         let Ok(n) = usize::try_from(length) else {
-            return Err(Fault { at, kind: FaultKind::NegativeLength(length) });
+            return Err(Fault::boxed(at, FaultKind::NegativeLength(length)));
         };
         if n > self.left() {
-            return Err(Fault { at, kind: FaultKind::LengthBeyondEnd(length) });
+            return Err(Fault::boxed(at, FaultKind::LengthBeyondEnd(length)));
         }
         self.take(n)
     }
@@ -214,37 +225,38 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// As [`Cursor::bytes`], or not UTF-8.
-    #[inline]
+    #[inline(always)]
     pub fn string(&mut self) -> Read<&'a str> {
         let at = self.at;
-        std::str::from_utf8(self.bytes()?).map_err(|_| Fault { at, kind: FaultKind::Utf8 })
+        std::str::from_utf8(self.bytes()?).map_err(|_| Fault::boxed(at, FaultKind::Utf8))
     }
 
     /// The branch of a union of `branches`.
     ///
     /// # Errors
     /// There is no such branch.
-    #[inline]
+    #[inline(always)]
     pub fn branch(&mut self, branches: &[NodeId]) -> Read<NodeId> {
         let at = self.at;
         let index = self.long()?;
         usize::try_from(index)
             .ok()
             .and_then(|i| branches.get(i).copied())
-            .ok_or(Fault { at, kind: FaultKind::UnionIndex(index) })
+            .ok_or_else(|| Fault::boxed(at, FaultKind::UnionIndex(index)))
     }
 
     /// The index of an enum of `symbols` symbols.
     ///
     /// # Errors
     /// There is no such symbol.
+    #[inline(always)]
     pub fn symbol(&mut self, symbols: usize) -> Read<usize> {
         let at = self.at;
         let index = self.long()?;
         usize::try_from(index)
             .ok()
             .filter(|i| *i < symbols)
-            .ok_or(Fault { at, kind: FaultKind::EnumIndex(index) })
+            .ok_or_else(|| Fault::boxed(at, FaultKind::EnumIndex(index)))
     }
 
     /// The head of a block of an array or map; a count of 0 ends it. `least`
@@ -260,9 +272,9 @@ impl<'a> Cursor<'a> {
             let size_at = self.at;
             let size = self.long()?;
             match usize::try_from(size) {
-                Err(_) => return Err(Fault { at: size_at, kind: FaultKind::NegativeLength(size) }),
+                Err(_) => return Err(Fault::boxed(size_at, FaultKind::NegativeLength(size))),
                 Ok(n) if n > self.left() => {
-                    return Err(Fault { at: size_at, kind: FaultKind::LengthBeyondEnd(size) });
+                    return Err(Fault::boxed(size_at, FaultKind::LengthBeyondEnd(size)));
                 }
                 Ok(n) => end = Some(self.at + n),
             }
@@ -270,7 +282,7 @@ impl<'a> Cursor<'a> {
         let count = claimed.unsigned_abs();
         let room = (self.left() / least.max(1)) as u64;
         if least > 0 && count > room {
-            return Err(Fault { at, kind: FaultKind::CountBeyondEnd(claimed) });
+            return Err(Fault::boxed(at, FaultKind::CountBeyondEnd(claimed)));
         }
         Ok(Block { count, end })
     }
@@ -290,7 +302,30 @@ impl<'a> Cursor<'a> {
     ///
     /// # Errors
     /// The bytes are no such value.
+    #[inline(always)]
     pub fn skip(&mut self, shape: &Shape, id: NodeId, depth: u32) -> Read<()> {
+        // Most of what is passed over is an optional string.
+        if let Node::Union(branches) = shape.node(id) {
+            let branch = self.branch(branches)?;
+            return match shape.node(branch) {
+                Node::Null => Ok(()),
+                Node::String => self.bytes().map(drop),
+                _ => self.skip_aside(shape, branch, depth + 1),
+            };
+        }
+        self.skip_aside(shape, id, depth)
+    }
+
+    /// With a cursor of its own, so that this one may stay in registers.
+    fn skip_aside(&mut self, shape: &Shape, id: NodeId, depth: u32) -> Read<()> {
+        let mut aside = self.clone();
+        aside.skip_any(shape, id, depth)?;
+        self.at = aside.at;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn skip_any(&mut self, shape: &Shape, id: NodeId, depth: u32) -> Read<()> {
         if depth >= DEPTH_MAX {
             return self.fault(FaultKind::TooDeep);
         }
@@ -367,6 +402,23 @@ pub struct Block {
     pub count: u64,
     /// Where the block ends, if it says.
     pub end: Option<usize>,
+}
+
+fn long_of_many_bytes(bytes: &[u8], at: usize) -> Read<(i64, usize)> {
+    let rest = &bytes[at..];
+    let mut raw = 0u64;
+    for (i, &byte) in rest.iter().take(10).enumerate() {
+        // The tenth byte carries the 64th bit alone.
+        if i == 9 && byte > 1 {
+            return Err(Fault::boxed(at, FaultKind::Overlong));
+        }
+        raw |= u64::from(byte & 0x7f) << (7 * i);
+        if byte < 0x80 {
+            return Ok((unzigzag(raw), at + i + 1));
+        }
+    }
+    let kind = if rest.len() >= 10 { FaultKind::Overlong } else { FaultKind::Truncated };
+    Err(Fault::boxed(at, kind))
 }
 
 const fn unzigzag(raw: u64) -> i64 {

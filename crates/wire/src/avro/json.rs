@@ -14,7 +14,7 @@ use serde_json::{Map, Number, Value};
 use watchkeep_model::json;
 use watchkeep_model::time::Timestamp;
 
-use crate::avro::cursor::{Cursor, DEPTH_MAX, Fault, FaultKind};
+use crate::avro::cursor::{Cursor, DEPTH_MAX, Fault, FaultKind, Read};
 use crate::avro::shape::{Field, Node, NodeId, Record, Shape, Unit};
 use crate::avro::writer;
 
@@ -187,18 +187,13 @@ fn fits(node: &Node, value: &Value) -> bool {
 ///
 /// # Errors
 /// The bytes are no such value.
-pub fn read(shape: &Shape, cursor: &mut Cursor<'_>) -> Result<Value, Fault> {
+pub fn read(shape: &Shape, cursor: &mut Cursor<'_>) -> Read<Value> {
     read_node(shape, shape.root(), cursor, 0)
 }
 
-fn read_node(
-    shape: &Shape,
-    id: NodeId,
-    cursor: &mut Cursor<'_>,
-    depth: u32,
-) -> Result<Value, Fault> {
+fn read_node(shape: &Shape, id: NodeId, cursor: &mut Cursor<'_>, depth: u32) -> Read<Value> {
     if depth >= DEPTH_MAX {
-        return Err(Fault { at: cursor.position(), kind: FaultKind::TooDeep });
+        return Err(Fault::boxed(cursor.position(), FaultKind::TooDeep));
     }
     Ok(match shape.node(id) {
         Node::Null => Value::Null,
@@ -257,12 +252,7 @@ fn read_node(
     })
 }
 
-fn read_field(
-    shape: &Shape,
-    field: &Field,
-    cursor: &mut Cursor<'_>,
-    depth: u32,
-) -> Result<Value, Fault> {
+fn read_field(shape: &Shape, field: &Field, cursor: &mut Cursor<'_>, depth: u32) -> Read<Value> {
     let value = read_node(shape, field.node, cursor, depth)?;
     match value {
         // A text that is no JSON is kept as the text: better than losing the fact.
@@ -278,8 +268,8 @@ fn read_blocks(
     item: NodeId,
     key_bytes: usize,
     cursor: &mut Cursor<'_>,
-    mut read: impl FnMut(&mut Cursor<'_>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+    mut read: impl FnMut(&mut Cursor<'_>) -> Read<()>,
+) -> Read<()> {
     // Items of no bytes are counted as one, so that a claimed count never
     // exceeds the bytes that are left.
     let least = (shape.least_bytes(item) + key_bytes).max(1);

@@ -27,8 +27,8 @@ pub(super) struct Refused {
     detail: String,
 }
 
-impl From<Fault> for Refused {
-    fn from(fault: Fault) -> Self {
+impl From<Box<Fault>> for Refused {
+    fn from(fault: Box<Fault>) -> Self {
         Self { detail: fault.to_string() }
     }
 }

@@ -34,8 +34,12 @@ impl From<Syntax> for Malformed {
     }
 }
 
-/// Reads the fields of one object. `in_file` allows `received_at`.
-pub(crate) fn read(bytes: &[u8], in_file: bool) -> Result<Draft<'_>, Malformed> {
+/// Reads the fields of one object into an empty draft. `in_file` allows `received_at`.
+pub(crate) fn read<'a>(
+    bytes: &'a [u8],
+    in_file: bool,
+    draft: &mut Draft<'a>,
+) -> Result<(), Malformed> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         Malformed::unreadable(format!(
             "not UTF-8 at byte {}: write JSON as UTF-8",
@@ -46,7 +50,6 @@ pub(crate) fn read(bytes: &[u8], in_file: bool) -> Result<Draft<'_>, Malformed> 
     if !json.take(b'{') {
         return Err(no_object(&mut json, text));
     }
-    let mut draft = Draft::default();
     let mut seen = 0u32;
     if !json.take(b'}') {
         loop {
@@ -63,7 +66,7 @@ pub(crate) fn read(bytes: &[u8], in_file: bool) -> Result<Draft<'_>, Malformed> 
                 )));
             }
             seen |= 1 << number;
-            read_field(&mut json, FIELDS[number], &mut draft)?;
+            read_field(&mut json, FIELDS[number], draft)?;
             if json.take(b',') {
                 continue;
             }
@@ -71,8 +74,7 @@ pub(crate) fn read(bytes: &[u8], in_file: bool) -> Result<Draft<'_>, Malformed> 
             break;
         }
     }
-    json.end()?;
-    Ok(draft)
+    Ok(json.end()?)
 }
 
 fn read_field<'a>(

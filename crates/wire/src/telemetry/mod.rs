@@ -49,7 +49,9 @@ impl Decoder {
         content_type: Option<&str>,
         out: &mut Vec<Telemetry<'a>>,
     ) -> Result<(), Malformed> {
-        self.read(bytes, content_type, false)?.finish(out)
+        let mut draft = Draft::default();
+        self.read(bytes, content_type, false, &mut draft)?;
+        draft.finish(out)
     }
 
     /// Appends the events of one line of a file, and returns the line's
@@ -62,10 +64,10 @@ impl Decoder {
         bytes: &'a [u8],
         out: &mut Vec<Telemetry<'a>>,
     ) -> Result<Option<Timestamp>, Malformed> {
-        let draft = self.read(bytes, Some(content_type::JSON), true)?;
-        let received_at = draft.received_at;
+        let mut draft = Draft::default();
+        self.read(bytes, Some(content_type::JSON), true, &mut draft)?;
         draft.finish(out)?;
-        Ok(received_at)
+        Ok(draft.received_at)
     }
 
     fn read<'a>(
@@ -73,7 +75,8 @@ impl Decoder {
         bytes: &'a [u8],
         content_type: Option<&str>,
         in_file: bool,
-    ) -> Result<Draft<'a>, Malformed> {
+        draft: &mut Draft<'a>,
+    ) -> Result<(), Malformed> {
         if bytes.len() > RECORD_BYTES_MAX {
             return Err(Malformed::too_large(bytes.len(), RECORD_BYTES_MAX));
         }
@@ -83,17 +86,22 @@ impl Decoder {
             ));
         }
         match content_type::encoding(content_type)? {
-            Some(Encoding::Json) => json::read(bytes, in_file),
-            Some(Encoding::Avro) => self.read_avro(bytes, true),
-            None => self.read_avro(bytes, false),
+            Some(Encoding::Json) => json::read(bytes, in_file, draft),
+            Some(Encoding::Avro) => self.read_avro(bytes, true, draft),
+            None => self.read_avro(bytes, false, draft),
         }
     }
 
     /// `promised` where a content type says Avro; else JSON is possible too.
-    fn read_avro<'a>(&mut self, bytes: &'a [u8], promised: bool) -> Result<Draft<'a>, Malformed> {
+    fn read_avro<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        promised: bool,
+        draft: &mut Draft<'a>,
+    ) -> Result<(), Malformed> {
         let framing = match Framing::read(bytes) {
             Ok(framing) => framing,
-            Err(Unframed::Other) if !promised => return json::read(bytes, false),
+            Err(Unframed::Other) if !promised => return json::read(bytes, false, draft),
             Err(Unframed::Other) => {
                 return Err(Malformed::unreadable(
                     "Avro without its schema: use Confluent framing (00 and the id) or single object encoding (C3 01 and the fingerprint)",
@@ -110,12 +118,12 @@ impl Decoder {
         if let Some((last, plan)) = &self.last
             && *last == framing
         {
-            return plan.read(bytes, start);
+            return plan.read(bytes, start, draft);
         }
         let plan = Arc::clone(self.plan(framing)?);
-        let draft = plan.read(bytes, start);
+        let read = plan.read(bytes, start, draft);
         self.last = Some((framing, plan));
-        draft
+        read
     }
 
     fn plan(&self, framing: Framing) -> Result<&Arc<Plan>, Malformed> {

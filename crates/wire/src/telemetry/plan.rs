@@ -1,12 +1,14 @@
 //! A writer's schema compiled to the steps that read telemetry from it.
 
+#![expect(clippy::inline_always, reason = "as in the cursor")]
+
 use std::borrow::Cow;
 
 use watchkeep_model::telemetry::{Status, Value};
 use watchkeep_model::time::Timestamp;
 
 use crate::Malformed;
-use crate::avro::cursor::{Cursor, Fault};
+use crate::avro::cursor::{Cursor, Fault, Read};
 use crate::avro::shape::{Field, Node, NodeId, Shape, Unit};
 use crate::telemetry::draft::{Draft, FEATURES_MAX, bad_instant, bad_status};
 
@@ -67,21 +69,35 @@ impl Target {
 }
 
 /// Why a field could not be read: bytes that are no Avro, or a value that is
-/// no telemetry. The second is boxed to keep the good path small.
+/// no telemetry. Boxed to keep the good path small.
 enum Refused {
-    Bytes(Fault),
+    Bytes(Box<Fault>),
     Value(Box<Malformed>),
 }
 
-impl From<Fault> for Refused {
-    fn from(fault: Fault) -> Self {
+impl From<Box<Fault>> for Refused {
+    fn from(fault: Box<Fault>) -> Self {
         Self::Bytes(fault)
     }
 }
 
 impl From<Malformed> for Refused {
+    #[cold]
     fn from(malformed: Malformed) -> Self {
         Self::Value(Box::new(malformed))
+    }
+}
+
+impl Refused {
+    #[cold]
+    fn explain(self, target: Option<Target>) -> Malformed {
+        match self {
+            Self::Value(malformed) => *malformed,
+            Self::Bytes(fault) => {
+                let field = target.map_or(String::new(), |target| format!("`{}` ", target.name()));
+                Malformed::unreadable(format!("broken Avro: {field}{fault}"))
+            }
+        }
     }
 }
 
@@ -91,32 +107,35 @@ impl Plan {
         Self { shape, steps }
     }
 
-    /// Reads the record that begins at byte `start`.
-    pub(crate) fn read<'a>(&self, bytes: &'a [u8], start: usize) -> Result<Draft<'a>, Malformed> {
-        let steps = self.steps.as_ref().map_err(|why| {
-            Malformed::invalid(format!("the writer's schema carries no telemetry: {why}"))
-        })?;
+    /// Reads the record that begins at byte `start` into an empty draft.
+    pub(crate) fn read<'a>(
+        &self,
+        bytes: &'a [u8],
+        start: usize,
+        draft: &mut Draft<'a>,
+    ) -> Result<(), Malformed> {
+        let steps = match &self.steps {
+            Ok(steps) => steps,
+            Err(why) => {
+                return Err(Malformed::invalid(format!(
+                    "the writer's schema carries no telemetry: {why}"
+                )));
+            }
+        };
         let mut cursor = Cursor::new(bytes, start);
-        let mut draft = Draft::default();
         for step in steps {
             let read = match step.target {
                 None => cursor.skip(&self.shape, step.node, 0).map_err(Refused::Bytes),
-                Some(target) => self.take(&mut cursor, step.node, target, &mut draft),
+                Some(target) => self.take(&mut cursor, step.node, target, draft),
             };
-            match read {
-                Ok(()) => {}
-                Err(Refused::Value(malformed)) => return Err(*malformed),
-                Err(Refused::Bytes(fault)) => {
-                    let field = step.target.map_or(String::new(), |t| format!("`{}` ", t.name()));
-                    return Err(Malformed::unreadable(format!("broken Avro: {field}{fault}")));
-                }
+            if let Err(refused) = read {
+                return Err(refused.explain(step.target));
             }
         }
-        cursor.end().map_err(|fault| Malformed::unreadable(format!("broken Avro: {fault}")))?;
-        Ok(draft)
+        cursor.end().map_err(|fault| Refused::Bytes(fault).explain(None))
     }
 
-    #[inline]
+    #[inline(always)]
     fn take<'a>(
         &self,
         cursor: &mut Cursor<'a>,
@@ -137,14 +156,18 @@ impl Plan {
             Target::MaterialisedAt => draft.materialised_at = self.instant(cursor, node, target)?,
             Target::LatencyUs => draft.latency_us = self.latency(cursor, node)?,
             Target::Status => draft.status = self.status(cursor, node)?,
-            Target::Features => self.features(cursor, node, draft)?,
+            Target::Features => {
+                let mut aside = cursor.clone();
+                self.features(&mut aside, node, draft)?;
+                *cursor = aside;
+            }
         }
         Ok(())
     }
 
     /// The type that the value really has, past unions.
-    #[inline]
-    fn resolve(&self, cursor: &mut Cursor<'_>, id: NodeId) -> Result<&Node, Fault> {
+    #[inline(always)]
+    fn resolve(&self, cursor: &mut Cursor<'_>, id: NodeId) -> Read<&Node> {
         match self.shape.node(id) {
             // A union holds no union, so one step is enough.
             Node::Union(branches) => {
@@ -155,6 +178,7 @@ impl Plan {
         }
     }
 
+    #[inline(always)]
     fn text<'a>(
         &self,
         cursor: &mut Cursor<'a>,
@@ -168,6 +192,7 @@ impl Plan {
         }
     }
 
+    #[inline(always)]
     fn instant(
         &self,
         cursor: &mut Cursor<'_>,
@@ -204,6 +229,7 @@ impl Plan {
         }
     }
 
+    #[inline(always)]
     fn latency(&self, cursor: &mut Cursor<'_>, id: NodeId) -> Result<Option<u64>, Refused> {
         let number = match self.resolve(cursor, id)? {
             Node::Null => return Ok(None),
@@ -220,6 +246,7 @@ impl Plan {
         }
     }
 
+    #[inline(always)]
     fn status(&self, cursor: &mut Cursor<'_>, id: NodeId) -> Result<Option<Status>, Refused> {
         let text = match self.resolve(cursor, id)? {
             Node::Null => return Ok(None),
@@ -233,6 +260,7 @@ impl Plan {
         }
     }
 
+    #[inline(always)]
     fn value<'a>(
         &self,
         cursor: &mut Cursor<'a>,
@@ -261,6 +289,7 @@ impl Plan {
         })
     }
 
+    #[inline(never)]
     fn features<'a>(
         &self,
         cursor: &mut Cursor<'a>,

@@ -1,7 +1,5 @@
 //! Avro telemetry, with `apache-avro` as the oracle.
 
-use std::collections::HashMap;
-
 use apache_avro::schema::Schema;
 use apache_avro::types::Value as Avro;
 use expect_test::{Expect, expect};
@@ -178,8 +176,8 @@ proptest! {
             Some(i) => Avro::Union(0, Box::new(Avro::String(Status::ALL[i].name().into()))),
             None => Avro::Union(1, Box::new(Avro::Null)),
         };
-        let more = HashMap::from([
-            ("a".to_owned(), optional(Some(Avro::Map(HashMap::from([("b".to_owned(), Avro::Bytes(vec![1, 2]))]))))),
+        let more = <_>::from([
+            ("a".to_owned(), optional(Some(Avro::Map(<_>::from([("b".to_owned(), Avro::Bytes(vec![1, 2]))]))))),
             ("c".to_owned(), optional(None)),
         ]);
         let record = Avro::Record(vec![

@@ -1,7 +1,7 @@
 //! Random bytes and mutated records: whatever comes, an answer and no panic.
 //!
-//! Runs on stable Rust, because the mutations are seeded here. Set
-//! `WATCHKEEP_FUZZ_RECORDS` for a longer run.
+//! Runs on stable Rust, because the mutations are seeded here. Compile with
+//! `WATCHKEEP_FUZZ_RECORDS` set to a number for a longer run.
 
 use watchkeep_model::telemetry::Telemetry;
 
@@ -109,10 +109,8 @@ fn mutate(record: &mut Vec<u8>, random: &mut Random) {
 
 #[test]
 fn whatever_comes_there_is_an_answer() {
-    let records = std::env::var("WATCHKEEP_FUZZ_RECORDS")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(RECORDS);
+    let wanted = option_env!("WATCHKEEP_FUZZ_RECORDS").and_then(|number| number.parse().ok());
+    let records: u64 = wanted.unwrap_or(RECORDS);
     let mut schemas = SchemaSet::new();
     schemas.insert(1, schemas::named("telemetry").text).unwrap();
     let mut decoder = Decoder::new(schemas);
