@@ -1,1 +1,3 @@
 //! Workspace tests.
+
+pub mod kafka;

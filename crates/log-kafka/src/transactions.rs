@@ -1,0 +1,343 @@
+//! The producing half of a session: one Kafka transaction per commit.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use watchkeep_model::position::Partition;
+use watchkeep_runtime::log::{LogError, Outgoing, partition_of_key};
+
+use crate::errors::{is_fenced, log_error};
+use crate::member::{ANSWER_WAIT, QuietContext, passing};
+use crate::settings::KafkaSettings;
+
+/// Time that one step of a transaction may take; librdkafka retries within
+/// it. Past it the producer is made anew, which ends the transaction.
+const STEP_WAIT: Duration = Duration::from_secs(10);
+
+/// Time that taking over from an earlier instance may take.
+const INIT_WAIT: Duration = Duration::from_secs(60);
+
+/// Time between two looks at what is in flight. Longer calls would not come
+/// back when it is done: librdkafka's own flush looks every 100 ms.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// A transactional producer.
+pub(crate) struct Transactions {
+    settings: KafkaSettings,
+    producer: BaseProducer<DeliveryContext>,
+    /// Known numbers of partitions. A topic that grows is seen after a restart.
+    partition_counts: BTreeMap<String, i32>,
+}
+
+/// How a commit ended other than well.
+pub(crate) enum Failure {
+    /// Nothing of it holds, and the producer can go on.
+    Aborted(String),
+    /// Nobody knows whether it holds; the producer must be made anew first.
+    Unknown(String),
+    /// Nothing of it holds, and the session is at its end.
+    Ended(LogError),
+}
+
+/// Keeps what became of the records that were sent.
+#[derive(Default)]
+pub(crate) struct DeliveryContext(Mutex<Deliveries>);
+
+#[derive(Default)]
+struct Deliveries {
+    /// The first record that could not be delivered.
+    failure: Option<(RDKafkaErrorCode, String)>,
+    /// Per partition, the last offset that was written.
+    written: Vec<(String, i32, i64)>,
+}
+
+impl ClientContext for DeliveryContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        QuietContext.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        QuietContext.error(error, reason);
+    }
+}
+
+impl ProducerContext for DeliveryContext {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        match result {
+            Ok(message) => {
+                let (number, offset) = (message.partition(), message.offset());
+                let written = &mut self.lock().written;
+                let known = |(topic, partition, _): &&mut (String, i32, i64)| {
+                    *partition == number && topic == message.topic()
+                };
+                match written.iter_mut().find(known) {
+                    Some((_, _, last)) => *last = offset.max(*last),
+                    None => written.push((message.topic().to_owned(), number, offset)),
+                }
+            }
+            Err((error, message)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                let why = format!("{} {}: {error}", message.topic(), message.partition());
+                self.lock().failure.get_or_insert((code, why));
+            }
+        }
+    }
+}
+
+impl DeliveryContext {
+    pub(crate) fn take_failure(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.lock().failure.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Deliveries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transactions {
+    /// Takes the place of whoever had this transactional id: its open
+    /// transaction is aborted and it cannot commit any more.
+    pub(crate) fn take_over(settings: &KafkaSettings) -> Result<Self, LogError> {
+        let producer = producer(settings)?;
+        Ok(Self { settings: settings.clone(), producer, partition_counts: BTreeMap::new() })
+    }
+
+    /// A new producer in the place of one that cannot go on.
+    pub(crate) fn renew(&mut self) -> Result<(), LogError> {
+        self.producer = producer(&self.settings)?;
+        Ok(())
+    }
+
+    /// The number of partitions of a topic as of now, 0 where it does not exist.
+    pub(crate) fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {
+        let count = partition_count(self.producer.client(), topic)?;
+        if count > 0 {
+            self.partition_counts.insert(topic.to_owned(), count);
+        }
+        Ok(count)
+    }
+
+    /// The last offset that the last commit wrote to a partition, told once.
+    pub(crate) fn take_written(&self, partition: &Partition) -> Option<i64> {
+        let written = &mut self.producer.context().lock().written;
+        let index = written.iter().position(|(topic, number, _)| {
+            *number == partition.partition && **topic == *partition.topic
+        })?;
+        Some(written.swap_remove(index).2)
+    }
+
+    pub(crate) fn run(
+        &mut self,
+        records: Vec<Outgoing>,
+        offsets: Option<(TopicPartitionList, ConsumerGroupMetadata)>,
+    ) -> Result<(), Failure> {
+        // Every record has its place before anything begins.
+        let mut places = Vec::with_capacity(records.len());
+        for record in &records {
+            places.push(self.place(record).map_err(Failure::Ended)?);
+        }
+        self.producer.context().take_failure();
+        self.step("beginning a transaction", || self.producer.begin_transaction())?;
+        for (record, place) in records.iter().zip(places) {
+            self.send(record, place)?;
+        }
+        self.drain()?;
+        if let Some((offsets, group)) = &offsets {
+            self.step("adding positions to the transaction", || {
+                self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT)
+            })?;
+        }
+        self.step("committing", || self.producer.commit_transaction(STEP_WAIT))
+    }
+
+    /// The partition of a record; none lets librdkafka choose any.
+    fn place(&mut self, record: &Outgoing) -> Result<Option<i32>, LogError> {
+        let known = self.partition_counts.get(&*record.topic).copied();
+        let count = match known {
+            Some(count) => count,
+            None => self.partition_count(&record.topic)?,
+        };
+        if count == 0 {
+            return Err(LogError::NoTopic(record.topic.to_string()));
+        }
+        match (record.partition, &record.key) {
+            (Some(number), _) if !(0..count).contains(&number) => {
+                Err(LogError::Fatal(format!("topic {} has no partition {number}", record.topic)))
+            }
+            (Some(number), _) => Ok(Some(number)),
+            (None, Some(key)) => Ok(Some(partition_of_key(key, count))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn send(&self, record: &Outgoing, place: Option<i32>) -> Result<(), Failure> {
+        let deadline = Instant::now() + STEP_WAIT;
+        loop {
+            match self.producer.send(message(record, place, None)) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _))
+                    if Instant::now() < deadline =>
+                {
+                    self.producer.poll(LOOK_EVERY);
+                }
+                Err((error, _)) => {
+                    let why = format!("sending to {}: {error}", record.topic);
+                    return Err(self.after_failed_record(error.rdkafka_error_code(), why));
+                }
+            }
+        }
+    }
+
+    /// Waits until nothing is in flight.
+    fn drain(&self) -> Result<(), Failure> {
+        let deadline = Instant::now() + STEP_WAIT;
+        while self.producer.in_flight_count() > 0 {
+            if Instant::now() >= deadline {
+                return Err(Failure::Unknown("the records were not taken in time".to_owned()));
+            }
+            self.producer.poll(LOOK_EVERY);
+        }
+        if let Some((code, why)) = self.producer.context().take_failure() {
+            return Err(self.after_failed_record(Some(code), why));
+        }
+        Ok(())
+    }
+
+    fn after_failed_record(&self, code: Option<RDKafkaErrorCode>, why: String) -> Failure {
+        if let Some((code, reason)) = self.producer.client().fatal_error() {
+            return after_fatal(code, reason);
+        }
+        match self.abort(why.clone()) {
+            Failure::Aborted(_) if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+                // Trying again would fail again.
+                Failure::Ended(LogError::Fatal(why))
+            }
+            failure => failure,
+        }
+    }
+
+    fn abort(&self, why: String) -> Failure {
+        match self.retried(|| self.producer.abort_transaction(STEP_WAIT)) {
+            Ok(()) => {
+                // No reader will ever see what was written.
+                self.producer.context().lock().written.clear();
+                Failure::Aborted(why)
+            }
+            Err(_) => match self.producer.client().fatal_error() {
+                Some((code, reason)) => after_fatal(code, reason),
+                None => Failure::Unknown(why),
+            },
+        }
+    }
+
+    /// One step of the transaction, and what a failure of it means.
+    fn step(&self, doing: &str, call: impl Fn() -> KafkaResult<()>) -> Result<(), Failure> {
+        let Err(error) = self.retried(call) else { return Ok(()) };
+        let why = format!("{doing}: {error}");
+        if let Some((code, reason)) = self.producer.client().fatal_error() {
+            return Err(after_fatal(code, reason));
+        }
+        let KafkaError::Transaction(error) = &error else {
+            return Err(Failure::Unknown(why));
+        };
+        if !error.txn_requires_abort() {
+            return Err(Failure::Unknown(why));
+        }
+        match self.abort(why) {
+            Failure::Aborted(why) if is_fenced(error.code()) => {
+                Err(Failure::Ended(LogError::Fenced(why)))
+            }
+            failure => Err(failure),
+        }
+    }
+
+    /// Calls again what timed out in between: librdkafka goes on where it was.
+    fn retried(&self, call: impl Fn() -> KafkaResult<()>) -> KafkaResult<()> {
+        let deadline = Instant::now() + STEP_WAIT;
+        loop {
+            match call() {
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && Instant::now() < deadline =>
+                {
+                    self.producer.poll(LOOK_EVERY);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// The number of partitions of a topic, 0 where it does not exist.
+pub(crate) fn partition_count<C: ClientContext>(
+    client: &rdkafka::client::Client<C>,
+    topic: &str,
+) -> Result<i32, LogError> {
+    let doing = format!("asking for topic {topic}");
+    let metadata = client
+        .fetch_metadata(Some(topic), ANSWER_WAIT)
+        .map_err(|error| passing(log_error(&doing, &error)))?;
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Ok(0);
+    };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None | Some(RDKafkaErrorCode::LeaderNotAvailable) => {
+            Ok(i32::try_from(found.partitions().len()).unwrap_or(i32::MAX))
+        }
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(0),
+        Some(code) => Err(log_error(&doing, &KafkaError::MetadataFetch(code))),
+    }
+}
+
+/// A record as librdkafka sends it. An empty value is a tombstone.
+pub(crate) fn message<'a>(
+    record: &'a Outgoing,
+    partition: Option<i32>,
+    timestamp_ms: Option<i64>,
+) -> BaseRecord<'a, [u8], [u8]> {
+    let mut message = BaseRecord::to(&record.topic);
+    message.partition = partition;
+    message.timestamp = timestamp_ms;
+    message.key = record.key.as_deref();
+    message.payload = (!record.value.is_empty()).then_some(&*record.value);
+    if !record.headers.is_empty() {
+        let headers = OwnedHeaders::new_with_capacity(record.headers.len());
+        message.headers = Some(record.headers.iter().fold(headers, |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(value) })
+        }));
+    }
+    message
+}
+
+fn producer(settings: &KafkaSettings) -> Result<BaseProducer<DeliveryContext>, LogError> {
+    let producer: BaseProducer<DeliveryContext> = settings
+        .transactions()?
+        .create_with_context(DeliveryContext::default())
+        .map_err(|error| log_error("making a producer", &error))?;
+    let deadline = Instant::now() + INIT_WAIT;
+    loop {
+        match producer.init_transactions(STEP_WAIT) {
+            Ok(()) => return Ok(producer),
+            Err(KafkaError::Transaction(error))
+                if error.is_retriable() && Instant::now() < deadline => {}
+            Err(error) => return Err(log_error("taking over transactions", &error)),
+        }
+    }
+}
+
+fn after_fatal(code: RDKafkaErrorCode, reason: String) -> Failure {
+    if is_fenced(code) {
+        Failure::Ended(LogError::Fenced(reason))
+    } else {
+        Failure::Unknown(reason)
+    }
+}
