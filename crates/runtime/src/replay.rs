@@ -20,8 +20,8 @@ use watchkeep_model::reject::{Reject, reason};
 use watchkeep_model::response::Response;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
-use watchkeep_wire::reject;
 use watchkeep_wire::Malformed;
+use watchkeep_wire::reject;
 use watchkeep_wire::telemetry::Decoder;
 
 use crate::replay::escalation_clock::EscalationClock;
@@ -159,7 +159,9 @@ pub fn replay(
     let mut record = SourceRecord::default();
     let mut running: Vec<usize> = (0..sources.len()).collect();
     // `None` is the least, so a source without an event yet is read first.
-    while let Some(next) = running.iter().copied().min_by_key(|at| (summarise.watermark(ids[*at]), *at)) {
+    while let Some(next) =
+        running.iter().copied().min_by_key(|at| (summarise.watermark(ids[*at]), *at))
+    {
         let (partition, source) = &mut sources[next];
         if source.next(&mut record)? {
             run.take(&mut summarise, ids[next], partition, &record, decoder)?;
@@ -212,10 +214,9 @@ impl Run<'_> {
                 from.is_none_or(|from| event.event_time >= from)
                     && to.is_none_or(|to| event.event_time < to)
             });
-            summarise.record(id, record.offset, received_at, &events).map_err(|future| Malformed {
-                reason: reason::FUTURE,
-                detail: future.to_string(),
-            })
+            summarise
+                .record(id, record.offset, received_at, &events)
+                .map_err(|future| Malformed { reason: reason::FUTURE, detail: future.to_string() })
         });
         match result {
             Ok(()) => {
@@ -249,7 +250,7 @@ impl Run<'_> {
             self.evaluate.step(&step, self.rules, &mut self.outputs);
             self.write()?;
             if let Some(watermark) = self.evaluate.watermark() {
-                self.clock.run_to(watermark, self.rules);
+                self.clock.run_to(watermark, self.rules.registry());
                 self.write_incidents()?;
             }
         }
@@ -259,14 +260,14 @@ impl Run<'_> {
     fn write(&mut self) -> io::Result<()> {
         let Outputs { decided, late } = std::mem::take(&mut self.outputs);
         for decided in decided {
-            self.clock.run_before(decided.at, self.rules);
+            self.clock.run_before(decided.at, self.rules.registry());
             self.report.windows += 1;
             self.sink.window(&decided.window)?;
             for breach in &decided.breaches {
                 self.report.breaches += 1;
                 self.sink.breach(breach)?;
             }
-            self.clock.take(&decided, self.rules);
+            self.clock.take(&decided, self.rules.registry());
             self.write_incidents()?;
         }
         for reject in &late {
@@ -292,7 +293,7 @@ impl Run<'_> {
         self.evaluate.finish(self.settings.to, self.rules, &mut self.outputs);
         self.write()?;
         if let Some(watermark) = self.evaluate.watermark() {
-            self.clock.run_to(watermark + self.settings.run_on, self.rules);
+            self.clock.run_to(watermark + self.settings.run_on, self.rules.registry());
             self.write_incidents()?;
         }
         self.report.late = self.evaluate.late_count();

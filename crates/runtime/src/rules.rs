@@ -1,11 +1,11 @@
-//! The registry as the two pure stages want to see it.
+//! The registry, shared by the stages of a process, as detection wants to see it.
 
 use std::sync::Arc;
 
 use watchkeep_detection::charters::Charters;
 use watchkeep_incident::registry::Registry;
 use watchkeep_model::charter::Charter;
-use watchkeep_model::subject::{typed, untyped};
+use watchkeep_model::subject::untyped;
 use watchkeep_model::time::Timestamp;
 
 /// Charters, policies and the directory, shared by the stages of a process.
@@ -18,7 +18,7 @@ impl Rules {
         Self(Arc::new(registry))
     }
 
-    /// The registry.
+    /// The registry, which incident handling reads as it is.
     pub fn registry(&self) -> &Registry {
         &self.0
     }
@@ -26,7 +26,7 @@ impl Rules {
 
 impl Charters for Rules {
     fn charter(&self, feature: &str, at: Timestamp) -> Option<Arc<Charter>> {
-        self.0.charter(&typed(feature), at)
+        self.0.charter(feature, at)
     }
 
     fn named(&self) -> Vec<Arc<str>> {

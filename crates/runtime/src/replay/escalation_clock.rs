@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 
 use watchkeep_detection::evaluate::Decided;
 use watchkeep_incident::escalate::{Escalate, Outputs, Settings};
+use watchkeep_incident::registry::Registry;
 use watchkeep_model::response::Response;
 use watchkeep_model::time::Timestamp;
-
-use crate::rules::Rules;
 
 /// The escalate stage with responses that take effect at their own time.
 #[derive(Debug)]
@@ -26,25 +25,25 @@ impl EscalationClock {
     }
 
     /// Lets everything happen that is due before `at`.
-    pub fn run_before(&mut self, at: Timestamp, rules: &Rules) {
+    pub fn run_before(&mut self, at: Timestamp, registry: &Registry) {
         while let Some(due) = self.next().filter(|due| *due < at) {
-            self.happen(due, rules);
+            self.happen(due, registry);
         }
     }
 
     /// Lets everything happen that is due at `at` or before.
-    pub fn run_to(&mut self, at: Timestamp, rules: &Rules) {
+    pub fn run_to(&mut self, at: Timestamp, registry: &Registry) {
         while let Some(due) = self.next().filter(|due| *due <= at) {
-            self.happen(due, rules);
+            self.happen(due, registry);
         }
     }
 
     /// Takes a window and what it did to breaches.
-    pub fn take(&mut self, decided: &Decided, rules: &Rules) {
+    pub fn take(&mut self, decided: &Decided, registry: &Registry) {
         for breach in &decided.breaches {
-            self.escalate.breach(breach, rules, decided.at, &mut self.outputs);
+            self.escalate.breach(breach, registry, decided.at, &mut self.outputs);
         }
-        self.escalate.window(&decided.window, rules, decided.at, &mut self.outputs);
+        self.escalate.window(&decided.window, registry, decided.at, &mut self.outputs);
     }
 
     /// What has happened since the last call.
@@ -60,11 +59,11 @@ impl EscalationClock {
         }
     }
 
-    fn happen(&mut self, at: Timestamp, rules: &Rules) {
+    fn happen(&mut self, at: Timestamp, registry: &Registry) {
         if let Some(response) = self.responses.pop_front_if(|response| response.at <= at) {
-            self.escalate.respond(&response, rules, at, &mut self.outputs);
+            self.escalate.respond(&response, registry, at, &mut self.outputs);
         } else {
-            self.escalate.advance(rules, at, &mut self.outputs);
+            self.escalate.advance(registry, at, &mut self.outputs);
         }
     }
 }

@@ -8,11 +8,11 @@
 use std::collections::BTreeMap;
 
 use watchkeep_incident::escalate::{Escalate, Outputs, Settings as EscalationSettings};
-use watchkeep_model::position::Partition;
-use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::breach::Breach;
 use watchkeep_model::incident::Fact;
+use watchkeep_model::position::Partition;
 use watchkeep_model::response::Response;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 use watchkeep_wire::Malformed;
 use watchkeep_wire::fact::{FactEncoding, decode};
@@ -120,7 +120,8 @@ impl EscalateStage {
         }
         // Without the breaches this instance only stands by; timers are the
         // business of the one that has them.
-        if !self.committed.keys().any(|partition| partition.topic == self.settings.topics.breaches) {
+        if !self.committed.keys().any(|partition| partition.topic == self.settings.topics.breaches)
+        {
             return Ok(());
         }
         if self.escalate.is_none() {
@@ -146,8 +147,10 @@ impl EscalateStage {
                 continue;
             }
             let (first, _) = log.bounds(partition)?;
-            log.scan(partition, first, *committed, &mut |record| match decode::<Breach>(record.value) {
-                Ok(breach) => escalate.restore_breach(&breach),
+            log.scan(partition, first, *committed, &mut |record| match decode::<Breach>(
+                record.value,
+            ) {
+                Ok(breach) => escalate.restore_breach(&breach, self.rules.registry()),
                 Err(error) => result = Err(unreadable(partition, record.offset, error)),
             })?;
         }
@@ -169,22 +172,25 @@ impl EscalateStage {
             let unreadable = |error| unreadable(partition, *offset, error);
             if partition.topic == topics.breaches {
                 let breach: Breach = decode(value).map_err(unreadable)?;
-                escalate.breach(&breach, &self.rules, now, &mut outputs);
+                escalate.breach(&breach, self.rules.registry(), now, &mut outputs);
             } else if partition.topic == topics.windows {
                 let window: Window = decode(value).map_err(unreadable)?;
-                escalate.window(&window, &self.rules, now, &mut outputs);
+                escalate.window(&window, self.rules.registry(), now, &mut outputs);
             } else {
                 // Responses come from people and programs; one that cannot be
                 // read must not hold up the others.
                 match decode::<Response>(value) {
-                    Ok(response) => escalate.respond(&response, &self.rules, now, &mut outputs),
+                    Ok(response) => {
+                        escalate.respond(&response, self.rules.registry(), now, &mut outputs)
+                    }
                     Err(_) => counts.unreadable += 1,
                 }
             }
             positions.insert(partition.clone(), offset + 1);
         }
-        escalate.advance(&self.rules, now, &mut outputs);
-        let facts = outputs.facts.iter().map(|fact| outgoing::fact(&topics.incidents, fact, *encoding));
+        escalate.advance(self.rules.registry(), now, &mut outputs);
+        let facts =
+            outputs.facts.iter().map(|fact| outgoing::fact(&topics.incidents, fact, *encoding));
         let messages = outputs
             .escalations
             .iter()

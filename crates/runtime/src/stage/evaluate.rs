@@ -132,7 +132,14 @@ impl EvaluateStage {
             let rules = &self.rules;
             log.scan(&partition, first, state.committed, &mut |record| {
                 if result.is_ok() {
-                    result = take(&mut evaluate, &partition, record.offset, record.value, rules, &mut outputs);
+                    result = take(
+                        &mut evaluate,
+                        &partition,
+                        record.offset,
+                        record.value,
+                        rules,
+                        &mut outputs,
+                    );
                     outputs = Outputs::default();
                 }
             })?;

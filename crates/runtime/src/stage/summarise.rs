@@ -12,6 +12,7 @@ use watchkeep_model::telemetry::Telemetry;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_wire::Malformed;
 use watchkeep_wire::fact::FactEncoding;
+use watchkeep_wire::framing::AvroFraming;
 use watchkeep_wire::reject;
 use watchkeep_wire::summary_batch;
 use watchkeep_wire::telemetry::Decoder;
@@ -215,7 +216,7 @@ impl SummariseStage {
     }
 
     fn encode(&self, partition: i32, batch: SummaryBatch, records: &mut Vec<Outgoing>) {
-        let value = summary_batch::encode(&batch);
+        let value = summary_batch::encode(&batch, AvroFraming::SingleObject);
         let deltas: usize = batch.steps.iter().map(|step| step.deltas.len()).sum();
         if value.len() <= BATCH_BYTES_MAX || deltas < 2 {
             records.push(outgoing::batch(&self.settings.topics.summaries, partition, value));
