@@ -6,7 +6,7 @@
 //! after its first, then n. A thousand events take some hundred bytes so,
 //! against two bytes a cell as Avro integers.
 
-use super::read::{Reading, wrong};
+use super::read::{COUNT_MAX, Reading, wrong};
 use crate::avro::cursor::Cursor;
 use crate::avro::writer;
 
@@ -54,7 +54,7 @@ pub(super) fn read<K: TryFrom<i32>>(
         let key = Some(cell)
             .filter(|cell| (lowest..=highest).contains(cell))
             .and_then(|cell| K::try_from(cell).ok());
-        match key.zip(total.checked_add(count)) {
+        match key.zip(total.checked_add(count).filter(|sum| *sum <= COUNT_MAX)) {
             Some((key, sum)) => {
                 cells.push((key, count));
                 total = sum;
@@ -82,29 +82,31 @@ impl BitWriter {
     fn gamma(&mut self, n: u64) {
         let n = n.max(1);
         let after_first = n.ilog2();
-        self.push(0, after_first);
-        self.push(n, after_first + 1);
+        if after_first < 16 {
+            // Written with more bits than it has, n brings its zeros along.
+            return self.push(n, 2 * after_first + 1);
+        }
+        self.push(0, after_first.min(32));
+        self.push(0, after_first.saturating_sub(32));
+        self.push(n >> 32, (after_first + 1).saturating_sub(32));
+        self.push(n & 0xffff_ffff, (after_first + 1).min(32));
     }
 
+    /// Writes up to 32 bits. Fewer than 32 are open before, so all fit.
     fn push(&mut self, value: u64, bits: u32) {
-        // In halves, so that fewer than 8 open bits and 32 new ones always fit.
-        if bits > 32 {
-            self.push(value >> 32, bits - 32);
-            return self.push(value & 0xffff_ffff, 32);
-        }
         self.open = (self.open << bits) | value;
         self.open_bits += bits;
-        while self.open_bits >= 8 {
-            self.open_bits -= 8;
-            self.bytes.push((self.open >> self.open_bits) as u8);
+        if self.open_bits >= 32 {
+            self.open_bits -= 32;
+            let full = (self.open >> self.open_bits) as u32;
+            self.bytes.extend_from_slice(&full.to_be_bytes());
+            self.open &= (1 << self.open_bits) - 1;
         }
-        self.open &= (1 << self.open_bits) - 1;
     }
 
     fn finish(mut self) -> Vec<u8> {
-        if self.open_bits > 0 {
-            self.bytes.push((self.open << (8 - self.open_bits)) as u8);
-        }
+        let last = ((self.open << (32 - self.open_bits)) as u32).to_be_bytes();
+        self.bytes.extend_from_slice(&last[..self.open_bits.div_ceil(8) as usize]);
         self.bytes
     }
 }
@@ -124,6 +126,16 @@ impl BitReader<'_> {
     }
 
     fn gamma(&mut self) -> Option<u64> {
+        // Numbers below 2^28 are found at once in the next eight bytes, of
+        // which at most seven bits are behind.
+        if let Some(next) = self.bytes.get(self.at / 8..).and_then(|rest| rest.first_chunk::<8>()) {
+            let bits = u64::from_be_bytes(*next) << (self.at % 8);
+            let after_first = bits.leading_zeros();
+            if after_first < 28 {
+                self.at += 2 * after_first as usize + 1;
+                return Some(bits >> (63 - 2 * after_first));
+            }
+        }
         let mut after_first = 0;
         while self.bit()? == 0 {
             after_first += 1;

@@ -78,6 +78,16 @@ pub(super) fn array(
     }
 }
 
+/// Largest count that is taken for true: 2^48 events are nine years of a
+/// million a second. It leaves room to merge tens of thousands of summaries
+/// without overflow; a larger one is refused with its batch.
+pub(super) const COUNT_MAX: u64 = 1 << 48;
+
+fn count(cursor: &mut Cursor<'_>) -> Reading<u64> {
+    let count = unsigned(cursor)?;
+    if count > COUNT_MAX { Err(wrong(cursor, "a count is at most 2^48")) } else { Ok(count) }
+}
+
 fn unsigned(cursor: &mut Cursor<'_>) -> Reading<u64> {
     u64::try_from(cursor.long()?).map_err(|_| wrong(cursor, "a count is 0 or more"))
 }
@@ -150,7 +160,7 @@ fn read_summary(
     let mut summary = Summary::default();
     let mut used = 0;
     array(cursor, 1, |cursor| {
-        let status = unsigned(cursor)?;
+        let status = count(cursor)?;
         let sum = summary.count.checked_add(status);
         match (summary.statuses.get_mut(used), sum) {
             (Some(slot), Some(sum)) => (*slot, summary.count) = (status, sum),
@@ -159,13 +169,13 @@ fn read_summary(
         used += 1;
         Ok(())
     })?;
-    summary.null_count = unsigned(cursor)?;
-    summary.non_finite_count = unsigned(cursor)?;
+    summary.null_count = count(cursor)?;
+    summary.non_finite_count = count(cursor)?;
     summary.numbers = numbers::read(cursor)?;
     summary.categories = read_categories(cursor)?;
     summary.latency_us = read_durations(cursor)?;
     summary.age_us = read_durations(cursor)?;
-    summary.negative_age_count = unsigned(cursor)?;
+    summary.negative_age_count = count(cursor)?;
     let start = pane_start.as_micros();
     let mut instant = || -> Reading<Option<Timestamp>> {
         Ok(optional_long(cursor)?.map(|after| Timestamp::from_micros(start.wrapping_add(after))))
@@ -191,15 +201,15 @@ fn read_summary(
 
 fn read_categories(cursor: &mut Cursor<'_>) -> Reading<Categories> {
     let level = u32::try_from(cursor.int()?).ok();
-    let other = unsigned(cursor)?;
+    let other = count(cursor)?;
     let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
     array(cursor, 2, |cursor| {
         let category = cursor.string()?;
         if counts.last_key_value().is_some_and(|(last, _)| **last >= *category) {
             return Err(wrong(cursor, "categories are ascending"));
         }
-        let count = unsigned(cursor)?;
-        counts.insert(category.into(), count);
+        let events = count(cursor)?;
+        counts.insert(category.into(), events);
         Ok(())
     })?;
     level
