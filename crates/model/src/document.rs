@@ -102,7 +102,9 @@ pub struct Located<T> {
     pub place: Place,
     /// Kind and name, as diagnostics show them.
     pub document: String,
-    /// Places of the values, by field path: `owners.primary`, `expectations[0].window`.
+    /// Places of the values, by field path: `owners.primary`,
+    /// `expectations[0].window`. An item of a list that could not be read has
+    /// none itself, though the fields in it may.
     pub fields: BTreeMap<String, Place>,
     /// The document.
     pub value: T,
@@ -122,6 +124,20 @@ impl<T> Located<T> {
                 None => return self.place,
             }
         }
+    }
+
+    /// Paths of the items of a list that were read, in their order. The nth
+    /// is the nth of the value, also where an item before it could not be read.
+    pub fn items(&self, list: &str) -> Vec<String> {
+        let start = format!("{list}[");
+        let mut indices: Vec<usize> = self
+            .fields
+            .range(start.clone()..)
+            .map_while(|(path, _)| path.strip_prefix(&start))
+            .filter_map(|rest| rest.strip_suffix(']')?.parse().ok())
+            .collect();
+        indices.sort_unstable();
+        indices.into_iter().map(|index| format!("{list}[{index}]")).collect()
     }
 
     /// A finding about a field of this document.
@@ -183,5 +199,14 @@ mod tests {
         document.fields.insert("expectations[0]".into(), place(4));
         assert_eq!(document.place_of("expectations[0].window.size"), place(4));
         assert_eq!(document.place_of("owners.primary"), place(1));
+    }
+
+    #[test]
+    fn items_are_those_that_were_read_in_their_order() {
+        let mut document = Located::<()>::default();
+        for path in ["edges[10]", "edges[2]", "edges[2].from", "edges[1].to", "edges"] {
+            document.fields.insert(path.into(), Place::default());
+        }
+        assert_eq!(document.items("edges"), ["edges[2]", "edges[10]"]);
     }
 }

@@ -197,7 +197,12 @@ impl<'a> Walk<'a> {
         for (index, item) in items.iter().enumerate() {
             self.path.push_str(&format!("[{index}]"));
             self.fields.insert(self.path.clone(), item.place);
-            values.extend(self.item(item, &mut read));
+            match self.item(item, &mut read) {
+                Some(value) => values.push(value),
+                None => {
+                    self.fields.remove(&self.path);
+                }
+            }
             self.path.truncate(length);
         }
         Some(values)

@@ -227,3 +227,24 @@ fn a_file_with_very_many_findings_shows_the_first() {
     expect!["1000 more findings of this file are left out"]
         .assert_eq(&found.last().unwrap().message);
 }
+
+#[test]
+fn line_ends_and_byte_order_marks_change_nothing() {
+    let (documents, _) = read(&examples());
+    let windows: Vec<(String, String)> = examples()
+        .into_iter()
+        .map(|(name, text)| (name, format!("\u{feff}{}", text.replace('\n', "\r\n"))))
+        .collect();
+    let (same, found) = read(&windows);
+    assert_eq!(found, []);
+    assert_eq!(same, documents);
+}
+
+#[test]
+fn what_an_alias_stands_for_is_read_where_it_stands() {
+    let text = "kind: charter\nsubject: feature:a\nupstream: &d [dataset:d]\nconsumers: *d\n";
+    let (documents, found) = read(&[("a.yaml".to_owned(), text.to_owned())]);
+    assert_eq!(found, []);
+    let fields = &documents.charters[0].value.fields;
+    assert_eq!(fields.upstream, fields.consumers);
+}

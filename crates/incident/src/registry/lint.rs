@@ -1,0 +1,145 @@
+//! Checks of meaning over a whole folder.
+//!
+//! Where revisions matter, a folder is judged as it holds once its last
+//! `effective_from` has come.
+
+use std::collections::BTreeSet;
+
+use watchkeep_model::directory::Directory;
+use watchkeep_model::document::{Diagnostic, Level, Located, nearest};
+use watchkeep_model::lineage::Edge;
+use watchkeep_model::policy::Policy;
+use watchkeep_model::time::TimeSpan;
+
+use super::Registry;
+use super::lineage::{Ends, Source};
+
+mod ambiguity;
+mod charters;
+mod cycles;
+mod names;
+mod policies;
+
+/// Every rule with what it means and what to do.
+pub const RULES: [(&str, &str); 22] = [
+    (
+        "ambiguous",
+        "Two equally specific documents set the same field, so neither wins. Keep one, or make one \
+         more specific.",
+    ),
+    (
+        "no_primary",
+        "Nobody is accountable: no primary of its own, of a wider pattern, or of its view, group, \
+         system or domain. Every breach would be unowned.",
+    ),
+    ("unknown_user", "No directory document has this user."),
+    ("unknown_group", "No directory document has this group."),
+    ("unknown_schedule", "No directory document has this schedule."),
+    ("unknown_system", "No directory document has this system."),
+    ("unknown_domain", "No directory document has this domain."),
+    ("unknown_policy", "No policy document has this name."),
+    ("unknown_step", "The policy has no step of this name."),
+    ("unknown_class", "The policy has no independence class of this name."),
+    (
+        "lineage_type",
+        "A node of the lineage is a feature, dataset, pipeline, view, model, dashboard or service.",
+    ),
+    ("primary_is_backup", "The backup answers while the primary is away; the same person cannot."),
+    (
+        "backup_without_contact",
+        "The backup has no contact in the directory, so that only the channels of the policy reach \
+         them.",
+    ),
+    (
+        "rollback_criteria",
+        "A breach of these expectations proposes a rollback; the charter has no such expectation.",
+    ),
+    (
+        "duplicate_expectation",
+        "Breaches and windows name the expectation, so its name is unique in the charter.",
+    ),
+    ("duplicate_step", "Incidents name the step, so its name is unique in the policy."),
+    (
+        "window_pane",
+        "Windows are made of panes, so their size is a multiple of the deployment's pane.",
+    ),
+    (
+        "naming",
+        "Subjects and people are typed names: `feature:…`, `dataset:…`, `user:…`, `group:…`, \
+         `schedule:…`.",
+    ),
+    ("tier1_rollback", "What matters most should have a way back: `rollback` with a procedure."),
+    (
+        "lineage_cycle",
+        "Data cannot be made from themselves; the root of a breach would be anywhere.",
+    ),
+    ("parent_cycle", "A system or domain cannot be a part of itself."),
+    ("not_in_force", "The field is read and kept, and does nothing yet in this version."),
+];
+
+/// What a rule means and what to do; `None` for names that are no such rule.
+pub fn explain(rule: &str) -> Option<&'static str> {
+    RULES.iter().find(|(name, _)| *name == rule).map(|(_, text)| *text)
+}
+
+/// What is checked.
+pub(super) struct Folder<'a> {
+    pub(super) registry: &'a Registry,
+    /// Places of the charter documents, by their number in the index.
+    pub(super) charters: &'a [Located<()>],
+    pub(super) directories: &'a [Located<Directory>],
+    pub(super) lineage: &'a [Located<Vec<Edge>>],
+    pub(super) policies: &'a [Located<Policy>],
+    /// Where each edge was written first.
+    pub(super) sources: &'a std::collections::BTreeMap<Ends, Source>,
+    pub(super) pane: TimeSpan,
+}
+
+/// All findings, each once: what many subjects inherit is said of its source.
+pub(super) fn lint(folder: &Folder<'_>) -> Vec<Diagnostic> {
+    let mut found = Found::default();
+    ambiguity::check(folder, &mut found);
+    charters::check(folder, &mut found);
+    names::check(folder, &mut found);
+    policies::check(folder, &mut found);
+    cycles::check(folder, &mut found);
+    found.0.into_iter().collect()
+}
+
+/// Findings in their order.
+#[derive(Default)]
+struct Found(BTreeSet<Diagnostic>);
+
+impl Found {
+    fn error<T>(
+        &mut self,
+        document: &Located<T>,
+        field: &str,
+        rule: &'static str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.0.insert(document.diagnostic(field, rule, Level::Error, message, hint));
+    }
+
+    fn warning<T>(
+        &mut self,
+        document: &Located<T>,
+        field: &str,
+        rule: &'static str,
+        message: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        self.0.insert(document.diagnostic(field, rule, Level::Warning, message, hint));
+    }
+}
+
+/// A guess at what a wrong name was meant to be.
+fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<String> {
+    nearest(name, known).map(|near| format!("did you mean `{near}`?"))
+}
+
+/// Where a document stands, for messages about two of them.
+fn at<T>(document: &Located<T>, field: &str) -> String {
+    format!("{}:{}", document.file, document.place_of(field).line)
+}

@@ -1,0 +1,215 @@
+//! What a charter means once everything is inherited.
+
+use std::collections::BTreeSet;
+
+use watchkeep_model::charter::{CharterFields, Expectation, WindowSpec};
+use watchkeep_model::directory::{Directory, PERSON_TYPES};
+
+use super::super::index::NEVER;
+use super::{Folder, Found, did_you_mean};
+
+/// Systems or domains in one another that are asked for an owner; cycles end
+/// here too, and are a finding of their own.
+const PARENTS_MAX: usize = 8;
+
+pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
+    let index = &folder.registry.index;
+    for number in 0..folder.charters.len() {
+        own(folder, found, number);
+    }
+    for (subject, _) in index.exact() {
+        inherited(folder, found, subject, true);
+    }
+    for (pattern, _) in index.patterns() {
+        inherited(folder, found, pattern, false);
+    }
+}
+
+/// What a document says by itself.
+fn own(folder: &Folder<'_>, found: &mut Found, number: usize) {
+    let place = &folder.charters[number];
+    let Some(expectations) = &folder.registry.index.documents[number].fields.expectations else {
+        return;
+    };
+    let mut names = BTreeSet::new();
+    for (expectation, path) in expectations.iter().zip(place.items("expectations")) {
+        let name = &expectation.name;
+        if !names.insert(name) {
+            let message = format!("the charter has an expectation `{name}` already");
+            found.error(place, &format!("{path}.name"), "duplicate_expectation", message, None);
+        }
+        let parts: &[_] = match &expectation.window {
+            WindowSpec::Tumbling { size } => &[*size],
+            WindowSpec::Hopping { size, hop } => &[*size, *hop],
+            WindowSpec::Session { gap } => &[*gap],
+        };
+        if parts.iter().any(|part| !part.is_multiple_of(folder.pane)) {
+            let window = expectation.window;
+            let message = format!("{window} is no multiple of the pane, {}", folder.pane);
+            found.error(place, &format!("{path}.window"), "window_pane", message, None);
+        }
+    }
+}
+
+/// What a subject, or a pattern taken for one, has from all its documents.
+fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool) {
+    let index = &folder.registry.index;
+    let documents = index.matching(subject, NEVER);
+    let Some(&most_specific) = documents.first() else { return };
+    // The first document that sets a field, and what it sets.
+    fn first<'a, T: ?Sized>(
+        folder: &'a Folder<'_>,
+        documents: &[usize],
+        get: impl Fn(&'a CharterFields) -> Option<&'a T>,
+    ) -> Option<(usize, &'a T)> {
+        documents.iter().find_map(|&number| {
+            get(&folder.registry.index.documents[number].fields).map(|value| (number, value))
+        })
+    }
+    let expectations = first(folder, &documents, |fields| fields.expectations.as_ref());
+
+    // A pattern without expectations may be there for others to build on.
+    if (exact || expectations.is_some()) && !is_owned(folder, &documents) {
+        let message = format!("nobody is accountable for {subject}");
+        let hint = Some("name `owners: {primary: …}`".into());
+        found.error(&folder.charters[most_specific], "subject", "no_primary", message, hint);
+    }
+
+    let primary = first(folder, &documents, |fields| fields.owners.primary.as_deref());
+    let backup = first(folder, &documents, |fields| fields.owners.backup.as_deref());
+    if let (Some((_, primary)), Some((number, backup))) = (primary, backup)
+        && primary == backup
+    {
+        let message = format!("{backup} is the primary too");
+        let place = &folder.charters[number];
+        found.error(place, "owners.backup", "primary_is_backup", message, None);
+    }
+    if let Some((number, backup)) = backup
+        && !is_reachable(folder.registry.directory(), backup)
+    {
+        let message = format!("{backup} has no contact");
+        let hint = Some("give the directory a contact: {tool: email, to: …}".into());
+        let place = &folder.charters[number];
+        found.warning(place, "owners.backup", "backup_without_contact", message, hint);
+    }
+
+    let tier = first(folder, &documents, |fields| fields.tier.as_ref());
+    let procedure = first(folder, &documents, |fields| fields.rollback.procedure.as_ref());
+    if let (Some((number, 1)), None) = (tier, procedure)
+        && exact
+        && !documents.iter().any(|&n| folder.charters[n].fields.contains_key("rollback.procedure"))
+    {
+        let message = format!("{subject} is of tier 1 and has no rollback procedure");
+        let place = &folder.charters[number];
+        let hint = Some("add `rollback: {procedure: …, within: …}`".into());
+        found.warning(place, "tier", "tier1_rollback", message, hint);
+    }
+
+    let criteria = first(folder, &documents, |fields| fields.rollback.criteria.as_ref());
+    if let Some((number, criteria)) = criteria
+        && (exact || expectations.is_some())
+    {
+        let known = expectations.map_or(&[][..], |(_, list)| list);
+        let all_read = expectations.is_none_or(|(from, list)| is_whole(folder, from, list));
+        let place = &folder.charters[number];
+        for (name, path) in criteria.iter().zip(place.items("rollback.criteria")) {
+            if all_read && !known.iter().any(|expectation| expectation.name == *name) {
+                let hint = did_you_mean(name, known.iter().map(|e| e.name.as_str()));
+                let message = format!("`{name}` is no expectation of {subject}");
+                found.error(place, &path, "rollback_criteria", message, hint);
+            }
+        }
+    }
+
+    let class = first(folder, &documents, |fields| fields.independence.as_deref());
+    let policy = first(folder, &documents, |fields| fields.policy.as_deref())
+        .and_then(|(_, name)| folder.registry.policy(name));
+    if let (Some((number, class)), Some(policy)) = (class, policy)
+        && !policy.independence.contains_key(class)
+    {
+        let hint = did_you_mean(class, policy.independence.keys().map(String::as_str));
+        let message = format!("policy `{}` has no independence class `{class}`", policy.name);
+        found.error(&folder.charters[number], "independence", "unknown_class", message, hint);
+    }
+}
+
+/// False where an expectation of the document could not be read, so that its
+/// name may be missing here.
+fn is_whole(folder: &Folder<'_>, number: usize, read: &[Expectation]) -> bool {
+    let place = &folder.charters[number];
+    let mut written = BTreeSet::new();
+    for path in place.fields.keys() {
+        if let Some(rest) = path.strip_prefix("expectations[") {
+            written.extend(rest.split(']').next());
+        }
+    }
+    written.len() == read.len()
+}
+
+/// True where the owner chain ends before governance.
+fn is_owned(folder: &Folder<'_>, documents: &[usize]) -> bool {
+    let index = &folder.registry.index;
+    let directory = folder.registry.directory();
+    let fields = || documents.iter().map(|&number| &index.documents[number].fields);
+    // One that is written and could not be read is a finding already.
+    let written = documents
+        .iter()
+        .any(|&number| folder.charters[number].fields.contains_key("owners.primary"));
+    if written || fields().any(|fields| fields.owners.primary.is_some()) {
+        return true;
+    }
+    if let Some(view) = fields().find_map(|fields| fields.view.as_deref()) {
+        let of_view = index.matching(view, NEVER);
+        let mut primaries = of_view.iter().map(|&n| &index.documents[n].fields.owners.primary);
+        if primaries.any(Option::is_some) {
+            return true;
+        }
+    }
+    if let Some(group) = fields().find_map(|fields| fields.group.as_deref())
+        && directory.group(group).is_none_or(|g| g.lead.is_some() || !g.members.is_empty())
+    {
+        return true;
+    }
+    let system = fields().find_map(|fields| fields.system.as_deref());
+    let mut domain = fields().find_map(|fields| fields.domain.as_deref());
+    let mut next = system;
+    for _ in 0..PARENTS_MAX {
+        let Some(name) = next else { break };
+        // An unknown one is a finding already.
+        let Some(system) = directory.systems.get(name) else { return true };
+        if system.owner.is_some() {
+            return true;
+        }
+        domain = domain.or(system.domain.as_deref());
+        next = system.parent.as_deref();
+    }
+    let mut next = domain;
+    for _ in 0..PARENTS_MAX {
+        let Some(name) = next else { break };
+        let Some(domain) = directory.domains.get(name) else { return true };
+        if domain.owner.is_some() {
+            return true;
+        }
+        next = domain.parent.as_deref();
+    }
+    false
+}
+
+/// True where somebody behind the name has a contact; names that are not known
+/// are findings of their own.
+fn is_reachable(directory: &Directory, name: &str) -> bool {
+    let has_contact =
+        |user: &str| directory.user(user).is_none_or(|user| !user.contacts.is_empty());
+    match name.split_once(':') {
+        Some(("user", _)) => has_contact(name),
+        Some(("group", _)) => directory.group(name).is_none_or(|group| {
+            group.lead.iter().chain(&group.members).any(|user| has_contact(user))
+        }),
+        Some((kind, _)) if PERSON_TYPES.contains(&kind) => {
+            directory.schedule(name).is_none_or(|schedule| {
+                schedule.layers.iter().flat_map(|l| &l.users).any(|user| has_contact(user))
+            })
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,218 @@
+//! Charters, policies, people and lineage as they hold for a subject at an
+//! instant, and the checks of meaning that spelling cannot show.
+//!
+//! For one subject the most specific document wins field by field: the one
+//! with its exact name, then those whose pattern has the longest literal
+//! prefix. A document is in force from its `effective_from`; of several about
+//! the same subject the latest in force replaces the others.
+
+mod index;
+mod lineage;
+mod lint;
+mod merge;
+mod pattern;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use watchkeep_model::charter::{Charter, CharterDocument};
+use watchkeep_model::directory::Directory;
+use watchkeep_model::document::{Diagnostic, Documents, Located};
+use watchkeep_model::lineage::Edge;
+use watchkeep_model::policy::Policy;
+use watchkeep_model::subject::{has_type, typed};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+pub use lint::{RULES, explain};
+
+use crate::context::Context;
+use index::{Index, NEVER};
+
+/// Subjects whose charter is remembered. At the limit all are forgotten and
+/// worked out anew when asked for: slower, never different.
+const CACHED_SUBJECTS_MAX: usize = 200_000;
+
+/// What a charter folder comes to.
+#[derive(Debug, Default)]
+pub struct Registry {
+    index: Index,
+    policies: BTreeMap<String, Policy>,
+    directory: Directory,
+    edges: Vec<Edge>,
+    cache: Mutex<BTreeMap<String, Vec<Answer>>>,
+}
+
+/// The charter of a subject between two instants, `[from, until)`.
+#[derive(Clone, Debug)]
+struct Answer {
+    from: Timestamp,
+    until: Timestamp,
+    charter: Option<Arc<Charter>>,
+}
+
+impl Registry {
+    /// Takes the documents of a folder and checks what they mean together.
+    /// `pane` is the deployment's pane, of which windows must be multiples.
+    /// The findings are ordered by file, line and column; with an error among
+    /// them the folder is to be refused as a whole.
+    pub fn new(documents: Documents, pane: TimeSpan) -> (Self, Vec<Diagnostic>) {
+        let Documents { charters, directories, lineage, policies } = documents;
+        let (places, values): (Vec<Located<()>>, Vec<CharterDocument>) =
+            charters.into_iter().map(split).unzip();
+        let mut registry = Self {
+            index: Index::new(values),
+            policies: newest(&policies),
+            directory: joined(&directories),
+            ..Self::default()
+        };
+        let (edges, sources) = lineage::edges(&registry.index, &lineage);
+        registry.edges = edges;
+        let checked = lint::Folder {
+            registry: &registry,
+            charters: &places,
+            directories: &directories,
+            lineage: &lineage,
+            policies: &policies,
+            sources: &sources,
+            pane,
+        };
+        let found = lint::lint(&checked);
+        (registry, found)
+    }
+
+    /// The charter of a subject at an instant; `None` where no document in
+    /// force matches. A name without a type is a feature's.
+    pub fn charter(&self, subject: &str, at: Timestamp) -> Option<Arc<Charter>> {
+        let subject: Cow<'_, str> =
+            if has_type(subject) { subject.into() } else { typed(subject).into() };
+        // Whoever panicked while holding the lock left whole answers behind.
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = cache.get(&*subject).and_then(|answers| {
+            let holds = |answer: &&Answer| {
+                answer.from <= at && (at < answer.until || answer.until == NEVER)
+            };
+            answers.iter().find(holds)
+        });
+        if let Some(answer) = known {
+            return answer.charter.clone();
+        }
+        let charter = self.resolve(&subject, at).map(Arc::new);
+        let (from, until) = self.index.constant_around(&subject, at);
+        if cache.len() >= CACHED_SUBJECTS_MAX {
+            cache.clear();
+        }
+        let answer = Answer { from, until, charter: charter.clone() };
+        cache.entry(subject.into_owned()).or_default().push(answer);
+        charter
+    }
+
+    /// A policy by its name; of several versions the highest.
+    pub fn policy(&self, name: &str) -> Option<&Policy> {
+        self.policies.get(name)
+    }
+
+    /// Everybody and everything that may be named.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// What is made from what: the edges of lineage documents and those that
+    /// `upstream` and `consumers` add, by `from`, then `to`, each once. The
+    /// latter hold for every subject that a charter or a lineage document
+    /// names; a subject that only a pattern matches is not known beforehand
+    /// and has those of its charter.
+    pub fn edges(&self) -> &[Edge] {
+        &self.edges
+    }
+
+    /// Subjects that a document names exactly, ascending, with their types.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.index.named()
+    }
+
+    /// Every policy, by name.
+    pub fn policies(&self) -> impl Iterator<Item = &Policy> {
+        self.policies.values()
+    }
+
+    fn resolve(&self, subject: &str, at: Timestamp) -> Option<Charter> {
+        let documents: Vec<&CharterDocument> = self
+            .index
+            .matching(subject, at)
+            .into_iter()
+            .map(|number| &self.index.documents[number])
+            .collect();
+        if documents.is_empty() {
+            return None;
+        }
+        let mut from: Vec<String> = documents.iter().map(|d| d.subject.clone()).collect();
+        from.dedup();
+        Some(Charter {
+            subject: subject.to_owned(),
+            fields: merge::merge(&documents),
+            exact: documents.iter().any(|document| document.subject == subject),
+            from,
+        })
+    }
+}
+
+impl Context for Registry {
+    fn charter(&self, subject: &str, at: Timestamp) -> Option<Arc<Charter>> {
+        Self::charter(self, subject, at)
+    }
+
+    fn policy(&self, name: &str) -> Option<&Policy> {
+        Self::policy(self, name)
+    }
+
+    fn directory(&self) -> &Directory {
+        Self::directory(self)
+    }
+
+    fn edges(&self) -> &[Edge] {
+        Self::edges(self)
+    }
+}
+
+/// Takes a document from its places; the places are needed for findings only.
+fn split<T>(located: Located<T>) -> (Located<()>, T) {
+    let Located { file, place, document, fields, value } = located;
+    (Located { file, place, document, fields, value: () }, value)
+}
+
+/// Policies by name, each in its highest version; of equal ones the first.
+fn newest(policies: &[Located<Policy>]) -> BTreeMap<String, Policy> {
+    let mut newest: BTreeMap<String, Policy> = BTreeMap::new();
+    for policy in policies {
+        match newest.get(&policy.value.name) {
+            Some(other) if other.version >= policy.value.version => {}
+            _ => {
+                newest.insert(policy.value.name.clone(), policy.value.clone());
+            }
+        }
+    }
+    newest
+}
+
+/// All directories as one; what two define is taken from the first.
+fn joined(directories: &[Located<Directory>]) -> Directory {
+    let mut all = Directory::default();
+    for Located { value, .. } in directories {
+        fn add<T: Clone>(all: &mut BTreeMap<String, T>, more: &BTreeMap<String, T>) {
+            for (name, value) in more {
+                all.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        add(&mut all.users, &value.users);
+        add(&mut all.groups, &value.groups);
+        add(&mut all.schedules, &value.schedules);
+        add(&mut all.systems, &value.systems);
+        add(&mut all.domains, &value.domains);
+        all.governance = all.governance.or_else(|| value.governance.clone());
+    }
+    all
+}
