@@ -3,7 +3,7 @@
 //! Summaries are the history that is kept for years, so their bytes are
 //! budgeted. Four things make them small: what is ascending is written as
 //! steps, few numbers that are decimals are written as integers, counts of
-//! cells are packed into bits ([`cells`]), and topic names are written once a
+//! cells are packed into bits (Elias gamma code), and topic names are written once a
 //! batch. The layout is an ordinary Avro record of `schemas/summary-batch.avsc`,
 //! so any Avro reader reads it. One batch has one encoding: equal batches are
 //! equal bytes.
