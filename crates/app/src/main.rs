@@ -1,2 +1,57 @@
-//! The `watchkeep` command.
-fn main() {}
+//! The `watchkeep` command: the one crate that knows the command line, the
+//! environment, HTTP, threads and the wall clock.
+//!
+//! A command gathers what it needs, calls the pure crates, and writes down what
+//! they answer. Where to look: [`cli`] says which commands there are,
+//! [`commands`] has one file for each, [`config`] reads `watchkeep.toml`,
+//! [`service`] runs the stages, [`http`] shows them, [`demo`] tells a story.
+
+mod charters;
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod http;
+mod input;
+mod metrics;
+mod output;
+mod process;
+mod progress;
+mod service;
+mod store;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// How a command ended, as its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// 0: fine.
+    Fine,
+    /// 1: it was looked for and found: a finding, a difference.
+    Found,
+}
+
+fn main() -> ExitCode {
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed pipe must not turn help into an error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match commands::run(arguments.command) {
+        Ok(Outcome::Fine) => ExitCode::SUCCESS,
+        Ok(Outcome::Found) => ExitCode::from(1),
+        // Whoever read the output has seen enough (`| head`).
+        Err(error) if error.is::<output::Closed>() => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in format!("{error:#}").lines() {
+                output::complain(line);
+            }
+            ExitCode::from(2)
+        }
+    }
+}

@@ -100,6 +100,11 @@ impl Generator {
         Self { settings, plot, shares, random, made: 0 }
     }
 
+    /// The subjects that events are about, as telemetry names them.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.plot.subjects.iter().map(|subject| subject.name.as_ref())
+    }
+
     /// How many events have been made.
     pub const fn made(&self) -> u64 {
         self.made

@@ -1,0 +1,455 @@
+//! The command line: which commands there are, and what `--help` teaches.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_simulator::generator::Scenario;
+
+use crate::output::Format;
+
+/// Keeps watch over the features that models depend on: finds drift, latency
+/// and lost values in telemetry, finds who is accountable, and pages until
+/// somebody answers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "watchkeep",
+    version,
+    arg_required_else_help = true,
+    after_help = "Start here:\n  watchkeep demo                         see it work, no set-up\n  watchkeep replay --input events.ndjson.gz --charters charters --out out\n  watchkeep run -c watchkeep.toml        the service\n\nExit codes: 0 fine, 1 found something, 2 usage, input or surroundings"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show everything at work: a made-up shop, all stages, a page to look at
+    Demo(Demo),
+    /// Run the service on Kafka or on the embedded log
+    Run(Run),
+    /// Take telemetry from files through all stages, the same bytes each time
+    Replay(Replay),
+    /// Write telemetry lines to the configured log
+    Produce(Produce),
+    /// Print a topic of the log as NDJSON
+    Export(Export),
+    /// Make telemetry up, the same for the same options
+    Generate(Generate),
+    /// Check the charter folder
+    #[command(subcommand)]
+    Charters(Charters),
+    /// Tell who answers for a feature, what feeds it and what watches it
+    Who(Who),
+    /// Create or check the topics
+    #[command(subcommand)]
+    Topics(Topics),
+    /// Show the configuration in force
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// List or check the schemas
+    #[command(subcommand)]
+    Schemas(Schemas),
+    /// List or show incidents of a replay or of the log
+    #[command(subcommand)]
+    Incidents(Incidents),
+}
+
+/// The configuration, for most commands.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Configured {
+    /// Configuration file; without it watchkeep.toml of this folder
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Formatted {
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  watchkeep demo\n  watchkeep demo --for 60s --folder /tmp/shop\n\nAn event minute passes in a second. Exit code 1 with --for when nobody was paged."
+)]
+pub(crate) struct Demo {
+    /// End by itself after this long, such as 60s; else Ctrl-C
+    #[arg(long = "for", value_name = "SPAN")]
+    pub(crate) span: Option<TimeSpan>,
+    /// The same in whole seconds
+    #[arg(long, value_name = "N", conflicts_with = "span")]
+    pub(crate) seconds: Option<u32>,
+    /// Keep log, charters and configuration here; else in a folder that is deleted at the end
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Address of the page; without it 127.0.0.1:9464, or any free port where that is taken
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  watchkeep run -c watchkeep.toml\n  watchkeep run -c watchkeep.toml --stages summarise\n  WATCHKEEP_TIME__PANE=30s watchkeep run -c watchkeep.toml\n\nSIGTERM and Ctrl-C end it: it commits what it has and exits with 0. RUST_LOG=debug tells every commit."
+)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// Which stages, with commas between; an embedded log needs all of them in one process
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = StageName::ALL)]
+    pub(crate) stages: Vec<StageName>,
+    /// This instance's name where several run the same stage: part of its transactional ids
+    #[arg(long, default_value = "0", value_name = "NAME")]
+    pub(crate) instance: String,
+    /// How the log lines look
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum StageName {
+    /// Telemetry to summaries
+    Summarise,
+    /// Summaries to windows and breaches
+    Evaluate,
+    /// Breaches to incidents and pages
+    Escalate,
+}
+
+impl StageName {
+    pub(crate) const ALL: [Self; 3] = [Self::Summarise, Self::Evaluate, Self::Escalate];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Summarise => "summarise",
+            Self::Evaluate => "evaluate",
+            Self::Escalate => "escalate",
+        }
+    }
+}
+
+impl std::fmt::Display for StageName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  watchkeep replay --input flights.ndjson.gz --charters charters --out out\n  watchkeep replay --input day1.ndjson --input day2.ndjson --charters charters -c watchkeep.toml --responses responses.ndjson --run-on 2h --out out\n\nWrites windows, breaches, incidents, escalations and rejects (.ndjson) and replay.json. Two runs write the same bytes but for the timings in replay.json. Exits with 0 whatever it finds."
+)]
+pub(crate) struct Replay {
+    /// Telemetry: an NDJSON file (.gz and .zst too), a folder of them, or `kafka`
+    #[arg(long, required = true, value_name = "FILE|DIR|kafka")]
+    pub(crate) input: Vec<PathBuf>,
+    /// Charter folder; without it that of the configuration, else none
+    #[arg(long, value_name = "DIR")]
+    pub(crate) charters: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// What people did, responses.ndjson
+    #[arg(long, value_name = "FILE")]
+    pub(crate) responses: Option<PathBuf>,
+    /// Leave out events before this
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) from: Option<Timestamp>,
+    /// Leave out events from this on; windows are decided up to here
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) to: Option<Timestamp>,
+    /// Let timers play out for this long after the end
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) run_on: Option<TimeSpan>,
+    /// Folder for what comes out; made where there is none
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Compare with an earlier replay (not supported yet)
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) against: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  watchkeep produce --input flights.ndjson.gz -c watchkeep.toml\n  watchkeep generate drift --events 1000 | watchkeep produce --input - -c watchkeep.toml\n\nThe bytes of a line go as they are; the service rejects those that it cannot use, with the reason. Where a running service holds the embedded log, the lines go to it over HTTP."
+)]
+pub(crate) struct Produce {
+    /// NDJSON file (.gz and .zst too), or - for standard input
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// Topic; without it the first telemetry topic of the configuration
+    #[arg(long, value_name = "NAME")]
+    pub(crate) topic: Option<String>,
+    /// What the record's key is
+    #[arg(long, value_enum, default_value_t = KeyChoice::Feature)]
+    pub(crate) key: KeyChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyChoice {
+    /// The feature's name
+    Feature,
+    /// The entity
+    Entity,
+    /// None; records go to the partitions in turn
+    None,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  watchkeep export -c watchkeep.toml --topic watchkeep.breaches\n  watchkeep export -c watchkeep.toml --topic escalations --limit 10 | jq .summary\n\nThe embedded log can be read while its service is stopped."
+)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// Topic, with or without the prefix
+    #[arg(long, value_name = "NAME")]
+    pub(crate) topic: String,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
+    pub(crate) format: ExportFormat,
+    /// At most so many records of each partition
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// One JSON object a line
+    Ndjson,
+    /// Not supported yet
+    Avro,
+    /// Not supported yet
+    Parquet,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Scenarios:\n  steady   nothing is wrong\n  drift    half-way, the most frequent feature's values shift\n  nulls    half-way, a third of that feature's values is null\n  slow     half-way, that feature is served ten times as slowly\n  silent   half-way, nineteen of twenty of that feature's events stop\n  demo     a shop: drift, nulls from a dataset, latency, a new category\n\nExamples:\n  watchkeep generate drift --events 100000 --features 50 --out drift.ndjson.zst\n  watchkeep generate demo --rate 40 --events 50000 | head -3"
+)]
+pub(crate) struct Generate {
+    /// What happens
+    pub(crate) scenario: Scenario,
+    /// How many features; the demo has its own
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) features: usize,
+    /// How many events
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    pub(crate) events: u64,
+    /// Events for each second of event time
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) rate: u64,
+    /// Another seed, another stream
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// When the first event arrives
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) from: Option<Timestamp>,
+    /// How unequal the features' shares are; 0 is equal
+    #[arg(long, default_value_t = 1.1, value_name = "S")]
+    pub(crate) zipf: f64,
+    /// How far events are out of order, at most
+    #[arg(long, value_name = "SPAN", default_value = "20s")]
+    pub(crate) out_of_orderness: TimeSpan,
+    /// File to write (.gz and .zst are packed); without it standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Charters {
+    /// Report everything that is wrong in a charter folder, with file, line and a hint
+    #[command(
+        after_help = "Examples:\n  watchkeep charters lint charters\n  watchkeep charters lint charters --format json\n\nExit code 1 when there is an error; warnings alone are 0."
+    )]
+    Lint(Lint),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+    /// Configuration whose pane the windows must fit; without it a pane of 60s
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  watchkeep who flight.arr_delay_min --charters charters\n  watchkeep who flight.arr_delay_min --at 2013-05-10 --charters charters --format json\n\nExit code 1 when no charter matches or nobody answers."
+)]
+pub(crate) struct Who {
+    /// Feature, or a typed name such as dataset:orders
+    #[arg(value_name = "FEATURE")]
+    pub(crate) subject: String,
+    /// At which instant; without it now
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) at: Option<Timestamp>,
+    /// Charter folder; without it that of the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) charters: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Topics {
+    /// Create the topics that are missing
+    #[command(
+        after_help = "Example:\n  watchkeep topics create -c watchkeep.toml --telemetry-partitions 4 --replication 3"
+    )]
+    Create(TopicsCreate),
+    /// Compare the topics with what they should be
+    #[command(
+        after_help = "Example:\n  watchkeep topics check -c watchkeep.toml\n\nExit code 1 when something differs."
+    )]
+    Check(TopicsCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopicsCreate {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// Create the telemetry topics too, with so many partitions
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) telemetry_partitions: Option<i32>,
+    /// Copies of each partition
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    pub(crate) replication: i32,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopicsCheck {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every setting, what it is and where it came from; secrets are masked
+    #[command(
+        after_help = "Examples:\n  watchkeep config check -c watchkeep.toml\n  WATCHKEEP_TIME__PANE=30s watchkeep config check -c watchkeep.toml --format json"
+    )]
+    Check(ConfigCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCheck {
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Schemas {
+    /// List the schemas of this version with their fingerprints
+    #[command(after_help = "Example:\n  watchkeep schemas list")]
+    List(SchemasList),
+    /// Compare a folder of schemas with those of this version
+    #[command(
+        after_help = "Example:\n  watchkeep schemas check schemas\n\nExit code 1 when something differs."
+    )]
+    Check(SchemasCheck),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemasList {
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemasCheck {
+    /// The folder, with NAME.avsc files
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Incidents {
+    /// List incidents with their state, owner and last step
+    #[command(
+        after_help = "Examples:\n  watchkeep incidents list --from out\n  watchkeep incidents list -c watchkeep.toml --format json"
+    )]
+    List(IncidentsList),
+    /// Show everything that happened in one incident
+    #[command(after_help = "Example:\n  watchkeep incidents show 3f2a --from out")]
+    Show(IncidentsShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IncidentsList {
+    #[command(flatten)]
+    pub(crate) source: IncidentSource,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IncidentsShow {
+    /// The incident's identifier, or the beginning of it
+    #[arg(value_name = "ID")]
+    pub(crate) incident: String,
+    #[command(flatten)]
+    pub(crate) source: IncidentSource,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IncidentSource {
+    /// Folder that a replay wrote; without it the log of the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        let mut waiting = vec![Arguments::command()];
+        while let Some(command) = waiting.pop() {
+            let nested: Vec<_> = command.get_subcommands().cloned().collect();
+            if nested.is_empty() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("watchkeep "), "{} has no example", command.get_name());
+            }
+            waiting.extend(nested);
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! `watchkeep incidents list` and `show`: the incident log of a replay or of
+//! the configured log.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use watchkeep_model::incident::{Fact, FactData, FactName};
+use watchkeep_model::position::Partition;
+use watchkeep_model::time::Timestamp;
+use watchkeep_wire::fact::decode;
+
+use crate::Outcome;
+use crate::cli::{self, IncidentSource};
+use crate::config::Config;
+use crate::input::Lines;
+use crate::output::{Format, Output, Table};
+use crate::service::view::state_after;
+use crate::store::Store;
+
+/// Offsets that are read at once.
+const CHUNK: i64 = 5_000;
+
+#[derive(Serialize)]
+struct Listed {
+    incident_id: String,
+    opened_at: Timestamp,
+    state: &'static str,
+    severity: String,
+    kind: String,
+    root: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    step: String,
+    pages: u64,
+    last_at: Timestamp,
+}
+
+/// # Errors
+/// The incident log cannot be read, or there is no such incident.
+pub(super) fn run(command: &cli::Incidents) -> anyhow::Result<Outcome> {
+    match command {
+        cli::Incidents::List(arguments) => list(arguments),
+        cli::Incidents::Show(arguments) => show(arguments),
+    }
+}
+
+fn list(arguments: &cli::IncidentsList) -> anyhow::Result<Outcome> {
+    let facts = read(&arguments.source)?;
+    let mut all: Vec<Listed> = facts.values().filter_map(|facts| listed(facts)).collect();
+    all.sort_by(|a, b| (a.opened_at, &a.incident_id).cmp(&(b.opened_at, &b.incident_id)));
+    let mut output = Output::new();
+    match arguments.formatted.format {
+        Format::Json => output.json(&all)?,
+        Format::Table => {
+            let head = [
+                "incident", "opened", "state", "severity", "kind", "root", "owner", "step", "pages",
+            ];
+            let mut table = Table::new(head);
+            for line in all {
+                table.row([
+                    line.incident_id,
+                    line.opened_at.to_string(),
+                    line.state.to_owned(),
+                    line.severity,
+                    line.kind,
+                    line.root,
+                    line.owner.unwrap_or_else(|| "nobody".into()),
+                    line.step,
+                    line.pages.to_string(),
+                ]);
+            }
+            table.print(&mut output)?;
+        }
+    }
+    output.finish()?;
+    Ok(Outcome::Fine)
+}
+
+fn show(arguments: &cli::IncidentsShow) -> anyhow::Result<Outcome> {
+    let facts = read(&arguments.source)?;
+    let mut found = facts.range(arguments.incident.clone()..);
+    let matching = |id: &str| id.starts_with(&arguments.incident);
+    let Some((_, facts)) = found.next().filter(|(id, _)| matching(id)) else {
+        bail!(
+            "there is no incident {}: `watchkeep incidents list` has those there are",
+            arguments.incident
+        );
+    };
+    if let Some((other, _)) = found.next().filter(|(id, _)| matching(id)) {
+        bail!("more than one incident begins with {}: {other} does too", arguments.incident);
+    }
+    let mut output = Output::new();
+    match arguments.formatted.format {
+        Format::Json => output.json(facts)?,
+        Format::Table => {
+            let mut table = Table::new(["#", "at", "fact", "actor", "what"]);
+            for fact in facts {
+                table.row([
+                    fact.sequence.to_string(),
+                    fact.occurred_at.to_string(),
+                    name(fact.fact),
+                    fact.actor.clone(),
+                    told(fact),
+                ]);
+            }
+            table.print(&mut output)?;
+        }
+    }
+    output.finish()?;
+    Ok(Outcome::Fine)
+}
+
+/// Facts by incident, each in order.
+fn read(source: &IncidentSource) -> anyhow::Result<BTreeMap<String, Vec<Fact>>> {
+    let mut incidents: BTreeMap<String, Vec<Fact>> = BTreeMap::new();
+    let mut keep = |fact: Fact| incidents.entry(fact.incident_id.clone()).or_default().push(fact);
+    if let Some(folder) = &source.from {
+        read_file(&folder.join("incidents.ndjson"), &mut keep)?;
+        return Ok(incidents);
+    }
+    let config = Config::load_required(source.configured.file.as_deref())?;
+    let mut reader = Store::open(&config)?.reader()?;
+    let topic = config.topics.named("incidents");
+    for number in 0..reader.partition_count(&topic)? {
+        let partition = Partition::new(topic.as_str(), number);
+        let (mut from, end) = reader.bounds(&partition)?;
+        while from < end {
+            let to = (from + CHUNK).min(end);
+            for record in reader.read(&partition, from, to)? {
+                let fact = decode(&record.value)
+                    .with_context(|| format!("{topic}/{number} at offset {}", record.offset))?;
+                keep(fact);
+            }
+            from = to;
+        }
+    }
+    Ok(incidents)
+}
+
+fn read_file(path: &Path, keep: &mut impl FnMut(Fact)) -> anyhow::Result<()> {
+    let mut lines = Lines::open(path)?;
+    let mut line = Vec::new();
+    while let Some(number) = lines.read(&mut line)? {
+        let fact = decode(&line).with_context(|| format!("{}:{}", path.display(), number + 1))?;
+        keep(fact);
+    }
+    Ok(())
+}
+
+fn listed(facts: &[Fact]) -> Option<Listed> {
+    let first = facts.first()?;
+    // Commands that concern no incident have a chain of their own.
+    let FactData::Opened(opened) = &first.data else { return None };
+    let mut listed = Listed {
+        incident_id: first.incident_id.clone(),
+        opened_at: first.occurred_at,
+        state: "triggered",
+        severity: opened.severity.name().to_owned(),
+        kind: opened.kind.name().to_owned(),
+        root: opened.root.clone(),
+        owner: opened.owner.clone(),
+        step: opened.entry.step.clone(),
+        pages: 0,
+        last_at: first.occurred_at,
+    };
+    for fact in facts {
+        listed.last_at = fact.occurred_at;
+        match &fact.data {
+            FactData::SeverityChanged(changed) => {
+                changed.to.name().clone_into(&mut listed.severity);
+            }
+            FactData::OwnerResolved(resolved) => listed.owner.clone_from(&resolved.owner),
+            FactData::Escalated(escalated) => listed.step.clone_from(&escalated.to_step),
+            FactData::Notified(_) => listed.pages += 1,
+            _ => {}
+        }
+        listed.state = state_after(fact.fact).unwrap_or(listed.state);
+    }
+    Some(listed)
+}
+
+fn name(fact: FactName) -> String {
+    serde_json::to_value(fact)
+        .ok()
+        .and_then(|name| name.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// The gist of a fact, in a line.
+fn told(fact: &Fact) -> String {
+    match &fact.data {
+        FactData::Opened(opened) => {
+            let owner = opened.owner.as_deref().unwrap_or("nobody");
+            format!(
+                "{} of {} ({}), {owner} answers",
+                opened.kind.name(),
+                opened.root,
+                opened.severity.name()
+            )
+        }
+        FactData::BreachAttached(breach) => format!("{}: {}", breach.feature, breach.reason),
+        FactData::BreachCleared(breach) => {
+            format!("{} {}, {} still open", breach.feature, breach.expectation, breach.open_count)
+        }
+        FactData::Notified(notified) => {
+            format!(
+                "{} as {} over {} ({})",
+                notified.target, notified.role, notified.channel, notified.reason
+            )
+        }
+        _ => {
+            let mut text = serde_json::to_string(&fact.data).unwrap_or_default();
+            if let Some(rationale) = &fact.rationale {
+                text = format!("{rationale} {text}");
+            }
+            text
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! One file for each command: gather, call, write down.
+
+mod charters;
+mod config;
+mod export;
+mod generate;
+mod incidents;
+mod produce;
+mod replay;
+mod schemas;
+mod topics;
+mod who;
+
+pub(crate) use self::produce::{KeyOf, key_of};
+
+use crate::cli::Command;
+use crate::{Outcome, demo, service};
+
+/// Runs a command.
+///
+/// # Errors
+/// What went wrong, in one sentence with what to do.
+pub(crate) fn run(command: Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Run(arguments) => service::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Produce(arguments) => produce::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Generate(arguments) => generate::run(&arguments),
+        Command::Charters(command) => charters::run(&command),
+        Command::Who(arguments) => who::run(&arguments),
+        Command::Topics(command) => topics::run(&command),
+        Command::Config(command) => config::run(&command),
+        Command::Schemas(command) => schemas::run(&command),
+        Command::Incidents(command) => incidents::run(&command),
+    }
+}

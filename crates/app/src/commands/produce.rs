@@ -1,0 +1,199 @@
+//! `watchkeep produce`: lines to the log, as they are.
+
+use std::borrow::Cow;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use watchkeep_model::subject::untyped;
+use watchkeep_runtime::log::{LogError, Outgoing};
+
+use crate::Outcome;
+use crate::cli::{KeyChoice, Produce};
+use crate::config::{Config, LogConfig};
+use crate::input::Lines;
+use crate::output::{Output, grouped};
+use crate::progress::Progress;
+use crate::store::{Appender, Store};
+
+/// Bytes of lines that go to a service in one request; it takes 8 MiB.
+const REQUEST_BYTES: usize = 2 << 20;
+
+/// How long a service may take to answer.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+/// What a record's key is taken from.
+pub(crate) type KeyOf = KeyChoice;
+
+/// # Errors
+/// Input that cannot be read, a log that does not answer.
+pub(super) fn run(arguments: &Produce) -> anyhow::Result<Outcome> {
+    let config = Config::load_required(arguments.configured.file.as_deref())?;
+    let topic = match &arguments.topic {
+        Some(topic) => topic.clone(),
+        None => config.topics.telemetry.first().cloned().unwrap_or_default(),
+    };
+    if let Some(ours) = topic.strip_prefix(&config.topics.prefix)
+        && crate::config::keys::TOPICS.contains(&ours)
+        && ours != "responses"
+    {
+        bail!("{topic} is a topic that only the service writes");
+    }
+    let lines = Lines::open(&arguments.input)?;
+    let mut target = Target::open(&config, &topic, arguments.key)?;
+    let mut progress = Progress::new("records");
+    let count = write(lines, &mut target, &mut progress)?;
+    progress.finish();
+    let mut output = Output::new();
+    let rate = grouped(progress.rate(count));
+    let via = target.told();
+    output.line(format_args!("{} records to {topic}{via}, {rate} a second", grouped(count)))?;
+    output.finish()?;
+    Ok(Outcome::Fine)
+}
+
+fn write(mut lines: Lines, target: &mut Target, progress: &mut Progress) -> anyhow::Result<u64> {
+    let mut line = Vec::new();
+    let mut count = 0;
+    while let Some(number) = lines.read(&mut line)? {
+        target.append(&line).with_context(|| format!("line {}", number + 1))?;
+        count += 1;
+        if count.is_multiple_of(1_000) {
+            progress.tell(count, lines.share());
+        }
+    }
+    target.flush()?;
+    Ok(count)
+}
+
+/// Where the lines go.
+enum Target {
+    Log { appender: Appender, topic: std::sync::Arc<str>, key: KeyChoice },
+    Service { address: SocketAddr, path: String, waiting: Vec<u8> },
+}
+
+impl Target {
+    fn open(config: &Config, topic: &str, key: KeyChoice) -> anyhow::Result<Self> {
+        let opened = Store::open(config);
+        if let (Err(LogError::Fatal(why)), LogConfig::Embedded { .. }) = (&opened, &config.log)
+            && why.contains("another process holds it")
+        {
+            let name = match key {
+                KeyChoice::Feature => "feature",
+                KeyChoice::Entity => "entity",
+                KeyChoice::None => "none",
+            };
+            let path = format!("/v1/telemetry?topic={topic}&key={name}");
+            return Ok(Self::Service { address: config.listen, path, waiting: Vec::new() });
+        }
+        let store = opened?;
+        if store.reader()?.partition_count(topic)? == 0 {
+            return Err(LogError::NoTopic(topic.to_owned()).into());
+        }
+        Ok(Self::Log { appender: store.appender()?, topic: topic.into(), key })
+    }
+
+    fn append(&mut self, line: &[u8]) -> anyhow::Result<()> {
+        match self {
+            Self::Log { appender, topic, key } => {
+                let record = Outgoing {
+                    topic: topic.clone(),
+                    partition: None,
+                    key: key_of(line, *key),
+                    value: line.to_vec(),
+                    headers: Vec::new(),
+                };
+                Ok(appender.append(record, None)?)
+            }
+            Self::Service { waiting, .. } => {
+                waiting.extend_from_slice(line);
+                waiting.push(b'\n');
+                if waiting.len() >= REQUEST_BYTES { self.flush() } else { Ok(()) }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::Log { appender, .. } => Ok(appender.flush()?),
+            Self::Service { address, path, waiting } => {
+                if waiting.is_empty() {
+                    return Ok(());
+                }
+                let body = std::mem::take(waiting);
+                post(*address, path, &body).with_context(|| {
+                    format!(
+                        "another process holds the embedded log, and its service was asked at \
+                         http://{address} (http.listen)"
+                    )
+                })
+            }
+        }
+    }
+
+    fn told(&self) -> String {
+        match self {
+            Self::Log { .. } => String::new(),
+            Self::Service { address, .. } => format!(" through the service at http://{address}"),
+        }
+    }
+}
+
+/// The key of a line; none where the line is not JSON or has no such field.
+pub(crate) fn key_of(line: &[u8], key: KeyChoice) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow)]
+        feature: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        entity: Option<Cow<'a, str>>,
+    }
+    if key == KeyChoice::None {
+        return None;
+    }
+    let line: Line<'_> = serde_json::from_slice(line).ok()?;
+    match key {
+        KeyChoice::Feature => line.feature.map(|name| untyped(&name).as_bytes().to_vec()),
+        KeyChoice::Entity => line.entity.map(|name| name.as_bytes().to_vec()),
+        KeyChoice::None => None,
+    }
+}
+
+/// One request of HTTP/1.1 to a loopback address. A whole client would be a
+/// dependency for twenty lines.
+fn post(address: SocketAddr, path: &str, body: &[u8]) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
+    stream.set_read_timeout(Some(ANSWER_WAIT))?;
+    stream.set_write_timeout(Some(ANSWER_WAIT))?;
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-ndjson\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.split(' ').nth(1).unwrap_or_default();
+    if status != "202" {
+        let told = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        bail!("it answered {status}: {}", told.trim());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_features_or_entities_or_nothing() {
+        let line = br#"{"feature":"feature:a.b","value":{"x":[1]},"entity":"e\u0031"}"#;
+        assert_eq!(key_of(line, KeyChoice::Feature).as_deref(), Some(&b"a.b"[..]));
+        assert_eq!(key_of(line, KeyChoice::Entity).as_deref(), Some(&b"e1"[..]));
+        assert_eq!(key_of(line, KeyChoice::None), None);
+        assert_eq!(key_of(b"not json", KeyChoice::Feature), None);
+    }
+}

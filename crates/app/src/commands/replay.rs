@@ -1,0 +1,173 @@
+//! `watchkeep replay`: files in, files out, no clock between.
+
+mod files;
+mod sources;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use watchkeep_model::response::Response;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_runtime::replay::{self, Report};
+use watchkeep_wire::fact::decode;
+use watchkeep_wire::telemetry::Decoder;
+
+use self::files::Files;
+use crate::cli::Replay;
+use crate::config::Config;
+use crate::input::Lines;
+use crate::output::{Format, Output, Table, grouped};
+use crate::progress::Progress;
+use crate::{Outcome, charters, process, service};
+
+/// `replay.json`.
+#[derive(Serialize)]
+struct Summary<'a> {
+    events: u64,
+    rejected: u64,
+    late: u64,
+    windows: u64,
+    breaches: u64,
+    incidents: u64,
+    escalations: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_time: Option<Span>,
+    seconds: f64,
+    cpu_seconds: f64,
+    peak_memory_bytes: u64,
+    ledger: Vec<Range<'a>>,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Span {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Range<'a> {
+    source: &'a str,
+    partition: i32,
+    from: i64,
+    to: i64,
+}
+
+/// # Errors
+/// Input that cannot be read, charters that cannot be used, output that cannot
+/// be written. What the replay finds is no error.
+pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
+    if arguments.against.is_some() {
+        bail!("replay --against is not supported yet: compare the two folders with diff");
+    }
+    if let (Some(from), Some(to)) = (arguments.from, arguments.to)
+        && from >= to
+    {
+        bail!("--from {from} is not before --to {to}");
+    }
+    let config = match &arguments.configured.file {
+        Some(file) => Config::load(Some(file))?,
+        None => Config::without_file()?,
+    };
+    let folder = arguments.charters.as_deref().or(config.charters.as_deref());
+    let rules = charters::rules(folder, config.time.pane)?;
+    let responses = responses(arguments)?;
+    let settings = replay::Settings {
+        time: config.time,
+        from: arguments.from,
+        to: arguments.to,
+        run_on: arguments.run_on.unwrap_or(TimeSpan::ZERO),
+        ..replay::Settings::default()
+    };
+    let mut decoder = Decoder::new(service::schemas(&config)?);
+    let (sources, gauges) = sources::open(&arguments.input, &config)?;
+    let progress = Progress::new("records");
+    let mut files = Files::create(&arguments.out, progress, gauges)?;
+    let report = replay::replay(sources, &rules, responses, &mut decoder, &settings, &mut files)?;
+    let mut progress = files.finish()?;
+    progress.finish();
+    let summary = summary(&report, progress.seconds());
+    files::write_whole(&arguments.out.join("replay.json"), |writer| {
+        serde_json::to_writer_pretty(&mut *writer, &summary)?;
+        std::io::Write::write_all(writer, b"\n")
+    })?;
+    print(&summary, arguments)?;
+    Ok(Outcome::Fine)
+}
+
+fn responses(arguments: &Replay) -> anyhow::Result<Vec<Response>> {
+    let Some(path) = &arguments.responses else { return Ok(Vec::new()) };
+    let mut lines = Lines::open(path)?;
+    let (mut line, mut responses) = (Vec::new(), Vec::new());
+    while let Some(number) = lines.read(&mut line)? {
+        let response =
+            decode(&line).with_context(|| format!("{}:{}", path.display(), number + 1))?;
+        responses.push(response);
+    }
+    Ok(responses)
+}
+
+fn summary(report: &Report, seconds: f64) -> Summary<'_> {
+    let range = |(partition, from, to): &'_ (watchkeep_model::position::Partition, i64, i64)| {
+        (partition.partition, *from, *to)
+    };
+    let ledger = report
+        .ledger
+        .iter()
+        .map(|entry| {
+            let (partition, from, to) = range(entry);
+            Range { source: &entry.0.topic, partition, from, to }
+        })
+        .collect();
+    Summary {
+        events: report.events,
+        rejected: report.rejected,
+        late: report.late,
+        windows: report.windows,
+        breaches: report.breaches,
+        incidents: report.incidents,
+        escalations: report.escalations,
+        event_time: report.event_time.map(|(from, to)| Span { from, to }),
+        seconds: rounded(seconds),
+        cpu_seconds: rounded(process::cpu_seconds()),
+        peak_memory_bytes: process::peak_memory_bytes(),
+        ledger,
+        version: env!("CARGO_PKG_VERSION"),
+    }
+}
+
+/// To the millisecond; more is noise.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}
+
+fn print(summary: &Summary<'_>, arguments: &Replay) -> anyhow::Result<()> {
+    let mut output = Output::new();
+    match arguments.formatted.format {
+        Format::Json => output.json(summary)?,
+        Format::Table => {
+            let mut table = Table::new(["what", "how much"]);
+            for (name, count) in [
+                ("events", summary.events),
+                ("rejected", summary.rejected),
+                ("late", summary.late),
+                ("windows", summary.windows),
+                ("breaches", summary.breaches),
+                ("incidents", summary.incidents),
+                ("escalations", summary.escalations),
+            ] {
+                table.row([name.to_owned(), grouped(count)]);
+            }
+            if let Some(Span { from, to }) = &summary.event_time {
+                table.row(["event time".into(), format!("{from} to {to}")]);
+            }
+            let cpu = summary.cpu_seconds;
+            table
+                .row(["seconds".into(), format!("{:.3} ({cpu:.2} of processor)", summary.seconds)]);
+            let mebibytes = summary.peak_memory_bytes as f64 / f64::from(1 << 20);
+            table.row(["peak memory".into(), format!("{mebibytes:.0} MiB")]);
+            table.row(["written to".into(), arguments.out.display().to_string()]);
+            table.print(&mut output)?;
+        }
+    }
+    output.finish()
+}

@@ -1,0 +1,289 @@
+//! `watchkeep who`: who answers for a subject, what feeds it, who uses it,
+//! what watches it and where a breach goes.
+
+use std::collections::BTreeSet;
+
+use anyhow::bail;
+use serde::Serialize;
+use watchkeep_incident::context::{DEFAULT_POLICY, default_policy};
+use watchkeep_incident::owner;
+use watchkeep_incident::registry::Registry;
+use watchkeep_incident::schedule::{Presence, answering};
+use watchkeep_model::charter::{Charter, Expectation, Owners, Rule};
+use watchkeep_model::incident::data::Link;
+use watchkeep_model::lineage::Edge;
+use watchkeep_model::policy::{NotifyTarget, Policy};
+use watchkeep_model::subject::typed;
+use watchkeep_model::time::Timestamp;
+
+use crate::cli::Who;
+use crate::config::Config;
+use crate::output::{Format, Output, Table};
+use crate::{Outcome, charters, service};
+
+/// Steps through the lineage in one direction; what lies further is not shown.
+const DEPTH_MAX: usize = 8;
+
+#[derive(Serialize)]
+struct Answer {
+    subject: String,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    unowned: bool,
+    resolution: Vec<Link>,
+    charter: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tier: Option<u8>,
+    places: Vec<(&'static str, String)>,
+    people: Vec<Person>,
+    upstream: Vec<String>,
+    consumers: Vec<String>,
+    subscribers: Vec<String>,
+    alarms: Vec<Alarm>,
+    policy: String,
+    steps: Vec<StepShown>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runbook: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Person {
+    role: &'static str,
+    name: String,
+    presence: String,
+}
+
+#[derive(Serialize)]
+struct Alarm {
+    name: String,
+    kind: &'static str,
+    window: String,
+    severity: &'static str,
+    rule: String,
+}
+
+#[derive(Serialize)]
+struct StepShown {
+    step: String,
+    notifies: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledge_within: Option<String>,
+}
+
+/// # Errors
+/// The charter folder cannot be used.
+pub(super) fn run(arguments: &Who) -> anyhow::Result<Outcome> {
+    let config = Config::load(arguments.configured.file.as_deref())?;
+    let Some(folder) = arguments.charters.as_deref().or(config.charters.as_deref()) else {
+        bail!("no charters: name their folder with --charters DIR, or set charters.folder");
+    };
+    let rules = charters::rules(Some(folder), config.time.pane)?;
+    let at = arguments.at.unwrap_or_else(service::clock::now);
+    let subject = typed(&arguments.subject);
+    let Some(charter) = rules.registry().charter(&subject, at) else {
+        bail!("no charter in {} matches {subject} at {at}", folder.display());
+    };
+    let answer = answer(rules.registry(), &charter, at);
+    let mut output = Output::new();
+    match arguments.formatted.format {
+        Format::Json => output.json(&answer)?,
+        Format::Table => print(&answer, &mut output)?,
+    }
+    output.finish()?;
+    Ok(if answer.owner.is_none() || answer.unowned { Outcome::Found } else { Outcome::Fine })
+}
+
+fn answer(registry: &Registry, charter: &Charter, at: Timestamp) -> Answer {
+    let resolution = owner::resolve(Some(charter), registry, at, &|_| 0);
+    let fields = &charter.fields;
+    let people = Owners::ROLES
+        .iter()
+        .filter_map(|role| Some((*role, fields.owners.get(role)?)))
+        .map(|(role, name)| Person {
+            role,
+            name: name.to_owned(),
+            presence: match answering(registry.directory(), name, at) {
+                Presence::Present(user) if user == name => "present".to_owned(),
+                Presence::Present(user) => format!("{user} answers"),
+                Presence::Nobody(why) => why,
+            },
+        })
+        .collect();
+    let places = [
+        ("view", &fields.view),
+        ("group", &fields.group),
+        ("system", &fields.system),
+        ("domain", &fields.domain),
+    ];
+    let policy_name = fields.policy.clone().unwrap_or_else(|| DEFAULT_POLICY.to_owned());
+    let built_in = default_policy();
+    let policy = registry.policy(&policy_name).unwrap_or(&built_in);
+    Answer {
+        subject: charter.subject.clone(),
+        at,
+        owner: resolution.owner,
+        unowned: resolution.unowned,
+        resolution: resolution.links,
+        charter: charter.from.clone(),
+        description: fields.description.clone(),
+        tier: fields.tier,
+        places: places.into_iter().filter_map(|(k, v)| Some((k, v.clone()?))).collect(),
+        people,
+        upstream: reach(&charter.subject, registry.edges(), |edge| (&edge.to, &edge.from)),
+        consumers: reach(&charter.subject, registry.edges(), |edge| (&edge.from, &edge.to)),
+        subscribers: fields.subscribers.clone().unwrap_or_default(),
+        alarms: charter.expectations().iter().map(alarm).collect(),
+        policy: policy.name.clone(),
+        steps: steps(policy),
+        runbook: fields.runbook.clone(),
+    }
+}
+
+/// What can be reached along the edges, nearest first, then by name.
+fn reach<'e>(
+    start: &str,
+    edges: &'e [Edge],
+    direction: impl Fn(&'e Edge) -> (&'e String, &'e String),
+) -> Vec<String> {
+    let mut seen: BTreeSet<&str> = BTreeSet::from([start]);
+    let mut layer: BTreeSet<&str> = BTreeSet::from([start]);
+    let mut all = Vec::new();
+    for _ in 0..DEPTH_MAX {
+        let next: BTreeSet<&str> = edges
+            .iter()
+            .map(&direction)
+            .filter(|(near, far)| layer.contains(near.as_str()) && !seen.contains(far.as_str()))
+            .map(|(_, far)| far.as_str())
+            .collect();
+        all.extend(next.iter().map(|name| (*name).to_owned()));
+        seen.extend(&next);
+        layer = next;
+    }
+    all
+}
+
+fn steps(policy: &Policy) -> Vec<StepShown> {
+    policy
+        .steps
+        .iter()
+        .map(|step| StepShown {
+            step: step.name.clone(),
+            notifies: step
+                .notify
+                .iter()
+                .map(|notify| match &notify.target {
+                    NotifyTarget::Role(role) => format!("role {role}"),
+                    NotifyTarget::User(name)
+                    | NotifyTarget::Group(name)
+                    | NotifyTarget::Schedule(name) => name.clone(),
+                })
+                .collect(),
+            acknowledge_within: step.acknowledge_within.map(|span| span.to_string()),
+        })
+        .collect()
+}
+
+fn alarm(expectation: &Expectation) -> Alarm {
+    Alarm {
+        name: expectation.name.clone(),
+        kind: expectation.rule.kind().name(),
+        window: expectation.window.to_string(),
+        severity: expectation.severity.name(),
+        rule: rule(&expectation.rule),
+    }
+}
+
+/// A rule in words.
+fn rule(rule: &Rule) -> String {
+    let bounds = |below: Option<String>, above: Option<String>| {
+        let below = below.map(|bound| format!("below {bound}"));
+        let above = above.map(|bound| format!("above {bound}"));
+        below.into_iter().chain(above).collect::<Vec<_>>().join(" or ")
+    };
+    match rule {
+        Rule::Drift { p_below, effect, .. } => match effect {
+            Some(effect) => {
+                format!("p below {p_below} and {} above {}", effect.statistic.name(), effect.above)
+            }
+            None => format!("p below {p_below} and the effect above 0.1"),
+        },
+        Rule::Latency { quantile, above } => {
+            format!("{} of the latency above {above}", quantile.name())
+        }
+        Rule::Freshness { quantile, above } => {
+            format!("{} of the age above {above}", quantile.name())
+        }
+        Rule::NullRate { above, .. } => format!("share of nulls above {above}"),
+        Rule::ErrorRate { above, .. } => format!("share of errors above {above}"),
+        Rule::Volume { below, above } => {
+            let text = bounds(below.map(|n| n.to_string()), above.map(|n| n.to_string()));
+            format!("count {text}")
+        }
+        Rule::Range { min, max, above } => {
+            let text = bounds(min.map(|n| n.to_string()), max.map(|n| n.to_string()));
+            format!("share of values {text} above {above}")
+        }
+        Rule::Categories { above, .. } => format!("share of unseen categories above {above}"),
+    }
+}
+
+fn print(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
+    let owner = answer.owner.as_deref().unwrap_or("nobody");
+    let unowned = if answer.unowned { " (unowned: the chain went to governance)" } else { "" };
+    output.line(format_args!("{} at {}", answer.subject, answer.at))?;
+    if let Some(description) = &answer.description {
+        output.line(description)?;
+    }
+    output.line(format_args!("\n{owner} answers{unowned}"))?;
+    let mut table = Table::new(["  link", "tried", "outcome"]);
+    for link in &answer.resolution {
+        let tried = link.tried.clone().unwrap_or_else(|| "-".into());
+        table.row([format!("  {}", link.link), tried, link.outcome.clone()]);
+    }
+    table.print(output)?;
+    output.line("")?;
+    let mut table = Table::new(["role", "who", "now"]);
+    for person in &answer.people {
+        table.row([person.role.to_owned(), person.name.clone(), person.presence.clone()]);
+    }
+    table.print(output)?;
+    output.line("")?;
+    let mut table = Table::new(["about", ""]);
+    for (name, value) in &answer.places {
+        table.row([(*name).to_owned(), value.clone()]);
+    }
+    if let Some(tier) = answer.tier {
+        table.row(["tier".into(), tier.to_string()]);
+    }
+    for (name, list) in [
+        ("made from", &answer.upstream),
+        ("used by", &answer.consumers),
+        ("subscribers", &answer.subscribers),
+        ("charter of", &answer.charter),
+    ] {
+        if !list.is_empty() {
+            table.row([name.to_owned(), list.join(", ")]);
+        }
+    }
+    if let Some(runbook) = &answer.runbook {
+        table.row(["runbook".into(), runbook.clone()]);
+    }
+    table.print(output)?;
+    output.line("")?;
+    let mut table = Table::new(["alarm", "kind", "window", "severity", "bad when"]);
+    for alarm in &answer.alarms {
+        let Alarm { name, kind, window, severity, rule } = alarm;
+        table.row([name.clone(), (*kind).into(), window.clone(), (*severity).into(), rule.clone()]);
+    }
+    table.print(output)?;
+    output.line(format_args!("\npolicy {}", answer.policy))?;
+    let mut table = Table::new(["  step", "notifies", "acknowledge within"]);
+    for step in &answer.steps {
+        let within = step.acknowledge_within.clone().unwrap_or_else(|| "-".into());
+        table.row([format!("  {}", step.step), step.notifies.join(", "), within]);
+    }
+    table.print(output)
+}

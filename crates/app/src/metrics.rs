@@ -1,0 +1,149 @@
+//! Every metric, in the text form of Prometheus. All names stand here:
+//! `watchkeep_noun_unit_total` for counters, without `_total` for gauges.
+
+use std::fmt::Write as _;
+
+use watchkeep_model::time::Timestamp;
+
+use crate::service::status::Status;
+
+/// A name, its type and what it means.
+struct Metric {
+    name: &'static str,
+    r#type: &'static str,
+    help: &'static str,
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, r#type: "counter", help }
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, r#type: "gauge", help }
+}
+
+const EVENTS: Metric = counter("watchkeep_events_total", "Telemetry events that were folded.");
+const REJECTS: Metric =
+    counter("watchkeep_rejects_total", "Records that could not be used, by reason.");
+const LATE: Metric =
+    counter("watchkeep_late_events_total", "Events too late for a window, per window.");
+const WINDOWS: Metric =
+    counter("watchkeep_windows_total", "Windows that were measured, revisions too.");
+const BREACHES: Metric =
+    counter("watchkeep_breaches_total", "What happened to breaches, by transition.");
+const FACTS: Metric = counter("watchkeep_incident_facts_total", "Facts of the incident log.");
+const ESCALATIONS: Metric =
+    counter("watchkeep_escalations_total", "Messages to people and systems.");
+const UNREADABLE: Metric =
+    counter("watchkeep_unreadable_responses_total", "Responses that could not be read.");
+const OPEN: Metric = gauge("watchkeep_incidents_open", "Incidents that are not resolved.");
+const COMMITS: Metric = counter("watchkeep_commits_total", "Transactions that held, by stage.");
+const FAILED: Metric =
+    counter("watchkeep_commits_failed_total", "Transactions that did not, by stage.");
+const COMMIT_SECONDS: Metric =
+    counter("watchkeep_commit_seconds_total", "Time that transactions took, by stage.");
+const SESSIONS: Metric = counter("watchkeep_sessions_total", "Sessions with the log, by stage.");
+const READY: Metric =
+    gauge("watchkeep_stage_ready", "1 while the stage works, 0 while it restores.");
+const LAG: Metric =
+    gauge("watchkeep_watermark_lag_seconds", "How far the watermark is behind the clock.");
+
+/// Counters that stages keep by name, with the label of their kinds.
+const COUNTED: [(&str, &Metric, Option<&str>); 8] = [
+    ("events", &EVENTS, None),
+    ("rejects", &REJECTS, Some("reason")),
+    ("late", &LATE, None),
+    ("windows", &WINDOWS, None),
+    ("breaches", &BREACHES, Some("transition")),
+    ("facts", &FACTS, None),
+    ("escalations", &ESCALATIONS, None),
+    ("unreadable_responses", &UNREADABLE, None),
+];
+
+/// The page at `/metrics`. `now` is by the clock that the events go by.
+pub(crate) fn text(status: &Status, now: Timestamp) -> String {
+    let stages = status.snapshot();
+    let mut text = String::new();
+    for (key, metric, label) in COUNTED {
+        let mut lines = Vec::new();
+        for ((name, value), count) in stages.values().flat_map(|stage| stage.counts()) {
+            if name == key {
+                let labels = label.map(|label| format!("{{{label}=\"{value}\"}}"));
+                lines.push((labels.unwrap_or_default(), count.to_string()));
+            }
+        }
+        write(&mut text, metric, lines);
+    }
+    let of_stage = |read: &dyn Fn(&crate::service::status::StageStatus) -> Option<String>| {
+        stages
+            .iter()
+            .filter_map(|(name, stage)| Some((format!("{{stage=\"{name}\"}}"), read(stage)?)))
+            .collect::<Vec<_>>()
+    };
+    write(&mut text, &COMMITS, of_stage(&|stage| Some(stage.commits.to_string())));
+    write(&mut text, &FAILED, of_stage(&|stage| Some(stage.failed_commits.to_string())));
+    write(
+        &mut text,
+        &COMMIT_SECONDS,
+        of_stage(&|stage| Some(format!("{:.6}", stage.commit_seconds))),
+    );
+    write(&mut text, &SESSIONS, of_stage(&|stage| Some(stage.sessions.to_string())));
+    write(&mut text, &READY, of_stage(&|stage| Some(u8::from(stage.is_ready).to_string())));
+    let open = stages.values().find_map(|stage| stage.open_incidents);
+    write(
+        &mut text,
+        &OPEN,
+        open.map(|open| (String::new(), open.to_string())).into_iter().collect(),
+    );
+    let watermark = stages.values().find_map(|stage| stage.watermark);
+    let lag = watermark.map(|at| now.since(at).as_micros() as f64 / 1e6);
+    write(
+        &mut text,
+        &LAG,
+        lag.map(|lag| (String::new(), format!("{lag:.3}"))).into_iter().collect(),
+    );
+    text
+}
+
+fn write(text: &mut String, metric: &Metric, lines: Vec<(String, String)>) {
+    if lines.is_empty() {
+        return;
+    }
+    let Metric { name, r#type, help } = metric;
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {type}");
+    for (labels, value) in lines {
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::status::Counts;
+
+    #[test]
+    fn the_text_is_what_prometheus_reads() {
+        let status = Status::default();
+        status.begin_session("summarise");
+        let rejects = (("rejects", "malformed".to_owned()), 2);
+        status.count("summarise", Counts::from([(("events", String::new()), 7), rejects]));
+        status.committed("summarise", 0.25);
+        let begin = |name: &str| {
+            let text = text(&status, Timestamp::from_micros(0));
+            text.lines()
+                .filter(|line| line.starts_with(name))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(begin("watchkeep_events_total"), ["watchkeep_events_total 7"]);
+        assert_eq!(
+            begin("watchkeep_rejects_total"),
+            ["watchkeep_rejects_total{reason=\"malformed\"} 2"]
+        );
+        assert_eq!(
+            begin("watchkeep_commit_seconds_total"),
+            ["watchkeep_commit_seconds_total{stage=\"summarise\"} 0.250000"]
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! Standard output and standard error: tables, JSON, and pipes that close.
+
+use std::io::{self, BufWriter, Write};
+
+use serde::Serialize;
+
+/// How lists are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// The reader of standard output has closed it; the command ends quietly.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output was closed")]
+pub(crate) struct Closed;
+
+/// Buffered standard output.
+pub(crate) struct Output(BufWriter<io::StdoutLock<'static>>);
+
+impl Output {
+    pub(crate) fn new() -> Self {
+        Self(BufWriter::with_capacity(1 << 16, io::stdout().lock()))
+    }
+
+    /// Writes a line.
+    ///
+    /// # Errors
+    /// [`Closed`], or what the system says.
+    pub(crate) fn line(&mut self, text: impl std::fmt::Display) -> anyhow::Result<()> {
+        closed(writeln!(self.0, "{text}"))
+    }
+
+    /// Writes text as it is.
+    ///
+    /// # Errors
+    /// [`Closed`], or what the system says.
+    pub(crate) fn text(&mut self, text: &str) -> anyhow::Result<()> {
+        closed(self.0.write_all(text.as_bytes()))
+    }
+
+    /// Writes a value as indented JSON.
+    ///
+    /// # Errors
+    /// [`Closed`], or what the system says.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> anyhow::Result<()> {
+        closed(serde_json::to_writer_pretty(&mut self.0, value).map_err(io::Error::from))?;
+        self.line("")
+    }
+
+    /// Writes everything out; without it the end of a pipe is not noticed.
+    ///
+    /// # Errors
+    /// [`Closed`], or what the system says.
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        closed(self.0.flush())
+    }
+}
+
+/// Turns a closed pipe into [`Closed`].
+pub(crate) fn closed(result: io::Result<()>) -> anyhow::Result<()> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => anyhow::Error::new(Closed),
+        _ => anyhow::Error::new(error).context("standard output"),
+    })
+}
+
+/// One line of an error on standard error.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "watchkeep: {line}");
+}
+
+/// Rows under headings, aligned. The last column is not padded.
+pub(crate) struct Table {
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new<const N: usize>(head: [&str; N]) -> Self {
+        Self { head: head.map(str::to_owned).to_vec(), rows: Vec::new() }
+    }
+
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.push(cells.to_vec());
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub(crate) fn print(&self, output: &mut Output) -> anyhow::Result<()> {
+        output.text(&self.to_string())
+    }
+}
+
+impl std::fmt::Display for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut widths: Vec<usize> = self.head.iter().map(|cell| cell.chars().count()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        for row in std::iter::once(&self.head).chain(&self.rows) {
+            let mut line = String::new();
+            for (width, cell) in widths.iter().zip(row) {
+                let pad = width - cell.chars().count();
+                line.push_str(cell);
+                line.extend(std::iter::repeat_n(' ', pad + 2));
+            }
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A number with thin groups of three, for people.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let mut table = Table::new(["name", "n"]);
+        table.row(["ä".into(), "1".into()]);
+        table.row(["longer".into(), String::new()]);
+        assert_eq!(table.to_string(), "name    n\nä       1\nlonger\n");
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

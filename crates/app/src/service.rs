@@ -1,0 +1,280 @@
+//! The service: one thread for each stage, one that follows what they publish,
+//! and HTTP. `watchkeep run` and `watchkeep demo` both start it.
+
+pub(crate) mod clock;
+mod measured;
+mod stages;
+pub(crate) mod status;
+pub(crate) mod tail;
+pub(crate) mod view;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use watchkeep_model::position::Partition;
+use watchkeep_model::time::TimeSpan;
+use watchkeep_runtime::rules::Rules;
+use watchkeep_wire::schema_set::SchemaSet;
+
+use self::clock::Clock;
+use self::status::Status;
+use self::view::View;
+use crate::cli::{LogFormat, Run, StageName};
+use crate::config::{Config, LogConfig};
+use crate::store::Store;
+use crate::{Outcome, charters, http, input};
+
+/// How long the stages may take to end. A commit that takes longer is cut off
+/// by the end of the process, which is as safe as any crash.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// How long a stage waits for records before it looks around.
+pub(crate) const POLL_WAIT: TimeSpan = TimeSpan::from_micros(500_000);
+
+/// `watchkeep run`.
+///
+/// # Errors
+/// The configuration, the log, or whatever ended a stage.
+pub(crate) fn run(arguments: &Run) -> anyhow::Result<Outcome> {
+    tell_in(arguments.log_format);
+    let config = Config::load_required(arguments.configured.file.as_deref())?;
+    let stages: BTreeSet<StageName> = arguments.stages.iter().copied().collect();
+    let rules = charters::rules(config.charters.as_deref(), config.time.pane)?;
+    if config.charters.is_none() {
+        tracing::warn!("no charters: set charters.folder, or nothing is ever judged");
+    }
+    let store = Store::open(&config)?;
+    if let LogConfig::Embedded { folder } = &config.log {
+        if stages.len() < StageName::ALL.len() {
+            bail!(
+                "an embedded log is held by one process, which runs all stages: leave --stages out"
+            );
+        }
+        tracing::info!(folder = %folder.display(), "embedded log");
+    }
+    let plan = Plan {
+        stages,
+        instance: arguments.instance.clone(),
+        clock: Clock::Wall,
+        poll_wait: POLL_WAIT,
+    };
+    let service = Service::start(&config, store, rules, plan)?;
+    let served = http::serve(&config, &service, None);
+    let ended = service.end();
+    served?;
+    ended?;
+    Ok(Outcome::Fine)
+}
+
+/// What to run and by which clock.
+pub(crate) struct Plan {
+    /// Which stages.
+    pub(crate) stages: BTreeSet<StageName>,
+    /// The instance's name in transactional ids.
+    pub(crate) instance: String,
+    /// The clock of escalations.
+    pub(crate) clock: Clock,
+    /// How long a stage waits for records before it looks around.
+    pub(crate) poll_wait: TimeSpan,
+}
+
+/// The threads and what they share.
+pub(crate) struct Service {
+    pub(crate) shared: Arc<Shared>,
+    threads: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+/// What the threads of a service share.
+pub(crate) struct Shared {
+    /// The log.
+    pub(crate) store: Store,
+    /// The rules.
+    pub(crate) rules: Rules,
+    /// The clock of escalations.
+    pub(crate) clock: Clock,
+    /// What the stages tell.
+    pub(crate) status: Arc<Status>,
+    /// What the log tells.
+    pub(crate) view: Mutex<View>,
+    stop: AtomicBool,
+    failure: Mutex<Option<String>>,
+}
+
+impl Shared {
+    /// True when the threads are to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// True where a thread has ended for a reason of its own.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Ends the service for a reason; the first one counts.
+    fn fail(&self, stage: &str, why: &str) {
+        tracing::error!(stage, why, "ended");
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert_with(|| format!("{stage}: {why}"));
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits, but not past the end of the service.
+    fn pause(&self, span: Duration) {
+        const STEP: Duration = Duration::from_millis(50);
+        let until = Instant::now() + span;
+        while !self.is_stopping() && Instant::now() < until {
+            std::thread::sleep(STEP.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+}
+
+impl Service {
+    /// Checks the topics and starts the threads.
+    ///
+    /// # Errors
+    /// A topic is missing, the log does not answer, a schema cannot be used.
+    pub(crate) fn start(
+        config: &Config,
+        store: Store,
+        rules: Rules,
+        plan: Plan,
+    ) -> anyhow::Result<Self> {
+        check_topics(config, &store)?;
+        check_panes(config, &store)?;
+        let shared = Arc::new(Shared {
+            store,
+            rules,
+            clock: plan.clock,
+            status: Arc::new(Status::default()),
+            view: Mutex::new(View::default()),
+            stop: AtomicBool::new(false),
+            failure: Mutex::new(None),
+        });
+        let mut service = Self { shared, threads: Vec::new() };
+        for stage in &plan.stages {
+            service.shared.status.expect(stage.name());
+            let setting = stages::Setting::of(config, *stage, &plan, schemas(config)?);
+            service.spawn(stage.name(), move |shared| setting.run(shared))?;
+        }
+        let topics = config.topics.clone();
+        service.spawn("follow", move |shared| tail::follow(shared, &topics))?;
+        Ok(service)
+    }
+
+    /// Starts a thread of the service.
+    ///
+    /// # Errors
+    /// The system has no more threads.
+    pub(crate) fn spawn(
+        &mut self,
+        name: &'static str,
+        run: impl FnOnce(&Shared) + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let shared = self.shared.clone();
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // A panic must not leave the other stages working for nobody.
+            let work = std::panic::AssertUnwindSafe(|| run(&shared));
+            if std::panic::catch_unwind(work).is_err() {
+                shared.fail(name, "a broken invariant; this is a fault of Watchkeep's");
+            }
+        })?;
+        self.threads.push((name, thread));
+        Ok(())
+    }
+
+    /// Lets every thread commit what it has and end.
+    ///
+    /// # Errors
+    /// Why the service failed, or which thread did not end in time.
+    pub(crate) fn end(self) -> anyhow::Result<()> {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let until = Instant::now() + DRAIN_MAX;
+        for (name, thread) in self.threads {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            if !thread.is_finished() {
+                bail!("{name} did not end within {} s", DRAIN_MAX.as_secs());
+            }
+            // Panics are told as failures.
+            let _ = thread.join();
+        }
+        let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failure {
+            Some(why) => bail!(why),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_topics(config: &Config, store: &Store) -> anyhow::Result<()> {
+    let mut reader = store.reader()?;
+    let owned = crate::config::keys::TOPICS.iter().map(|name| config.topics.named(name));
+    let all: Vec<String> = config.topics.telemetry.iter().cloned().chain(owned).collect();
+    let mut missing = Vec::new();
+    for topic in all {
+        if reader.partition_count(&topic)? == 0 {
+            missing.push(topic);
+        }
+    }
+    if !missing.is_empty() {
+        bail!("topics are missing: {}; run `watchkeep topics create`", missing.join(", "));
+    }
+    Ok(())
+}
+
+/// Panes are fixed for a deployment; a clear word at the start is better than
+/// a stage that stops at the first old batch.
+fn check_panes(config: &Config, store: &Store) -> anyhow::Result<()> {
+    let partition = Partition::new(config.topics.named("summaries"), 0);
+    let mut reader = store.reader()?;
+    let (first, end) = reader.bounds(&partition)?;
+    let to = end.min(first + 1);
+    let Some(record) = reader.read(&partition, first, to)?.into_iter().next() else {
+        return Ok(());
+    };
+    let batch = watchkeep_wire::summary_batch::decode(&record.value)
+        .with_context(|| format!("{} at offset {first}", partition.topic))?;
+    if batch.pane != config.time.pane {
+        bail!(
+            "time.pane = {} but {} was begun with {}: set it back, or begin with another topics.prefix",
+            config.time.pane,
+            partition.topic,
+            batch.pane
+        );
+    }
+    Ok(())
+}
+
+/// The writers' schemas of the configured folder, and the embedded ones.
+///
+/// # Errors
+/// The folder cannot be read, or a file in it is no schema.
+pub(crate) fn schemas(config: &Config) -> anyhow::Result<SchemaSet> {
+    let Some(folder) = &config.schemas else { return Ok(SchemaSet::new()) };
+    let mut files = Vec::new();
+    for path in input::files_below(folder, &[".avsc"])? {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        files.push((name.unwrap_or_default(), input::read_text(Path::new(&path))?));
+    }
+    let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    SchemaSet::from_files(texts).with_context(|| folder.display().to_string())
+}
+
+/// Log lines on standard error; `RUST_LOG` chooses which.
+fn tell_in(format: LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Another subscriber can only be there in tests.
+    let _ = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}

@@ -1,0 +1,223 @@
+//! The loop around each stage: begin a session, take turns, begin anew when
+//! the log says so, stop when only a person can help.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use watchkeep_detection::settings::TimeSettings;
+use watchkeep_model::time::TimeSpan;
+use watchkeep_runtime::log::{Log, LogError};
+use watchkeep_runtime::stage::StageError;
+use watchkeep_runtime::stage::escalate::{self, EscalateStage};
+use watchkeep_runtime::stage::evaluate::{self, EvaluateStage};
+use watchkeep_runtime::stage::summarise::{self, SummariseStage};
+use watchkeep_runtime::topics::Topics;
+use watchkeep_wire::fact::FactEncoding;
+use watchkeep_wire::framing::AvroFraming;
+use watchkeep_wire::schema_set::SchemaSet;
+use watchkeep_wire::telemetry::Decoder;
+
+use super::measured::Measured;
+use super::status::Counts;
+use super::{Plan, Shared, clock};
+use crate::cli::StageName;
+use crate::config::{Config, Encoding};
+
+/// First pause before a new session; doubled each time up to the last one.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+const PAUSE_LAST: Duration = Duration::from_secs(15);
+
+/// Turns after which a session counts as one that works.
+const TURNS_THAT_WORK: u32 = 20;
+
+/// All that a stage's thread needs.
+pub(super) struct Setting {
+    stage: StageName,
+    group: String,
+    transactional_id: String,
+    time: TimeSettings,
+    commit_interval: TimeSpan,
+    topics: Topics,
+    encoding: FactEncoding,
+    schemas: SchemaSet,
+    poll_wait: TimeSpan,
+}
+
+impl Setting {
+    pub(super) fn of(config: &Config, stage: StageName, plan: &Plan, schemas: SchemaSet) -> Self {
+        let group = format!("{}-{}", config.group, stage.name());
+        Self {
+            stage,
+            transactional_id: format!("{group}-{}", plan.instance),
+            group,
+            time: config.time,
+            commit_interval: config.commit_interval,
+            topics: Topics::new(&config.topics.prefix, &config.topics.telemetry),
+            encoding: match config.topics.encoding {
+                Encoding::Json => FactEncoding::Json,
+                Encoding::Avro => FactEncoding::Avro(AvroFraming::SingleObject),
+            },
+            schemas,
+            poll_wait: plan.poll_wait,
+        }
+    }
+
+    /// Runs until the service ends or only a person can help.
+    pub(super) fn run(&self, shared: &Shared) {
+        let stage = self.stage.name();
+        let mut pause = PAUSE_FIRST;
+        while !shared.is_stopping() {
+            shared.status.begin_session(stage);
+            let mut turns = 0;
+            let ended = self.session(shared).and_then(|log| {
+                let status = shared.status.clone();
+                let mut log = Measured::new(log, stage, status);
+                match self.stage {
+                    StageName::Summarise => self.summarise(shared, &mut log, &mut turns),
+                    StageName::Evaluate => self.evaluate(shared, &mut log, &mut turns),
+                    StageName::Escalate => self.escalate(shared, &mut log, &mut turns),
+                }
+            });
+            match ended {
+                Ok(()) => return,
+                Err(StageError::Log(error @ (LogError::Unavailable(_) | LogError::Aborted(_)))) => {
+                    if turns >= TURNS_THAT_WORK {
+                        pause = PAUSE_FIRST;
+                    }
+                    tracing::warn!(stage, %error, pause_ms = pause.as_millis(), "a new session follows");
+                    shared.status.update(stage, |status| status.is_ready = false);
+                    shared.pause(pause);
+                    pause = (pause * 2).min(PAUSE_LAST);
+                }
+                Err(error) => return shared.fail(stage, &error.to_string()),
+            }
+        }
+    }
+
+    fn session(&self, shared: &Shared) -> Result<Box<dyn Log>, StageError> {
+        let topics: Vec<&str> = match self.stage {
+            StageName::Summarise => self.topics.telemetry.iter().map(AsRef::as_ref).collect(),
+            StageName::Evaluate => vec![&self.topics.summaries],
+            StageName::Escalate => {
+                vec![&self.topics.breaches, &self.topics.windows, &self.topics.responses]
+            }
+        };
+        Ok(shared.store.session(&self.group, &topics, &self.transactional_id)?)
+    }
+
+    fn summarise(
+        &self,
+        shared: &Shared,
+        log: &mut dyn Log,
+        turns: &mut u32,
+    ) -> Result<(), StageError> {
+        let settings = summarise::Settings {
+            time: self.time,
+            commit_interval: self.commit_interval,
+            topics: self.topics.clone(),
+            encoding: self.encoding,
+            instance: self.transactional_id.clone(),
+        };
+        let mut stage = SummariseStage::new(settings, Decoder::new(self.schemas.clone()));
+        let name = self.stage.name();
+        let mut commits = 0;
+        while !shared.is_stopping() {
+            stage.turn(log, clock::now())?;
+            *turns = turns.saturating_add(1);
+            shared.status.update(name, |status| status.is_ready = stage.is_assigned());
+            let counts = stage.counts();
+            if counts.commits != commits {
+                commits = counts.commits;
+                let mut told = Counts::from([(("events", String::new()), counts.events)]);
+                for (reason, count) in &counts.rejects {
+                    told.insert(("rejects", (*reason).to_owned()), *count);
+                }
+                shared.status.count(name, told);
+            }
+        }
+        stage.drain(log)
+    }
+
+    fn evaluate(
+        &self,
+        shared: &Shared,
+        log: &mut dyn Log,
+        turns: &mut u32,
+    ) -> Result<(), StageError> {
+        let settings = evaluate::Settings {
+            time: self.time,
+            topics: self.topics.clone(),
+            encoding: self.encoding,
+        };
+        let mut stage = EvaluateStage::new(settings, shared.rules.clone());
+        let name = self.stage.name();
+        let mut commits = 0;
+        while !shared.is_stopping() {
+            stage.turn(log, self.poll_wait)?;
+            *turns = turns.saturating_add(1);
+            shared.status.update(name, |status| {
+                status.is_ready = stage.is_ready();
+                status.watermark = stage.watermark();
+            });
+            let counts = stage.counts();
+            if counts.commits != commits {
+                commits = counts.commits;
+                let mut told = Counts::from([
+                    (("windows", String::new()), counts.windows),
+                    (("late", String::new()), counts.late),
+                ]);
+                for (transition, count) in &counts.breaches {
+                    told.insert(("breaches", (*transition).to_owned()), *count);
+                }
+                shared.status.count(name, told);
+            }
+        }
+        Ok(())
+    }
+
+    fn escalate(
+        &self,
+        shared: &Shared,
+        log: &mut dyn Log,
+        turns: &mut u32,
+    ) -> Result<(), StageError> {
+        let settings = escalate::Settings {
+            topics: self.topics.clone(),
+            encoding: self.encoding,
+            escalation: watchkeep_incident::escalate::Settings::default(),
+        };
+        let mut stage = EscalateStage::new(settings, shared.rules.clone());
+        let name = self.stage.name();
+        let mut commits = 0;
+        while !shared.is_stopping() {
+            stage.turn(log, self.poll_wait, || shared.clock.now())?;
+            *turns = turns.saturating_add(1);
+            let counts = stage.counts();
+            let state = stage.state();
+            shared.status.update(name, |status| {
+                status.is_ready = state.is_some();
+                if counts.commits != commits || status.open_incidents.is_none() {
+                    status.open_incidents =
+                        state.map(|state| state.open_incidents().count() as u64);
+                }
+            });
+            if counts.commits != commits {
+                commits = counts.commits;
+                let told = Counts::from([
+                    (("facts", String::new()), counts.facts),
+                    (("escalations", String::new()), counts.escalations),
+                    (("unreadable_responses", String::new()), counts.unreadable),
+                ]);
+                shared.status.count(name, told);
+            }
+        }
+        Ok(())
+    }
+}
+
+// A thread owns its setting; the store and the rules are shared.
+const _: fn() = || {
+    fn is_sync<T: Sync + Send>() {}
+    is_sync::<Arc<Shared>>();
+    is_sync::<Setting>();
+};

@@ -1,0 +1,218 @@
+//! What the page and the API show: the last window of each feature, open
+//! breaches, incidents, the latest pages. A fold of the topics.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+use watchkeep_model::breach::{Breach, Transition};
+use watchkeep_model::escalation::{Audience, Escalation};
+use watchkeep_model::incident::{Fact, FactData, FactName};
+use watchkeep_model::time::Timestamp;
+use watchkeep_model::window::{Verdict, Window};
+
+use super::tail::Seen;
+
+/// Features that are kept. More are watched just the same, and not shown.
+const FEATURES_MAX: usize = 200_000;
+
+/// Incidents that are kept; beyond it those that were resolved first go.
+const INCIDENTS_MAX: usize = 1_000;
+
+/// Affected features of an incident that are listed; more are left out.
+const AFFECTED_MAX: usize = 50;
+
+/// Pages that are kept; the oldest go.
+const PAGES_MAX: usize = 200;
+
+/// The fold.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    /// The latest window of each feature and window name.
+    pub(crate) windows: BTreeMap<String, BTreeMap<String, Window>>,
+    /// Open breaches by identifier.
+    pub(crate) breaches: BTreeMap<String, Breach>,
+    /// Incidents by identifier.
+    pub(crate) incidents: BTreeMap<String, IncidentView>,
+    /// The latest pages, newest first.
+    pub(crate) pages: VecDeque<Escalation>,
+    /// How many people were paged, by every page there was.
+    pub(crate) page_count: u64,
+    /// How many breaches were opened.
+    pub(crate) opened_count: u64,
+}
+
+/// An incident as it stands.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct IncidentView {
+    pub(crate) incident_id: String,
+    pub(crate) state: &'static str,
+    pub(crate) root: String,
+    pub(crate) kind: &'static str,
+    pub(crate) severity: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<String>,
+    pub(crate) unowned: bool,
+    pub(crate) step: String,
+    pub(crate) affected_features: Vec<String>,
+    pub(crate) opened_at: Timestamp,
+    pub(crate) last_at: Timestamp,
+    /// Who was paged, in order: person, channel, why.
+    pub(crate) paged: Vec<Paged>,
+}
+
+/// One page of an incident.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Paged {
+    pub(crate) at: Timestamp,
+    pub(crate) target: String,
+    pub(crate) channel: String,
+    pub(crate) step: String,
+    pub(crate) reason: String,
+}
+
+impl View {
+    /// Takes what was published.
+    pub(crate) fn take(&mut self, seen: Seen) {
+        match seen {
+            Seen::Window(window) => self.window(*window),
+            Seen::Breach(breach) => self.breach(*breach),
+            Seen::Fact(fact) => self.fact(&fact),
+            Seen::Escalation(escalation) => self.escalation(*escalation),
+        }
+    }
+
+    fn window(&mut self, window: Window) {
+        if self.windows.len() >= FEATURES_MAX && !self.windows.contains_key(&window.feature) {
+            return;
+        }
+        let of_feature = self.windows.entry(window.feature.clone()).or_default();
+        match of_feature.get(&window.window) {
+            Some(known) if known.window_start > window.window_start => {}
+            _ => {
+                of_feature.insert(window.window.clone(), window);
+            }
+        }
+    }
+
+    fn breach(&mut self, breach: Breach) {
+        match breach.transition {
+            Transition::Opened => {
+                self.opened_count += 1;
+                self.breaches.insert(breach.breach_id.clone(), breach);
+            }
+            Transition::Sustained => {
+                self.breaches.insert(breach.breach_id.clone(), breach);
+            }
+            Transition::Cleared | Transition::Retracted => {
+                self.breaches.remove(&breach.breach_id);
+            }
+        }
+    }
+
+    fn escalation(&mut self, escalation: Escalation) {
+        if escalation.audience == Audience::Page {
+            self.page_count += 1;
+            self.pages.push_front(escalation);
+            self.pages.truncate(PAGES_MAX);
+        }
+    }
+
+    fn fact(&mut self, fact: &Fact) {
+        if let FactData::Opened(opened) = &fact.data {
+            self.make_room();
+            let view = IncidentView {
+                incident_id: fact.incident_id.clone(),
+                state: "triggered",
+                root: opened.root.clone(),
+                kind: opened.kind.name(),
+                severity: opened.severity.name(),
+                owner: opened.owner.clone(),
+                unowned: opened.unowned,
+                step: opened.entry.step.clone(),
+                affected_features: opened.affected_features.clone(),
+                opened_at: fact.occurred_at,
+                last_at: fact.occurred_at,
+                paged: Vec::new(),
+            };
+            self.incidents.insert(fact.incident_id.clone(), view);
+            return;
+        }
+        let Some(incident) = self.incidents.get_mut(&fact.incident_id) else { return };
+        incident.last_at = fact.occurred_at;
+        if let Some(state) = state_after(fact.fact) {
+            incident.state = state;
+        }
+        match &fact.data {
+            FactData::BreachAttached(breach) => incident.add(&breach.feature),
+            FactData::SeverityChanged(changed) => incident.severity = changed.to.name(),
+            FactData::OwnerResolved(resolved) => incident.owner.clone_from(&resolved.owner),
+            FactData::Escalated(escalated) => incident.step.clone_from(&escalated.to_step),
+            FactData::Notified(notified) => incident.paged.push(Paged {
+                at: fact.occurred_at,
+                target: notified.target.clone(),
+                channel: notified.channel.clone(),
+                step: notified.step.clone(),
+                reason: notified.reason.clone(),
+            }),
+            _ => {}
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.incidents.len() < INCIDENTS_MAX {
+            return;
+        }
+        let rank = |incident: &&IncidentView| (!incident.is_over(), incident.last_at);
+        let oldest = self.incidents.values().min_by_key(rank).map(|i| i.incident_id.clone());
+        if let Some(oldest) = oldest {
+            self.incidents.remove(&oldest);
+        }
+    }
+
+    /// `bad` where the last window of any expectation was, `good` where at
+    /// least one was judged, else `not judged`.
+    pub(crate) fn verdict(&self, feature: &str) -> &'static str {
+        let windows = self.windows.get(feature).into_iter().flatten();
+        let verdicts: Vec<Verdict> = windows
+            .flat_map(|(_, window)| window.judged.iter().map(|judged| judged.verdict))
+            .collect();
+        if verdicts.contains(&Verdict::Bad) {
+            "bad"
+        } else if verdicts.contains(&Verdict::Good) {
+            "good"
+        } else {
+            "not judged"
+        }
+    }
+}
+
+impl IncidentView {
+    fn add(&mut self, feature: &str) {
+        let known = &mut self.affected_features;
+        if known.len() < AFFECTED_MAX && !known.iter().any(|known| known == feature) {
+            known.push(feature.to_owned());
+        }
+    }
+
+    /// True where nothing more is asked of anybody.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, "resolved" | "reviewed" | "closed")
+    }
+}
+
+/// The state that a fact leads to, where it changes it.
+pub(crate) const fn state_after(fact: FactName) -> Option<&'static str> {
+    Some(match fact {
+        FactName::Opened
+        | FactName::Reopened
+        | FactName::AcknowledgementExpired
+        | FactName::VerificationFailed => "triggered",
+        FactName::Acknowledged => "acknowledged",
+        FactName::Remediated => "remediated",
+        FactName::Verified => "verified",
+        FactName::Resolved => "resolved",
+        FactName::Reviewed => "reviewed",
+        FactName::Closed => "closed",
+        _ => return None,
+    })
+}
