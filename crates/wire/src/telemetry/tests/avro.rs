@@ -207,6 +207,33 @@ proptest! {
 }
 
 #[test]
+fn fields_that_a_writer_does_not_have_are_absent() {
+    let record = Avro::Record(vec![
+        ("feature".into(), Avro::String("feature:a".into())),
+        ("event_time".into(), Avro::Long(7)),
+    ]);
+    let bytes = written(2, SMALL, record);
+    let mut out = Vec::new();
+    decoder().decode(&bytes, Some("application/vnd.confluent.avro"), &mut out).unwrap();
+    assert_eq!(
+        out,
+        [Telemetry {
+            feature: "a".into(),
+            event_time: Timestamp::from_micros(7),
+            event_id: None,
+            feature_version: "".into(),
+            value: Value::Null,
+            materialised_at: None,
+            latency_us: None,
+            status: Status::Ok,
+        }]
+    );
+    for end in 0..bytes.len() {
+        decoder().decode(&bytes[..end], None, &mut Vec::new()).expect_err("cut");
+    }
+}
+
+#[test]
 fn the_batch_schema_carries_many_features() {
     let schema = Schema::parse_str(schemas::named("telemetry-batch").text).unwrap();
     let mut bytes = Vec::new();
