@@ -328,10 +328,10 @@ impl Decision<'_> {
     fn resolve_owner(&mut self, doing: &Doing) -> Result<String, (Option<String>, String)> {
         let own = self.incident.owner.clone();
         let load = self.world.load;
-        // The incident itself is no reason to give it to somebody else.
-        let open = |user: &str| {
-            let count = load.get(user).copied().unwrap_or(0);
-            count.saturating_sub(u32::from(own.as_deref() == Some(user)))
+        // However much the owner has to do since, the incident stays theirs.
+        let open = |user: &str| match own.as_deref() == Some(user) {
+            true => 0,
+            false => load.get(user).copied().unwrap_or(0),
         };
         let charter = self.world.charter.as_deref();
         let found = owner::resolve(charter, self.world.context, doing.at, &open);

@@ -6,22 +6,21 @@
 //! advances to each [`Escalate::next_deadline`] in turn, so that nothing is
 //! late; a service calls it with the time of day.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchkeep_model::breach::{Breach, Transition};
-use watchkeep_model::charter::{Charter, ExpectationKind, Lifecycle, Severity};
+use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::identifier::derived;
-use watchkeep_model::incident::data::{Attribution, CommandRejected, PolicyRevision};
+use watchkeep_model::incident::data::{CommandRejected, PolicyRevision};
 use watchkeep_model::incident::{Fact, FactData, FactName};
-use watchkeep_model::policy::{GroupKey, Policy};
+use watchkeep_model::policy::Policy;
 use watchkeep_model::response::Response;
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::{Verdict, Window};
 
-use crate::attribution::attribute;
-use crate::context::{Context, DEFAULT_POLICY, default_policy};
+use crate::context::Context;
 pub use crate::decide::Outputs;
 use crate::decide::breach::{Opening, open};
 use crate::decide::respond::{stranger, unsupported};
@@ -30,12 +29,26 @@ use crate::progress::Progress;
 use crate::state::{Incident, State, Timer, key_of};
 
 mod index;
+mod place;
+mod restore;
 
 use index::Index;
+use place::{Placed, find_policy, is_paged, policy_of};
 
 /// What may be set.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {}
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Resolved incidents that are kept for reopening and for answering
+    /// commands. Beyond it the one resolved first is forgotten: a new breach
+    /// of its group opens a new incident.
+    pub resolved_kept_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { resolved_kept_max: 10_000 }
+    }
+}
 
 /// Timers that one call of [`Escalate::advance`] fires. Reaching it means that
 /// a rule makes timers that are due at once; the rest waits for the next call.
@@ -52,7 +65,6 @@ struct Held {
 /// not in an incident yet.
 #[derive(Clone, Debug)]
 pub struct Escalate {
-    #[expect(dead_code, reason = "taken so that a first setting changes no caller")]
     settings: Settings,
     incidents: BTreeMap<String, Incident>,
     progress: BTreeMap<String, Progress>,
@@ -159,7 +171,7 @@ impl Escalate {
         if let Some(id) = self.open_incident_of(&placed.group_key) {
             self.decide(&id, context, now, out, |decision| decision.join(breach));
         } else {
-            let wait = self.policy_of(breach, context).grouping.group_wait;
+            let wait = policy_of(breach, context).grouping.group_wait;
             self.hold(breach, (breach.detected_at + wait).max(now));
         }
     }
@@ -351,7 +363,7 @@ impl Escalate {
             }
             return;
         }
-        let root = &placed.attribution.root;
+        let root = &placed.rooted.root;
         let charter = context.charter(root, first.window_end);
         let charter = charter.or_else(|| context.charter(&typed(&first.feature), first.window_end));
         let name = charter.as_ref().and_then(|charter| charter.fields.policy.as_deref());
@@ -369,6 +381,7 @@ impl Escalate {
             return;
         }
         let revision = PolicyRevision { name: policy.name.clone(), version: policy.version };
+        let policy = Arc::new(policy.into_owned());
         self.policies.insert(revision, Arc::clone(&policy));
         let recurrences = self.index.recurrences_with(&placed.group_key, due_at);
         let load = self.index.load_with_nobody();
@@ -384,7 +397,7 @@ impl Escalate {
             id,
             group_key: placed.group_key,
             kind: placed.kind,
-            attribution: placed.attribution,
+            rooted: placed.rooted,
             breaches,
             due_at,
         };
@@ -430,70 +443,10 @@ impl Escalate {
         self.index.refresh(&incident, progress.check_at);
         self.progress.insert(incident.id.clone(), progress);
         self.incidents.insert(incident.id.clone(), incident);
-        for forgotten in self.index.too_many_resolved() {
+        for forgotten in self.index.too_many_resolved(self.settings.resolved_kept_max) {
             self.incidents.remove(&forgotten);
             self.progress.remove(&forgotten);
         }
-    }
-
-    /// Takes in a fact that was written before, without deciding anything.
-    pub fn restore_fact(&mut self, fact: &Fact) {
-        if fact.incident_id == desk_id() {
-            self.desk = (fact.sequence, Some(fact.hash.clone()));
-            return;
-        }
-        let incident = match self.incidents.remove(&fact.incident_id) {
-            Some(mut incident) => {
-                incident.apply(fact);
-                incident
-            }
-            None => match Incident::begin(fact) {
-                Some(incident) => incident,
-                None => return,
-            },
-        };
-        let mut progress = self.progress.remove(&fact.incident_id).unwrap_or_default();
-        progress.check_at = match &fact.data {
-            FactData::BreachCleared(data) => data.settles_at,
-            _ if incident.is_breaching() || !incident.is_open() => None,
-            _ => progress.check_at,
-        };
-        if let FactData::BreachAttached(data) = &fact.data {
-            self.unhold(&data.breach_id);
-        }
-        self.take_in(incident, progress, std::slice::from_ref(fact));
-    }
-
-    /// Holds again what a breach log says, in its order, after the facts have
-    /// been restored. Breaches that an incident has taken in are passed over.
-    pub fn restore_breach(&mut self, breach: &Breach, context: &dyn Context) {
-        match breach.transition {
-            Transition::Opened => {
-                let known = self.index.was_attached(breach);
-                if !known && is_paged(breach, context) {
-                    self.index.add_evidence(breach);
-                    let wait = self.policy_of(breach, context).grouping.group_wait;
-                    self.hold(breach, breach.detected_at + wait);
-                }
-            }
-            Transition::Sustained => {}
-            Transition::Cleared | Transition::Retracted => {
-                self.unhold(&breach.breach_id);
-                if self.index.incident_of(&breach.breach_id).is_none() {
-                    self.index.forget_evidence(breach);
-                }
-            }
-        }
-    }
-
-    /// Counts again a window that was judged before, after the facts have
-    /// been restored.
-    pub fn restore_window(&mut self, window: &Window) {
-        self.each_judged(window, |stage, id, key, good| {
-            let from = stage.incidents.get(id).and_then(|incident| incident.counting_from);
-            let progress = stage.progress.entry(id.to_owned()).or_default();
-            progress.count(key.clone(), window.window_end, good, from);
-        });
     }
 
     /// Incidents that are not resolved, by identifier.
@@ -540,84 +493,10 @@ impl Escalate {
         if let Some(policy) = self.policies.get(revision) {
             return Arc::clone(policy);
         }
-        let policy = find_policy(Some(&revision.name), context);
+        let policy = Arc::new(find_policy(Some(&revision.name), context).into_owned());
         self.policies.insert(revision.clone(), Arc::clone(&policy));
         policy
     }
-
-    fn policy_of(&self, breach: &Breach, context: &dyn Context) -> Arc<Policy> {
-        let charter = context.charter(&typed(&breach.feature), breach.window_end);
-        let name = charter.as_ref().and_then(|charter| charter.fields.policy.clone());
-        find_policy(name.as_deref().or(breach.policy.as_deref()), context)
-    }
-
-    /// Where a breach comes from and the group that it belongs to. A breach
-    /// with a root upstream takes the kind of the root's own breach, so that
-    /// one cause is one incident.
-    fn place(&self, breach: &Breach, context: &dyn Context, at: Timestamp) -> Placed {
-        let policy = self.policy_of(breach, context);
-        let subject = typed(&breach.feature);
-        let evidence = |node: &str| self.index.evidence(node).map(|(_, what)| what);
-        let attribution = attribute(&subject, context.edges(), &policy.attribution, at, &evidence);
-        let kind = match attribution.root == subject {
-            true => breach.kind,
-            false => self.index.evidence(&attribution.root).map_or(breach.kind, |(kind, _)| kind),
-        };
-        let charter = context.charter(&subject, breach.window_end);
-        let group_key = group_key(&policy, breach, &attribution.root, kind, charter.as_deref());
-        Placed { attribution, kind, group_key }
-    }
-}
-
-struct Placed {
-    attribution: Attribution,
-    kind: ExpectationKind,
-    group_key: String,
-}
-
-fn group_key(
-    policy: &Policy,
-    breach: &Breach,
-    root: &str,
-    kind: ExpectationKind,
-    charter: Option<&Charter>,
-) -> String {
-    let fields = charter.map(|charter| &charter.fields);
-    let of = |value: Option<&String>| value.cloned().unwrap_or_default();
-    let by: BTreeSet<GroupKey> = policy.grouping.by.iter().copied().collect();
-    let parts: Vec<String> = by
-        .into_iter()
-        .map(|key| match key {
-            GroupKey::Root => format!("root={root}"),
-            GroupKey::Kind => format!("kind={}", kind.name()),
-            GroupKey::Feature => format!("feature={}", breach.feature),
-            GroupKey::Expectation => format!("expectation={}", breach.expectation),
-            GroupKey::Severity => format!("severity={}", breach.severity.name()),
-            GroupKey::Domain => format!("domain={}", of(fields.and_then(|f| f.domain.as_ref()))),
-            GroupKey::System => format!("system={}", of(fields.and_then(|f| f.system.as_ref()))),
-            GroupKey::Group => format!("group={}", of(fields.and_then(|f| f.group.as_ref()))),
-        })
-        .collect();
-    parts.join(" ")
-}
-
-/// The policy of a name; the built-in one where there is none. One without
-/// steps has those of the built-in one, so that no breach goes unheard.
-fn find_policy(name: Option<&str>, context: &dyn Context) -> Arc<Policy> {
-    let found = name.and_then(|name| context.policy(name));
-    let mut policy =
-        found.or_else(|| context.policy(DEFAULT_POLICY)).cloned().unwrap_or_else(default_policy);
-    if policy.steps.is_empty() {
-        policy.steps = default_policy().steps;
-    }
-    Arc::new(policy)
-}
-
-/// False for subjects whose charter says draft or retired at the window's end.
-fn is_paged(breach: &Breach, context: &dyn Context) -> bool {
-    let charter = context.charter(&typed(&breach.feature), breach.window_end);
-    let lifecycle = charter.and_then(|charter| charter.fields.lifecycle);
-    !matches!(lifecycle, Some(Lifecycle::Draft | Lifecycle::Retired))
 }
 
 fn desk_id() -> String {

@@ -20,6 +20,7 @@ pub mod escalate;
 mod message;
 pub mod owner;
 pub mod progress;
+pub mod registry;
 pub mod schedule;
 pub mod state;
 

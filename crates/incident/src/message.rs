@@ -85,8 +85,8 @@ fn blank(
     world: &World<'_>,
 ) -> Escalation {
     let fields = world.charter.as_deref().map(|charter| &charter.fields);
-    let affected = incident.affected();
     let listed = usize::try_from(world.policy.grouping.max_listed).unwrap_or(usize::MAX);
+    let (affected_features, affected_count) = incident.affected(listed);
     let procedure = fields.and_then(|fields| fields.rollback.procedure.as_ref());
     let sequence = fact.sequence.to_string();
     let parts = ["escalation", &incident.id, &sequence, audience.name(), target, channel];
@@ -100,7 +100,7 @@ fn blank(
         dedup_key: incident.id.clone(),
         event_action: action(incident.state),
         severity: incident.severity,
-        summary: summary(incident, affected.len()),
+        summary: summary(incident, affected_count),
         component: incident.root.clone(),
         group: fields.and_then(|f| f.system.clone().or(f.domain.clone()).or(f.group.clone())),
         class: incident.kind.name().to_owned(),
@@ -114,8 +114,8 @@ fn blank(
         reason: String::new(),
         owner: incident.owner.clone(),
         unowned: incident.unowned,
-        affected_count: affected.len() as u64,
-        affected_features: affected.into_iter().take(listed).map(str::to_owned).collect(),
+        affected_features,
+        affected_count,
         consumers: incident.consumers.iter().take(listed).cloned().collect(),
         runbook: fields.and_then(|fields| fields.runbook.clone()),
         links: procedure
@@ -135,7 +135,7 @@ const fn action(state: State) -> EventAction {
     }
 }
 
-fn summary(incident: &Incident, affected: usize) -> String {
+fn summary(incident: &Incident, affected: u64) -> String {
     let prefix = if incident.drill { "DRILL " } else { "" };
     let (severity, kind, root) = (incident.severity.name(), incident.kind.name(), &incident.root);
     let others = match affected {

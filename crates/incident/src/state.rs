@@ -362,14 +362,17 @@ impl Incident {
         self.open_features.values().map(|count| u64::from(*count)).sum()
     }
 
-    /// Subjects that breach, sorted; where none does any more, those that did.
-    pub fn affected(&self) -> Vec<&str> {
+    /// Subjects that breach, sorted, at most `listed` of them, and how many
+    /// there are; where none does any more, those that did.
+    pub fn affected(&self, listed: usize) -> (Vec<String>, u64) {
         if self.is_breaching() {
-            return self.open_features.keys().map(String::as_str).collect();
+            let names = self.open_features.keys().take(listed).cloned().collect();
+            return (names, self.open_features.len() as u64);
         }
-        let mut features: Vec<&str> = self.attached.keys().map(|key| key.0.as_str()).collect();
-        features.dedup();
-        features
+        let mut names: Vec<&str> = self.attached.keys().map(|key| key.0.as_str()).collect();
+        names.dedup();
+        let count = names.len() as u64;
+        (names.into_iter().take(listed).map(str::to_owned).collect(), count)
     }
 
     /// The first deadline that still asks for something.

@@ -1,1 +1,8 @@
-//! Scenarios.
+//! Given breaches, when time passes and people answer, then these facts and
+//! messages. The world is that of the flight examples.
+
+mod answers;
+mod ladder;
+mod laws;
+mod scene;
+mod settling;

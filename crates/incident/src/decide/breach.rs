@@ -4,7 +4,7 @@
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::incident::data::{
-    ActionRecorded, Attribution, BreachAttached, BreachCleared, CharterRevision, Informed, Opened,
+    ActionRecorded, BreachAttached, BreachCleared, CharterRevision, Informed, Opened,
     PolicyRevision, Reopened, Resolved, SeverityChanged, VerificationFailed, Verified,
 };
 use watchkeep_model::incident::{Fact, FactData, FactName, SYSTEM_ACTOR};
@@ -14,6 +14,7 @@ use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
 use super::{Decision, Doing, Outputs, World, entry, entry_step, lateness_us};
+use crate::attribution::Rooted;
 use crate::message;
 use crate::owner;
 use crate::progress::Progress;
@@ -29,7 +30,7 @@ pub struct Opening<'a> {
     /// The kind that chooses the first step.
     pub kind: ExpectationKind,
     /// Where the breaches come from.
-    pub attribution: Attribution,
+    pub rooted: Rooted,
     /// The breaches, at least one, in order of detection.
     pub breaches: Vec<&'a Breach>,
     /// When they had been held for long enough.
@@ -54,8 +55,8 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
     let resolution = owner::resolve(world.charter.as_deref(), world.context, due_at, &load);
     let in_force_at = opening.breaches.first().map_or(due_at, |breach| breach.window_end);
     let data = Opened {
-        root: opening.attribution.root.clone(),
-        attribution: opening.attribution.clone(),
+        root: opening.rooted.root.clone(),
+        attribution: opening.rooted.attribution.clone(),
         owner: resolution.owner,
         unowned: resolution.unowned,
         resolution: resolution.links,
@@ -122,6 +123,8 @@ impl Decision<'_> {
         };
         self.progress.check_at = None;
         self.record(&doing, FactData::Reopened(data));
+        // Absences may have begun or ended since; nobody is needed here yet.
+        let _ = self.resolve_owner(&doing);
         for breach in breaches {
             self.attach(breach, &doing);
         }

@@ -11,11 +11,6 @@ use watchkeep_model::time::Timestamp;
 
 use crate::state::Incident;
 
-/// Resolved incidents that are kept for reopening and for answering commands.
-/// Beyond it the one resolved first is forgotten: a new breach of its group
-/// opens a new incident.
-const RESOLVED_KEPT_MAX: usize = 10_000;
-
 /// Openings of one group that are remembered for `recurrence`. Beyond it the
 /// oldest is forgotten, which no count of a policy reaches.
 const RECURRENCES_MAX: usize = 1_000;
@@ -227,9 +222,9 @@ impl Index {
     }
 
     /// Incidents to forget, so that the kept ones stay within bounds.
-    pub(super) fn too_many_resolved(&mut self) -> Vec<String> {
+    pub(super) fn too_many_resolved(&mut self, kept_max: usize) -> Vec<String> {
         let mut forgotten = Vec::new();
-        while self.resolved.len() > RESOLVED_KEPT_MAX {
+        while self.resolved.len() > kept_max {
             let Some(id) = self.resolved.pop_front() else { break };
             self.groups.retain(|_, latest| *latest != id);
             forgotten.push(id);

@@ -166,9 +166,6 @@ pub struct Opened {
 /// How the root of an incident was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attribution {
-    /// The root that it comes to, a typed name.
-    #[serde(skip)]
-    pub root: String,
     /// `upstream_breach`, `itself` or `lineage_unknown`.
     pub method: String,
     /// What speaks for it, one sentence each.

@@ -1,0 +1,72 @@
+//! State from what was written before, without deciding anything.
+
+use watchkeep_model::breach::{Breach, Transition};
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::window::Window;
+
+use super::place::{is_paged, policy_of};
+use super::{Escalate, desk_id};
+use crate::context::Context;
+use crate::state::Incident;
+
+impl Escalate {
+    /// Takes in a fact that was written before, without deciding anything.
+    pub fn restore_fact(&mut self, fact: &Fact) {
+        if fact.incident_id == desk_id() {
+            self.desk = (fact.sequence, Some(fact.hash.clone()));
+            return;
+        }
+        let incident = match self.incidents.remove(&fact.incident_id) {
+            Some(mut incident) => {
+                incident.apply(fact);
+                incident
+            }
+            None => match Incident::begin(fact) {
+                Some(incident) => incident,
+                None => return,
+            },
+        };
+        let mut progress = self.progress.remove(&fact.incident_id).unwrap_or_default();
+        progress.check_at = match &fact.data {
+            FactData::BreachCleared(data) => data.settles_at,
+            _ if incident.is_breaching() || !incident.is_open() => None,
+            _ => progress.check_at,
+        };
+        if let FactData::BreachAttached(data) = &fact.data {
+            self.unhold(&data.breach_id);
+        }
+        self.take_in(incident, progress, std::slice::from_ref(fact));
+    }
+
+    /// Holds again what a breach log says, in its order, after the facts have
+    /// been restored. Breaches that an incident has taken in are passed over.
+    pub fn restore_breach(&mut self, breach: &Breach, context: &dyn Context) {
+        match breach.transition {
+            Transition::Opened => {
+                let known = self.index.was_attached(breach);
+                if !known && is_paged(breach, context) {
+                    self.index.add_evidence(breach);
+                    let wait = policy_of(breach, context).grouping.group_wait;
+                    self.hold(breach, breach.detected_at + wait);
+                }
+            }
+            Transition::Sustained => {}
+            Transition::Cleared | Transition::Retracted => {
+                self.unhold(&breach.breach_id);
+                if self.index.incident_of(&breach.breach_id).is_none() {
+                    self.index.forget_evidence(breach);
+                }
+            }
+        }
+    }
+
+    /// Counts again a window that was judged before, after the facts have
+    /// been restored.
+    pub fn restore_window(&mut self, window: &Window) {
+        self.each_judged(window, |stage, id, key, good| {
+            let from = stage.incidents.get(id).and_then(|incident| incident.counting_from);
+            let progress = stage.progress.entry(id.to_owned()).or_default();
+            progress.count(key.clone(), window.window_end, good, from);
+        });
+    }
+}

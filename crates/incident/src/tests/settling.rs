@@ -1,0 +1,163 @@
+//! Clearing, verifying, failing, reopening.
+
+use expect_test::expect;
+use watchkeep_model::breach::Transition;
+use watchkeep_model::charter::{ExpectationKind, Severity};
+use watchkeep_model::response::Command;
+use watchkeep_model::time::TimeSpan;
+use watchkeep_model::window::Verdict::{Bad, Good};
+
+use super::scene::{DELAY, Scene, at, breach, drift};
+
+#[test]
+fn an_error_waits_for_two_good_windows_after_the_clearing() {
+    let mut scene = Scene::new();
+    let bad = drift("05-08");
+    scene.breach(&bad);
+    scene.window(&bad, "05-09", Good).clear(&bad, "05-09");
+    scene.window(&bad, "05-10", Good).run_to("05-10");
+    scene.window(&bad, "05-11", Good).run_to("05-11");
+    let story = scene.story();
+    let end = &story[story.find("05-09").unwrap()..];
+    expect![[r#"
+        05-09 00:00:00 BreachCleared: flight.arr_delay_min drift left 0
+        05-11 00:00:00 Verified: by good_windows, 2 good
+        05-11 00:00:00 Resolved: verified
+    "#]]
+    .assert_eq(end);
+    scene.check();
+}
+
+#[test]
+fn good_windows_count_from_the_remediation() {
+    let mut scene = Scene::new();
+    let bad = drift("05-08");
+    scene.breach(&bad);
+    scene.respond("05-08 00:20", "user:edgar", Command::Remediate);
+    scene.window(&bad, "05-09", Good).clear(&bad, "05-09");
+    scene.window(&bad, "05-10", Good).run_to("05-11");
+    expect![[r#"
+        05-08 00:01:00 Opened: feature:flight.arr_delay_min error drift by itself owner user:ada step data-steward at 05-08 00:01:00
+        05-08 00:01:00 BreachAttached: flight.arr_delay_min drift
+        05-08 00:01:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 00:31:00
+        05-08 00:20:00 Remediated: by user:edgar: Fix
+        05-09 00:00:00 BreachCleared: flight.arr_delay_min drift left 0
+        05-10 00:00:00 Verified: by good_windows, 2 good
+        05-10 00:00:00 Resolved: verified
+    "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn a_bad_window_after_the_remediation_fails_it() {
+    let mut scene = Scene::new();
+    let bad = drift("05-08");
+    scene.breach(&bad);
+    scene.respond("05-08 00:20", "user:edgar", Command::Remediate);
+    scene.window(&bad, "05-09", Bad);
+    let mut sustained = bad.clone();
+    sustained.transition = Transition::Sustained;
+    (sustained.window_end, sustained.detected_at) = (at("05-09"), at("05-09"));
+    scene.breach(&sustained).run_to("05-09 00:45");
+    expect![[r#"
+        05-08 00:01:00 Opened: feature:flight.arr_delay_min error drift by itself owner user:ada step data-steward at 05-08 00:01:00
+        05-08 00:01:00 BreachAttached: flight.arr_delay_min drift
+        05-08 00:01:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 00:31:00
+        05-08 00:20:00 Remediated: by user:edgar: Fix
+        05-09 00:00:00 VerificationFailed: flight.arr_delay_min drift
+        05-09 00:00:00 Escalated: data-steward to data-steward loop 1 by verification_failed, enters 05-09 00:00:00
+        05-09 00:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (verification_failed) respond by 05-09 00:30:00
+        05-09 00:30:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-09 00:30:00
+        05-09 00:30:00 Notified: architect loop 1: user:barbara as architect by email:architecture@example.com (escalated) respond by 05-09 01:30:00
+    "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn a_breach_after_the_clearing_fails_the_verification() {
+    let mut scene = Scene::new();
+    let (bad, again) = (drift("05-08"), drift("05-10"));
+    scene.breach(&bad).clear(&bad, "05-09").breach(&again).run_to("05-10 00:10");
+    let story = scene.story();
+    expect![[r#"
+        05-09 00:00:00 BreachCleared: flight.arr_delay_min drift left 0
+        05-10 00:00:00 BreachAttached: flight.arr_delay_min drift
+        05-10 00:00:00 VerificationFailed: flight.arr_delay_min drift
+        05-10 00:00:00 Escalated: architect to data-steward loop 1 by verification_failed, enters 05-10 00:00:00
+        05-10 00:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (verification_failed) respond by 05-10 00:30:00
+    "#]].assert_eq(&story[story.find("05-09").unwrap()..]);
+    scene.check();
+}
+
+#[test]
+fn a_new_breach_within_two_hours_reopens_and_later_it_opens_another() {
+    let mut scene = Scene::new();
+    let warning = |when: &str| breach(DELAY, ExpectationKind::Range, Severity::Warning, at(when));
+    let first = warning("05-08 14:00");
+    scene.breach(&first).clear(&first, "05-08 15:00");
+    let second = warning("05-08 17:00");
+    scene.breach(&second).clear(&second, "05-08 18:00");
+    scene.breach(&warning("05-08 20:01")).run_to("05-08 20:05");
+    expect![[r#"
+        05-08 14:01:00 Opened: feature:flight.arr_delay_min warning range by itself owner user:ada step data-steward at 05-08 14:01:00
+        05-08 14:01:00 BreachAttached: flight.arr_delay_min range
+        05-08 14:01:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 14:31:00
+        05-08 14:31:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-08 14:31:00
+        05-08 14:31:00 Notified: architect loop 1: user:barbara as architect by email:architecture@example.com (escalated) respond by 05-08 15:31:00
+        05-08 15:00:00 BreachCleared: flight.arr_delay_min range left 0
+        05-08 15:00:00 Resolved: cleared
+        05-08 17:01:00 Reopened: step data-steward
+        05-08 17:01:00 BreachAttached: flight.arr_delay_min range
+        05-08 17:01:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (reopened) respond by 05-08 17:31:00
+        05-08 17:31:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-08 17:31:00
+        05-08 17:31:00 Notified: architect loop 1: user:barbara as architect by email:architecture@example.com (escalated) respond by 05-08 18:31:00
+        05-08 18:00:00 BreachCleared: flight.arr_delay_min range left 0
+        05-08 18:00:00 Resolved: cleared
+        05-08 20:02:00 Opened: feature:flight.arr_delay_min warning range by itself owner user:ada step data-steward at 05-08 20:02:00
+        05-08 20:02:00 BreachAttached: flight.arr_delay_min range
+        05-08 20:02:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 20:32:00
+    "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn keep_firing_for_holds_the_end_back() {
+    let mut scene = Scene::new();
+    let policy = scene.world.policies.get_mut("flights").unwrap();
+    policy.damping.keep_firing_for = TimeSpan::MINUTE.times(10);
+    let warning = breach(DELAY, ExpectationKind::Range, Severity::Warning, at("05-08 14:00"));
+    scene.breach(&warning).clear(&warning, "05-08 15:00").run_to("05-08 15:09");
+    scene.story();
+    scene.run_to("05-08 16:00");
+    expect![[r#"
+        05-08 15:10:00 Resolved: cleared
+    "#]]
+    .assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn a_restored_stage_goes_on_as_if_nothing_had_happened() {
+    let mut scene = Scene::new();
+    let (bad, held) = (
+        drift("05-08"),
+        breach("flight.origin", ExpectationKind::Drift, Severity::Error, at("05-08 00:20")),
+    );
+    scene.breach(&bad).breach(&held).run_to("05-08 00:20");
+    let mut again = crate::escalate::Escalate::new(crate::escalate::Settings::default());
+    for fact in &scene.out.facts {
+        again.restore_fact(fact);
+    }
+    for breach in [&bad, &held] {
+        again.restore_breach(breach, &scene.world);
+    }
+    let mut out = crate::escalate::Outputs::default();
+    while let Some(due_at) = again.next_deadline().filter(|due_at| *due_at <= at("05-09")) {
+        again.advance(&scene.world, due_at, &mut out);
+    }
+    let from = (scene.out.facts.len(), scene.out.escalations.len());
+    scene.run_to("05-09");
+    assert_eq!(out.facts, scene.out.facts[from.0..]);
+    assert_eq!(out.escalations, scene.out.escalations[from.1..]);
+    assert!(out.facts.len() > 10);
+}
