@@ -1,3 +1,4 @@
 //! Workspace tests.
 
+pub mod binary;
 pub mod kafka;
