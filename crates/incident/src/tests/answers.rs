@@ -113,7 +113,7 @@ fn illegal_commands_are_refused_with_the_rule() {
         05-08 00:05:00 CommandRejected: remediate by user:edgar: the gate rollback is not signed off
         05-08 00:06:00 CommandRejected: sign_off by user:edgar: only primary, backup may sign the gate rollback
         05-08 00:06:00 SignedOff: rollback true by user:grace as backup, 1 of 1
-        05-08 00:05:00 Remediated: by user:edgar: Rollback
+        05-08 00:07:00 Remediated: by user:edgar: Rollback
     "#]].assert_eq(&scene.story());
     scene.check();
 }
