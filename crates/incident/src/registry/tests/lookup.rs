@@ -125,7 +125,7 @@ fn the_highest_version_of_a_policy_is_in_force() {
 }
 
 #[test]
-fn very_many_features_are_found_fast() {
+fn very_many_features_each_have_their_own_charter() {
     let mut text =
         "kind: charter\nsubject: feature:team.*\ntier: 2\nowners: {primary: user:ada}\n".to_owned();
     for n in 0..20_000 {
