@@ -7,6 +7,7 @@
 
 pub mod appender;
 pub mod chunk;
+mod layout;
 pub mod session;
 pub mod store;
 

@@ -1,25 +1,18 @@
 //! The folder: what is in it, how it is written and read.
-//!
-//! Everything lies in one tree, so that one batch holds a whole commit:
-//! `m` + name → numbers of the store; `t` + topic → its id and partition
-//! count; `p` + group, topic id, partition → a committed position; `r` +
-//! topic id, partition, first offset → a [`crate::chunk`]. Numbers in keys are
-//! big-endian so that keys sort by them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::Timestamp;
-use watchkeep_runtime::log::{LogError, Outgoing, partition_of_key};
-use watchkeep_runtime::membership::Membership;
+use watchkeep_runtime::log::{LogError, Outgoing};
 
 use crate::chunk::{self, ChunkWriter, Damaged, Entry};
+use crate::layout::{State, Topic, guarded, load, offset_of, position_key, record_key};
 use crate::session::SledLog;
 
 /// Memory that the store keeps read pages in. Past it pages are read anew.
@@ -35,9 +28,6 @@ const NAME_BYTES_MAX: usize = 249;
 /// Partitions of one topic. More are refused as a mistake.
 pub const PARTITIONS_MAX: i32 = 1024;
 
-/// The layout of keys and values that this version writes and reads.
-const FORMAT: u64 = 1;
-
 /// A file beside the store with the number of the last commit that was
 /// acknowledged. A store that holds less has lost acknowledged commits.
 const WITNESS: &str = "acknowledged";
@@ -51,6 +41,8 @@ pub(crate) struct Shared {
     db: sled::Db,
     tree: sled::Tree,
     witness: File,
+    /// The store's main file, for telling the disk to keep what was flushed.
+    file: File,
     /// Held for a whole commit and for every change of membership, so that no
     /// commit lands after its partitions went to somebody else.
     writer: Mutex<Writer>,
@@ -62,21 +54,6 @@ pub(crate) struct Shared {
 
 pub(crate) struct Writer {
     sequence: u64,
-}
-
-pub(crate) struct State {
-    topics: BTreeMap<Arc<str>, Topic>,
-    committed: BTreeMap<Arc<str>, BTreeMap<Partition, i64>>,
-    pub(crate) membership: Membership,
-    /// Why the store must not be used any more, once a write or read failed.
-    broken: Option<String>,
-}
-
-#[derive(Clone)]
-struct Topic {
-    id: u32,
-    /// The next offset, per partition.
-    ends: Vec<i64>,
 }
 
 /// A stretch of records as the store keeps them.
@@ -118,6 +95,8 @@ impl SledStore {
             .truncate(false)
             .open(folder.join(WITNESS))
             .map_err(|error| fail(error.to_string()))?;
+        let file =
+            File::open(folder.join("sled").join("db")).map_err(|error| fail(error.to_string()))?;
         let loaded = load(&tree, &witness).map_err(fail)?;
         let (state, sequence) = loaded;
         Ok(Self(Arc::new(Shared {
@@ -125,6 +104,7 @@ impl SledStore {
             db,
             tree,
             witness,
+            file,
             writer: Mutex::new(Writer { sequence }),
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -412,7 +392,10 @@ impl Shared {
         batch.insert(b"msequence", sequence.to_be_bytes().to_vec());
         guarded(|| {
             self.tree.apply_batch(batch)?;
-            self.db.flush()
+            self.db.flush()?;
+            // On Linux sled's flush leaves the bytes in the disk's own cache
+            // and the file's new length unsaved.
+            Ok(self.file.sync_data()?)
         })
         .map_err(|why| self.break_down(why))?;
         writer.sequence = sequence;
@@ -433,161 +416,8 @@ impl Shared {
     }
 }
 
-impl State {
-    pub(crate) fn partition_count(&self, topic: &str) -> i32 {
-        self.topics.get(topic).map_or(0, Topic::count)
-    }
-
-    pub(crate) fn end(&self, partition: &Partition) -> Result<i64, LogError> {
-        let topic = self.topic(partition)?;
-        let number = usize::try_from(partition.partition).unwrap_or(usize::MAX);
-        topic.ends.get(number).copied().ok_or_else(|| {
-            let Partition { topic, partition } = partition;
-            LogError::Fatal(format!("topic {topic} has no partition {partition}"))
-        })
-    }
-
-    pub(crate) fn committed(&self, group: &str, partition: &Partition) -> i64 {
-        self.committed.get(group).and_then(|all| all.get(partition)).copied().unwrap_or(0)
-    }
-
-    fn topic(&self, partition: &Partition) -> Result<&Topic, LogError> {
-        let missing = || LogError::NoTopic(partition.topic.to_string());
-        self.topics.get(&partition.topic).ok_or_else(missing)
-    }
-}
-
-impl Topic {
-    fn count(&self) -> i32 {
-        i32::try_from(self.ends.len()).unwrap_or(i32::MAX)
-    }
-
-    /// The partition of a record; without key or number the shortest one, the
-    /// lowest number first.
-    fn place(&self, record: &Outgoing) -> Option<i32> {
-        let count = self.count();
-        let number = match (record.partition, &record.key) {
-            (Some(number), _) => number,
-            (None, Some(key)) => partition_of_key(key, count),
-            (None, None) => (0..).zip(&self.ends).min_by_key(|(_, end)| **end)?.0,
-        };
-        (0..count).contains(&number).then_some(number)
-    }
-}
-
 /// The present time, as commits and appends are stamped with it.
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// Runs what touches the store. sled answers some damage with a panic; here
-/// that is an error like any other.
-fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(sled::Error::Corruption { at, .. })) => Err(format!("damaged bytes at {at:?}")),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("damaged: the store cannot make sense of its files".to_owned()),
-    }
-}
-
-/// Reads what a store holds, apart from the records.
-fn load(tree: &sled::Tree, witness: &File) -> Result<(State, u64), String> {
-    let number = |key: &[u8]| -> Result<Option<u64>, String> {
-        let value = guarded(|| tree.get(key))?;
-        value.map(|bytes| eight(&bytes).map(u64::from_be_bytes).ok_or_else(damage)).transpose()
-    };
-    match number(b"mformat")? {
-        Some(FORMAT) => {}
-        None if tree.is_empty() => {
-            guarded(|| {
-                tree.insert(b"mformat", FORMAT.to_be_bytes().to_vec())?;
-                tree.flush()
-            })?;
-        }
-        None => return Err(damage()),
-        Some(other) => {
-            return Err(format!("written in format {other}; this version reads format {FORMAT}"));
-        }
-    }
-    let sequence = number(b"msequence")?.unwrap_or(0);
-    let mut noted = [0; 8];
-    let acknowledged = match witness.read_exact_at(&mut noted, 0) {
-        Ok(()) => u64::from_be_bytes(noted),
-        Err(_) => 0,
-    };
-    if sequence < acknowledged {
-        return Err(format!(
-            "damaged: commit {acknowledged} was acknowledged, but only {sequence} can be read"
-        ));
-    }
-    let (mut topics, mut names) = (BTreeMap::new(), BTreeMap::new());
-    for pair in tree.scan_prefix(b"t") {
-        let (key, value) = guarded(|| pair)?;
-        let name: Arc<str> = std::str::from_utf8(&key[1..]).map_err(|_| damage())?.into();
-        let value = eight(&value).ok_or_else(damage)?;
-        let id = u32::from_be_bytes([value[0], value[1], value[2], value[3]]);
-        let count = i32::from_be_bytes([value[4], value[5], value[6], value[7]]);
-        if !(1..=PARTITIONS_MAX).contains(&count) {
-            return Err(damage());
-        }
-        let ends = (0..count).map(|number| end_of(tree, (id, number))).collect::<Result<_, _>>()?;
-        names.insert(id, name.clone());
-        topics.insert(name, Topic { id, ends });
-    }
-    let mut committed: BTreeMap<Arc<str>, BTreeMap<Partition, i64>> = BTreeMap::new();
-    for pair in tree.scan_prefix(b"p") {
-        let (key, value) = guarded(|| pair)?;
-        let (group, place) =
-            key[1..].split_at_checked(key.len().saturating_sub(9)).ok_or_else(damage)?;
-        let group = std::str::from_utf8(group).map_err(|_| damage())?;
-        let place = eight(place).ok_or_else(damage)?;
-        let id = u32::from_be_bytes([place[0], place[1], place[2], place[3]]);
-        let number = i32::from_be_bytes([place[4], place[5], place[6], place[7]]);
-        let topic = names.get(&id).ok_or_else(damage)?;
-        let position = eight(&value).map(i64::from_be_bytes).ok_or_else(damage)?;
-        let positions = committed.entry(group.into()).or_default();
-        positions.insert(Partition::new(topic.clone(), number), position);
-    }
-    let state = State { topics, committed, membership: Membership::default(), broken: None };
-    Ok((state, sequence))
-}
-
-/// The next offset of a partition, from its last chunk.
-fn end_of(tree: &sled::Tree, place: (u32, i32)) -> Result<i64, String> {
-    let last = guarded(|| {
-        tree.range(record_key(place, 0)..=record_key(place, i64::MAX)).next_back().transpose()
-    })?;
-    let Some((key, bytes)) = last else { return Ok(0) };
-    let first = offset_of(&key).ok_or_else(damage)?;
-    Ok(first + i64::from(chunk::count(&bytes).map_err(|Damaged| damage())?))
-}
-
-fn damage() -> String {
-    "damaged: an entry of the store cannot be read".to_owned()
-}
-
-fn record_key((topic, partition): (u32, i32), offset: i64) -> Vec<u8> {
-    let mut key = vec![b'r'];
-    key.extend(topic.to_be_bytes());
-    key.extend(partition.to_be_bytes());
-    key.extend(offset.to_be_bytes());
-    key
-}
-
-fn position_key(group: &str, topic: u32, partition: i32) -> Vec<u8> {
-    let mut key = vec![b'p'];
-    key.extend(group.as_bytes());
-    key.extend(topic.to_be_bytes());
-    key.extend(partition.to_be_bytes());
-    key
-}
-
-fn offset_of(key: &[u8]) -> Option<i64> {
-    key.last_chunk().map(|bytes| i64::from_be_bytes(*bytes))
-}
-
-fn eight(bytes: &[u8]) -> Option<[u8; 8]> {
-    bytes.try_into().ok()
 }

@@ -1,0 +1,192 @@
+//! How the store lies in its tree, and what of it is kept in memory.
+//!
+//! Everything lies in one tree, so that one batch holds a whole commit:
+//! `m` + name → numbers of the store; `t` + topic → its id and partition
+//! count; `p` + group, topic id, partition → a committed position; `r` +
+//! topic id, partition, first offset → a [`crate::chunk`]. Numbers in keys are
+//! big-endian so that keys sort by them.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use watchkeep_model::position::Partition;
+use watchkeep_runtime::log::{LogError, Outgoing, partition_of_key};
+use watchkeep_runtime::membership::Membership;
+
+use crate::chunk::{self, Damaged};
+use crate::store::PARTITIONS_MAX;
+
+/// The layout of keys and values that this version writes and reads.
+const FORMAT: u64 = 1;
+
+/// What readers see: durable things only.
+pub(crate) struct State {
+    pub(crate) topics: BTreeMap<Arc<str>, Topic>,
+    pub(crate) committed: BTreeMap<Arc<str>, BTreeMap<Partition, i64>>,
+    pub(crate) membership: Membership,
+    /// Why the store must not be used any more, once a write or read failed.
+    pub(crate) broken: Option<String>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Topic {
+    pub(crate) id: u32,
+    /// The next offset, per partition.
+    pub(crate) ends: Vec<i64>,
+}
+
+impl State {
+    pub(crate) fn partition_count(&self, topic: &str) -> i32 {
+        self.topics.get(topic).map_or(0, Topic::count)
+    }
+
+    pub(crate) fn end(&self, partition: &Partition) -> Result<i64, LogError> {
+        let topic = self.topic(partition)?;
+        let number = usize::try_from(partition.partition).unwrap_or(usize::MAX);
+        topic.ends.get(number).copied().ok_or_else(|| {
+            let Partition { topic, partition } = partition;
+            LogError::Fatal(format!("topic {topic} has no partition {partition}"))
+        })
+    }
+
+    pub(crate) fn committed(&self, group: &str, partition: &Partition) -> i64 {
+        self.committed.get(group).and_then(|all| all.get(partition)).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn topic(&self, partition: &Partition) -> Result<&Topic, LogError> {
+        let missing = || LogError::NoTopic(partition.topic.to_string());
+        self.topics.get(&partition.topic).ok_or_else(missing)
+    }
+}
+
+impl Topic {
+    pub(crate) fn count(&self) -> i32 {
+        i32::try_from(self.ends.len()).unwrap_or(i32::MAX)
+    }
+
+    /// The partition of a record; without key or number the shortest one, the
+    /// lowest number first.
+    pub(crate) fn place(&self, record: &Outgoing) -> Option<i32> {
+        let count = self.count();
+        let number = match (record.partition, &record.key) {
+            (Some(number), _) => number,
+            (None, Some(key)) => partition_of_key(key, count),
+            (None, None) => (0..).zip(&self.ends).min_by_key(|(_, end)| **end)?.0,
+        };
+        (0..count).contains(&number).then_some(number)
+    }
+}
+
+/// Runs what touches the store. sled answers some damage with a panic; here
+/// that is an error like any other.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(sled::Error::Corruption { at, .. })) => Err(format!("damaged bytes at {at:?}")),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("damaged: the store cannot make sense of its files".to_owned()),
+    }
+}
+
+/// Reads what a store holds, apart from the records.
+pub(crate) fn load(tree: &sled::Tree, witness: &File) -> Result<(State, u64), String> {
+    let number = |key: &[u8]| -> Result<Option<u64>, String> {
+        let value = guarded(|| tree.get(key))?;
+        value.map(|bytes| eight(&bytes).map(u64::from_be_bytes).ok_or_else(damage)).transpose()
+    };
+    match number(b"mformat")? {
+        Some(FORMAT) => {}
+        None if tree.is_empty() => {
+            guarded(|| {
+                tree.insert(b"mformat", FORMAT.to_be_bytes().to_vec())?;
+                tree.flush()
+            })?;
+        }
+        None => return Err(damage()),
+        Some(other) => {
+            return Err(format!("written in format {other}; this version reads format {FORMAT}"));
+        }
+    }
+    let sequence = number(b"msequence")?.unwrap_or(0);
+    let mut noted = [0; 8];
+    let acknowledged = match witness.read_exact_at(&mut noted, 0) {
+        Ok(()) => u64::from_be_bytes(noted),
+        Err(_) => 0,
+    };
+    if sequence < acknowledged {
+        return Err(format!(
+            "damaged: commit {acknowledged} was acknowledged, but only {sequence} can be read"
+        ));
+    }
+    let (mut topics, mut names) = (BTreeMap::new(), BTreeMap::new());
+    for pair in tree.scan_prefix(b"t") {
+        let (key, value) = guarded(|| pair)?;
+        let name: Arc<str> = std::str::from_utf8(&key[1..]).map_err(|_| damage())?.into();
+        let value = eight(&value).ok_or_else(damage)?;
+        let id = u32::from_be_bytes([value[0], value[1], value[2], value[3]]);
+        let count = i32::from_be_bytes([value[4], value[5], value[6], value[7]]);
+        if !(1..=PARTITIONS_MAX).contains(&count) {
+            return Err(damage());
+        }
+        let ends = (0..count).map(|number| end_of(tree, (id, number))).collect::<Result<_, _>>()?;
+        names.insert(id, name.clone());
+        topics.insert(name, Topic { id, ends });
+    }
+    let mut committed: BTreeMap<Arc<str>, BTreeMap<Partition, i64>> = BTreeMap::new();
+    for pair in tree.scan_prefix(b"p") {
+        let (key, value) = guarded(|| pair)?;
+        let (group, place) =
+            key[1..].split_at_checked(key.len().saturating_sub(9)).ok_or_else(damage)?;
+        let group = std::str::from_utf8(group).map_err(|_| damage())?;
+        let place = eight(place).ok_or_else(damage)?;
+        let id = u32::from_be_bytes([place[0], place[1], place[2], place[3]]);
+        let number = i32::from_be_bytes([place[4], place[5], place[6], place[7]]);
+        let topic = names.get(&id).ok_or_else(damage)?;
+        let position = eight(&value).map(i64::from_be_bytes).ok_or_else(damage)?;
+        let positions = committed.entry(group.into()).or_default();
+        positions.insert(Partition::new(topic.clone(), number), position);
+    }
+    let state = State { topics, committed, membership: Membership::default(), broken: None };
+    Ok((state, sequence))
+}
+
+/// The next offset of a partition, from its last chunk.
+fn end_of(tree: &sled::Tree, place: (u32, i32)) -> Result<i64, String> {
+    let last = guarded(|| {
+        tree.range(record_key(place, 0)..=record_key(place, i64::MAX)).next_back().transpose()
+    })?;
+    let Some((key, bytes)) = last else { return Ok(0) };
+    let first = offset_of(&key).ok_or_else(damage)?;
+    Ok(first + i64::from(chunk::count(&bytes).map_err(|Damaged| damage())?))
+}
+
+fn damage() -> String {
+    "damaged: an entry of the store cannot be read".to_owned()
+}
+
+pub(crate) fn record_key((topic, partition): (u32, i32), offset: i64) -> Vec<u8> {
+    let mut key = vec![b'r'];
+    key.extend(topic.to_be_bytes());
+    key.extend(partition.to_be_bytes());
+    key.extend(offset.to_be_bytes());
+    key
+}
+
+pub(crate) fn position_key(group: &str, topic: u32, partition: i32) -> Vec<u8> {
+    let mut key = vec![b'p'];
+    key.extend(group.as_bytes());
+    key.extend(topic.to_be_bytes());
+    key.extend(partition.to_be_bytes());
+    key
+}
+
+pub(crate) fn offset_of(key: &[u8]) -> Option<i64> {
+    key.last_chunk().map(|bytes| i64::from_be_bytes(*bytes))
+}
+
+fn eight(bytes: &[u8]) -> Option<[u8; 8]> {
+    bytes.try_into().ok()
+}
