@@ -95,12 +95,14 @@ pub(crate) enum Encoding {
 /// Everything that is wrong with a configuration, one problem a line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConfigError {
-    problems: Vec<String>,
+    /// The line of each, where it is one of the file, and the text.
+    problems: Vec<(Option<usize>, String)>,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problems.join("\n"))
+        let texts: Vec<&str> = self.problems.iter().map(|(_, text)| text.as_str()).collect();
+        f.write_str(&texts.join("\n"))
     }
 }
 
@@ -108,7 +110,9 @@ impl std::error::Error for ConfigError {}
 
 impl ConfigError {
     fn add(&mut self, place: impl fmt::Display, what: impl fmt::Display) {
-        self.problems.push(format!("{place}: {what}"));
+        let place = place.to_string();
+        let line = place.rsplit_once(':').and_then(|(_, line)| line.parse().ok());
+        self.problems.push((line, format!("{place}: {what}")));
     }
 }
 
@@ -165,7 +169,11 @@ impl Config {
         let config = checked(&layers, &mut errors);
         match config {
             Some(config) if errors.problems.is_empty() => Ok(config),
-            _ => Err(errors),
+            _ => {
+                // As the file is read; what has no line comes first.
+                errors.problems.sort_by_key(|(line, _)| *line);
+                Err(errors)
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &Produce) -> anyhow::Result<Outcome> {
 
 fn write(mut lines: Lines, target: &mut Target, progress: &mut Progress) -> anyhow::Result<u64> {
     let mut line = Vec::new();
-    let mut count = 0;
+    let mut count = 0_u64;
     while let Some(number) = lines.read(&mut line)? {
         target.append(&line).with_context(|| format!("line {}", number + 1))?;
         count += 1;

@@ -64,13 +64,13 @@ secret_fle = "x"
             conf/watchkeep.toml:7: topics.telemetry: must be a list of texts, for example ["feature.telemetry"], but is of type string
             conf/watchkeep.toml:8: `topics.partitions` is a section: write `[topics.partitions]`
             conf/watchkeep.toml:11: time.pane: must be a duration in quotes, for example "60s", but is of type integer
-            conf/watchkeep.toml:15: unknown key `chaters`: did you mean `charters`?
-            conf/watchkeep.toml:26: unknown key `secret_fle`: did you mean `secret_file`?
-            conf/watchkeep.toml:24: sink tool pagerduty is not supported yet
             conf/watchkeep.toml:12: time.out_of_orderness: `30 s` is not a duration: write a whole number and one of ms, s, m, h, d, w, for example 10m
             conf/watchkeep.toml:13: time.revise_every = 90s: must be a multiple of the pane, 1m
+            conf/watchkeep.toml:15: unknown key `chaters`: did you mean `charters`?
             conf/watchkeep.toml:19: a schema registry is not supported yet: put the schemas into `[registry] folder`
-            conf/watchkeep.toml:22: http.listen = "0.0.0.0:9464": listening beyond the loopback interface is not supported yet (there are no tokens to guard it)"#]],
+            conf/watchkeep.toml:22: http.listen = "0.0.0.0:9464": listening beyond the loopback interface is not supported yet (there are no tokens to guard it)
+            conf/watchkeep.toml:24: sink tool pagerduty is not supported yet
+            conf/watchkeep.toml:26: unknown key `secret_fle`: did you mean `secret_file`?"#]],
     );
 }
 
@@ -87,8 +87,8 @@ fn kafka_needs_an_address_and_keeps_what_is_its_own() {
     check_refused(
         "[log]\nkind = \"kafka\"\n[log.kafka]\nenable.auto.commit = true\n",
         expect![[r#"
-            conf/watchkeep.toml:4: log.kafka.enable.auto.commit is Watchkeep's own business: positions are committed with the facts
-            conf/watchkeep.toml:2: log.kind = "kafka" needs log.bootstrap, for example "localhost:9092""#]],
+            conf/watchkeep.toml:2: log.kind = "kafka" needs log.bootstrap, for example "localhost:9092"
+            conf/watchkeep.toml:4: log.kafka.enable.auto.commit is Watchkeep's own business: positions are committed with the facts"#]],
     );
 }
 
