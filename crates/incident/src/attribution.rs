@@ -21,37 +21,46 @@ pub struct Rooted {
     pub attribution: Attribution,
 }
 
+/// What a search looks at.
+pub struct Search<'a, 'e> {
+    /// What the subject's own charter says it is made from.
+    pub declared: &'a [String],
+    /// The edges that end at a node.
+    pub upstream: &'a dyn Fn(&str) -> Vec<&'e Edge>,
+    /// True where the lineage knows users of the subject: a source has
+    /// nothing upstream and is known nevertheless.
+    pub is_source: bool,
+    /// What is wrong with a node, where something is.
+    pub evidence: &'a dyn Fn(&str) -> Option<String>,
+}
+
 /// Searches breadth first against the flow, up to `max_depth` edges, for a
-/// node of which `evidence` tells what is wrong with it. Of several at the
-/// same distance the first by name is taken. Edges not seen for
-/// `edge_max_age` are not followed. `declared` names what the subject's own
-/// charter says it is made from.
+/// node with evidence of its own. Of several at the same distance the first
+/// by name is taken. Edges not seen for `edge_max_age` are not followed.
 pub fn attribute(
     subject: &str,
-    declared: &[String],
-    edges: &[Edge],
+    search: &Search<'_, '_>,
     limits: &AttributionLimits,
     at: Timestamp,
-    evidence: &dyn Fn(&str) -> Option<String>,
 ) -> Rooted {
     let mut seen: BTreeSet<&str> = BTreeSet::from([subject]);
     let mut frontier: BTreeSet<&str> = BTreeSet::from([subject]);
-    // A source of the lineage has nothing upstream and is known nevertheless.
-    let mut any_edge = !declared.is_empty() || edges.iter().any(|edge| edge.from == subject);
+    let mut any_edge = search.is_source || !search.declared.is_empty();
     for _ in 0..limits.max_depth {
         let mut above: BTreeSet<&str> = BTreeSet::new();
         if frontier.contains(subject) {
-            above.extend(declared.iter().map(String::as_str).filter(|node| *node != subject));
+            let declared = search.declared.iter().map(String::as_str);
+            above.extend(declared.filter(|node| *node != subject));
         }
-        for edge in edges.iter().filter(|edge| frontier.contains(edge.to.as_str())) {
+        for edge in frontier.iter().flat_map(|node| (search.upstream)(node)) {
             let fresh = edge.last_seen.is_none_or(|seen| seen + limits.edge_max_age >= at);
+            any_edge |= fresh;
             if fresh && !seen.contains(edge.from.as_str()) {
                 above.insert(&edge.from);
             }
-            any_edge |= fresh;
         }
         for node in &above {
-            if let Some(what) = evidence(node) {
+            if let Some(what) = (search.evidence)(node) {
                 let evidence = vec![format!("{node}: {what}")];
                 return rooted(node, "upstream_breach", evidence);
             }

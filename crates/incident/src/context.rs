@@ -1,5 +1,6 @@
 //! What decisions ask about the world: charters, policies, people, lineage.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchkeep_model::charter::Charter;
@@ -19,6 +20,21 @@ pub trait Context {
     fn directory(&self) -> &Directory;
     /// What is made from what, ordered by `from`, then `to`.
     fn edges(&self) -> &[Edge];
+
+    /// The edges that end at a node, by `from`. Looks at every edge; a registry
+    /// of many features keeps them by their end and answers from that.
+    fn upstream(&self, node: &str) -> Vec<&Edge> {
+        self.edges().iter().filter(|edge| edge.to == node).collect()
+    }
+}
+
+/// The edges by the node at which they end, for looking many nodes up at once.
+pub(crate) fn by_end(edges: &[Edge]) -> BTreeMap<&str, Vec<&Edge>> {
+    let mut by_end: BTreeMap<&str, Vec<&Edge>> = BTreeMap::new();
+    for edge in edges {
+        by_end.entry(edge.to.as_str()).or_default().push(edge);
+    }
+    by_end
 }
 
 /// Name of the policy of charters that name none, or one that does not exist,

@@ -20,7 +20,7 @@ use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::{Verdict, Window};
 
-use crate::context::Context;
+use crate::context::{Context, by_end};
 pub use crate::decide::Outputs;
 use crate::decide::breach::{Opening, open};
 use crate::decide::respond::{stranger, unsupported};
@@ -53,6 +53,9 @@ impl Default for Settings {
 /// Timers that one call of [`Escalate::advance`] fires. Reaching it means that
 /// a rule makes timers that are due at once; the rest waits for the next call.
 const FIRED_MAX: usize = 1_000_000;
+
+/// Held breaches from which on it pays to sort the edges before looking them up.
+const INDEXED_FROM: usize = 8;
 
 /// A breach that waits for others of its group.
 #[derive(Clone, Debug)]
@@ -167,8 +170,13 @@ impl Escalate {
             return;
         }
         self.index.add_evidence(breach);
-        let placed = self.place(breach, context, now);
-        if let Some(id) = self.open_incident_of(&placed.group_key) {
+        let joins = if self.index.any_open() {
+            let placed = self.place(breach, context, &|node| context.upstream(node), now);
+            self.open_incident_of(&placed.group_key)
+        } else {
+            None
+        };
+        if let Some(id) = joins {
             self.decide(&id, context, now, out, |decision| decision.join(breach));
         } else {
             let wait = policy_of(breach, context).grouping.group_wait;
@@ -316,8 +324,13 @@ impl Escalate {
     ) {
         let mut groups: BTreeMap<String, (Placed, Vec<Held>)> = BTreeMap::new();
         let all: Vec<Held> = self.held.values().cloned().collect();
+        let many = (all.len() > INDEXED_FROM).then(|| by_end(context.edges()));
+        let upstream = |node: &str| match &many {
+            Some(by_end) => by_end.get(node).cloned().unwrap_or_default(),
+            None => context.upstream(node),
+        };
         for held in all {
-            let placed = self.place(&held.breach, context, due_at);
+            let placed = self.place(&held.breach, context, &upstream, due_at);
             let group = groups.entry(placed.group_key.clone());
             group.or_insert_with(|| (placed, Vec::new())).1.push(held);
         }

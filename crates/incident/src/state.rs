@@ -110,6 +110,8 @@ pub struct Incident {
     pub attached: BTreeMap<BreachKey, Attached>,
     /// Subjects with open breaches, and how many.
     pub open_features: BTreeMap<String, u32>,
+    /// Breaches that have not cleared.
+    pub open_count: u64,
     /// Who has been informed.
     pub informed: BTreeSet<String>,
     /// Who uses the features.
@@ -173,6 +175,7 @@ impl Incident {
             opened_at: fact.occurred_at,
             attached: BTreeMap::new(),
             open_features: BTreeMap::new(),
+            open_count: 0,
             informed: BTreeSet::new(),
             consumers: BTreeSet::new(),
             entry: opened.entry.clone(),
@@ -296,6 +299,7 @@ impl Incident {
         let key = key_of(&data.feature, &data.feature_version, &data.expectation);
         self.close(&key);
         self.attached.insert(key, attached);
+        self.open_count += 1;
         *self.open_features.entry(data.feature.clone()).or_default() += 1;
         self.consumers.extend(data.consumers.iter().cloned());
         self.informed.extend(data.informed.iter().map(|informed| informed.target.clone()));
@@ -309,6 +313,7 @@ impl Incident {
             return;
         };
         attached.open = false;
+        self.open_count = self.open_count.saturating_sub(1);
         if let Some(count) = self.open_features.get_mut(&key.0) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -340,6 +345,7 @@ impl Incident {
         self.severity = data.severity;
         self.attached.clear();
         self.open_features.clear();
+        self.open_count = 0;
         self.cleared_at = None;
         self.settles_at = None;
         self.counting_from = None;
@@ -355,11 +361,6 @@ impl Incident {
     /// True while a breach has not cleared.
     pub fn is_breaching(&self) -> bool {
         !self.open_features.is_empty()
-    }
-
-    /// Breaches that have not cleared.
-    pub fn open_count(&self) -> u64 {
-        self.open_features.values().map(|count| u64::from(*count)).sum()
     }
 
     /// Subjects that breach, sorted, at most `listed` of them, and how many

@@ -13,11 +13,24 @@ fn edges() -> Vec<Edge> {
     .to_vec()
 }
 
+fn search(
+    declared: &[String],
+    edges: &[Edge],
+    limits: &AttributionLimits,
+    at: Timestamp,
+    evidence: &dyn Fn(&str) -> Option<String>,
+) -> Rooted {
+    let upstream = |node: &str| edges.iter().filter(|edge| edge.to == node).collect();
+    let is_source = edges.iter().any(|edge| edge.from == "feature:f");
+    let search = Search { declared, upstream: &upstream, is_source, evidence };
+    attribute("feature:f", &search, limits, at)
+}
+
 #[track_caller]
 fn check(breaching: &[&str], limits: &AttributionLimits, edges: &[Edge], expected: (&str, &str)) {
     let evidence = |node: &str| breaching.contains(&node).then(|| "bad".to_owned());
     let at = "2013-05-08".parse().unwrap();
-    let found = attribute("feature:f", &[], edges, limits, at, &evidence);
+    let found = search(&[], edges, limits, at, &evidence);
     assert_eq!((found.root.as_str(), found.attribution.method.as_str()), expected);
 }
 
@@ -53,6 +66,6 @@ fn what_the_charter_names_is_upstream_too() {
     let evidence = |node: &str| (node == "dataset:a").then(|| "bad".to_owned());
     let at = "2013-05-08".parse().unwrap();
     let limits = AttributionLimits::default();
-    let found = attribute("feature:f", &declared, &[], &limits, at, &evidence);
+    let found = search(&declared, &[], &limits, at, &evidence);
     assert_eq!(found.root, "dataset:a");
 }

@@ -246,7 +246,7 @@ impl Decision<'_> {
         if !is_open(self.incident) {
             return;
         }
-        let open_count = self.incident.open_count().saturating_sub(1);
+        let open_count = self.incident.open_count.saturating_sub(1);
         let settles_at =
             (open_count == 0).then(|| self.world.now + self.world.policy.damping.keep_firing_for);
         let data = BreachCleared {

@@ -84,6 +84,10 @@ impl Index {
         self.roots.get(root).map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
     }
 
+    pub(super) fn any_open(&self) -> bool {
+        !self.roots.is_empty()
+    }
+
     pub(super) fn latest_of_group(&self, group_key: &str) -> Option<String> {
         self.groups.get(group_key).cloned()
     }

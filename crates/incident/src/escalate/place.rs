@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::{Charter, ExpectationKind, Lifecycle};
+use watchkeep_model::lineage::Edge;
 use watchkeep_model::policy::{GroupKey, LOOPS_MAX, Policy, STEPS_MAX};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::Escalate;
-use crate::attribution::{Rooted, attribute};
+use crate::attribution::{Rooted, Search, attribute};
 use crate::context::{Context, DEFAULT_POLICY, default_policy};
 
 /// Shortest `repeat_interval`. A shorter one is taken as this, so that an
@@ -29,14 +30,23 @@ impl Escalate {
     /// Where a breach comes from and the group that it belongs to. A breach
     /// with a root upstream takes the kind of the root's own breach, so that
     /// one cause is one incident.
-    pub(super) fn place(&self, breach: &Breach, context: &dyn Context, at: Timestamp) -> Placed {
+    /// `upstream` tells the edges that end at a node.
+    pub(super) fn place<'a>(
+        &self,
+        breach: &Breach,
+        context: &'a dyn Context,
+        upstream: &dyn Fn(&str) -> Vec<&'a Edge>,
+        at: Timestamp,
+    ) -> Placed {
         let policy = policy_of(breach, context);
         let subject = typed(&breach.feature);
         let evidence = |node: &str| self.index.evidence(node).map(|(_, what)| what);
         let charter = context.charter(&subject, breach.window_end);
         let declared = charter.as_ref().and_then(|charter| charter.fields.upstream.as_deref());
-        let (declared, limits) = (declared.unwrap_or_default(), &policy.attribution);
-        let rooted = attribute(&subject, declared, context.edges(), limits, at, &evidence);
+        let is_source = context.edges().binary_search_by(|edge| edge.from.cmp(&subject)).is_ok();
+        let declared = declared.unwrap_or_default();
+        let search = Search { declared, upstream, is_source, evidence: &evidence };
+        let rooted = attribute(&subject, &search, &policy.attribution, at);
         let kind = if rooted.root == subject {
             breach.kind
         } else {

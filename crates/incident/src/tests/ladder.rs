@@ -4,6 +4,7 @@ use expect_test::expect;
 use watchkeep_model::charter::{ExpectationKind, Lifecycle, Severity};
 use watchkeep_model::escalation::Audience;
 use watchkeep_model::incident::FactData;
+use watchkeep_model::lineage::Edge;
 use watchkeep_model::policy::{GroupKey, Trigger};
 use watchkeep_model::time::TimeSpan;
 
@@ -339,4 +340,33 @@ fn policies_that_a_reader_would_refuse_still_end() {
     scene.breach(&drift("05-08")).run_to("05-08 00:10");
     scene.check();
     assert!(scene.stage.open_incidents().all(|incident| incident.exhausted));
+}
+
+#[test]
+fn a_storm_through_one_dataset_is_one_incident() {
+    const FEATURES: usize = 2_000;
+    let mut scene = Scene::new();
+    let charter = scene.world.charters["feature:flight.f0"].clone();
+    for n in 0..FEATURES {
+        let subject = format!("feature:storm.{n}");
+        scene.world.edges.push(Edge::declared("dataset:bts.on_time", subject.clone()));
+        scene.world.charters.insert(subject, charter.clone());
+    }
+    scene.world.edges.sort();
+    let storm = |feature: &str, kind| breach(feature, kind, Severity::Error, at("05-08"));
+    scene.breach(&storm("dataset:bts.on_time", ExpectationKind::Freshness));
+    for n in 0..FEATURES {
+        scene.breach(&storm(&format!("storm.{n}"), ExpectationKind::Drift));
+    }
+    scene.run_to("05-08 00:01");
+    assert_eq!(scene.stage.open_incidents().count(), 1);
+    let pages: Vec<_> =
+        scene.out.escalations.iter().filter(|e| e.audience == Audience::Page).collect();
+    let targets: Vec<_> = pages.iter().filter_map(|page| page.target.as_deref()).collect();
+    // The dataset's owner, whom the policy's rota has on duty, and the next
+    // step, because twenty features are enough for that.
+    assert_eq!(targets, ["user:ken", "user:ada", "user:edgar"]);
+    assert_eq!(pages[0].affected_count, FEATURES as u64 + 1);
+    assert_eq!(pages[0].affected_features.len(), 50);
+    scene.check();
 }

@@ -272,25 +272,9 @@ impl Scene {
     }
 
     pub(super) fn window(&mut self, of: &Breach, when: &str, verdict: Verdict) -> &mut Self {
-        let end = at(when);
-        let judged = Judged {
-            expectation: of.expectation.clone(),
-            verdict,
-            reason: None,
-            observed: None,
-            threshold: None,
-            p_value: None,
-            baseline: None,
-            drift: None,
-        };
-        let mut window: Window = serde_json::from_str(
-            r#"{"feature":"","feature_version":"","window":"1d","window_start":0,"window_end":0,"revision":0,"partial":false,"count":1,"null_count":0,"error_count":0,"status":{},"non_finite_count":0,"late_count":0}"#,
-        )
-        .unwrap();
-        (window.feature, window.window_end) = (of.feature.clone(), end);
-        window.judged.push(judged);
-        self.before(end);
-        self.stage.window(&window, &self.world, end, &mut self.out);
+        let window = window(of, when, verdict);
+        self.before(window.window_end);
+        self.stage.window(&window, &self.world, window.window_end, &mut self.out);
         self
     }
 
@@ -329,6 +313,27 @@ impl Scene {
             assert_eq!(again.incident(id), self.stage.incident(id));
         }
     }
+}
+
+pub(super) fn window(of: &Breach, when: &str, verdict: Verdict) -> Window {
+    let end = at(when);
+    let judged = Judged {
+        expectation: of.expectation.clone(),
+        verdict,
+        reason: None,
+        observed: None,
+        threshold: None,
+        p_value: None,
+        baseline: None,
+        drift: None,
+    };
+    let mut window: Window = serde_json::from_str(
+            r#"{"feature":"","feature_version":"","window":"1d","window_start":0,"window_end":0,"revision":0,"partial":false,"count":1,"null_count":0,"error_count":0,"status":{},"non_finite_count":0,"late_count":0}"#,
+        )
+        .unwrap();
+    (window.feature, window.window_end) = (of.feature.clone(), end);
+    window.judged.push(judged);
+    window
 }
 
 pub(super) fn response(when: &str, by: &str, command: Command) -> Response {

@@ -7,6 +7,8 @@ use watchkeep_model::response::Command;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_model::window::Verdict::{Bad, Good};
 
+use crate::escalate::{Escalate, Outputs, Settings};
+
 use super::scene::{DELAY, Scene, at, breach, drift};
 
 #[test]
@@ -144,14 +146,14 @@ fn a_restored_stage_goes_on_as_if_nothing_had_happened() {
         breach("flight.origin", ExpectationKind::Drift, Severity::Error, at("05-08 00:20")),
     );
     scene.breach(&bad).breach(&held).run_to("05-08 00:20");
-    let mut again = crate::escalate::Escalate::new(crate::escalate::Settings::default());
+    let mut again = Escalate::new(Settings::default());
     for fact in &scene.out.facts {
         again.restore_fact(fact);
     }
     for breach in [&bad, &held] {
         again.restore_breach(breach, &scene.world);
     }
-    let mut out = crate::escalate::Outputs::default();
+    let mut out = Outputs::default();
     while let Some(due_at) = again.next_deadline().filter(|due_at| *due_at <= at("05-09")) {
         again.advance(&scene.world, due_at, &mut out);
     }
@@ -160,4 +162,23 @@ fn a_restored_stage_goes_on_as_if_nothing_had_happened() {
     assert_eq!(out.facts, scene.out.facts[from.0..]);
     assert_eq!(out.escalations, scene.out.escalations[from.1..]);
     assert!(out.facts.len() > 10);
+}
+
+#[test]
+fn good_windows_are_counted_again_after_a_restart() {
+    let mut scene = Scene::new();
+    let bad = drift("05-08");
+    scene.breach(&bad).clear(&bad, "05-09").window(&bad, "05-10", Good).run_to("05-10");
+    let mut again = Escalate::new(Settings::default());
+    scene.out.facts.iter().for_each(|fact| again.restore_fact(fact));
+    again.restore_window(&super::scene::window(&bad, "05-10", Good));
+    scene.stage = again;
+    scene.story();
+    scene.window(&bad, "05-11", Good).run_to("05-11");
+    expect![[r#"
+        05-11 00:00:00 Verified: by good_windows, 2 good
+        05-11 00:00:00 Resolved: verified
+    "#]]
+    .assert_eq(&scene.story());
+    scene.check();
 }
