@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use watchkeep_log_kafka::admin::{KafkaAdmin, TopicDifference, TopicSpec};
 use watchkeep_log_kafka::appender::KafkaAppender;
@@ -12,8 +13,9 @@ use watchkeep_log_kafka::reader::KafkaReader;
 use watchkeep_log_kafka::session::KafkaLog;
 use watchkeep_log_kafka::settings::KafkaSettings;
 use watchkeep_model::position::Partition;
+use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::conformance::Harness;
-use watchkeep_runtime::log::{Log, LogError, Outgoing, partition_of_key};
+use watchkeep_runtime::log::{Event, Log, LogError, Outgoing, Transaction, partition_of_key};
 use watchkeep_tests::kafka::Cluster;
 
 struct Kafka {
@@ -173,4 +175,49 @@ fn a_wrong_property_is_named_without_its_value() {
     settings.properties.insert("sasl.mechanismus".to_owned(), "hunter2".to_owned());
     let Err(LogError::Fatal(why)) = KafkaLog::open(&settings) else { panic!("it was taken") };
     assert!(why.contains("sasl.mechanismus") && !why.contains("hunter2"), "{why}");
+}
+
+/// A broker that is lost with an answer on its way can leave the group with
+/// another member in our name. It has not taken the transactional id, so the
+/// session must go on; here a bare consumer plays that member.
+#[test]
+fn a_session_that_its_group_lost_track_of_joins_anew() {
+    let mut kafka = Kafka::new();
+    let topic = kafka.create_topic("in", 2);
+    let mut log = kafka.session("g", &[&topic], "i").unwrap();
+    let wait = TimeSpan::from_micros(100_000);
+    let count = |log: &mut dyn Log, wanted: (usize, usize)| {
+        let (mut assigned, mut revoked) = (0, 0);
+        for _ in 0..200 {
+            log.poll(wait, &mut |event| match event {
+                Event::Assigned { .. } => assigned += 1,
+                Event::Revoked { .. } => revoked += 1,
+                Event::Record(_) | Event::CaughtUp { .. } => {}
+            })
+            .unwrap();
+            if (assigned, revoked) == wanted {
+                return;
+            }
+        }
+        panic!("{assigned} assigned, {revoked} revoked, not {wanted:?}");
+    };
+    count(log.as_mut(), (2, 0));
+    let other: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", Cluster::shared().bootstrap())
+        .set("group.id", kafka.name("g"))
+        .set("group.instance.id", kafka.name("i"))
+        .set("session.timeout.ms", "1500")
+        .create()
+        .unwrap();
+    other.subscribe(&[&topic]).unwrap();
+    for _ in 0..100 {
+        let _ = other.poll(Duration::from_millis(100));
+        if other.assignment().unwrap().count() == 2 {
+            break;
+        }
+    }
+    drop(other);
+    count(log.as_mut(), (2, 2));
+    let positions = vec![(Partition::new(topic.as_str(), 0), 0)];
+    log.commit(Transaction { positions, records: vec![] }).unwrap();
 }

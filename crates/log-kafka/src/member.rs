@@ -37,6 +37,9 @@ const SEEK_AGAIN_AFTER: Duration = Duration::from_millis(2);
 /// away must not let a partition look caught up.
 const END_CONFIRMED_EVERY: Duration = Duration::from_secs(1);
 
+/// Time that such a question may take, by which a poll may outlast its wait.
+const END_ANSWER_WAIT: Duration = Duration::from_secs(1);
+
 /// Messages of one fetch; the rest waits for the next poll.
 const FETCH_MESSAGES_MAX: usize = 4096;
 const _: () = assert!(FETCH_MESSAGES_MAX <= BATCH_RECORDS_MAX);
@@ -214,6 +217,13 @@ impl Member {
         Ok(())
     }
 
+    /// Tells that everything is gone: this member is not of the group any more.
+    pub(crate) fn revoke_all(&mut self, handle: &mut dyn FnMut(Event<'_>)) {
+        for slot in std::mem::take(&mut self.slots) {
+            handle(Event::Revoked { partition: &slot.partition });
+        }
+    }
+
     pub(crate) fn poll(
         &mut self,
         max_wait: TimeSpan,
@@ -262,10 +272,8 @@ impl Member {
                 Some(Change::Assigned(partitions)) => self.offered = Some(partitions),
                 Some(Change::Revoked) => {
                     self.offered = None;
-                    for slot in std::mem::take(&mut self.slots) {
-                        handle(Event::Revoked { partition: &slot.partition });
-                        told = true;
-                    }
+                    told |= !self.slots.is_empty();
+                    self.revoke_all(handle);
                 }
             }
         }
@@ -287,7 +295,7 @@ impl Member {
     fn positions(&self, partitions: &[Partition]) -> Result<Vec<Slot>, LogError> {
         let mut slots = Vec::with_capacity(partitions.len());
         for (partition, committed, _) in self.ask_committed(partitions)? {
-            let (first, end) = self.bounds(&partition)?;
+            let (first, end) = bounds(&self.consumer, &partition, ANSWER_WAIT)?;
             let position = committed.unwrap_or(first);
             let Partition { topic, partition: number } = &partition;
             if position > end {
@@ -346,11 +354,6 @@ impl Member {
             all.push((partition, committed, element.metadata().to_owned()));
         }
         Ok(all)
-    }
-
-    /// The offsets that a partition holds, as a committed reader sees them.
-    pub(crate) fn bounds(&self, partition: &Partition) -> Result<(i64, i64), LogError> {
-        bounds(&self.consumer, partition)
     }
 
     /// Begins to fetch the newly assigned slots from their positions. The
@@ -464,7 +467,7 @@ impl Member {
             let slot = &self.slots[index];
             let Some(confirmed) = slot.end_confirmed else { continue };
             if confirmed.elapsed() >= END_CONFIRMED_EVERY {
-                let (_, end) = self.bounds(&slot.partition)?;
+                let (_, end) = bounds(&self.consumer, &slot.partition, END_ANSWER_WAIT)?;
                 let slot = &mut self.slots[index];
                 slot.end_confirmed = (end <= slot.position).then(Instant::now);
             }
@@ -543,9 +546,10 @@ pub(crate) fn record<'a>(message: &Message<'a>, partition: &'a Partition) -> Rec
 pub(crate) fn bounds<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partition: &Partition,
+    wait: Duration,
 ) -> Result<(i64, i64), LogError> {
     let Partition { topic, partition } = partition;
-    consumer.fetch_watermarks(topic, *partition, ANSWER_WAIT).map_err(|error| {
+    consumer.fetch_watermarks(topic, *partition, wait).map_err(|error| {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
                 LogError::NoTopic(topic.to_string())

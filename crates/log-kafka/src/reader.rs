@@ -11,7 +11,7 @@ use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::log::{LogError, Record};
 
 use crate::errors::{is_passing, log_error};
-use crate::member::{QuietContext, bounds, record};
+use crate::member::{ANSWER_WAIT, QuietContext, bounds, record};
 use crate::native::{Message, Queue};
 use crate::settings::KafkaSettings;
 use crate::transactions::partition_count;
@@ -59,7 +59,7 @@ impl KafkaReader {
     /// # Errors
     /// [`LogError::NoTopic`], [`LogError::Unavailable`] or a fatal one.
     pub fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {
-        bounds(&self.consumer, partition)
+        bounds(&self.consumer, partition, ANSWER_WAIT)
     }
 
     /// Reads a partition from `from` up to `to` (exclusive) or its end as of

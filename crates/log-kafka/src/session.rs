@@ -21,6 +21,7 @@ const SETTLE_EVERY: Duration = Duration::from_millis(1);
 
 /// A session: a group member where it reads topics, and a transactional producer.
 pub struct KafkaLog {
+    settings: KafkaSettings,
     member: Option<Member>,
     transactions: Transactions,
     reader: KafkaReader,
@@ -49,7 +50,8 @@ impl KafkaLog {
         let transactions = Transactions::take_over(settings)?;
         let member = if settings.topics.is_empty() { None } else { Some(Member::join(settings)?) };
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        Ok(Self { member, transactions, reader, stamp: since.as_nanos(), commits: 0 })
+        let settings = settings.clone();
+        Ok(Self { settings, member, transactions, reader, stamp: since.as_nanos(), commits: 0 })
     }
 
     /// Waits until readers see what this session has committed to a partition:
@@ -60,6 +62,23 @@ impl KafkaLog {
         while self.reader.bounds(partition)?.1 <= written && Instant::now() < deadline {
             std::thread::sleep(SETTLE_EVERY);
         }
+        Ok(())
+    }
+
+    /// The group says that another member has this one's name. A newer
+    /// instance takes the transactional id before it joins, so where that is
+    /// still ours there is none: the group has lost track of us, as it does
+    /// when the answer to a join is lost with a broker. Then we join anew.
+    fn rejoin(&mut self, why: String, handle: &mut dyn FnMut(Event<'_>)) -> Result<(), LogError> {
+        let (Some(member), Some(topic)) = (&mut self.member, self.settings.topics.first()) else {
+            return Err(LogError::Fenced(why));
+        };
+        let Some(group) = member.group() else { return Err(LogError::Fenced(why)) };
+        let any = [(Partition::new(topic.as_str(), 0), 0)];
+        self.transactions.still_holds(&member.offsets(&any, "")?, &group)?;
+        tracing::warn!(why, "the group has lost track of this member: joining anew");
+        member.revoke_all(handle);
+        self.member = Some(Member::join(&self.settings)?);
         Ok(())
     }
 
@@ -95,7 +114,10 @@ impl Log for KafkaLog {
         handle: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), LogError> {
         match &mut self.member {
-            Some(member) => member.poll(max_wait, handle),
+            Some(member) => match member.poll(max_wait, handle) {
+                Err(LogError::Fenced(why)) => self.rejoin(why, handle),
+                outcome => outcome,
+            },
             None => {
                 std::thread::sleep(max_wait.to_std());
                 Ok(())

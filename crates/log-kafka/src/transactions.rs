@@ -253,11 +253,33 @@ impl Transactions {
         if !error.txn_requires_abort() {
             return Err(Failure::Unknown(why));
         }
-        match self.abort(why) {
-            Failure::Aborted(why) if is_fenced(error.code()) => {
-                Err(Failure::Ended(LogError::Fenced(why)))
-            }
-            failure => Err(failure),
+        // A group that does not know this member any more is no reason to end:
+        // only the transactional id tells who the instance is.
+        Err(self.abort(why))
+    }
+
+    /// Whether this producer still has its transactional id, asked by a
+    /// transaction that is aborted in any case.
+    pub(crate) fn still_holds(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), LogError> {
+        let tried = self
+            .step("beginning a transaction", || self.producer.begin_transaction())
+            .and_then(|()| {
+                self.step("asking for the transactional id", || {
+                    self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT)
+                })
+            })
+            .and_then(|()| match self.abort("only asked".to_owned()) {
+                Failure::Aborted(_) => Ok(()),
+                failure => Err(failure),
+            });
+        match tried {
+            Ok(()) | Err(Failure::Aborted(_)) => Ok(()),
+            Err(Failure::Ended(error)) => Err(error),
+            Err(Failure::Unknown(why)) => Err(LogError::Unavailable(why)),
         }
     }
 
