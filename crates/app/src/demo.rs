@@ -45,6 +45,9 @@ const POLL_WAIT: TimeSpan = TimeSpan::from_micros(50_000);
 /// The person on call answers after so much of the story.
 const ANSWERS_AFTER: TimeSpan = TimeSpan::from_micros(45_000_000);
 
+/// And has remediated so much later, when the trouble is over.
+const REMEDIES_AFTER: TimeSpan = TimeSpan::from_micros(150_000_000);
+
 const CONFIG: &str = include_str!("demo/watchkeep.toml");
 
 const CHARTERS: [(&str, &str); 3] = [
@@ -189,7 +192,7 @@ fn answers(incident: &str, by: &str, at: watchkeep_model::time::Timestamp) -> [R
     };
     [
         response(Command::Acknowledge, at, "looking at the catalog store"),
-        response(Command::Remediate, at + TimeSpan::MINUTE, "added a replica of the catalog store"),
+        response(Command::Remediate, at + REMEDIES_AFTER, "added a replica of the catalog store"),
     ]
 }
 

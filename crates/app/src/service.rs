@@ -9,6 +9,7 @@ pub(crate) mod tail;
 pub(crate) mod view;
 
 use std::collections::BTreeSet;
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -271,7 +272,10 @@ pub(crate) fn schemas(config: &Config) -> anyhow::Result<SchemaSet> {
 fn tell_in(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // Another subscriber can only be there in tests.
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),

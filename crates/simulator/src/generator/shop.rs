@@ -63,7 +63,7 @@ pub(super) fn plot() -> Plot {
         scene(amount, &["checkout.amount_eur"], Trouble::Shift { deviations: 1.2 }),
         scene(sync, &["dataset:crm.customers"], Trouble::Stale { by: TimeSpan::MINUTE.times(45) }),
         scene(sync, &["shopper.*"], Trouble::Nulls { share: 0.35 }),
-        scene(store, &["catalog.*"], Trouble::Slow { times: 15 }),
+        scene(store, &["catalog.*", "dataset:catalog.prices"], Trouble::Slow { times: 15 }),
         scene(
             payment,
             &["checkout.payment_method"],
