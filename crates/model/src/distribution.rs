@@ -179,9 +179,7 @@ impl Numbers {
     /// within 1 % of the number that has the rank.
     pub fn quantile(&self, q: f64) -> Option<f64> {
         match self {
-            Self::Few(values) => {
-                type_7(values.len() as u64, q, |rank| values[rank as usize])
-            }
+            Self::Few(values) => type_7(values.len() as u64, q, |rank| values[rank as usize]),
             Self::Many(grid) => type_7(grid.count, q, |rank| grid.at_rank(rank)),
         }
     }
@@ -339,7 +337,9 @@ impl Durations {
         match self {
             Self::Few(values) if values.len() < RAW_DURATIONS_MAX => {
                 let at = match values.last() {
-                    Some(last) if *last > duration_us => values.partition_point(|v| *v <= duration_us),
+                    Some(last) if *last > duration_us => {
+                        values.partition_point(|v| *v <= duration_us)
+                    }
                     _ => values.len(),
                 };
                 values.insert(at, duration_us);

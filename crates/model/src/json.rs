@@ -39,7 +39,10 @@ mod tests {
 
     #[test]
     fn numbers_are_as_short_as_they_can_be() {
-        assert_eq!(to_line(&[1.0, 0.1, -0.0, 1e21, 1e-7, 123_456.5]), "[1,0.1,0,1e+21,1e-7,123456.5]");
+        assert_eq!(
+            to_line(&[1.0, 0.1, -0.0, 1e21, 1e-7, 123_456.5]),
+            "[1,0.1,0,1e+21,1e-7,123456.5]"
+        );
         assert_eq!(to_line(&f64::NAN), "null");
     }
 }

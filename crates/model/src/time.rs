@@ -299,7 +299,8 @@ fn parse_timestamp(text: &str) -> Option<Timestamp> {
         return Some(Timestamp(midnight));
     }
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    if !is(10, b"Tt ") || !is(13, b":") || !is(16, b":") || hour > 23 || minute > 59 || second > 60 {
+    if !is(10, b"Tt ") || !is(13, b":") || !is(16, b":") || hour > 23 || minute > 59 || second > 60
+    {
         return None;
     }
     // A leap second is counted as the second after it, as POSIX time does.
@@ -379,7 +380,9 @@ mod tests {
         assert_eq!(at("2013-05-06T14:00:00-04:00"), Ok("2013-05-06T18:00:00Z".into()));
         assert_eq!(at("2013-05-06T14:00:00.1234567Z"), Ok("2013-05-06T14:00:00.123456Z".into()));
         assert_eq!(at("1969-12-31T23:59:59.5Z"), Ok("1969-12-31T23:59:59.5Z".into()));
-        for wrong in ["", "2013", "2013-02-29", "2013-05-06T14:00:00", "2013-05-06T24:00:00Z", "mañana"] {
+        for wrong in
+            ["", "2013", "2013-02-29", "2013-05-06T14:00:00", "2013-05-06T24:00:00Z", "mañana"]
+        {
             assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
         }
     }
