@@ -43,6 +43,8 @@ pub struct Registry {
     policies: BTreeMap<String, Policy>,
     directory: Directory,
     edges: Vec<Edge>,
+    /// Places in `edges` by the node at which they end.
+    upstream: BTreeMap<String, Vec<usize>>,
     cache: Mutex<BTreeMap<String, Vec<Answer>>>,
 }
 
@@ -71,6 +73,9 @@ impl Registry {
         };
         let (edges, sources) = lineage::edges(&registry.index, &lineage);
         registry.edges = edges;
+        for (place, edge) in registry.edges.iter().enumerate() {
+            registry.upstream.entry(edge.to.clone()).or_default().push(place);
+        }
         let checked = lint::Folder {
             registry: &registry,
             charters: &places,
@@ -175,6 +180,11 @@ impl Context for Registry {
 
     fn edges(&self) -> &[Edge] {
         Self::edges(self)
+    }
+
+    fn upstream(&self, node: &str) -> Vec<&Edge> {
+        let places = self.upstream.get(node).map(Vec::as_slice).unwrap_or_default();
+        places.iter().map(|place| &self.edges[*place]).collect()
     }
 }
 

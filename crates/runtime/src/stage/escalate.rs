@@ -142,16 +142,24 @@ impl EscalateStage {
                 Err(error) => result = Err(unreadable(&partition, record.offset, error)),
             })?;
         }
+        // Breaches that are held and good windows that are counted are in no
+        // fact yet; both follow from what was read before.
         for (partition, committed) in &self.committed {
-            if partition.topic != topics.breaches {
+            let (first, _) = log.bounds(partition)?;
+            let breaches = partition.topic == topics.breaches;
+            if !breaches && partition.topic != topics.windows {
                 continue;
             }
-            let (first, _) = log.bounds(partition)?;
-            log.scan(partition, first, *committed, &mut |record| match decode::<Breach>(
-                record.value,
-            ) {
-                Ok(breach) => escalate.restore_breach(&breach, self.rules.registry()),
-                Err(error) => result = Err(unreadable(partition, record.offset, error)),
+            log.scan(partition, first, *committed, &mut |record| {
+                let read = if breaches {
+                    decode::<Breach>(record.value)
+                        .map(|breach| escalate.restore_breach(&breach, self.rules.registry()))
+                } else {
+                    decode::<Window>(record.value).map(|window| escalate.restore_window(&window))
+                };
+                if let Err(error) = read {
+                    result = Err(unreadable(partition, record.offset, error));
+                }
             })?;
         }
         result.map(|()| escalate)
