@@ -37,6 +37,10 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// How long a stage waits for records before it looks around.
 pub(crate) const POLL_WAIT: TimeSpan = TimeSpan::from_micros(500_000);
 
+/// What is told where `RUST_LOG` does not say. librdkafka repeats itself while
+/// a broker is away, and what follows from that is told by the stages.
+const FILTER_DEFAULT: &str = "info,librdkafka=error";
+
 /// `watchkeep run`.
 ///
 /// # Errors
@@ -271,7 +275,8 @@ pub(crate) fn schemas(config: &Config) -> anyhow::Result<SchemaSet> {
 /// Log lines on standard error; `RUST_LOG` chooses which.
 fn tell_in(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER_DEFAULT));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

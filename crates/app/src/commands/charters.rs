@@ -25,8 +25,9 @@ pub(super) fn run(command: &cli::Charters) -> anyhow::Result<Outcome> {
             output.text(&yaml::render(&folder.diagnostics, &folder.files, yaml::Format::Text))?;
             let (files, errors) = (folder.files.len(), folder.count(Level::Error));
             let warnings = folder.count(Level::Warning);
-            output
-                .line(format_args!("{files} files read: {errors} errors, {warnings} warnings"))?;
+            output.line(format_args!(
+                "files read: {files}, errors: {errors}, warnings: {warnings}"
+            ))?;
         }
     }
     output.finish()?;

@@ -14,11 +14,13 @@ pub(crate) struct Measured {
     log: Box<dyn Log>,
     stage: &'static str,
     status: Arc<Status>,
+    /// True while the log does not answer, so that this is told once.
+    is_away: bool,
 }
 
 impl Measured {
     pub(crate) fn new(log: Box<dyn Log>, stage: &'static str, status: Arc<Status>) -> Self {
-        Self { log, stage, status }
+        Self { log, stage, status, is_away: false }
     }
 }
 
@@ -48,8 +50,17 @@ impl Log for Measured {
             }
             handle(event);
         });
-        if let Err(error) = &polled {
-            tracing::warn!(stage, %error, "poll");
+        match &polled {
+            Err(error) if !self.is_away => {
+                tracing::warn!(stage, %error, "waiting for the log");
+                self.is_away = true;
+            }
+            Err(error) => tracing::debug!(stage, %error, "waiting for the log"),
+            Ok(()) if self.is_away => {
+                tracing::info!(stage, "the log answers again");
+                self.is_away = false;
+            }
+            Ok(()) => {}
         }
         polled
     }
