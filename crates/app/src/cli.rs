@@ -1,11 +1,17 @@
 //! The command line: which commands there are, and what `--help` teaches.
 
+mod lists;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_simulator::generator::Scenario;
 
+pub(crate) use self::lists::{
+    ConfigCommand, IncidentSource, Incidents, IncidentsList, IncidentsShow, Schemas, SchemasCheck,
+    SchemasList, Topics, TopicsCheck, TopicsCreate,
+};
 use crate::output::Format;
 
 /// Keeps watch over the features that models depend on: finds drift, latency
@@ -189,7 +195,7 @@ pub(crate) struct Produce {
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) configured: Configured,
-    /// Topic; without it the first telemetry topic of the configuration
+    /// Topic, also `responses`; without it the first telemetry topic of the configuration
     #[arg(long, value_name = "NAME")]
     pub(crate) topic: Option<String>,
     /// What the record's key is
@@ -307,126 +313,6 @@ pub(crate) struct Who {
     pub(crate) configured: Configured,
     #[command(flatten)]
     pub(crate) formatted: Formatted,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Topics {
-    /// Create the topics that are missing
-    #[command(
-        after_help = "Example:\n  watchkeep topics create -c watchkeep.toml --telemetry-partitions 4 --replication 3"
-    )]
-    Create(TopicsCreate),
-    /// Compare the topics with what they should be
-    #[command(
-        after_help = "Example:\n  watchkeep topics check -c watchkeep.toml\n\nExit code 1 when something differs."
-    )]
-    Check(TopicsCheck),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TopicsCreate {
-    #[command(flatten)]
-    pub(crate) configured: Configured,
-    /// Create the telemetry topics too, with so many partitions
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
-    pub(crate) telemetry_partitions: Option<i32>,
-    /// Copies of each partition
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
-    pub(crate) replication: i32,
-    #[command(flatten)]
-    pub(crate) formatted: Formatted,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TopicsCheck {
-    #[command(flatten)]
-    pub(crate) configured: Configured,
-    #[command(flatten)]
-    pub(crate) formatted: Formatted,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ConfigCommand {
-    /// Print every setting, what it is and where it came from; secrets are masked
-    #[command(
-        after_help = "Examples:\n  watchkeep config check -c watchkeep.toml\n  WATCHKEEP_TIME__PANE=30s watchkeep config check -c watchkeep.toml --format json"
-    )]
-    Check(ConfigCheck),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ConfigCheck {
-    #[command(flatten)]
-    pub(crate) configured: Configured,
-    #[command(flatten)]
-    pub(crate) formatted: Formatted,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Schemas {
-    /// List the schemas of this version with their fingerprints
-    #[command(after_help = "Example:\n  watchkeep schemas list")]
-    List(SchemasList),
-    /// Compare a folder of schemas with those of this version
-    #[command(
-        after_help = "Example:\n  watchkeep schemas check schemas\n\nExit code 1 when something differs."
-    )]
-    Check(SchemasCheck),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SchemasList {
-    #[command(flatten)]
-    pub(crate) formatted: Formatted,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SchemasCheck {
-    /// The folder, with NAME.avsc files
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
-    #[command(flatten)]
-    pub(crate) formatted: Formatted,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Incidents {
-    /// List incidents with their state, owner and last step
-    #[command(
-        after_help = "Examples:\n  watchkeep incidents list --from out\n  watchkeep incidents list -c watchkeep.toml --format json"
-    )]
-    List(IncidentsList),
-    /// Show everything that happened in one incident
-    #[command(after_help = "Example:\n  watchkeep incidents show 3f2a --from out")]
-    Show(IncidentsShow),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IncidentsList {
-    #[command(flatten)]
-    pub(crate) source: IncidentSource,
-    #[command(flatten)]
-    pub(crate) formatted: Formatted,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IncidentsShow {
-    /// The incident's identifier, or the beginning of it
-    #[arg(value_name = "ID")]
-    pub(crate) incident: String,
-    #[command(flatten)]
-    pub(crate) source: IncidentSource,
-    #[command(flatten)]
-    pub(crate) formatted: Formatted,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct IncidentSource {
-    /// Folder that a replay wrote; without it the log of the configuration
-    #[arg(long, value_name = "DIR")]
-    pub(crate) from: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) configured: Configured,
 }
 
 #[cfg(test)]

@@ -37,9 +37,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// How long a stage waits for records before it looks around.
 pub(crate) const POLL_WAIT: TimeSpan = TimeSpan::from_micros(500_000);
 
-/// What is told where `RUST_LOG` does not say. librdkafka repeats itself while
-/// a broker is away, and what follows from that is told by the stages.
-const FILTER_DEFAULT: &str = "info,librdkafka=error";
+/// What is told where `RUST_LOG` does not say. Of librdkafka only what it warns
+/// of, such as a broker that refuses the password.
+const FILTER_DEFAULT: &str = "info,watchkeep_log_kafka=warn";
 
 /// `watchkeep run`.
 ///

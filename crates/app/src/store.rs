@@ -59,6 +59,23 @@ impl Store {
         }
     }
 
+    /// As [`Store::open`], for commands that only read: they must not leave an
+    /// empty log where a name was mistyped.
+    ///
+    /// # Errors
+    /// There is no embedded log in the folder, or those of the log.
+    pub(crate) fn open_existing(config: &Config) -> anyhow::Result<Self> {
+        if let LogConfig::Embedded { folder } = &config.log
+            && !folder.exists()
+        {
+            anyhow::bail!(
+                "{}: there is no embedded log here (log.folder); a service or `watchkeep produce` begins one",
+                folder.display()
+            );
+        }
+        Ok(Self::open(config)?)
+    }
+
     /// A session of a stage.
     ///
     /// # Errors

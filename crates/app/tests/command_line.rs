@@ -123,6 +123,8 @@ fn what_is_wrong_is_told_in_a_line_without_a_backtrace() {
     std::fs::write(folder.join("watchkeep.toml"), "").unwrap();
     let export = ["export", "--topic", "windows", "--format", "parquet"];
     check(2, &export, "export --format parquet is not supported yet");
+    check(2, &["export", "--topic", "windows"], "there is no embedded log here");
+    ends(folder, 0, &["topics", "create"]);
     check(2, &["export", "--topic", "nothing"], "there is no topic nothing");
     check(
         2,

@@ -23,7 +23,7 @@ pub(super) fn run(arguments: &Export) -> anyhow::Result<Outcome> {
         ExportFormat::Parquet => bail!("export --format parquet is not supported yet: use ndjson"),
     }
     let config = Config::load_required(arguments.configured.file.as_deref())?;
-    let mut reader = Store::open(&config)?.reader()?;
+    let mut reader = Store::open_existing(&config)?.reader()?;
     let topic = full_name(&config, &arguments.topic);
     let partitions = reader.partition_count(&topic)?;
     if partitions == 0 {

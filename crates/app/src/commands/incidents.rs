@@ -121,7 +121,7 @@ fn read(source: &IncidentSource) -> anyhow::Result<BTreeMap<String, Vec<Fact>>> 
         return Ok(incidents);
     }
     let config = Config::load_required(source.configured.file.as_deref())?;
-    let mut reader = Store::open(&config)?.reader()?;
+    let mut reader = Store::open_existing(&config)?.reader()?;
     let topic = config.topics.named("incidents");
     for number in 0..reader.partition_count(&topic)? {
         let partition = Partition::new(topic.as_str(), number);

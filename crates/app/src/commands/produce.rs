@@ -32,6 +32,8 @@ pub(crate) type KeyOf = KeyChoice;
 pub(super) fn run(arguments: &Produce) -> anyhow::Result<Outcome> {
     let config = Config::load_required(arguments.configured.file.as_deref())?;
     let topic = match &arguments.topic {
+        // The one topic of ours that others write to.
+        Some(topic) if topic == "responses" => config.topics.named("responses"),
         Some(topic) => topic.clone(),
         None => config.topics.telemetry.first().cloned().unwrap_or_default(),
     };

@@ -61,7 +61,7 @@ fn create(arguments: &cli::TopicsCreate) -> anyhow::Result<Outcome> {
 
 fn check(arguments: &cli::TopicsCheck) -> anyhow::Result<Outcome> {
     let config = Config::load_required(arguments.configured.file.as_deref())?;
-    let store = Store::open(&config)?;
+    let store = Store::open_existing(&config)?;
     if matches!(config.log, LogConfig::Embedded { .. }) {
         let names = config.topics.telemetry.iter().cloned();
         let owned = owned_topics(&config, None).into_iter().map(|spec| spec.name);

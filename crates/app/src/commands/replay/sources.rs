@@ -70,7 +70,7 @@ pub(super) fn open(
 }
 
 fn log_sources(config: &Config, sources: &mut Vec<Opened>) -> anyhow::Result<()> {
-    let store = Store::open(config)?;
+    let store = Store::open_existing(config)?;
     for topic in &config.topics.telemetry {
         let count = store.reader()?.partition_count(topic)?;
         if count == 0 {
