@@ -34,7 +34,7 @@ use crate::service::view::View;
 use crate::service::{Service, Shared};
 
 /// Bytes of one request; a larger one is answered with 413.
-const BODY_BYTES_MAX: usize = 8 << 20;
+pub(crate) const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// Features on the page and in one answer. More are counted, and watched just
 /// the same.

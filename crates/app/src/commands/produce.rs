@@ -13,12 +13,13 @@ use watchkeep_runtime::log::{LogError, Outgoing};
 use crate::Outcome;
 use crate::cli::{KeyChoice, Produce};
 use crate::config::{Config, LogConfig};
+use crate::http::BODY_BYTES_MAX;
 use crate::input::Lines;
 use crate::output::{Output, grouped};
 use crate::progress::Progress;
 use crate::store::{Appender, Store};
 
-/// Bytes of lines that go to a service in one request; it takes 8 MiB.
+/// Bytes of lines that go to a service in one request, unless a single line is longer.
 const REQUEST_BYTES: usize = 2 << 20;
 
 /// How long a service may take to answer.
@@ -110,11 +111,27 @@ impl Target {
                 Ok(appender.append(record, None)?)
             }
             Self::Service { waiting, .. } => {
-                waiting.extend_from_slice(line);
-                waiting.push(b'\n');
-                if waiting.len() >= REQUEST_BYTES { self.flush() } else { Ok(()) }
+                let is_full = waiting.len() + line.len() >= REQUEST_BYTES;
+                if is_full {
+                    self.flush()?;
+                }
+                self.wait(line)
             }
         }
+    }
+
+    fn wait(&mut self, line: &[u8]) -> anyhow::Result<()> {
+        let Self::Service { waiting, .. } = self else { return Ok(()) };
+        if line.len() >= BODY_BYTES_MAX {
+            bail!(
+                "{} bytes, and a service takes {} MiB in one request: stop the service to write it",
+                line.len(),
+                BODY_BYTES_MAX >> 20
+            );
+        }
+        waiting.extend_from_slice(line);
+        waiting.push(b'\n');
+        Ok(())
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
