@@ -29,7 +29,8 @@ fn every_command_of_the_tour_ends_well() {
             .stdin(Stdio::null())
             .output()
             .expect("bash can be run");
-        let [printed, errors] = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
+        let [printed, errors] =
+            [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
         assert!(output.status.success(), "{command}\n{}\n{printed}\n{errors}", output.status);
     }
 }
