@@ -208,7 +208,9 @@ impl Run<'_> {
             let content_type = record.content_type.as_deref();
             decoder.decode(&record.bytes, content_type, &mut events).map(|()| record.received_at)
         };
-        let result = decoded.and_then(|received_at| {
+        // Of a line it is known only once the line could be read.
+        let received_at = decoded.as_ref().map_or(record.received_at, |received_at| *received_at);
+        let result = decoded.and_then(|_| {
             let Settings { from, to, .. } = self.settings;
             events.retain(|event| {
                 from.is_none_or(|from| event.event_time >= from)
@@ -236,7 +238,6 @@ impl Run<'_> {
                     partition: partition.partition,
                     offset: record.offset,
                 };
-                let received_at = record.received_at;
                 let reject =
                     reject::of_record(&record.bytes, &malformed, &position, received_at, None);
                 self.sink.reject(&reject)?;

@@ -47,7 +47,9 @@ impl Malformed {
 
     /// For a record of `bytes` where at most `max` are allowed.
     pub fn too_large(bytes: usize, max: usize) -> Self {
-        let detail = format!("the record has {bytes} bytes: at most {max} are read");
+        let detail = format!(
+            "the record has {bytes} bytes: at most {max} are read; write several smaller records"
+        );
         Self { reason: reason::TOO_LARGE, detail }
     }
 }
@@ -65,18 +67,4 @@ pub(crate) fn shown(text: &str) -> String {
         shown.push('…');
     }
     format!("`{shown}`")
-}
-
-/// The known name that a wrong one was probably meant to be.
-pub(crate) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    // Distances take quadratic time; nobody mistypes a name into a very long one.
-    if name.len() > 64 {
-        return None;
-    }
-    known
-        .iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), *candidate))
-        .filter(|(likeness, _)| *likeness >= 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
 }
