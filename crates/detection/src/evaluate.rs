@@ -197,6 +197,12 @@ impl Evaluate {
         });
         for deadline in rest {
             let partial = deadline.action == Action::Close;
+            // A window of which no instant has passed is not begun, unless
+            // events ran ahead into it.
+            let begun = deadline.start < now || self.has_events(&deadline);
+            if partial && !begun {
+                continue;
+            }
             self.measure(&deadline, now, partial, charters, out);
         }
         self.write_late(out);
@@ -279,7 +285,7 @@ impl Evaluate {
             let due = deadline.due;
             match deadline.action {
                 Action::Close | Action::Revise => {
-                    self.measure(&deadline, due, false, charters, out)
+                    self.measure(&deadline, due, false, charters, out);
                 }
                 Action::Settle => {
                     if let Some(subject) = self.subjects.get_mut(&deadline.feature) {
@@ -330,6 +336,12 @@ impl Evaluate {
         };
         let charter = charters.charter(&deadline.feature, deadline.end);
         subject.measure(deadline, now, partial, charter.as_deref(), &mut moment, out);
+    }
+
+    fn has_events(&self, deadline: &Deadline) -> bool {
+        self.subjects
+            .get(&deadline.feature)
+            .is_some_and(|subject| subject.has_events(deadline.window, deadline.start))
     }
 
     fn write_late(&mut self, out: &mut Outputs) {

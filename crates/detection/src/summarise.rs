@@ -58,8 +58,9 @@ pub struct SourceId(usize);
 /// An event is further ahead of the broker's time than allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "event_time {event_time} is {ahead} ahead of the broker's time {received_at}, more than \
-     time.max_future = {allowed}: correct the producer's clock"
+    "event_time {event_time} is {} s ahead of the broker's time {received_at}, more than \
+     time.max_future = {allowed}: correct the producer's clock",
+    ahead.as_micros() / TimeSpan::SECOND.as_micros()
 )]
 pub struct FutureEvent {
     event_time: Timestamp,

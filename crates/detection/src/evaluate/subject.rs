@@ -245,6 +245,12 @@ impl Subject {
         self.tracks.values().map(|track| track.open.len()).sum()
     }
 
+    /// True where the open window holds an event.
+    pub(super) fn has_events(&self, window: WindowSpec, start: Timestamp) -> bool {
+        let open = self.tracks.get(&window).and_then(|track| track.open.get(&start));
+        open.is_some_and(|open| open.versions.values().any(|measured| measured.summary.count > 0))
+    }
+
     fn tell(
         &mut self,
         deadline: &Deadline,

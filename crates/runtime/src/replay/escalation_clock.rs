@@ -60,7 +60,9 @@ impl EscalationClock {
     }
 
     fn happen(&mut self, at: Timestamp, registry: &Registry) {
-        if let Some(response) = self.responses.pop_front_if(|response| response.at <= at) {
+        if self.responses.front().is_some_and(|response| response.at <= at)
+            && let Some(response) = self.responses.pop_front()
+        {
             self.escalate.respond(&response, registry, at, &mut self.outputs);
         } else {
             self.escalate.advance(registry, at, &mut self.outputs);

@@ -189,7 +189,7 @@ impl EscalateStage {
                 // read must not hold up the others.
                 match decode::<Response>(value) {
                     Ok(response) => {
-                        escalate.respond(&response, self.rules.registry(), now, &mut outputs)
+                        escalate.respond(&response, self.rules.registry(), now, &mut outputs);
                     }
                     Err(_) => counts.unreadable += 1,
                 }

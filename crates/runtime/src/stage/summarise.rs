@@ -59,6 +59,15 @@ pub struct Counts {
     pub commits: u64,
 }
 
+/// How many partitions there are.
+#[derive(Clone, Debug)]
+struct Layout {
+    /// Of the summaries topic.
+    summaries: i32,
+    /// Of each source topic.
+    sources: Vec<(Arc<str>, i32)>,
+}
+
 /// The summarise stage of one session.
 #[derive(Debug)]
 pub struct SummariseStage {
@@ -69,8 +78,8 @@ pub struct SummariseStage {
     committed: BTreeMap<Partition, i64>,
     rejects: Vec<Outgoing>,
     last_commit: Option<Timestamp>,
-    /// Partitions of the summaries topic, and of each source topic.
-    layout: Option<(i32, Vec<(Arc<str>, i32)>)>,
+    /// Asked for once a session: partitions that are added come with the next.
+    layout: Option<Layout>,
     counts: Counts,
     uncommitted: Counts,
 }
@@ -169,13 +178,14 @@ impl SummariseStage {
     }
 
     fn commit(&mut self, log: &mut dyn Log) -> Result<(), StageError> {
-        if self.committed.is_empty() || !(self.summarise.has_news() || !self.rejects.is_empty()) {
+        let has_news = self.summarise.has_news() || !self.rejects.is_empty();
+        if self.committed.is_empty() || !has_news {
             return Ok(());
         }
-        let (partitions, sources) = self.layout(log)?;
+        let Layout { summaries, sources } = self.layout(log)?;
         let mut records = std::mem::take(&mut self.rejects);
         let positions = self.summarise.positions();
-        let batches = self.summarise.take_batches(&sources, partitions);
+        let batches = self.summarise.take_batches(&sources, summaries);
         for (partition, batch) in (0..).zip(batches) {
             self.encode(partition, batch, &mut records);
         }
@@ -199,7 +209,7 @@ impl SummariseStage {
         }
     }
 
-    fn layout(&mut self, log: &mut dyn Log) -> Result<(i32, Vec<(Arc<str>, i32)>), StageError> {
+    fn layout(&mut self, log: &mut dyn Log) -> Result<Layout, StageError> {
         if let Some(layout) = &self.layout {
             return Ok(layout.clone());
         }
@@ -212,7 +222,7 @@ impl SummariseStage {
         for topic in &topics.telemetry {
             sources.push((topic.clone(), log.partition_count(topic)?));
         }
-        Ok(self.layout.insert((summaries, sources)).clone())
+        Ok(self.layout.insert(Layout { summaries, sources }).clone())
     }
 
     fn encode(&self, partition: i32, batch: SummaryBatch, records: &mut Vec<Outgoing>) {

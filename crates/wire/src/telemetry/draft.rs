@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use watchkeep_model::document::nearest;
 use watchkeep_model::subject;
 use watchkeep_model::telemetry::{Status, Telemetry, Value};
 use watchkeep_model::time::Timestamp;
@@ -168,7 +169,7 @@ pub(crate) fn bad_instant(field: &str, at: Option<usize>) -> Malformed {
 
 pub(crate) fn bad_status(text: &str, at: Option<usize>) -> Malformed {
     let names: Vec<&str> = Status::ALL.iter().map(|status| status.name()).collect();
-    let hint = crate::nearest(text, &names)
+    let hint = nearest(text, names.iter().copied())
         .map_or(String::new(), |name| format!("; did you mean `{name}`?"));
     Malformed::invalid(format!(
         "`status`{} is {}: use {}{hint}",

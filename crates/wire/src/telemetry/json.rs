@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use watchkeep_model::document::nearest;
 use watchkeep_model::telemetry::Value;
 use watchkeep_model::time::Timestamp;
 
 use crate::json_text::{JsonText, Kind, Syntax};
 use crate::telemetry::draft::{Draft, FEATURES_MAX, bad_instant, bad_status, too_many_features};
-use crate::{Malformed, nearest, shown};
+use crate::{Malformed, shown};
 
 /// Every field of a telemetry record, in the order of the documentation.
 pub(crate) const FIELDS: [&str; 15] = [
@@ -34,12 +35,9 @@ impl From<Syntax> for Malformed {
     }
 }
 
-/// Reads the fields of one object into an empty draft. `in_file` allows `received_at`.
-pub(crate) fn read<'a>(
-    bytes: &'a [u8],
-    in_file: bool,
-    draft: &mut Draft<'a>,
-) -> Result<(), Malformed> {
+/// Reads the fields of one object into an empty draft. `received_at` is read
+/// in a log as well, where it means nothing: files are often produced as they are.
+pub(crate) fn read<'a>(bytes: &'a [u8], draft: &mut Draft<'a>) -> Result<(), Malformed> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         Malformed::unreadable(format!(
             "not UTF-8 at byte {}: write JSON as UTF-8",
@@ -57,9 +55,7 @@ pub(crate) fn read<'a>(
             let name = json.string()?;
             json.expect(b':', "a colon")?;
             let number = FIELDS.iter().position(|field| *field == name);
-            let Some(number) = number.filter(|n| in_file || FIELDS[*n] != "received_at") else {
-                return Err(unknown_field(&name, at, in_file));
-            };
+            let Some(number) = number else { return Err(unknown_field(&name, at)) };
             if seen & (1 << number) != 0 {
                 return Err(Malformed::invalid(format!(
                     "`{name}` at byte {at} is there twice: write it once"
@@ -124,14 +120,9 @@ fn no_object(json: &mut JsonText<'_>, text: &str) -> Malformed {
     }
 }
 
-fn unknown_field(name: &str, at: usize, in_file: bool) -> Malformed {
-    if name == "received_at" {
-        return Malformed::invalid(format!(
-            "`received_at` at byte {at} is for files: in a log the broker's time of the record counts"
-        ));
-    }
-    let known = if in_file { &FIELDS[..] } else { &FIELDS[..FIELDS.len() - 1] };
-    let hint = match nearest(name, known) {
+fn unknown_field(name: &str, at: usize) -> Malformed {
+    let known = &FIELDS[..FIELDS.len() - 1];
+    let hint = match nearest(name, FIELDS) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("known are {}; anything else goes into `tags`", known.join(", ")),
     };

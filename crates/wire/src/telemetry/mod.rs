@@ -50,7 +50,7 @@ impl Decoder {
         out: &mut Vec<Telemetry<'a>>,
     ) -> Result<(), Malformed> {
         let mut draft = Draft::default();
-        self.read(bytes, content_type, false, &mut draft)?;
+        self.read(bytes, content_type, &mut draft)?;
         draft.finish(out)
     }
 
@@ -65,7 +65,7 @@ impl Decoder {
         out: &mut Vec<Telemetry<'a>>,
     ) -> Result<Option<Timestamp>, Malformed> {
         let mut draft = Draft::default();
-        self.read(bytes, Some(content_type::JSON), true, &mut draft)?;
+        self.read(bytes, Some(content_type::JSON), &mut draft)?;
         draft.finish(out)?;
         Ok(draft.received_at)
     }
@@ -74,7 +74,6 @@ impl Decoder {
         &mut self,
         bytes: &'a [u8],
         content_type: Option<&str>,
-        in_file: bool,
         draft: &mut Draft<'a>,
     ) -> Result<(), Malformed> {
         if bytes.len() > RECORD_BYTES_MAX {
@@ -86,7 +85,7 @@ impl Decoder {
             ));
         }
         match content_type::encoding(content_type)? {
-            Some(Encoding::Json) => json::read(bytes, in_file, draft),
+            Some(Encoding::Json) => json::read(bytes, draft),
             Some(Encoding::Avro) => self.read_avro(bytes, true, draft),
             None => self.read_avro(bytes, false, draft),
         }
@@ -101,7 +100,7 @@ impl Decoder {
     ) -> Result<(), Malformed> {
         let framing = match Framing::read(bytes) {
             Ok(framing) => framing,
-            Err(Unframed::Other) if !promised => return json::read(bytes, false, draft),
+            Err(Unframed::Other) if !promised => return json::read(bytes, draft),
             Err(Unframed::Other) => {
                 return Err(Malformed::unreadable(
                     "Avro without its schema: use Confluent framing (00 and the id) or single object encoding (C3 01 and the fingerprint)",
