@@ -67,15 +67,21 @@ pub struct Place {
 }
 
 /// The known name that a wrong one was probably meant to be: the fewest letters
-/// changed, added, dropped or swapped, at most a third of them. Of several the
-/// first.
+/// changed, added, dropped or swapped, at most a third of them; else one that
+/// begins it or is its beginning. Of several the first.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = name.chars().take(NAME_CHARS_MAX + 1).count();
     if length > NAME_CHARS_MAX {
         return None;
     }
     let mut best: Option<(usize, &str)> = None;
+    let mut beginning: Option<&str> = None;
     for candidate in known {
+        // One letter begins too many names to be a hint.
+        let begins = name.starts_with(candidate) || candidate.starts_with(name);
+        if begins && name.len().min(candidate.len()) > 1 {
+            beginning.get_or_insert(candidate);
+        }
         let chars = candidate.chars().count();
         let limit = (length.max(chars) / 3).max(1);
         if chars > NAME_CHARS_MAX || length.abs_diff(chars) > limit || length.min(chars) == 0 {
@@ -86,7 +92,7 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
             best = Some((distance, candidate));
         }
     }
-    best.map(|(_, candidate)| candidate)
+    best.map(|(_, candidate)| candidate).or(beginning)
 }
 
 /// Names with more characters get no guess: the comparison takes the product

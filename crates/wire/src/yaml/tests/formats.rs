@@ -218,7 +218,7 @@ fn policies() {
             3:10 version [wrong_value] `one` is not a whole number from 0 to 4294967295
             4:8 loops [wrong_value] `0` is not a whole number from 1 to 10
             5:17 grouping.by[0] [wrong_value] `rot` is none of root, kind, feature, expectation, severity, domain, system, group => did you mean `root`?
-            6:38 hours.working[0].days[0] [wrong_value] `monday` is none of mon, tue, wed, thu, fri, sat, sun
+            6:38 hours.working[0].days[0] [wrong_value] `monday` is none of mon, tue, wed, thu, fri, sat, sun => did you mean `mon`?
             6:53 hours.working[0].from [wrong_value] `9:00` is not a time of day: write HH:MM, for example 09:00
             6:108 hours.working[1].to [wrong_value] `to` (06:00) is not after `from` (22:00) => write a night as two: from 22:00 to 24:00 and from 00:00
             6:130 hours.holidays[0] [wrong_value] `2013-05-32` is not a day: write YYYY-MM-DD, for example 2013-05-27
