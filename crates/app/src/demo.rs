@@ -119,11 +119,17 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
 fn prepare(folder: &Path) -> anyhow::Result<()> {
     let context = || folder.display().to_string();
     let log = folder.join("log");
+    // Only what an earlier demo wrote is replaced: a service's folder holds its log.
+    let file = folder.join(FILE_DEFAULT);
+    let is_ours = std::fs::read_to_string(&file).is_ok_and(|text| text == CONFIG);
+    if !is_ours && (file.exists() || log.exists() || folder.join("charters").exists()) {
+        anyhow::bail!(
+            "{}: this folder is not an earlier demo's: name an empty or a new one",
+            folder.display()
+        );
+    }
     if log.exists() {
         // The story starts at its beginning; an old log would be ahead of it.
-        if !folder.join(FILE_DEFAULT).exists() {
-            anyhow::bail!("{}: there is something else in this folder", folder.display());
-        }
         std::fs::remove_dir_all(&log).with_context(|| log.display().to_string())?;
     }
     let charters = folder.join("charters");
