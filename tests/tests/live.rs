@@ -3,14 +3,13 @@
 //! the middle.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
+use watchkeep_tests::service::Service;
 use watchkeep_tests::{binary, kafka};
 
 const FLIGHTS: &str = "data/flights/flights-2013q2.ndjson.gz";
@@ -20,8 +19,6 @@ const FLIGHTS: &str = "data/flights/flights-2013q2.ndjson.gz";
 const SENTINEL: &str = r#"{"feature":"sentinel","event_time":"2013-07-04T12:00:00Z","value":1}"#;
 /// Windows that end later are still open in a service; the replay breaks them off.
 const SETTLED: &str = "2013-07-02T12:00:00Z";
-/// Long enough for a debug build on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The flights and the sentinel in one file, with the replay of it.
 struct Fixture {
@@ -64,172 +61,19 @@ impl Fixture {
     }
 }
 
-/// A service on a log of its own.
-struct Service {
-    folder: tempfile::TempDir,
-    port: u16,
-    child: Option<Child>,
+/// The example charters, for the configuration of a service.
+fn charters() -> String {
+    format!("[charters]\nfolder = \"{}\"\n", binary::shared("examples/charters").display())
 }
 
-impl Service {
-    fn new(log: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
-        let charters = binary::shared("examples/charters");
-        let settings = format!(
-            r#"
-{log}
-[time]
-pane = "60s"
-out_of_orderness = "30s"
-allowed_lateness = "1d"
-revise_every = "1h"
-idle_after = "2s"
-[summarise]
-commit_interval = "200ms"
-[charters]
-folder = "{}"
-[http]
-listen = "127.0.0.1:{port}"
-"#,
-            charters.display()
-        );
-        std::fs::write(folder.path().join("watchkeep.toml"), settings).expect("disk");
-        Self { folder, port, child: None }
-    }
-
-    fn kafka(cluster: &kafka::Cluster, name: &str, partitions: u32) -> Self {
-        let service = Self::new(&format!(
-            r#"
-[log]
-kind = "kafka"
-bootstrap = "{}"
-[log.kafka]
-"group.id" = "{name}"
-[topics]
-telemetry = ["{name}.telemetry"]
-prefix = "{name}."
-encoding = "json"
-"#,
-            cluster.bootstrap()
-        ));
-        service.run(&["topics", "create", "--telemetry-partitions", &partitions.to_string()]);
-        service
-    }
-
-    fn embedded() -> Self {
-        Self::new(
-            r#"
-[log]
-kind = "embedded"
-folder = "log"
-[topics]
-telemetry = ["feature.telemetry"]
-encoding = "json"
-"#,
-        )
-    }
-
-    fn config(&self) -> PathBuf {
-        self.folder.path().join("watchkeep.toml")
-    }
-
-    /// Runs a command of the binary with this service's settings.
-    fn run(&self, arguments: &[&str]) -> String {
-        let config = self.config();
-        let all = arguments.iter().map(AsRef::as_ref).chain(["-c".as_ref(), config.as_os_str()]);
-        String::from_utf8(binary::run(all).stdout).expect("text")
-    }
-
-    fn start(&mut self) {
-        let config = self.config();
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.path().join("run.log"))
-            .expect("disk");
-        let child = binary::command(["run".as_ref(), "-c".as_ref(), config.as_os_str()])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the binary can be run");
-        self.child = Some(child);
-    }
-
-    /// Ends the process as a power cut would, without a word.
-    fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("the process is ours");
-            child.wait().expect("it ends");
-        }
-    }
-
-    /// Asks the process to end and waits for it.
-    fn stop(&mut self) {
-        let mut child = self.child.take().expect("it runs");
-        let ended = std::process::Command::new("kill")
-            .args(["-TERM", &child.id().to_string()])
-            .status()
-            .expect("kill can be run");
-        assert!(ended.success());
-        let begun = Instant::now();
-        let status = child.wait().expect("it ends");
-        assert!(status.success(), "{status}\n{}", self.log());
-        assert!(begun.elapsed() < Duration::from_secs(10), "draining took {:?}", begun.elapsed());
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("run.log")).unwrap_or_default()
-    }
-
-    fn export(&self, topic: &str) -> Vec<Value> {
-        self.run(&["export", "--topic", topic, "--format", "ndjson"])
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
-            .collect()
-    }
-
-    /// A figure of `/metrics`, summed over its labels; 0 while it is not told.
-    fn metric(&self, name: &str) -> f64 {
-        let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", self.port)) else {
-            return 0.0;
-        };
-        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        BufReader::new(stream)
-            .lines()
-            .map_while(Result::ok)
-            .filter(|line| line.starts_with(name))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
-    }
-
-    fn wait_for(&mut self, what: &str, mut done: impl FnMut(&Self) -> bool) {
-        let begun = Instant::now();
-        while !done(self) {
-            let status = self.child.as_mut().and_then(|child| child.try_wait().expect("ours"));
-            assert!(status.is_none(), "the service ended with {status:?}\n{}", self.log());
-            assert!(begun.elapsed() < PATIENCE, "no {what} after {PATIENCE:?}\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(300));
-        }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
+fn on_kafka(name: &str, partitions: u32) -> Service {
+    Service::kafka(kafka::Cluster::shared(), name, partitions, "json", &charters())
 }
 
 fn settled(mut lines: Vec<Value>) -> Vec<Value> {
     lines.retain(|line| {
-        line["window_end"].as_str().is_some_and(|end| end <= SETTLED) && line["feature"] != "sentinel"
+        line["window_end"].as_str().is_some_and(|end| end <= SETTLED)
+            && line["feature"] != "sentinel"
     });
     for line in &mut lines {
         // Where a record lies is the log's business; which record it is, the offset says.
@@ -281,9 +125,13 @@ fn decided(service: &Service, prefix: &str) -> bool {
     })
 }
 
-fn one_node() -> &'static kafka::Cluster {
-    static CLUSTER: OnceLock<kafka::Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| kafka::Cluster::start(1))
+/// The watermark in seconds since 1970; 0 while it is not told.
+fn watermark(service: &Service) -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    match service.metric("watchkeep_watermark_lag_seconds") {
+        0.0 => 0.0,
+        lag => now - lag,
+    }
 }
 
 fn produce(service: &Service, events: &Path) {
@@ -293,7 +141,7 @@ fn produce(service: &Service, events: &Path) {
 #[test]
 fn one_partition_of_kafka_gives_what_the_replay_gives_with_a_kill_in_the_middle() {
     let fixture = Fixture::get();
-    let mut service = Service::kafka(one_node(), "one", 1);
+    let mut service = on_kafka("one", 1);
     produce(&service, &fixture.events());
     service.start();
     service.wait_for("windows", |service| service.export("one.windows").len() > 500);
@@ -301,8 +149,16 @@ fn one_partition_of_kafka_gives_what_the_replay_gives_with_a_kill_in_the_middle(
     service.start();
     service.wait_for("last window", |service| decided(service, "one."));
     service.stop();
-    assert_same(&settled(service.export("one.windows")), &fixture.settled("windows.ndjson"), "windows");
-    assert_same(&settled(service.export("one.breaches")), &fixture.settled("breaches.ndjson"), "breaches");
+    assert_same(
+        &settled(service.export("one.windows")),
+        &fixture.settled("windows.ndjson"),
+        "windows",
+    );
+    assert_same(
+        &settled(service.export("one.breaches")),
+        &fixture.settled("breaches.ndjson"),
+        "breaches",
+    );
     assert!(service.export("one.rejects").is_empty());
     assert!(service.export("one.escalations").iter().any(|e| e["event_action"] == "trigger"));
 }
@@ -310,7 +166,7 @@ fn one_partition_of_kafka_gives_what_the_replay_gives_with_a_kill_in_the_middle(
 #[test]
 fn four_partitions_of_kafka_give_the_same_last_revisions() {
     let fixture = Fixture::get();
-    let mut service = Service::kafka(one_node(), "four", 4);
+    let mut service = on_kafka("four", 4);
     produce(&service, &fixture.events());
     service.start();
     service.wait_for("windows", |service| service.export("four.windows").len() > 500);
@@ -329,15 +185,13 @@ fn four_partitions_of_kafka_give_the_same_last_revisions() {
 #[test]
 fn the_embedded_log_gives_what_the_replay_gives_with_a_kill_in_the_middle() {
     let fixture = Fixture::get();
-    let mut service = Service::embedded();
+    let mut service = Service::embedded(&charters());
     produce(&service, &fixture.events());
     service.start();
     service.wait_for("windows", |service| service.metric("watchkeep_windows_total") > 500.0);
     service.kill();
     service.start();
-    service.wait_for("the end", |service| {
-        service.metric("watchkeep_watermark_seconds") > 1_372_890_000.0
-    });
+    service.wait_for("the end", |service| watermark(service) > 1_372_890_000.0);
     service.stop();
     assert_same(
         &settled(service.export("watchkeep.windows")),
