@@ -188,16 +188,19 @@ listen = "127.0.0.1:{port}"
     /// A figure of `/metrics`, summed over the lines that begin so; 0 while it is not told.
     ///
     /// # Panics
-    /// Where the system refuses a timeout.
+    /// Where the service refuses to tell.
     pub fn metric(&self, name: &str) -> f64 {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
             return 0.0;
         };
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        BufReader::new(stream)
-            .lines()
-            .map_while(Result::ok)
+        let request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+        let _ = stream.write_all(request);
+        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+        let status = lines.next().unwrap_or_default();
+        // A connection that breaks is a service that ends; a refusal is a fault.
+        assert!(status.is_empty() || status.starts_with("HTTP/1.1 200"), "{status}");
+        lines
             .filter(|line| line.starts_with(name))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
