@@ -31,7 +31,7 @@ pub struct Summarise {
     slots: Vec<Source>,
     names: Names,
     /// Summaries of the step that is open, by feature number and pane.
-    open: Lookup<(u32, Timestamp), Box<Summary>>,
+    open: Lookup<(u32, Timestamp), Box<Gathering>>,
     steps: Vec<Step>,
 }
 
@@ -44,6 +44,10 @@ struct Source {
     /// The next offset.
     next: i64,
     watermark: Option<Timestamp>,
+    /// End of the pane that the watermark is in: reaching it ends the step.
+    watermark_pane_end: Timestamp,
+    /// The pane of the last event, which is that of most next ones.
+    pane: (Timestamp, Timestamp),
     idle: bool,
     /// When it was first found read to its end, by the shell's clock.
     caught_up_since: Option<Timestamp>,
@@ -91,6 +95,8 @@ impl Summarise {
             from: position,
             next: position,
             watermark: None,
+            watermark_pane_end: Timestamp::from_micros(i64::MIN),
+            pane: (Timestamp::default(), Timestamp::default()),
             idle: false,
             caught_up_since: None,
             told: true,
@@ -149,21 +155,23 @@ impl Summarise {
         }
         let mut newest = slot.watermark;
         for event in events {
-            let pane = event.event_time.floor(settings.pane);
+            if event.event_time < slot.pane.0 || event.event_time >= slot.pane.1 {
+                let start = event.event_time.floor(settings.pane);
+                slot.pane = (start, start + settings.pane);
+            }
             let feature = names.number(&event.feature, &event.feature_version);
-            let summary = open.entry((feature, pane)).or_default();
-            summary.add(event);
-            let partition = &slot.partition;
+            let gathering = open.entry((feature, slot.pane.0)).or_default();
+            gathering.add(event);
+            let (partition, summary) = (&slot.partition, &mut gathering.summary);
             if summary.wants_exemplar(partition.partition, offset) {
                 let topic = partition.topic.clone();
                 summary.add_exemplar(Position { topic, partition: partition.partition, offset });
             }
             newest = newest.max(Some(event.event_time - settings.out_of_orderness));
         }
-        let pane_of = |at: Option<Timestamp>| at.map(|at| at.floor(settings.pane));
-        let crosses = pane_of(newest) != pane_of(slot.watermark);
         slot.watermark = newest;
-        if crosses {
+        if let Some(watermark) = newest.filter(|watermark| *watermark >= slot.watermark_pane_end) {
+            slot.watermark_pane_end = watermark.floor(settings.pane) + settings.pane;
             self.end_step();
         }
         Ok(())
@@ -272,9 +280,9 @@ impl Summarise {
         let Self { names, open, slots, sources, .. } = self;
         let mut deltas: Vec<Delta> = open
             .drain()
-            .map(|((feature, pane_start), summary)| {
+            .map(|((feature, pane_start), gathering)| {
                 let (feature, feature_version) = names.get(feature);
-                Delta { feature, feature_version, pane_start, summary: *summary }
+                Delta { feature, feature_version, pane_start, summary: gathering.finish() }
             })
             .collect();
         deltas.sort_unstable_by(|a, b| {
@@ -304,6 +312,54 @@ impl Summarise {
         if self.names.len() > NAMES_MAX {
             self.names = Names::default();
         }
+    }
+}
+
+/// Readings that are gathered before they are added to a summary together. At
+/// the limit they are added, so it bounds the memory of a hot feature's pane.
+const GATHERED_MAX: usize = 512;
+
+/// A summary with readings that are not added yet. Adding many at a time looks
+/// each cell of a distribution up once and not once an event.
+#[derive(Debug, Default)]
+struct Gathering {
+    summary: Summary,
+    numbers: Vec<f64>,
+    latencies_us: Vec<u64>,
+    ages_us: Vec<u64>,
+}
+
+impl Gathering {
+    fn add(&mut self, event: &Telemetry<'_>) {
+        let readings = self.summary.count(event);
+        if let Some(number) = readings.number {
+            self.numbers.push(number);
+            if self.numbers.len() >= GATHERED_MAX {
+                self.summary.numbers.add_all(&mut self.numbers);
+            }
+        }
+        if let Some(category) = readings.category {
+            self.summary.categories.add(category, 1);
+        }
+        if let Some(latency_us) = readings.latency_us {
+            self.latencies_us.push(latency_us);
+            if self.latencies_us.len() >= GATHERED_MAX {
+                self.summary.latency_us.add_all(&mut self.latencies_us);
+            }
+        }
+        if let Some(age_us) = readings.age_us {
+            self.ages_us.push(age_us);
+            if self.ages_us.len() >= GATHERED_MAX {
+                self.summary.age_us.add_all(&mut self.ages_us);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Summary {
+        self.summary.numbers.add_all(&mut self.numbers);
+        self.summary.latency_us.add_all(&mut self.latencies_us);
+        self.summary.age_us.add_all(&mut self.ages_us);
+        self.summary
     }
 }
 

@@ -93,6 +93,26 @@ impl Numbers {
         }
     }
 
+    /// Adds many finite numbers, the same as one by one and faster. Sorts them,
+    /// so it takes them.
+    pub fn add_all(&mut self, values: &mut Vec<f64>) {
+        values.iter_mut().for_each(|value| *value += 0.0); // −0 becomes 0
+        values.sort_unstable_by(f64::total_cmp);
+        match self {
+            Self::Few(own) if own.len() + values.len() <= RAW_NUMBERS_MAX => {
+                let sorted = own.is_empty();
+                own.append(values);
+                if !sorted {
+                    own.sort_unstable_by(f64::total_cmp);
+                }
+            }
+            _ => {
+                self.grid_mut().add_sorted(values);
+                values.clear();
+            }
+        }
+    }
+
     /// Adds all of another's.
     pub fn merge(&mut self, other: &Self) {
         match other {
@@ -132,13 +152,7 @@ impl Numbers {
         match self {
             Self::Few(values) => {
                 let mut cells: Vec<(i32, u64)> = Vec::with_capacity(values.len());
-                for value in values {
-                    let cell = cell_of(*value);
-                    match cells.last_mut() {
-                        Some((last, count)) if *last == cell => *count += 1,
-                        _ => cells.push((cell, 1)),
-                    }
-                }
+                values.iter().for_each(|value| push_run(&mut cells, cell_of(*value)));
                 cells
             }
             Self::Many(grid) => grid.cells.clone(),
@@ -222,7 +236,7 @@ impl Numbers {
     fn grid_mut(&mut self) -> &mut NumberGrid {
         if let Self::Few(values) = self {
             let mut grid = Box::<NumberGrid>::default();
-            std::mem::take(values).into_iter().for_each(|value| grid.add(value));
+            grid.add_sorted(&std::mem::take(values));
             *self = Self::Many(grid);
         }
         match self {
@@ -233,6 +247,19 @@ impl Numbers {
 }
 
 impl NumberGrid {
+    /// Adds ascending numbers: each cell is looked for once.
+    fn add_sorted(&mut self, values: &[f64]) {
+        let (Some(first), Some(last)) = (values.first(), values.last()) else { return };
+        self.note_range(*first, *last);
+        self.count += values.len() as u64;
+        let mut runs: Vec<(i32, u64)> = Vec::with_capacity(values.len());
+        for value in values {
+            self.sum.add(*value, 1);
+            push_run(&mut runs, cell_of(*value));
+        }
+        merge_cells(&mut self.cells, &runs);
+    }
+
     fn add(&mut self, value: f64) {
         self.note_range(value, value);
         self.sum.add(value, 1);
@@ -349,6 +376,25 @@ impl Durations {
         }
     }
 
+    /// Adds many durations in microseconds, the same as one by one and faster.
+    /// Sorts them, so it takes them.
+    pub fn add_all(&mut self, values: &mut Vec<u64>) {
+        values.sort_unstable();
+        match self {
+            Self::Few(own) if own.len() + values.len() <= RAW_DURATIONS_MAX => {
+                let sorted = own.is_empty();
+                own.append(values);
+                if !sorted {
+                    own.sort_unstable();
+                }
+            }
+            _ => {
+                self.grid_mut().add_sorted(values);
+                values.clear();
+            }
+        }
+    }
+
     /// Adds all of another's.
     pub fn merge(&mut self, other: &Self) {
         match other {
@@ -415,7 +461,7 @@ impl Durations {
     fn grid_mut(&mut self) -> &mut DurationGrid {
         if let Self::Few(values) = self {
             let mut grid = Box::<DurationGrid>::default();
-            std::mem::take(values).into_iter().for_each(|value| grid.add(value));
+            grid.add_sorted(&std::mem::take(values));
             *self = Self::Many(grid);
         }
         match self {
@@ -426,6 +472,18 @@ impl Durations {
 }
 
 impl DurationGrid {
+    /// Adds ascending durations: each bucket is looked for once.
+    fn add_sorted(&mut self, values: &[u64]) {
+        let (Some(first), Some(last)) = (values.first(), values.last()) else { return };
+        self.note_range(*first, *last);
+        self.count += values.len() as u64;
+        let mut runs: Vec<(u16, u64)> = Vec::with_capacity(values.len());
+        for value in values {
+            push_run(&mut runs, bucket_of(*value));
+        }
+        merge_cells(&mut self.buckets, &runs);
+    }
+
     fn add(&mut self, value: u64) {
         self.note_range(value, value);
         self.count += 1;
@@ -481,6 +539,14 @@ fn type_7(count: u64, q: f64, at_rank: impl Fn(u64) -> f64) -> Option<f64> {
     let high = at_rank(rank as u64 + 1);
     // Halves are combined apart so that neighbours near ±1e308 do not overflow.
     Some(low * (1.0 - share) + high * share)
+}
+
+/// Counts one more in the cell, which is the last one or follows it.
+fn push_run<K: PartialEq>(runs: &mut Vec<(K, u64)>, cell: K) {
+    match runs.last_mut() {
+        Some((last, count)) if *last == cell => *count += 1,
+        _ => runs.push((cell, 1)),
+    }
 }
 
 fn bump<K: Ord + Copy>(cells: &mut Vec<(K, u64)>, key: K, by: u64) {
@@ -604,6 +670,25 @@ mod tests {
                 nested = grown;
             }
             prop_assert_eq!(&whole, &nested);
+        }
+
+        #[test]
+        fn adding_many_is_adding_each(
+            first in prop::collection::vec(prop_oneof![-1e3f64..1e3, Just(0.0), Just(-0.0)], 0..200),
+            second in prop::collection::vec(-9i32..9, 0..200),
+        ) {
+            let second: Vec<f64> = second.iter().map(|v| f64::from(*v)).collect();
+            let each = numbers(&[first.clone(), second.clone()].concat());
+            let mut many = Numbers::default();
+            many.add_all(&mut first.clone());
+            many.add_all(&mut second.clone());
+            prop_assert_eq!(each, many);
+            let micros = |v: &[f64]| v.iter().map(|v| (v.abs() * 1e4) as u64).collect::<Vec<u64>>();
+            let each = durations(&[micros(&first), micros(&second)].concat());
+            let mut many = Durations::default();
+            many.add_all(&mut micros(&first));
+            many.add_all(&mut micros(&second));
+            prop_assert_eq!(each, many);
         }
 
         #[test]

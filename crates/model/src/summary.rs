@@ -55,6 +55,25 @@ pub struct Summary {
 impl Summary {
     /// Adds one event. Values of errors are not counted as values.
     pub fn add(&mut self, event: &Telemetry<'_>) {
+        let readings = self.count(event);
+        if let Some(number) = readings.number {
+            self.numbers.add(number);
+        }
+        if let Some(category) = readings.category {
+            self.categories.add(category, 1);
+        }
+        if let Some(latency_us) = readings.latency_us {
+            self.latency_us.add(latency_us);
+        }
+        if let Some(age_us) = readings.age_us {
+            self.age_us.add(age_us);
+        }
+    }
+
+    /// Counts one event without its readings, which are handed back for the
+    /// caller to add, one by one or many together.
+    pub fn count<'e>(&mut self, event: &'e Telemetry<'_>) -> Readings<'e> {
+        let mut readings = Readings { latency_us: event.latency_us, ..Readings::default() };
         self.count += 1;
         self.statuses[event.status.index()] += 1;
         if event.is_null() {
@@ -62,25 +81,23 @@ impl Summary {
         } else if !event.status.is_error() {
             match &event.value {
                 Value::Null => {}
-                Value::Number(number) if number.is_finite() => self.numbers.add(*number),
+                Value::Number(number) if number.is_finite() => readings.number = Some(*number),
                 Value::Number(_) => self.non_finite_count += 1,
-                Value::Boolean(true) => self.categories.add("true", 1),
-                Value::Boolean(false) => self.categories.add("false", 1),
-                Value::Text(text) => self.categories.add(text, 1),
+                Value::Boolean(true) => readings.category = Some("true"),
+                Value::Boolean(false) => readings.category = Some("false"),
+                Value::Text(text) => readings.category = Some(text),
             }
-        }
-        if let Some(latency_us) = event.latency_us {
-            self.latency_us.add(latency_us);
         }
         if let Some(materialised_at) = event.materialised_at {
             match u64::try_from(event.event_time.since(materialised_at).as_micros()) {
-                Ok(age_us) => self.age_us.add(age_us),
+                Ok(age_us) => readings.age_us = Some(age_us),
                 Err(_) => self.negative_age_count += 1,
             }
             self.last_materialised_at = self.last_materialised_at.max(Some(materialised_at));
         }
         self.first_event_time = earliest(self.first_event_time, Some(event.event_time));
         self.last_event_time = self.last_event_time.max(Some(event.event_time));
+        readings
     }
 
     /// True where the record at `position` would be kept by [`Summary::add_exemplar`].
@@ -125,6 +142,19 @@ impl Summary {
     pub fn error_count(&self) -> u64 {
         Status::ALL.iter().filter(|s| s.is_error()).map(|s| self.statuses[s.index()]).sum()
     }
+}
+
+/// What one event adds to the distributions of a summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Readings<'e> {
+    /// A finite number.
+    pub number: Option<f64>,
+    /// A category.
+    pub category: Option<&'e str>,
+    /// Serving latency in microseconds.
+    pub latency_us: Option<u64>,
+    /// Age of the value in microseconds.
+    pub age_us: Option<u64>,
 }
 
 fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
