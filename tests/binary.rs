@@ -20,7 +20,15 @@ pub fn path() -> &'static Path {
             Some(profile) => profile,
         };
         let built = Command::new(env!("CARGO"))
-            .args(["build", "--package", "watchkeep-app", "--bin", "watchkeep", "--profile", profile])
+            .args([
+                "build",
+                "--package",
+                "watchkeep-app",
+                "--bin",
+                "watchkeep",
+                "--profile",
+                profile,
+            ])
             .arg("--target-dir")
             .arg(folder.parent().expect("a profile lies in a target folder"))
             .current_dir(root())
