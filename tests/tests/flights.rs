@@ -2,6 +2,11 @@
 //! as an independent recomputation counts it, and each breach with its owner,
 //! its first step and its climb.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "what a replay costs belongs into the output of the tests"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::Path;

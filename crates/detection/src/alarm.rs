@@ -2,7 +2,7 @@
 //!
 //! The verdicts of windows that may still be revised are kept, in order of
 //! window. What ought to be open follows from them by a fold
-//! ([`Verdicts::intervals`]); what was announced is kept beside it, and the
+//! (`Verdicts::intervals`); what was announced is kept beside it, and the
 //! difference between the two is what has to be announced next. So a revision
 //! needs no rules of its own: it changes a verdict, and the difference follows.
 

@@ -1,7 +1,7 @@
 //! Merges deltas into windows, closes them in order of the watermark, and
 //! tells what was measured and which breaches follow.
 //!
-//! Everything that happens by time is a deadline in [`Evaluate::deadlines`]; the watermark
+//! Everything that happens by time is a deadline in `Evaluate::deadlines`; the watermark
 //! takes them in order of their instant, however far it jumps.
 
 mod subject;

@@ -27,7 +27,7 @@ pub fn entry_time(hours: Option<&Hours>, severity: Severity, at: Timestamp) -> T
 }
 
 /// The first instant from `at` on that is within working hours; `None` where
-/// the zone is unknown or there is none within [`DAYS_AHEAD_MAX`] days.
+/// the zone is unknown or there is none within `DAYS_AHEAD_MAX` days.
 pub fn next_working(hours: &Hours, at: Timestamp) -> Option<Timestamp> {
     let zone = TimeZone::get(&hours.zone).ok()?;
     let today = local(at, &zone)?.date();
