@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 ///
-/// As text (JSON, YAML) it is RFC 3339 in UTC; in binary formats it is the
-/// number of microseconds.
+/// As text in facts (JSON) it is RFC 3339 in UTC with six digits of the second,
+/// so that texts sort as instants do; for people zeros are left out. In binary
+/// formats it is the number of microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -146,18 +147,34 @@ impl std::ops::Add for TimeSpan {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with microseconds where there are any: `2013-05-06T14:00:00Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let days = self.0.div_euclid(TimeSpan::DAY.0);
-        let rest = self.0.rem_euclid(TimeSpan::DAY.0);
-        let (year, month, day) = civil_from_days(days);
-        let (hour, minute) = (rest / TimeSpan::HOUR.0, rest / TimeSpan::MINUTE.0 % 60);
-        let (second, micros) = (rest / TimeSpan::SECOND.0 % 60, rest % TimeSpan::SECOND.0);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        let micros = write_to_the_second(*self, f)?;
         if micros != 0 {
             let digits = format!("{micros:06}");
             write!(f, ".{}", digits.trim_end_matches('0'))?;
         }
         f.write_str("Z")
     }
+}
+
+/// An instant as facts write it: always six digits of the second.
+struct Exact(Timestamp);
+
+impl fmt::Display for Exact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = write_to_the_second(self.0, f)?;
+        write!(f, ".{micros:06}Z")
+    }
+}
+
+/// Writes the text up to the second and returns the microseconds that remain.
+fn write_to_the_second(at: Timestamp, f: &mut fmt::Formatter<'_>) -> Result<i64, fmt::Error> {
+    let days = at.0.div_euclid(TimeSpan::DAY.0);
+    let rest = at.0.rem_euclid(TimeSpan::DAY.0);
+    let (year, month, day) = civil_from_days(days);
+    let (hour, minute) = (rest / TimeSpan::HOUR.0, rest / TimeSpan::MINUTE.0 % 60);
+    let second = rest / TimeSpan::SECOND.0 % 60;
+    write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+    Ok(rest % TimeSpan::SECOND.0)
 }
 
 impl FromStr for Timestamp {
@@ -217,7 +234,7 @@ impl FromStr for TimeSpan {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(self)
+            serializer.collect_str(&Exact(*self))
         } else {
             serializer.serialize_i64(self.0)
         }
@@ -385,6 +402,12 @@ mod tests {
         {
             assert!(wrong.parse::<Timestamp>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn facts_write_all_six_digits() {
+        let at: Timestamp = "2013-05-06T14:00:00.5Z".parse().unwrap();
+        assert_eq!(crate::json::to_line(&at), r#""2013-05-06T14:00:00.500000Z""#);
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn keys_come_in_the_documented_order_and_read_back() {
     let (body, _) = line.split_once(r#","previous_hash""#).unwrap();
     assert_eq!(
         body,
-        r#"{"incident_id":"i","sequence":2,"fact":"acknowledged","occurred_at":"1970-01-01T00:00:00Z","recorded_at":"1970-01-01T00:00:00Z","actor":"user:ada","drill":false,"data":{"step":"on-call","loop":1}"#
+        r#"{"incident_id":"i","sequence":2,"fact":"acknowledged","occurred_at":"1970-01-01T00:00:00.000000Z","recorded_at":"1970-01-01T00:00:00.000000Z","actor":"user:ada","drill":false,"data":{"step":"on-call","loop":1}"#
     );
     let back: Fact = serde_json::from_str(&line).unwrap();
     assert_eq!(back, second);
@@ -56,7 +56,7 @@ fn an_altered_dropped_or_moved_fact_is_found() {
 
 #[test]
 fn facts_of_later_releases_are_kept_as_they_are() {
-    let text = r#"{"incident_id":"i","sequence":1,"fact":"silenced","occurred_at":"1970-01-01T00:00:00Z","recorded_at":"1970-01-01T00:00:00Z","actor":"user:ada","drill":false,"data":{"until":"1970-01-02T00:00:00Z"},"hash":"x"}"#;
+    let text = r#"{"incident_id":"i","sequence":1,"fact":"silenced","occurred_at":"1970-01-01T00:00:00.000000Z","recorded_at":"1970-01-01T00:00:00.000000Z","actor":"user:ada","drill":false,"data":{"until":"1970-01-02T00:00:00Z"},"hash":"x"}"#;
     let fact: Fact = serde_json::from_str(text).unwrap();
     assert_eq!(json::to_line(&fact), text);
 }

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use watchkeep_model::telemetry::{Status, Value};
 use watchkeep_model::time::Timestamp;
 
-use crate::Malformed;
 use crate::avro::cursor::{Cursor, Fault, Read};
 use crate::avro::shape::{Field, Node, NodeId, Shape, Unit};
 use crate::telemetry::draft::{Draft, FEATURES_MAX, bad_instant, bad_status};
+use crate::{Malformed, shown};
 
 /// Steps for the records of one writer's schema.
 #[derive(Clone, Debug)]
@@ -89,13 +89,16 @@ impl From<Malformed> for Refused {
 }
 
 impl Refused {
+    /// `field` is the one at which the reader stopped; none at the record's end.
     #[cold]
-    fn explain(self, target: Option<Target>) -> Malformed {
+    fn explain(self, field: Option<&str>) -> Malformed {
         match self {
             Self::Value(malformed) => *malformed,
             Self::Bytes(fault) => {
-                let field = target.map_or(String::new(), |target| format!("`{}` ", target.name()));
-                Malformed::unreadable(format!("broken Avro: {field}{fault}"))
+                let field = field.map_or(String::new(), |field| format!("{} ", shown(field)));
+                Malformed::unreadable(format!(
+                    "broken Avro: {field}{fault}; write the whole record by the schema that its first bytes name"
+                ))
             }
         }
     }
@@ -123,16 +126,25 @@ impl Plan {
             }
         };
         let mut cursor = Cursor::new(bytes, start);
-        for step in steps {
+        for (number, step) in steps.iter().enumerate() {
             let read = match step.target {
                 None => cursor.skip(&self.shape, step.node, 0).map_err(Refused::Bytes),
                 Some(target) => self.take(&mut cursor, step.node, target, draft),
             };
             if let Err(refused) = read {
-                return Err(refused.explain(step.target));
+                return Err(refused.explain(self.field_name(number)));
             }
         }
         cursor.end().map_err(|fault| Refused::Bytes(fault).explain(None))
+    }
+
+    /// The name that the writer's schema gives a field.
+    #[cold]
+    fn field_name(&self, number: usize) -> Option<&str> {
+        match self.shape.node(self.shape.root()) {
+            Node::Record(record) => record.fields.get(number).map(|field| field.name.as_str()),
+            _ => None,
+        }
     }
 
     #[inline(always)]

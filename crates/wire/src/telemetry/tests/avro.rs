@@ -285,14 +285,14 @@ fn broken_avro_says_where() {
         2,
         |_| {},
         expect![
-            "malformed: broken Avro: `feature` at byte 5: the record ends in the middle of an item"
+            "malformed: broken Avro: `feature` at byte 5: the record ends in the middle of an item; write the whole record by the schema that its first bytes name"
         ],
     );
     check(
         2,
         |out| out.extend([2, b'a', 0x80]),
         expect![
-            "malformed: broken Avro: `event_time` at byte 7: the record ends in the middle of an item"
+            "malformed: broken Avro: `event_time` at byte 7: the record ends in the middle of an item; write the whole record by the schema that its first bytes name"
         ],
     );
     check(
@@ -301,31 +301,37 @@ fn broken_avro_says_where() {
             small(out);
             out.extend([1, 2, 3]);
         },
-        expect!["malformed: broken Avro: at byte 8: 3 bytes follow the record"],
+        expect![
+            "malformed: broken Avro: at byte 8: 3 bytes follow the record; write the whole record by the schema that its first bytes name"
+        ],
     );
     check(
         2,
         |out| writer::long(out, -1),
-        expect!["malformed: broken Avro: `feature` at byte 5: a length is -1"],
+        expect![
+            "malformed: broken Avro: `feature` at byte 5: a length is -1; write the whole record by the schema that its first bytes name"
+        ],
     );
     check(
         2,
         |out| writer::long(out, 1 << 60),
         expect![
-            "malformed: broken Avro: `feature` at byte 5: a length of 1152921504606846976 reaches beyond the record's end"
+            "malformed: broken Avro: `feature` at byte 5: a length of 1152921504606846976 reaches beyond the record's end; write the whole record by the schema that its first bytes name"
         ],
     );
     check(
         2,
         |out| out.extend([0xff; 11]),
         expect![
-            "malformed: broken Avro: `feature` at byte 5: a number is longer than its type allows"
+            "malformed: broken Avro: `feature` at byte 5: a number is longer than its type allows; write the whole record by the schema that its first bytes name"
         ],
     );
     check(
         2,
         |out| out.extend([4, 0xff, 0xfe, 0]),
-        expect!["malformed: broken Avro: `feature` at byte 5: a string is not UTF-8"],
+        expect![
+            "malformed: broken Avro: `feature` at byte 5: a string is not UTF-8; write the whole record by the schema that its first bytes name"
+        ],
     );
     check(
         2,
@@ -349,13 +355,15 @@ fn broken_avro_says_where() {
         1,
         |out| writer::long(out, 1 << 60),
         expect![
-            "malformed: broken Avro: at byte 5: a block of 1152921504606846976 items cannot fit into the rest of the record"
+            "malformed: broken Avro: `extra` at byte 5: a block of 1152921504606846976 items cannot fit into the rest of the record; write the whole record by the schema that its first bytes name"
         ],
     );
     check(
         1,
         |out| writer::long(out, i64::MIN),
-        expect!["malformed: broken Avro: at byte 15: the record ends in the middle of an item"],
+        expect![
+            "malformed: broken Avro: `extra` at byte 15: the record ends in the middle of an item; write the whole record by the schema that its first bytes name"
+        ],
     );
     check(
         1,
@@ -363,7 +371,9 @@ fn broken_avro_says_where() {
             writer::long(out, -1);
             writer::long(out, -5);
         },
-        expect!["malformed: broken Avro: at byte 6: a length is -5"],
+        expect![
+            "malformed: broken Avro: `extra` at byte 6: a length is -5; write the whole record by the schema that its first bytes name"
+        ],
     );
     check(
         1,
@@ -372,18 +382,22 @@ fn broken_avro_says_where() {
             writer::long(out, 1 << 40);
         },
         expect![
-            "malformed: broken Avro: at byte 6: a length of 1099511627776 reaches beyond the record's end"
+            "malformed: broken Avro: `extra` at byte 6: a length of 1099511627776 reaches beyond the record's end; write the whole record by the schema that its first bytes name"
         ],
     );
     check(
         1,
         |out| out.extend([0, 4]),
-        expect!["malformed: broken Avro: `status` at byte 6: the union has no branch 2"],
+        expect![
+            "malformed: broken Avro: `status` at byte 6: the union has no branch 2; write the whole record by the schema that its first bytes name"
+        ],
     );
     check(
         1,
         |out| out.extend([0, 1]),
-        expect!["malformed: broken Avro: `status` at byte 6: the union has no branch -1"],
+        expect![
+            "malformed: broken Avro: `status` at byte 6: the union has no branch -1; write the whole record by the schema that its first bytes name"
+        ],
     );
     check(
         1,
@@ -400,7 +414,7 @@ fn broken_avro_says_where() {
             writer::long(out, 1 << 40);
         },
         expect![
-            "malformed: broken Avro: `latency_us` at byte 7: a number is longer than its type allows"
+            "malformed: broken Avro: `latency` at byte 7: a number is longer than its type allows; write the whole record by the schema that its first bytes name"
         ],
     );
     check(
@@ -420,7 +434,9 @@ fn broken_avro_says_where() {
             out.push(2);
             (0..70).for_each(|_| out.extend([0, 2]));
         },
-        expect!["malformed: broken Avro: at byte 68: nested deeper than 64 levels"],
+        expect![
+            "malformed: broken Avro: `extra` at byte 68: nested deeper than 64 levels; write the whole record by the schema that its first bytes name"
+        ],
     );
     check(
         3,

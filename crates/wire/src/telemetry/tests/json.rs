@@ -79,7 +79,7 @@ fn what_is_written_reads_back() {
     let line = encode::to_json(&events[0]);
     assert_eq!(
         line,
-        r#"{"feature":"checkout.amount","event_time":"2013-04-01T00:00:00.25Z","event_id":"e-1","feature_version":"3","value":12.5,"materialised_at":"2013-04-01T00:00:00Z","latency_us":900,"status":"stale"}"#
+        r#"{"feature":"checkout.amount","event_time":"2013-04-01T00:00:00.250000Z","event_id":"e-1","feature_version":"3","value":12.5,"materialised_at":"2013-04-01T00:00:00.000000Z","latency_us":900,"status":"stale"}"#
     );
     assert_eq!(decode(line.as_bytes()).unwrap(), events);
 }

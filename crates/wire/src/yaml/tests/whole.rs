@@ -32,13 +32,13 @@ fn the_examples_load_without_a_finding() {
     let fields = &documents.charters[1].value.fields;
     let expectations = json(serde_json::to_value(&fields.expectations));
     expect![[r#"
-        {"baseline":{"from":"2013-04-01T00:00:00Z","kind":"fixed","to":"2013-04-29T00:00:00Z"},"bins":10,"effect":{"above":0.25,"statistic":"ks_stat"},"for":{"k":1,"of":1},"kind":"drift","min_samples":30,"name":"delay-distribution","p_below":0.001,"resolve":null,"resolve_after":1,"severity":"error","window":{"kind":"tumbling","size":"1d"}}
+        {"baseline":{"from":"2013-04-01T00:00:00.000000Z","kind":"fixed","to":"2013-04-29T00:00:00.000000Z"},"bins":10,"effect":{"above":0.25,"statistic":"ks_stat"},"for":{"k":1,"of":1},"kind":"drift","min_samples":30,"name":"delay-distribution","p_below":0.001,"resolve":null,"resolve_after":1,"severity":"error","window":{"kind":"tumbling","size":"1d"}}
         {"above":0.1,"confidence":0.99,"for":{"k":1,"of":1},"kind":"null_rate","min_samples":30,"name":"missing","resolve":null,"resolve_after":1,"severity":"critical","window":{"kind":"tumbling","size":"1d"}}
         {"above":"2h","for":{"k":1,"of":1},"kind":"latency","min_samples":30,"name":"late-data","quantile":"p90","resolve":null,"resolve_after":1,"severity":"warning","window":{"kind":"tumbling","size":"1d"}}
     "#]].assert_eq(&lines(expectations.as_array().unwrap()));
     let schedules = json(serde_json::to_value(&documents.directories[0].value.schedules));
     expect![[r#"
-        {"flight-data":{"layers":[{"every":"1w","from":"2013-04-01T13:00:00Z","users":["user:ada","user:grace"]}],"overrides":[],"zone":"America/New_York"}}
+        {"flight-data":{"layers":[{"every":"1w","from":"2013-04-01T13:00:00.000000Z","users":["user:ada","user:grace"]}],"overrides":[],"zone":"America/New_York"}}
     "#]].assert_eq(&lines(&[schedules]));
     let policy = json(serde_json::to_value(&documents.policies[0].value));
     let parts: Vec<_> = policy
