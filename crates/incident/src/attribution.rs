@@ -12,6 +12,9 @@ use watchkeep_model::time::Timestamp;
 /// the breach stays with its subject.
 const NODES_MAX: usize = 10_000;
 
+/// Method of a root that lies upstream and breaches itself.
+pub const UPSTREAM_BREACH: &str = "upstream_breach";
+
 /// A root and how it was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rooted {
@@ -62,7 +65,7 @@ pub fn attribute(
         for node in &above {
             if let Some(what) = (search.evidence)(node) {
                 let evidence = vec![format!("{node}: {what}")];
-                return rooted(node, "upstream_breach", evidence);
+                return rooted(node, UPSTREAM_BREACH, evidence);
             }
         }
         seen.extend(&above);

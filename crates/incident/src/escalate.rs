@@ -20,6 +20,7 @@ use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::{Verdict, Window};
 
+use crate::attribution::UPSTREAM_BREACH;
 use crate::context::{Context, by_end};
 pub use crate::decide::Outputs;
 use crate::decide::breach::{Opening, open};
@@ -331,8 +332,16 @@ impl Escalate {
         };
         for held in all {
             let placed = self.place(&held.breach, context, &upstream, due_at);
-            let group = groups.entry(placed.group_key.clone());
-            group.or_insert_with(|| (placed, Vec::new())).1.push(held);
+            let (kept, members) = groups
+                .entry(placed.group_key.clone())
+                .or_insert_with(|| (placed.clone(), Vec::new()));
+            // The root is a member like those that it explains; how they were
+            // attributed says more than that it stands for itself.
+            let explains = placed.rooted.attribution.method == UPSTREAM_BREACH;
+            if explains && kept.rooted.attribution.method != UPSTREAM_BREACH {
+                *kept = placed;
+            }
+            members.push(held);
         }
         let mut due: Vec<(String, Placed, Vec<Held>)> = Vec::new();
         for (_, (placed, mut members)) in groups {

@@ -20,6 +20,7 @@ use crate::context::{Context, DEFAULT_POLICY, default_policy};
 const REPEAT_MIN: TimeSpan = TimeSpan::MINUTE;
 
 /// A breach's place.
+#[derive(Clone)]
 pub(super) struct Placed {
     pub(super) rooted: Rooted,
     pub(super) kind: ExpectationKind,

@@ -114,7 +114,7 @@ fn many_features_of_one_dataset_page_its_owner_once() {
     scene.breach(&breach("flight.origin", ExpectationKind::Drift, Severity::Error, at("05-08")));
     scene.run_to("05-08 00:01");
     expect![[r#"
-        05-08 00:01:00 Opened: dataset:bts.on_time error freshness by itself owner user:ken step on-call at 05-08 00:01:00
+        05-08 00:01:00 Opened: dataset:bts.on_time error freshness by upstream_breach owner user:ken step on-call at 05-08 00:01:00
         05-08 00:01:00 BreachAttached: dataset:bts.on_time freshness
         05-08 00:01:00 BreachAttached: flight.arr_delay_min drift
         05-08 00:01:00 BreachAttached: flight.origin drift
