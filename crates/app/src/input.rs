@@ -15,7 +15,7 @@ const LINE_BYTES_MAX: usize = 64 << 20;
 /// Bytes that are read ahead.
 const BUFFER_BYTES: usize = 1 << 17;
 
-/// Lines of a file, unpacked by its suffix.
+/// Lines of a file or of standard input, unpacked where they are packed.
 pub(crate) struct Lines {
     name: String,
     reader: Box<dyn BufRead + Send>,
@@ -34,8 +34,10 @@ impl Lines {
         let name = path.display().to_string();
         let read = Arc::new(AtomicU64::new(0));
         if name == "-" {
-            let reader = Box::new(BufReader::with_capacity(BUFFER_BYTES, io::stdin()));
-            return Ok(Self { name: "standard input".into(), reader, next: 0, read, size: None });
+            let name = "standard input".to_owned();
+            let packed = BufReader::with_capacity(BUFFER_BYTES, io::stdin());
+            let reader = unpacked(packed).with_context(|| name.clone())?;
+            return Ok(Self { name, reader, next: 0, read, size: None });
         }
         let file = File::open(path).with_context(|| name.clone())?;
         let metadata = file.metadata().with_context(|| name.clone())?;
@@ -43,19 +45,12 @@ impl Lines {
             bail!("{name}: is a folder");
         }
         let size = metadata.is_file().then_some(metadata.len());
-        let counted = BufReader::with_capacity(BUFFER_BYTES, Counted { file, read: read.clone() });
-        let reader: Box<dyn BufRead + Send> = match suffix(path) {
-            "gz" => {
-                let unpacked = flate2::bufread::MultiGzDecoder::new(counted);
-                Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked))
-            }
-            "zst" => {
-                let unpacked = zstd::Decoder::with_buffer(counted).with_context(|| name.clone())?;
-                Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked))
-            }
-            "avro" => bail!("{name}: Avro container files are not supported yet"),
-            "parquet" => bail!("{name}: Parquet files are not supported yet"),
-            _ => Box::new(counted),
+        let packed = BufReader::with_capacity(BUFFER_BYTES, Counted { file, read: read.clone() });
+        // The suffix alone is enough, so that an empty file of that name is refused too.
+        let reader = match suffix(path) {
+            "avro" => bail!("{name}: {NO_AVRO_FILES}"),
+            "parquet" => bail!("{name}: {NO_PARQUET}"),
+            _ => unpacked(packed).with_context(|| name.clone())?,
         };
         Ok(Self { name, reader, next: 0, read, size })
     }
@@ -109,6 +104,51 @@ impl Lines {
     pub(crate) fn gauge(&self) -> Gauge {
         Gauge { read: self.read.clone(), size: self.size.unwrap_or(0) }
     }
+}
+
+/// What a packed stream begins with. No line of telemetry begins so, and a
+/// stream from a pipe has no suffix that could tell.
+const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+const AVRO_FILE_MAGIC: &[u8] = b"Obj\x01";
+const PARQUET_MAGIC: &[u8] = b"PAR1";
+
+const NO_AVRO_FILES: &str = "Avro container files are not supported yet";
+const NO_PARQUET: &str = "Parquet files are not supported yet";
+
+/// Unpacks a stream by its first bytes.
+///
+/// # Errors
+/// A packing that is not supported, or what the system says.
+fn unpacked(stream: impl BufRead + Send + 'static) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    let (begin, stream) = beginning(stream)?;
+    let is = |magic: &[u8]| begin.starts_with(magic);
+    if is(GZIP_MAGIC) {
+        let unpacked = flate2::bufread::MultiGzDecoder::new(stream);
+        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked)));
+    }
+    if is(ZSTD_MAGIC) {
+        let unpacked = zstd::Decoder::with_buffer(stream)?;
+        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked)));
+    }
+    if is(AVRO_FILE_MAGIC) {
+        bail!(NO_AVRO_FILES);
+    }
+    if is(PARQUET_MAGIC) {
+        bail!(NO_PARQUET);
+    }
+    Ok(Box::new(stream))
+}
+
+/// The first bytes of a stream, at most four, and the whole of it again: a
+/// pipe may hand out fewer at once than its writer has written.
+///
+/// # Errors
+/// What the system says.
+fn beginning(mut stream: impl BufRead) -> io::Result<(Vec<u8>, impl BufRead)> {
+    let mut begin = Vec::new();
+    stream.by_ref().take(4).read_to_end(&mut begin)?;
+    Ok((begin.clone(), io::Cursor::new(begin).chain(stream)))
 }
 
 /// How much of a file is read.
@@ -216,8 +256,17 @@ mod tests {
         let packed = folder.path().join("a.ndjson.gz");
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(text).unwrap();
-        std::fs::write(&packed, encoder.finish().unwrap()).unwrap();
+        let gzip = encoder.finish().unwrap();
+        std::fs::write(&packed, &gzip).unwrap();
         assert_eq!(lines_of(&packed), expected);
+        // The bytes tell, not the name: a pipe has none.
+        let misnamed = folder.path().join("b.ndjson");
+        std::fs::write(&misnamed, gzip).unwrap();
+        assert_eq!(lines_of(&misnamed), expected);
+        std::fs::write(&misnamed, b"{}").unwrap();
+        assert_eq!(lines_of(&misnamed), [(0, "{}".to_owned())]);
+        std::fs::write(&misnamed, b"").unwrap();
+        assert_eq!(lines_of(&misnamed), []);
     }
 
     #[test]
@@ -227,5 +276,9 @@ mod tests {
         std::fs::write(&path, b"Obj").unwrap();
         let error = Lines::open(&path).err().unwrap().to_string();
         assert!(error.ends_with("a.avro: Avro container files are not supported yet"), "{error}");
+        let path = folder.path().join("a.ndjson");
+        std::fs::write(&path, b"PAR1....PAR1").unwrap();
+        let error = format!("{:#}", Lines::open(&path).err().unwrap());
+        assert!(error.ends_with("a.ndjson: Parquet files are not supported yet"), "{error}");
     }
 }

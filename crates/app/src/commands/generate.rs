@@ -41,7 +41,10 @@ pub(super) fn run(arguments: &Generate) -> anyhow::Result<Outcome> {
     let mut progress = Progress::new("events");
     let context = || path.display().to_string();
     let mut writer = Packed::create(path).with_context(context)?;
+    // Fewer than are made where the scenario silences a feature.
+    let mut written = 0_u64;
     while let Some(generated) = generator.generate() {
+        written += 1;
         let mut line = encode::to_json(&generated.event);
         line.push('\n');
         writer.write(line.as_bytes()).with_context(context)?;
@@ -53,7 +56,7 @@ pub(super) fn run(arguments: &Generate) -> anyhow::Result<Outcome> {
     writer.finish().with_context(context)?;
     progress.finish();
     let mut output = Output::new();
-    output.line(format_args!("{} events in {}", grouped(generator.made()), path.display()))?;
+    output.line(format_args!("{} events in {}", grouped(written), path.display()))?;
     output.finish()?;
     Ok(Outcome::Fine)
 }

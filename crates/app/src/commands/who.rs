@@ -18,7 +18,7 @@ use watchkeep_model::time::Timestamp;
 
 use crate::cli::Who;
 use crate::config::Config;
-use crate::output::{Format, Output, Table};
+use crate::output::{Format, Output, Table, complain};
 use crate::{Outcome, charters, service};
 
 /// Steps through the lineage in one direction; what lies further is not shown.
@@ -84,7 +84,8 @@ pub(super) fn run(arguments: &Who) -> anyhow::Result<Outcome> {
     let at = arguments.at.unwrap_or_else(service::clock::now);
     let subject = typed(&arguments.subject);
     let Some(charter) = rules.registry().charter(&subject, at) else {
-        bail!("no charter in {} matches {subject} at {at}", folder.display());
+        complain(&format!("no charter in {} matches {subject} at {at}", folder.display()));
+        return Ok(Outcome::Found);
     };
     let answer = answer(rules.registry(), &charter, at);
     let mut output = Output::new();
