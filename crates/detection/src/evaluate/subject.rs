@@ -118,7 +118,13 @@ impl Subject {
                 late.push((*window, start));
                 continue;
             }
-            let open = track.open(*window, &delta.feature, start, end, moment);
+            if track.from == Some(start) && moment.watermark.is_some_and(|at| at >= end) {
+                // The first event came late: its window has no close that would
+                // make the next one, so the windows go on from the present one.
+                let next = moment.watermark.unwrap_or(end).floor(size);
+                track.open(*window, &delta.feature, next, next + size, true, moment);
+            }
+            let open = track.open(*window, &delta.feature, start, end, false, moment);
             let measured = open.versions.entry(delta.feature_version.clone()).or_default();
             measured.summary.merge(&delta.summary);
             measured.changed = true;
@@ -164,7 +170,7 @@ impl Subject {
             let first = start.floor(size);
             let track = self.tracks.entry(*window).or_default();
             track.from = Some(first);
-            track.open(*window, feature, first, first + size, moment);
+            track.open(*window, feature, first, first + size, true, moment);
         }
     }
 
@@ -194,7 +200,7 @@ impl Subject {
             let goes_on = track.from.is_some_and(|from| next >= from);
             let goes_on = goes_on && !partial && track.silent_run < SILENT_WINDOWS_MAX;
             if let (true, WindowSpec::Tumbling { size }) = (goes_on, window) {
-                track.open(window, &deadline.feature, next, next + size, moment);
+                track.open(window, &deadline.feature, next, next + size, true, moment);
             }
         } else {
             open.revise_at = None;
@@ -410,14 +416,14 @@ impl Track {
         feature: &Arc<str>,
         start: Timestamp,
         end: Timestamp,
+        silent: bool,
         moment: &mut Moment<'_>,
     ) -> &mut Open {
         let Moment { settings, watermark, deadlines } = moment;
         self.open.entry(start).or_insert_with(|| {
             // A window that the watermark has passed is told at its next
             // revision, unless it is one of those that exist without events.
-            let passed = watermark.is_some_and(|watermark| watermark >= end)
-                && self.from.is_none_or(|from| start < from);
+            let passed = !silent && watermark.is_some_and(|watermark| watermark >= end);
             let mut add = |due, action| {
                 let feature = feature.clone();
                 deadlines.insert(Deadline { due, end, window, feature, start, action });

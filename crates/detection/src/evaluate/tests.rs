@@ -220,6 +220,24 @@ fn a_feature_matched_by_a_pattern_has_windows_from_its_own_first_event_on() {
 }
 
 #[test]
+fn a_first_event_that_is_late_opens_no_window_of_the_past() {
+    let window = TimeSpan::MINUTE.times(5);
+    let book = book(&[("f*", &[expectation("slow", window, slow(TimeSpan::SECOND))])]);
+    check(
+        settings(),
+        &book,
+        &[("other", 11.0, 0), ("f1", 4.0, 5), ("other", 22.0, 0)],
+        &expect![[r#"
+            00:15 f1 00:00-00:05 r0 n=1 late=1 slow=Bad Opened
+            00:15 f1 00:10-00:15 r0 n=0 late=0 slow=NotJudged
+            00:20 f1 00:15-00:20 r0 n=0 late=0 slow=NotJudged
+            00:23 f1 00:20-00:25 r0 n=0 late=0 partial slow=NotJudged
+            00:23 other 00:00-01:00 r0 n=2 late=0 partial
+        "#]],
+    );
+}
+
+#[test]
 fn late_events_revise_until_the_lateness_ends_and_are_counted_after_it() {
     let window = TimeSpan::MINUTE.times(30);
     let book = book(&[("f", &[expectation("slow", window, slow(TimeSpan::SECOND))])]);
