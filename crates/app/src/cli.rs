@@ -190,7 +190,7 @@ pub(crate) struct Replay {
     after_help = "Examples:\n  watchkeep produce --input flights.ndjson.gz -c watchkeep.toml\n  watchkeep generate drift --events 1000 | watchkeep produce --input - -c watchkeep.toml\n\nThe bytes of a line go as they are; the service rejects those that it cannot use, with the reason. Where a running service holds the embedded log, the lines go to it over HTTP."
 )]
 pub(crate) struct Produce {
-    /// NDJSON file (.gz and .zst too), or - for standard input
+    /// NDJSON file, or - for standard input; packed with gzip or zstd too
     #[arg(long, value_name = "FILE|-")]
     pub(crate) input: PathBuf,
     #[command(flatten)]
