@@ -33,7 +33,16 @@ MINUTE = oracle.UNITS["m"]
 
 # -------------------------------------------------------------------- cases
 
-def random_expectations(rng, pane, feature):
+def restless_expectations(rng, pane):
+    """Volumes that one more late event turns from bad to good and back, in short windows."""
+    low = rng.randint(1, 4)
+    of = rng.randint(1, 4)
+    return [{"name": "volume", "kind": "volume", "window": oracle.span_text(pane * rng.choice([1, 1, 2])),
+             "below": low, "above": low + rng.choice([0, 0, 1]), "resolve_after": rng.randint(1, 2),
+             "for": {"k": rng.randint(1, of), "of": of}}]
+
+
+def random_expectations(rng, pane):
     # Most features take one or two shapes, so that several expectations share a window.
     sizes = [pane * rng.choice([1, 1, 2, 3, 5, 10]) for _ in range(rng.randint(1, 2))]
     found = []
@@ -106,11 +115,15 @@ def random_case(seed):
         "allowed_lateness": pane * rng.choice([0, 1, 2, 4, 10, 40]),
         "revise_every": pane * rng.choice([1, 2, 3, 5, 10]),
     }
+    expectations = random_expectations
+    if rng.random() < 0.2:
+        expectations = restless_expectations
+        settings.update(allowed_lateness=pane * rng.choice([5, 10, 20]), revise_every=pane)
     names = ["a", "b", "p.x", "p.y", "q.z", "none"]
     documents = []
     for subject in ["a", "b", "p.*", "p.x", "q.*"]:
         if rng.random() < 0.6:
-            document = {"subject": subject, "expectations": random_expectations(rng, pane, subject)}
+            document = {"subject": subject, "expectations": expectations(rng, pane)}
             if not document["expectations"]:
                 del document["expectations"]
             documents.append(document)
@@ -440,7 +453,7 @@ def main():
     first, _, last = options.seeds.partition("..")
     seeds = range(int(first), int(last or int(first) + 1))
     binary = os.path.abspath(options.binary)
-    failed, events, lines = [], 0, 0
+    failed = []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         checks = pool.map(lambda seed: (seed, check(binary, random_case(seed))), seeds)
         for seed, wrong in checks:

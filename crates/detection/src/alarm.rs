@@ -38,8 +38,10 @@ pub struct Announcement {
     pub transition: Transition,
     /// Start of the window that opened it.
     pub opened_at: Timestamp,
-    /// The revision of that window which opened it. Both name the breach.
-    pub opened_by: u32,
+    /// Start and revision of the window whose judgement opened it, mostly the
+    /// same one. Together they name the breach: what a revision takes away and
+    /// another brings back is another breach.
+    pub opened_by: (Timestamp, u32),
 }
 
 /// The breaches of one expectation of one feature version.
@@ -53,7 +55,7 @@ pub struct Alarm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Announced {
     opened_at: Timestamp,
-    opened_by: u32,
+    opened_by: (Timestamp, u32),
     /// Start of the window that cleared it.
     cleared_at: Option<Timestamp>,
 }
@@ -72,9 +74,9 @@ impl Alarm {
         if before == Some(judgement) {
             return Vec::new();
         }
-        let newest = self.verdicts.kept.keys().next_back() == Some(&window_start);
         let bad = judgement.fire == Verdict::Bad;
         let intervals = self.verdicts.intervals(damping);
+        let opened_by = (window_start, revision);
         let mut out = Vec::new();
         // Announced breaches that nothing supports any more, and those that
         // have come to their end. A breach that was cleared stays cleared.
@@ -94,13 +96,13 @@ impl Alarm {
             let breach = if met.peek().is_none() {
                 Announced {
                     opened_at: interval.opened_at,
-                    opened_by: if interval.opened_at == window_start { revision } else { 0 },
+                    opened_by,
                     cleared_at: interval.cleared_at,
                 }
             } else if interval.cleared_at.is_none() && bad && met.all(|b| b.cleared_at.is_some()) {
                 // What was announced as cleared turns out to go on: a new
                 // breach, because history is not rewritten.
-                Announced { opened_at: window_start, opened_by: revision, cleared_at: None }
+                Announced { opened_at: window_start, opened_by, cleared_at: None }
             } else {
                 continue;
             };
@@ -111,8 +113,12 @@ impl Alarm {
             self.announced.push(breach);
         }
         self.announced.sort_unstable_by_key(|breach| breach.opened_at);
-        if out.is_empty() && newest && before.is_none() && bad {
-            let open = self.announced.iter().find(|breach| breach.cleared_at.is_none());
+        // A window that was not bad before, on its first judgement or a revised one.
+        if out.is_empty() && bad && before.is_none_or(|before| before.fire != Verdict::Bad) {
+            let open = self
+                .announced
+                .iter()
+                .find(|breach| breach.cleared_at.is_none() && breach.opened_at < window_start);
             out.extend(open.map(|breach| breach.announce(Transition::Sustained)));
         }
         out
@@ -121,11 +127,14 @@ impl Alarm {
     /// No window that starts before `start` will be revised any more.
     pub fn settle(&mut self, start: Timestamp, damping: Damping) {
         self.verdicts.settle(start, damping);
-        let settled = self.verdicts.base.open;
+        let going_on =
+            self.verdicts.base.open.map(|opened_at| Interval { opened_at, cleared_at: None });
         self.announced.retain(|breach| {
             breach.cleared_at.is_none_or(|cleared_at| cleared_at >= start)
-                || Some(breach.opened_at) == settled
+                || going_on.is_some_and(|interval| interval.meets(breach))
         });
+        let announced = &self.announced;
+        self.verdicts.ended.retain(|interval| announced.iter().any(|b| interval.meets(b)));
     }
 
     /// True where forgetting the alarm would change nothing.
@@ -144,6 +153,9 @@ impl Announced {
 #[derive(Clone, Debug, Default)]
 struct Verdicts {
     base: Fold,
+    /// Intervals that ended in the base, as long as something announced rests on
+    /// them: a breach may have been announced as cleared later than it was.
+    ended: Vec<Interval>,
     kept: BTreeMap<Timestamp, Judgement>,
 }
 
@@ -213,7 +225,7 @@ impl Fold {
 impl Verdicts {
     fn intervals(&self, damping: Damping) -> Vec<Interval> {
         let mut fold = self.base.clone();
-        let mut intervals = Vec::new();
+        let mut intervals = self.ended.clone();
         for (start, judgement) in &self.kept {
             intervals.extend(fold.push(*start, *judgement, damping));
         }
@@ -224,7 +236,7 @@ impl Verdicts {
     fn settle(&mut self, start: Timestamp, damping: Damping) {
         let rest = self.kept.split_off(&start);
         for (start, judgement) in std::mem::replace(&mut self.kept, rest) {
-            self.base.push(start, judgement, damping);
+            self.ended.extend(self.base.push(start, judgement, damping));
         }
     }
 }
@@ -302,7 +314,64 @@ mod tests {
         assert_eq!(check(ONE, "1:b 2:b 2:g"), "1:open(1) 2:sustain(1) 2:clear(1)");
     }
 
+    #[test]
+    fn a_window_that_a_revision_finds_bad_sustains() {
+        assert_eq!(check(ONE, "1:b 2:n 2:b 2:b"), "1:open(1) 2:sustain(1)");
+        assert_eq!(check(ONE, "1:b 3:n 2:b"), "1:open(1) 2:sustain(1)");
+        assert_eq!(check(ONE, "2:b 1:b"), "2:open(2)", "the breach keeps its name");
+    }
+
+    #[test]
+    fn what_a_revision_brings_back_is_another_breach() {
+        let damping = Damping { open: ForSpec { k: 2, of: 2 }, resolve_after: 1 };
+        let mut alarm = Alarm::default();
+        let mut names = Vec::new();
+        let story = [
+            (1, 0, Verdict::Bad),
+            (2, 0, Verdict::Bad),
+            (1, 1, Verdict::Good),
+            (1, 2, Verdict::Bad),
+        ];
+        for (start, revision, verdict) in story {
+            let judgement = Judgement { fire: verdict, resolve: verdict };
+            for said in alarm.judge(Timestamp::from_micros(start), revision, judgement, damping) {
+                names.push((
+                    said.transition,
+                    said.opened_at.as_micros(),
+                    said.opened_by.0.as_micros(),
+                    said.opened_by.1,
+                ));
+            }
+        }
+        use Transition::{Opened, Retracted};
+        assert_eq!(names, [(Opened, 2, 2, 0), (Retracted, 2, 2, 0), (Opened, 2, 1, 2)]);
+    }
+
     proptest! {
+        /// Nor does it where windows are revised: one that was announced as cleared
+        /// by a later window than the one that does it now is not taken back.
+        #[test]
+        fn settling_is_invisible_under_revisions(
+            verdicts in prop::collection::vec((0i64..4, 0u8..4), 1..60),
+            k in 1u32..3, of in 2u32..4, resolve_after in 1u32..3,
+        ) {
+            let damping = Damping { open: ForSpec { k, of }, resolve_after };
+            let (mut kept, mut settled) = (Alarm::default(), Alarm::default());
+            for (i, (back, verdict)) in verdicts.iter().enumerate() {
+                let newest = i as i64 / 2;
+                let at = Timestamp::from_micros((newest - back).max(0));
+                let fire = [Verdict::Good, Verdict::Bad, Verdict::NotJudged, Verdict::Good][usize::from(*verdict)];
+                let resolve = if *verdict == 3 { Verdict::Bad } else { fire };
+                let judgement = Judgement { fire, resolve };
+                let revision = i as u32;
+                prop_assert_eq!(
+                    kept.judge(at, revision, judgement, damping),
+                    settled.judge(at, revision, judgement, damping)
+                );
+                settled.settle(Timestamp::from_micros(newest - 3), damping);
+            }
+        }
+
         /// Settling what cannot change any more changes nothing that is announced.
         #[test]
         fn settling_is_invisible(verdicts in prop::collection::vec(0u8..3, 1..40), k in 1u32..3, of in 3u32..5, resolve_after in 1u32..3) {

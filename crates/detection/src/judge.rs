@@ -13,6 +13,10 @@ use crate::statistics::clopper_pearson_lower;
 /// Effect bound where the charter sets none.
 const EFFECT_DEFAULT: f64 = 0.1;
 
+/// What rounding may add to a share's lower bound, relative. 2 of 2 at 0.99 has
+/// the bound 0.1 to the last digit, which is not above 0.1.
+const BOUND_ROUNDING: f64 = 1e-12;
+
 /// A judgement, with what a breach needs beyond it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Opinion {
@@ -214,7 +218,7 @@ impl Measured {
                 self.observed > above.as_micros() as f64
             }
             Rule::NullRate { above, .. } | Rule::ErrorRate { above, .. } => {
-                self.lower_bound.is_some_and(|bound| bound > *above)
+                self.lower_bound.is_some_and(|bound| bound > *above * (1.0 + BOUND_ROUNDING))
             }
             Rule::Volume { below, above } => {
                 below.is_some_and(|below| self.observed < below as f64)

@@ -172,6 +172,9 @@ pub fn replay(
         } else {
             summarise.exhausted(ids[next]);
             running.retain(|at| *at != next);
+            // It holds the watermark no more, and what the others bring from now on
+            // is late by the watermark without it.
+            run.evaluate(summarise.take_steps())?;
         }
         if summarise.has_ended() {
             run.evaluate(summarise.take_ended())?;

@@ -100,9 +100,9 @@ impl Subject {
         moment: &mut Moment<'_>,
     ) -> Vec<(WindowSpec, Timestamp)> {
         self.plan.renew(&delta.feature, delta.pane_start, charters);
-        if delta.summary.last_event_time >= self.latest.0 {
-            self.latest = (delta.summary.last_event_time, delta.feature_version.clone());
-        }
+        // Of two versions at one instant the greater, whatever the order of the deltas.
+        let latest = (delta.summary.last_event_time, delta.feature_version.clone());
+        self.latest = latest.max(std::mem::take(&mut self.latest));
         let mut late = Vec::new();
         for window in &self.plan.windows {
             let WindowSpec::Tumbling { size } = *window else { continue };
@@ -110,19 +110,19 @@ impl Subject {
             let end = start + size;
             let track = self.tracks.entry(*window).or_default();
             if self.plan.chartered && !self.plan.named {
-                let first = delta.summary.first_event_time.unwrap_or(delta.pane_start);
-                track.from.get_or_insert(first.floor(size));
+                // From the earliest event on, or from the present window where
+                // that event came late: windows of the past are not made up.
+                let present = moment.watermark.map_or(start, |at| at.floor(size));
+                let first = start.max(present);
+                if track.from.is_none_or(|from| first < from) {
+                    track.from = Some(first);
+                    track.open(*window, &delta.feature, first, first + size, true, moment);
+                }
             }
             let settled = end + moment.settings.allowed_lateness;
             if moment.watermark.is_some_and(|watermark| watermark >= settled) {
                 late.push((*window, start));
                 continue;
-            }
-            if track.from == Some(start) && moment.watermark.is_some_and(|at| at >= end) {
-                // The first event came late: its window has no close that would
-                // make the next one, so the windows go on from the present one.
-                let next = moment.watermark.unwrap_or(end).floor(size);
-                track.open(*window, &delta.feature, next, next + size, true, moment);
             }
             let open = track.open(*window, &delta.feature, start, end, false, moment);
             let measured = open.versions.entry(delta.feature_version.clone()).or_default();
@@ -453,16 +453,22 @@ fn breach(
     now: Timestamp,
 ) -> Breach {
     let judged = &opinion.judged;
-    let opened_at = said.opened_at.to_string();
-    let id = derived(&[
+    let (by_window, by_revision) = said.opened_by;
+    let [opened_at, by_revision] = [said.opened_at.to_string(), by_revision.to_string()];
+    let by_window = by_window.to_string();
+    let mut name = vec![
         "breach",
         &window.feature,
         &window.feature_version,
         &expectation.name,
         &window.window,
         &opened_at,
-        &said.opened_by.to_string(),
-    ]);
+        &by_revision,
+    ];
+    if by_window != opened_at {
+        name.push(&by_window);
+    }
+    let id = derived(&name);
     let reason = match said.transition {
         Transition::Opened | Transition::Sustained => judged.reason.clone().unwrap_or_default(),
         Transition::Cleared => "good again".to_owned(),
