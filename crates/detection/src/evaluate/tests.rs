@@ -1,6 +1,8 @@
 //! Tests of windows, lateness, silence and revisions, each told as a stream of
 //! events and read as the lines that it leads to.
 
+mod silence;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,0 +1,31 @@
+//! Replays of random small cases give what `tests/oracle/oracle.py` works out
+//! from the documented formats alone. By hand, over many more seeds:
+//! `python3 tests/oracle/campaign.py --binary target/debug/watchkeep --seeds 0..5000`.
+
+use std::process::{Command, Stdio};
+
+use watchkeep_tests::binary;
+
+/// Sixty seeds, the same each time. Beyond the first ones: a share whose bound
+/// is exactly the threshold, and breaches that a revision takes away and another
+/// brings back, which once had one name for both.
+const SEEDS: [&str; 5] = ["0..56", "566..567", "771..772", "1762..1763", "3918..3919"];
+
+#[test]
+fn random_replays_are_those_of_the_oracle() {
+    for seeds in SEEDS {
+        let mut campaign = Command::new("python3");
+        campaign
+            .arg(binary::root().join("tests/oracle/campaign.py"))
+            .arg("--binary")
+            .arg(binary::path())
+            .args(["--seeds", seeds])
+            .stdin(Stdio::null());
+        let output = campaign
+            .output()
+            .unwrap_or_else(|e| panic!("this test needs python3 (3.9 or later, no packages): {e}"));
+        let [printed, errors] =
+            [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
+        assert!(output.status.success(), "{campaign:?}\n{printed}\n{errors}");
+    }
+}
