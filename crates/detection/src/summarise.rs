@@ -163,7 +163,7 @@ impl Summarise {
             let gathering = open.entry((feature, slot.pane.0)).or_default();
             gathering.add(event);
             let (partition, summary) = (&slot.partition, &mut gathering.summary);
-            if summary.wants_exemplar(partition.partition, offset) {
+            if summary.wants_exemplar(partition, offset) {
                 let topic = partition.topic.clone();
                 summary.add_exemplar(Position { topic, partition: partition.partition, offset });
             }

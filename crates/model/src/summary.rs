@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::distribution::{Durations, Numbers};
 use crate::identifier;
-use crate::position::Position;
+use crate::position::{Partition, Position};
 use crate::telemetry::{Status, Telemetry, Value};
 use crate::time::Timestamp;
 
@@ -100,13 +100,13 @@ impl Summary {
         readings
     }
 
-    /// True where the record at `position` would be kept by [`Summary::add_exemplar`].
-    pub fn wants_exemplar(&self, partition: i32, offset: i64) -> bool {
+    /// True where the record would be kept by [`Summary::add_exemplar`].
+    pub fn wants_exemplar(&self, source: &Partition, offset: i64) -> bool {
         self.exemplars.len() < EXEMPLARS_MAX
-            || self
-                .exemplars
-                .last()
-                .is_some_and(|last| (partition, offset) < (last.partition, last.offset))
+            || self.exemplars.last().is_some_and(|last| {
+                (&*source.topic, source.partition, offset)
+                    < (&*last.topic, last.partition, last.offset)
+            })
     }
 
     /// Keeps the position if it is among the lowest.
@@ -375,6 +375,25 @@ mod tests {
             });
         }
         summary
+    }
+
+    /// The lowest position is that of the first topic, whatever its offset.
+    #[test]
+    fn exemplars_of_several_topics_do_not_depend_on_the_cut() {
+        let keep = |summary: &mut Summary, topic: &str, offset| {
+            if summary.wants_exemplar(&Partition::new(topic, 0), offset) {
+                summary.add_exemplar(Position { topic: topic.into(), partition: 0, offset });
+            }
+        };
+        let mut first = Summary::default();
+        (1..4).for_each(|offset| keep(&mut first, "b", offset));
+        let mut whole = first.clone();
+        keep(&mut whole, "a", 9);
+        let mut second = Summary::default();
+        keep(&mut second, "a", 9);
+        first.merge(&second);
+        assert_eq!(whole, first);
+        assert_eq!(&*whole.exemplars[0].topic, "a");
     }
 
     proptest! {
