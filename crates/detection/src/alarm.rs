@@ -8,13 +8,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use watchkeep_model::breach::Transition;
 use watchkeep_model::charter::ForSpec;
 use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::Verdict;
 
 /// How breaches open and clear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damping {
     /// k of the last n judged windows open.
     pub open: ForSpec,
@@ -23,7 +24,7 @@ pub struct Damping {
 }
 
 /// How one window was judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// By the expectation's thresholds.
     pub fire: Verdict,
@@ -45,14 +46,14 @@ pub struct Announcement {
 }
 
 /// The breaches of one expectation of one feature version.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Alarm {
     verdicts: Verdicts,
     /// Announced breaches that a revision may still touch, ascending.
     announced: Vec<Announced>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Announced {
     opened_at: Timestamp,
     opened_by: (Timestamp, u32),
@@ -150,7 +151,7 @@ impl Announced {
 }
 
 /// Verdicts in order of window: those that may change, on a base of those that may not.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Verdicts {
     base: Fold,
     /// Intervals that ended in the base, as long as something announced rests on
@@ -160,7 +161,7 @@ struct Verdicts {
 }
 
 /// Open from the window that starts at `opened_at` until the one at `cleared_at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Interval {
     opened_at: Timestamp,
     cleared_at: Option<Timestamp>,
@@ -176,7 +177,7 @@ impl Interval {
     }
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Fold {
     /// Whether each of the last judged windows was bad; at most `of`.
     recent: VecDeque<bool>,

@@ -4,6 +4,7 @@
 //! Everything that happens by time is a deadline in `Evaluate::deadlines`; the watermark
 //! takes them in order of their instant, however far it jumps.
 
+mod snapshot;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use watchkeep_model::batch::{Delta, Step, SummaryBatch, partition_of};
 use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::WindowSpec;
@@ -20,15 +22,18 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 
 use crate::charters::Charters;
+pub use crate::evaluate::snapshot::Restoring;
 use crate::evaluate::subject::{Moment, Subject};
 use crate::settings::TimeSettings;
 use crate::watermark::{Joint, Source, Watermark};
 
 /// The evaluate stage for one summaries partition.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Evaluate {
+    #[serde(skip)]
     settings: TimeSettings,
     /// This partition, of how many.
+    #[serde(skip)]
     partition: (i32, i32),
     watermark: Watermark,
     /// Event time of the stream's first event, once the watermark is known.
@@ -36,7 +41,12 @@ pub struct Evaluate {
     /// First event time that each source told of.
     first_events: BTreeMap<Partition, Timestamp>,
     newest_pane: Option<Timestamp>,
+    #[serde(skip)]
     subjects: BTreeMap<Arc<str>, Subject>,
+    /// Subjects that changed since the last snapshot, each once.
+    #[serde(skip)]
+    changed: Vec<Arc<str>>,
+    #[serde(skip)]
     deadlines: BTreeSet<Deadline>,
     late: BTreeMap<LateKey, u64>,
     late_count: u64,
@@ -130,6 +140,7 @@ impl Evaluate {
             first_events: BTreeMap::new(),
             newest_pane: None,
             subjects: BTreeMap::new(),
+            changed: Vec::new(),
             deadlines: BTreeSet::new(),
             late: BTreeMap::new(),
             late_count: 0,
@@ -258,6 +269,7 @@ impl Evaluate {
     fn take(&mut self, delta: &Delta, charters: &dyn Charters) {
         self.newest_pane = self.newest_pane.max(Some(delta.pane_start));
         let subject = self.subjects.entry(delta.feature.clone()).or_default();
+        subject.note_change(&delta.feature, &mut self.changed);
         let mut moment = Moment {
             settings: &self.settings,
             watermark: self.watermark.current(),
@@ -289,6 +301,7 @@ impl Evaluate {
                 }
                 Action::Settle => {
                     if let Some(subject) = self.subjects.get_mut(&deadline.feature) {
+                        subject.note_change(&deadline.feature, &mut self.changed);
                         subject.settle(deadline.window, deadline.start, &self.settings);
                     }
                 }
@@ -311,6 +324,7 @@ impl Evaluate {
                 continue;
             }
             let subject = self.subjects.entry(feature.clone()).or_default();
+            subject.note_change(&feature, &mut self.changed);
             let mut moment = Moment {
                 settings: &self.settings,
                 watermark: self.watermark.current(),
@@ -329,6 +343,7 @@ impl Evaluate {
         out: &mut Outputs,
     ) {
         let Some(subject) = self.subjects.get_mut(&deadline.feature) else { return };
+        subject.note_change(&deadline.feature, &mut self.changed);
         let mut moment = Moment {
             settings: &self.settings,
             watermark: self.watermark.current(),

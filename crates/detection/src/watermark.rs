@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use watchkeep_model::batch::{SourceProgress, SummaryBatch};
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::Timestamp;
 
 /// Follows the source partitions through the batches that tell of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Watermark {
     topics: BTreeMap<Arc<str>, i32>,
     sources: BTreeMap<Partition, Source>,
@@ -16,7 +17,7 @@ pub struct Watermark {
 }
 
 /// What is known of one source partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// First offset covered.
     pub from: i64,

@@ -5,6 +5,8 @@
 //! or a pattern. A [`Charter`] is what the documents that match one subject
 //! come to, field by field.
 
+mod forms;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::{TimeSpan, Timestamp};
@@ -297,8 +299,7 @@ impl Default for ForSpec {
 }
 
 /// The shape of a window. Ordered by size, then by kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WindowSpec {
     /// One after the other.
     Tumbling {
@@ -510,8 +511,7 @@ impl Quantile {
 }
 
 /// What a window is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BaselineSpec {
     /// A time range of this stream, `[from, to)`.
     Fixed {

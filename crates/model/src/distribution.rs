@@ -6,6 +6,8 @@
 
 use std::cmp::Ordering;
 
+use serde::{Deserialize, Serialize};
+
 use crate::exact_sum::ExactSum;
 
 /// Numbers up to this many are kept as they came; more go to the grid.
@@ -43,7 +45,7 @@ pub fn cell_edges(cell: i32) -> (f64, f64) {
 pub const CELL_MAX: i32 = (f64::MAX.to_bits() >> DROPPED_BITS) as i32 + 1;
 
 /// Finite numbers.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Numbers {
     /// At most [`RAW_NUMBERS_MAX`], ascending, −0 written as 0.
     Few(Vec<f64>),
@@ -52,7 +54,7 @@ pub enum Numbers {
 }
 
 /// Numbers counted in cells.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NumberGrid {
     /// (cell, count), ascending by cell, no count of 0.
     pub cells: Vec<(i32, u64)>,
@@ -305,7 +307,7 @@ impl NumberGrid {
 }
 
 /// Durations in whole microseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Durations {
     /// At most [`RAW_DURATIONS_MAX`], ascending.
     Few(Vec<u64>),
@@ -316,7 +318,7 @@ pub enum Durations {
 /// Durations counted in the buckets of an HDR histogram with fixed bounds:
 /// 1 µs to [`DURATION_MAX_US`], two significant digits. Sparse, because a pane
 /// rarely touches more than a few of its 5,376 buckets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DurationGrid {
     /// (bucket, count), ascending by bucket, no count of 0.
     pub buckets: Vec<(u16, u64)>,

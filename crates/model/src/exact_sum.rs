@@ -5,13 +5,15 @@
 //! bit is lost and addition is that of integers: associative and commutative.
 //! (The idea is Kulisch's long accumulator, kept sparse.)
 
+use serde::{Deserialize, Serialize};
+
 /// Powers of two that share a limb.
 const LIMB_BITS: u64 = 32;
 /// Exponent of the lowest bit of the smallest subnormal double.
 const LOWEST_EXPONENT: i32 = -1074;
 
 /// An exact sum. A limb takes 2^42 additions before it could overflow.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExactSum {
     /// (limb number, value), ascending; limbs that were never touched are absent.
     limbs: Vec<(u8, i128)>,

@@ -21,10 +21,22 @@ pub fn derived(parts: &[&str]) -> String {
     Uuid::new_v5(&namespace(), &name).to_string()
 }
 
+/// SHA-256.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    sha256_of(&[bytes])
+}
+
+/// SHA-256 of the parts one after the other; where one ends is not part of it.
+pub fn sha256_of(parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    parts.iter().for_each(|part| hash.update(part));
+    hash.finalize().into()
+}
+
 /// SHA-256 as lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+    sha256(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::distribution::{Durations, Numbers};
 use crate::identifier;
 use crate::position::{Partition, Position};
@@ -22,7 +24,7 @@ pub const CATEGORIES_MAX: usize = 8192;
 pub const CATEGORY_BYTES_MAX: usize = 256;
 
 /// The mergeable summary of some events of one subject and version.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Events of every status.
     pub count: u64,
@@ -171,7 +173,7 @@ fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
 /// fits (adaptive sampling, Wegman 1984); the others' events are `total` less
 /// the kept counts. The level depends on the set of categories alone, so
 /// merging stays free of order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Categories {
     counts: BTreeMap<Box<str>, u64>,
     level: u32,

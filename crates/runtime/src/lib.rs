@@ -9,5 +9,6 @@ pub mod membership;
 pub mod outgoing;
 pub mod replay;
 pub mod rules;
+pub mod snapshot;
 pub mod stage;
 pub mod topics;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use watchkeep_model::batch::Delta;
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::{BaselineSpec, Charter, Expectation, WindowSpec};
@@ -32,14 +33,18 @@ pub(super) struct Moment<'a> {
 }
 
 /// The state of one subject, all versions.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Subject {
+    #[serde(skip)]
     plan: Plan,
     tracks: BTreeMap<WindowSpec, Track>,
     fixed: BTreeMap<(BaselineSpec, Arc<str>), Fixed>,
     alarms: BTreeMap<(Arc<str>, String, WindowSpec), (Alarm, Damping)>,
     /// Time and version of the latest event; a silent window is this version's.
     latest: (Option<Timestamp>, Arc<str>),
+    /// True where something changed since the last snapshot.
+    #[serde(skip)]
+    pub(super) changed: bool,
 }
 
 /// What the charters ask to be kept, remembered as long as they are the same.
@@ -54,7 +59,7 @@ struct Plan {
 }
 
 /// The windows of one shape.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Track {
     /// From this window on there are windows even without events.
     from: Option<Timestamp>,
@@ -67,14 +72,14 @@ struct Track {
 }
 
 /// A window that takes events, before or after its close.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Open {
     closed: bool,
     revise_at: Option<Timestamp>,
     versions: BTreeMap<Arc<str>, Measured>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Measured {
     summary: Summary,
     /// The last revision that was told; none before the first.
@@ -84,9 +89,10 @@ struct Measured {
     changed: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Fixed {
     summary: Summary,
+    #[serde(skip)]
     named: Option<Baseline>,
 }
 
@@ -243,6 +249,58 @@ impl Subject {
         for ((.., alarm_window), (alarm, damping)) in &mut self.alarms {
             if *alarm_window == window {
                 alarm.settle(next, *damping);
+            }
+        }
+    }
+
+    /// Takes note that something changes, for the next snapshot.
+    pub(super) fn note_change(&mut self, feature: &Arc<str>, changed: &mut Vec<Arc<str>>) {
+        if !self.changed {
+            self.changed = true;
+            changed.push(feature.clone());
+        }
+    }
+
+    /// The deadlines that its open windows have.
+    pub(super) fn deadlines(
+        &self,
+        feature: &Arc<str>,
+        settings: &TimeSettings,
+        deadlines: &mut Vec<Deadline>,
+    ) {
+        for (window, track) in &self.tracks {
+            let WindowSpec::Tumbling { size } = *window else { continue };
+            for (start, open) in &track.open {
+                let (start, end) = (*start, *start + size);
+                let mut add = |due, action| {
+                    let (feature, window) = (feature.clone(), *window);
+                    deadlines.push(Deadline { due, end, window, feature, start, action });
+                };
+                if !open.closed {
+                    add(end, Action::Close);
+                }
+                if let Some(due) = open.revise_at {
+                    add(due, Action::Revise);
+                }
+                add(end + settings.allowed_lateness, Action::Settle);
+            }
+        }
+    }
+
+    /// Makes every exemplar of one topic name it by the same text in memory.
+    pub(super) fn share_names(&mut self, topics: &mut BTreeSet<Arc<str>>) {
+        let tracks = self.tracks.values_mut();
+        let windows = tracks.flat_map(|track| {
+            let open = track.open.values_mut().flat_map(|open| open.versions.values_mut());
+            open.map(|measured| &mut measured.summary).chain(track.past.values_mut())
+        });
+        let fixed = self.fixed.values_mut().map(|fixed| &mut fixed.summary);
+        for position in windows.chain(fixed).flat_map(|summary| &mut summary.exemplars) {
+            match topics.get(&position.topic) {
+                Some(topic) => position.topic = topic.clone(),
+                None => {
+                    topics.insert(position.topic.clone());
+                }
             }
         }
     }

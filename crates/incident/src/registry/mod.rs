@@ -22,6 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use watchkeep_model::charter::{Charter, CharterDocument};
 use watchkeep_model::directory::Directory;
 use watchkeep_model::document::{Diagnostic, Documents, Located};
+use watchkeep_model::identifier::sha256;
+use watchkeep_model::json;
 use watchkeep_model::lineage::Edge;
 use watchkeep_model::policy::Policy;
 use watchkeep_model::subject::{has_type, typed};
@@ -113,6 +115,13 @@ impl Registry {
         let answer = Answer { from, until, charter: charter.clone() };
         cache.entry(subject.into_owned()).or_default().push(answer);
         charter
+    }
+
+    /// SHA-256 over every charter document, in order. Where it is the same,
+    /// [`Registry::charter`] answers the same.
+    pub fn charters_hash(&self) -> [u8; 32] {
+        let lines: Vec<String> = self.index.documents.iter().map(json::to_line).collect();
+        sha256(lines.join("\n").as_bytes())
     }
 
     /// A policy by its name; of several versions the highest.

@@ -3,8 +3,8 @@
 //!
 //! Its state is a fold of the summaries partition from its beginning. At an
 //! assignment the part before the committed position is folded again without
-//! telling anybody; every turn ends with a commit, so there is never work
-//! that a revocation could split.
+//! telling anybody, or what of it a snapshot does not hold. Every turn ends
+//! with a commit, so there is never work that a revocation could split.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,10 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_wire::fact::FactEncoding;
 use watchkeep_wire::summary_batch;
 
-use crate::log::{Event, Log, LogError, Transaction};
+use crate::log::{Event, Log, LogError, Record, Transaction};
 use crate::outgoing;
 use crate::rules::Rules;
+use crate::snapshot::{Context, Keeper, Kept, Note, Pace, SnapshotStore};
 use crate::stage::StageError;
 use crate::topics::Topics;
 
@@ -52,20 +53,50 @@ pub struct EvaluateStage {
     rules: Rules,
     /// State of each assigned partition, with its committed position.
     partitions: BTreeMap<Partition, State>,
+    /// Records that came with an assignment, until their partition is restored.
+    waiting: Vec<Delivered>,
+    keeper: Keeper,
     counts: Counts,
 }
 
 #[derive(Debug)]
 struct State {
     /// `None` until the part before the committed position is folded.
-    evaluate: Option<Evaluate>,
+    folded: Option<Folded>,
     committed: i64,
+}
+
+/// The state of a partition, and what is known of its snapshot.
+#[derive(Debug)]
+struct Folded {
+    evaluate: Evaluate,
+    kept: Kept,
+    /// How many partitions the topic has.
+    partitions: i32,
+}
+
+/// A record of a batch, as it was delivered.
+#[derive(Debug)]
+struct Delivered {
+    partition: Partition,
+    offset: i64,
+    timestamp: Timestamp,
+    value: Vec<u8>,
 }
 
 impl EvaluateStage {
     /// A stage at the beginning of a session.
     pub fn new(settings: Settings, rules: Rules) -> Self {
-        Self { settings, rules, partitions: BTreeMap::new(), counts: Counts::default() }
+        let keeper = Keeper::off();
+        let (partitions, counts) = (BTreeMap::new(), Counts::default());
+        Self { settings, rules, partitions, waiting: Vec::new(), keeper, counts }
+    }
+
+    /// Keeps snapshots, so that a restart folds less.
+    #[must_use]
+    pub fn with_snapshots(mut self, store: Box<dyn SnapshotStore>, pace: Pace) -> Self {
+        self.keeper = Keeper::new(store, self.rules.registry().charters_hash(), pace);
+        self
     }
 
     /// What was committed so far.
@@ -75,94 +106,122 @@ impl EvaluateStage {
 
     /// True where partitions are assigned and all of them are folded.
     pub fn is_ready(&self) -> bool {
-        !self.partitions.is_empty() && self.partitions.values().all(|s| s.evaluate.is_some())
+        !self.partitions.is_empty() && self.partitions.values().all(|s| s.folded.is_some())
     }
 
     /// The least watermark of the assigned partitions.
     pub fn watermark(&self) -> Option<Timestamp> {
-        let watermarks = self.partitions.values().map(|s| s.evaluate.as_ref()?.watermark());
+        let watermarks = self.partitions.values().map(|s| s.folded.as_ref()?.evaluate.watermark());
         watermarks.min().flatten()
     }
 
-    /// Polls once, evaluates and commits.
+    /// What became of snapshots since this was asked last.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        self.keeper.take_notes()
+    }
+
+    /// Polls once, evaluates and commits. A turn that was assigned partitions
+    /// ends without more, so that the caller can tell of [`Self::is_ready`]
+    /// before the next one restores them, which may take long.
     ///
     /// # Errors
     /// [`StageError::Log`]: begin a new session. Otherwise stop and look.
     pub fn turn(&mut self, log: &mut dyn Log, max_wait: TimeSpan) -> Result<(), StageError> {
-        let mut batches: Vec<(Partition, i64, Vec<u8>)> = Vec::new();
-        let partitions = &mut self.partitions;
-        let polled = log.poll(max_wait, &mut |event| match event {
+        if self.partitions.values().all(|state| state.folded.is_some()) {
+            match self.poll(log, max_wait) {
+                Ok(()) => {}
+                Err(LogError::Unavailable(_)) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+            if self.partitions.values().any(|state| state.folded.is_none()) {
+                return Ok(());
+            }
+        } else {
+            self.restore(log)?;
+        }
+        let batches = std::mem::take(&mut self.waiting);
+        self.evaluate(log, &batches)
+    }
+
+    /// Saves snapshots of all that is committed, at the end of a session.
+    pub fn drain(&mut self) {
+        for (partition, state) in &mut self.partitions {
+            let Some(folded) = &mut state.folded else { continue };
+            let settings = self.settings.time;
+            let context = Context { partition, partitions: folded.partitions, settings };
+            self.keeper.save(&context, &mut folded.evaluate, &mut folded.kept);
+        }
+    }
+
+    fn poll(&mut self, log: &mut dyn Log, max_wait: TimeSpan) -> Result<(), LogError> {
+        let (partitions, waiting) = (&mut self.partitions, &mut self.waiting);
+        log.poll(max_wait, &mut |event| match event {
             Event::Assigned { partition, position } => {
-                let state = State { evaluate: None, committed: position };
+                let state = State { folded: None, committed: position };
                 partitions.insert(partition.clone(), state);
             }
             Event::Revoked { partition } => {
                 partitions.remove(partition);
                 // Those that remain are delivered again.
-                batches.clear();
+                waiting.clear();
             }
-            Event::Record(record) => {
-                batches.push((record.partition.clone(), record.offset, record.value.to_vec()));
-            }
+            Event::Record(record) => waiting.push(Delivered {
+                partition: record.partition.clone(),
+                offset: record.offset,
+                timestamp: record.timestamp,
+                value: record.value.to_vec(),
+            }),
             Event::CaughtUp { .. } => {}
-        });
-        match polled {
-            Ok(()) => {}
-            Err(LogError::Unavailable(_)) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        self.restore(log)?;
-        self.evaluate(log, &batches)
+        })
     }
 
     fn restore(&mut self, log: &mut dyn Log) -> Result<(), StageError> {
-        let waiting: Vec<Partition> = self
-            .partitions
-            .iter()
-            .filter(|(_, state)| state.evaluate.is_none())
-            .map(|(partition, _)| partition.clone())
-            .collect();
-        for partition in waiting {
-            let count = log.partition_count(&partition.topic)?;
-            let mut evaluate = Evaluate::new(self.settings.time, partition.partition, count);
-            let Some(state) = self.partitions.get_mut(&partition) else { continue };
-            let (first, _) = log.bounds(&partition)?;
-            let mut outputs = Outputs::default();
+        let waiting = self.partitions.iter_mut().filter(|(_, state)| state.folded.is_none());
+        for (partition, state) in waiting {
+            let partitions = log.partition_count(&partition.topic)?;
+            let context = Context { partition, partitions, settings: self.settings.time };
+            let loaded = self.keeper.load(&context, state.committed, log)?;
+            let snapshot = loaded.as_ref().map(|(.., position)| *position);
+            let (mut evaluate, mut kept, from) = match loaded {
+                Some(loaded) => loaded,
+                None => (context.empty(), Kept::default(), log.bounds(partition)?.0),
+            };
+            let (rules, keeper) = (&self.rules, &mut self.keeper);
             let mut result = Ok(());
-            let rules = &self.rules;
-            log.scan(&partition, first, state.committed, &mut |record| {
+            let mut batches = 0;
+            log.scan(partition, from, state.committed, &mut |record| {
+                if result.is_err() {
+                    return;
+                }
+                let Record { offset, timestamp, value, .. } = record;
+                let outputs = &mut Outputs::default();
+                result = take(&mut evaluate, partition, offset, value, rules, outputs);
                 if result.is_ok() {
-                    result = take(
-                        &mut evaluate,
-                        &partition,
-                        record.offset,
-                        record.value,
-                        rules,
-                        &mut outputs,
-                    );
-                    outputs = Outputs::default();
+                    batches += 1;
+                    kept.folded(offset, timestamp, value);
+                    // Also on the way, so that a restore that is broken off
+                    // again and again comes to its end all the same.
+                    keeper.save_if_due(&context, &mut evaluate, &mut kept);
                 }
             })?;
             result?;
-            state.evaluate = Some(evaluate);
+            keeper.note(Note::Restored { partition: partition.clone(), snapshot, batches });
+            state.folded = Some(Folded { evaluate, kept, partitions });
         }
         Ok(())
     }
 
-    fn evaluate(
-        &mut self,
-        log: &mut dyn Log,
-        batches: &[(Partition, i64, Vec<u8>)],
-    ) -> Result<(), StageError> {
+    fn evaluate(&mut self, log: &mut dyn Log, batches: &[Delivered]) -> Result<(), StageError> {
         if batches.is_empty() {
             return Ok(());
         }
         let mut outputs = Outputs::default();
         let mut positions: BTreeMap<Partition, i64> = BTreeMap::new();
-        for (partition, offset, value) in batches {
+        for Delivered { partition, offset, timestamp, value } in batches {
             let state = self.partitions.get_mut(partition);
-            let Some(evaluate) = state.and_then(|state| state.evaluate.as_mut()) else { continue };
-            take(evaluate, partition, *offset, value, &self.rules, &mut outputs)?;
+            let Some(folded) = state.and_then(|state| state.folded.as_mut()) else { continue };
+            take(&mut folded.evaluate, partition, *offset, value, &self.rules, &mut outputs)?;
+            folded.kept.folded(*offset, *timestamp, value);
             positions.insert(partition.clone(), offset + 1);
         }
         let Settings { topics, encoding, .. } = &self.settings;
@@ -186,15 +245,19 @@ impl EvaluateStage {
             Ok(()) => {
                 self.counts = counts;
                 for (partition, position) in positions {
-                    if let Some(state) = self.partitions.get_mut(&partition) {
-                        state.committed = position;
-                    }
+                    let Some(state) = self.partitions.get_mut(&partition) else { continue };
+                    state.committed = position;
+                    let Some(folded) = &mut state.folded else { continue };
+                    let Folded { evaluate, kept, partitions } = folded;
+                    let (partition, settings) = (&partition, self.settings.time);
+                    let context = Context { partition, partitions: *partitions, settings };
+                    self.keeper.save_if_due(&context, evaluate, kept);
                 }
                 Ok(())
             }
             Err(LogError::Aborted(_)) => {
                 // What was folded may not hold; fold again what does.
-                self.partitions.values_mut().for_each(|state| state.evaluate = None);
+                self.partitions.values_mut().for_each(|state| state.folded = None);
                 Ok(())
             }
             Err(error) => Err(error.into()),
