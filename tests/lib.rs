@@ -1,5 +1,6 @@
 //! Workspace tests.
 
 pub mod binary;
+pub mod chaos;
 pub mod kafka;
 pub mod service;
