@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use watchkeep_benches::{Encoding, Records, records, schema_set};
+use watchkeep_detection::charters::NoCharters;
 use watchkeep_detection::settings::TimeSettings;
 use watchkeep_detection::summarise::Summarise;
 use watchkeep_model::position::Partition;
+use watchkeep_model::time::Timestamp;
 use watchkeep_wire::telemetry::Decoder;
 
 /// Records between two commits: what arrives in some 25 ms at the budget's rate.
@@ -45,7 +47,9 @@ fn decode_and_fold(stage: &mut Summarise, decoder: &mut Decoder, records: &Recor
     for (offset, record) in (0..).zip(records.iter()) {
         events.clear();
         decoder.decode(record, None, &mut events).expect("a valid record");
-        stage.record(source, offset, None, &events).expect("no event is ahead of its time");
+        stage
+            .record(source, offset, None, &events, &NoCharters)
+            .expect("no event is ahead of its time");
     }
     black_box(stage.take_steps());
 }
@@ -61,24 +65,26 @@ fn fold(c: &mut Criterion) {
     let settings = TimeSettings::default();
     let partition = Partition::new("telemetry", 0);
     group.throughput(Throughput::Elements(EVENTS));
-    let mut stage = Summarise::new(settings, "bench");
+    let mut stage = Summarise::new(settings, "bench", Timestamp::default());
     group.bench_function("decoded, 1,000 features zipf 1.1", |b| {
         b.iter(|| {
             let source = stage.assign(&partition, 0);
             for (offset, event) in (0..).zip(&events) {
                 let event = std::slice::from_ref(event);
-                stage.record(source, offset, None, event).expect("no event is ahead of its time");
+                stage
+                    .record(source, offset, None, event, &NoCharters)
+                    .expect("no event is ahead of its time");
             }
             black_box(stage.take_steps());
         });
     });
-    let mut stage = Summarise::new(settings, "bench");
+    let mut stage = Summarise::new(settings, "bench", Timestamp::default());
     group.bench_function("decode and fold, 127 B, 1,000 features zipf 1.1", |b| {
         b.iter(|| decode_and_fold(&mut stage, &mut decoder, &records));
     });
     group.bench_function("the same with names unknown", |b| {
         b.iter_batched_ref(
-            || Summarise::new(settings, "bench"),
+            || Summarise::new(settings, "bench", Timestamp::default()),
             |stage| decode_and_fold(stage, &mut decoder, &records),
             BatchSize::PerIteration,
         );

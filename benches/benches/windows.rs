@@ -78,6 +78,7 @@ fn delta(feature: &str, pane_start: Timestamp, summary: &Summary) -> Delta {
         feature: feature.into(),
         feature_version: "".into(),
         pane_start,
+        event_id: None,
         summary: summary.clone(),
     }
 }
@@ -90,6 +91,7 @@ fn step(deltas: Vec<Delta>, from: i64, at: Timestamp) -> Step {
         to: from + 1,
         watermark: Some(at),
         idle: false,
+        silent_since: None,
     };
     Step { deltas, sources: vec![progress] }
 }

@@ -9,9 +9,11 @@
 use std::hint::black_box;
 
 use watchkeep_benches::{Encoding, Records, records, schema_set};
+use watchkeep_detection::charters::NoCharters;
 use watchkeep_detection::settings::TimeSettings;
 use watchkeep_detection::summarise::Summarise;
 use watchkeep_model::position::Partition;
+use watchkeep_model::time::Timestamp;
 use watchkeep_wire::telemetry::Decoder;
 
 /// Records between two commits, as in the benchmark `ingest`.
@@ -37,24 +39,28 @@ fn main() {
     for record in records.iter() {
         decoder.decode(record, None, &mut events).expect("a valid record");
     }
-    let mut stage = Summarise::new(TimeSettings::default(), "cpu");
+    let mut stage = Summarise::new(TimeSettings::default(), "cpu", Timestamp::default());
     let partition = Partition::new("telemetry", 0);
     tell("fold what is decoded", || {
         let source = stage.assign(&partition, 0);
         for (offset, event) in (0..).zip(&events) {
             let event = std::slice::from_ref(event);
-            stage.record(source, offset, None, event).expect("no event is ahead of its time");
+            stage
+                .record(source, offset, None, event, &NoCharters)
+                .expect("no event is ahead of its time");
         }
         black_box(stage.take_steps());
     });
-    let mut stage = Summarise::new(TimeSettings::default(), "cpu");
+    let mut stage = Summarise::new(TimeSettings::default(), "cpu", Timestamp::default());
     tell("decode and fold, 127 B", || {
         let source = stage.assign(&partition, 0);
         let mut events = Vec::with_capacity(1);
         for (offset, record) in (0..).zip(records.iter()) {
             events.clear();
             decoder.decode(record, None, &mut events).expect("a valid record");
-            stage.record(source, offset, None, &events).expect("no event is ahead of its time");
+            stage
+                .record(source, offset, None, &events, &NoCharters)
+                .expect("no event is ahead of its time");
         }
         black_box(stage.take_steps());
     });

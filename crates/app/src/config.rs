@@ -192,6 +192,7 @@ fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
         allowed_lateness: layers.span("time.allowed_lateness", errors),
         revise_every: layers.span("time.revise_every", errors),
         max_future: layers.span("time.max_future", errors),
+        dead_man_after: layers.span("time.dead_man_after", errors),
     };
     let time = time
         .checked()

@@ -27,6 +27,14 @@ const REJECTS: Metric =
     counter("watchkeep_rejects_total", "Records that could not be used, by reason.");
 const LATE: Metric =
     counter("watchkeep_late_events_total", "Events too late for a window, per window.");
+const DUPLICATES: Metric = counter(
+    "watchkeep_duplicate_batches_total",
+    "Summary batches that came again and were dropped.",
+);
+const TORN: Metric = gauge(
+    "watchkeep_ledger_torn",
+    "1 for a summaries partition whose evaluation has stopped: its ledger has a gap or an overlap.",
+);
 const WINDOWS: Metric =
     counter("watchkeep_windows_total", "Windows that were measured, revisions too.");
 const BREACHES: Metric =
@@ -49,10 +57,12 @@ const LAG: Metric =
     gauge("watchkeep_watermark_lag_seconds", "How far the watermark is behind the clock.");
 
 /// Counters that stages keep by name, with the label of their kinds.
-const COUNTED: [(&str, &Metric, Option<&str>); 8] = [
+const COUNTED: [(&str, &Metric, Option<&str>); 10] = [
     ("events", &EVENTS, None),
     ("rejects", &REJECTS, Some("reason")),
     ("late", &LATE, None),
+    ("duplicate_batches", &DUPLICATES, None),
+    ("torn", &TORN, Some("partition")),
     ("windows", &WINDOWS, None),
     ("breaches", &BREACHES, Some("transition")),
     ("facts", &FACTS, None),

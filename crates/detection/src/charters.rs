@@ -14,6 +14,27 @@ pub trait Charters {
     /// The subjects that a document names exactly and that have expectations,
     /// ascending, as telemetry names them. They have windows even when silent.
     fn named(&self) -> Vec<Arc<str>>;
+
+    /// True where a charter of the subject, of whatever time, says
+    /// `deduplicate`: the summarise stage then keeps events with an `event_id` apart.
+    fn deduplicates(&self, feature: &str) -> bool {
+        self.charter(feature, Timestamp::MAX)
+            .is_some_and(|charter| charter.fields.deduplicate.is_some())
+    }
+}
+
+/// No charter at all: every feature has the default window.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoCharters;
+
+impl Charters for NoCharters {
+    fn charter(&self, _: &str, _: Timestamp) -> Option<Arc<Charter>> {
+        None
+    }
+
+    fn named(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
 }
 
 /// The windows that a charter makes: those of its expectations; without a

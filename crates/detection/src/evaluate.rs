@@ -24,8 +24,10 @@ use watchkeep_model::window::Window;
 use crate::charters::Charters;
 pub use crate::evaluate::snapshot::Restoring;
 use crate::evaluate::subject::{Moment, Subject};
+use crate::ledger::{Coverage, Joint, Ledger, Torn};
+use crate::platform;
 use crate::settings::TimeSettings;
-use crate::watermark::{Joint, Source, Watermark};
+use crate::watermark::Watermark;
 
 /// The evaluate stage for one summaries partition.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,6 +38,11 @@ pub struct Evaluate {
     #[serde(skip)]
     partition: (i32, i32),
     watermark: Watermark,
+    ledger: Ledger,
+    /// What the ledger stumbled over; from then on nothing is evaluated.
+    torn: Option<Torn>,
+    /// Since when telemetry is silent altogether, once that was told.
+    silent_since: Option<Timestamp>,
     /// Event time of the stream's first event, once the watermark is known.
     stream_start: Option<Timestamp>,
     /// First event time that each source told of.
@@ -84,6 +91,8 @@ pub struct Outputs {
     pub decided: Vec<Decided>,
     /// Events that were too late for a window.
     pub late: Vec<Reject>,
+    /// Breaches of Watchkeep itself: a torn ledger, telemetry that stopped.
+    pub platform: Vec<Breach>,
 }
 
 /// One measurement of one window.
@@ -100,24 +109,6 @@ pub struct Decided {
 /// A batch that must not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
-    /// Offsets are missing or covered twice: the summaries topic was tampered
-    /// with or two deployments share it. Stop and look at the named range.
-    #[error(
-        "the ledger is torn: {topic}/{partition} continues at offset {from}, but {expected} was \
-         to follow (batch of instance {instance})"
-    )]
-    Torn {
-        /// The source's topic.
-        topic: Arc<str>,
-        /// The source's partition.
-        partition: i32,
-        /// Where the batch begins.
-        from: i64,
-        /// Where it should.
-        expected: i64,
-        /// Who wrote it.
-        instance: Arc<str>,
-    },
     /// The batch was cut with another pane. Set `time.pane` as it was, or
     /// start over with other topics.
     #[error("a batch has panes of {found}, this deployment has panes of {expected}")]
@@ -127,6 +118,19 @@ pub enum BatchError {
         /// The setting.
         expected: TimeSpan,
     },
+    /// The batch was written for another number of summaries partitions, by
+    /// which features have other places. Set the number back, or start over
+    /// with other topics.
+    #[error(
+        "a batch is one of {found} summaries partitions, the topic has {expected}: their number \
+         is fixed, because features would change their partition; begin with another topics.prefix"
+    )]
+    OtherPartitions {
+        /// The batch's.
+        found: i32,
+        /// The topic's.
+        expected: i32,
+    },
 }
 
 impl Evaluate {
@@ -135,7 +139,11 @@ impl Evaluate {
         Self {
             settings,
             partition: (partition, partitions),
-            watermark: Watermark::default(),
+            // Idleness is confirmed several times within that.
+            watermark: Watermark::with_lease(settings.idle_after.times(2)),
+            ledger: Ledger::default(),
+            torn: None,
+            silent_since: None,
             stream_start: None,
             first_events: BTreeMap::new(),
             newest_pane: None,
@@ -147,37 +155,69 @@ impl Evaluate {
         }
     }
 
-    /// Takes a batch whole or, on an error, not at all.
+    /// The log's first batches are gone, as its retention says: sources and
+    /// sessions are taken up where they are met.
+    pub fn begin_midway(&mut self) {
+        self.ledger.begin_midway();
+    }
+
+    /// Takes a batch, which the log took at `appended_at`, whole or not at all.
+    /// One that was taken before is dropped. One that leaves offsets out or
+    /// covers some twice is told of as a platform breach; from then on nothing
+    /// is evaluated, because every later fact would be wrong.
     ///
     /// # Errors
     /// [`BatchError`]: the batch must not be used, and none after it.
     pub fn batch(
         &mut self,
         batch: &SummaryBatch,
+        appended_at: Timestamp,
         charters: &dyn Charters,
         out: &mut Outputs,
     ) -> Result<(), BatchError> {
         if batch.pane != self.settings.pane {
             return Err(BatchError::OtherPane { found: batch.pane, expected: self.settings.pane });
         }
-        let duplicate = self.check(batch)?;
-        self.watermark.topics(batch);
-        if !duplicate {
-            for step in &batch.steps {
-                self.step(step, charters, out);
+        if batch.partitions != self.partition.1 {
+            let (found, expected) = (batch.partitions, self.partition.1);
+            return Err(BatchError::OtherPartitions { found, expected });
+        }
+        if self.torn.is_some() {
+            return Ok(());
+        }
+        match self.ledger.take(batch) {
+            Ok(Joint::Whole) => {}
+            Ok(Joint::Duplicate) => return Ok(()),
+            Err(torn) => {
+                let now = self.watermark.current().unwrap_or_default();
+                let pane = self.settings.pane;
+                out.platform.push(platform::torn(&torn, self.partition.0, pane, now));
+                self.torn = Some(torn);
+                return Ok(());
             }
         }
+        self.watermark.topics(&batch.source_topics);
+        self.watermark.appended(appended_at);
+        for step in &batch.steps {
+            self.fold(step, charters, out);
+        }
+        self.watch_for_silence(appended_at, out);
         Ok(())
     }
 
     /// Names the source partitions that the watermark has to wait for.
     pub fn expect_sources(&mut self, source_topics: &[(Arc<str>, i32)]) {
-        let source_topics = source_topics.to_vec();
-        self.watermark.topics(&SummaryBatch { source_topics, ..SummaryBatch::default() });
+        self.watermark.topics(source_topics);
+    }
+
+    /// Takes a step that came in no batch, in a replay within one process.
+    pub fn step(&mut self, step: &Step, charters: &dyn Charters, out: &mut Outputs) {
+        step.sources.iter().for_each(|progress| self.ledger.progress(progress));
+        self.fold(step, charters, out);
     }
 
     /// Takes one step: its events by the watermark before, then the watermark after.
-    pub fn step(&mut self, step: &Step, charters: &dyn Charters, out: &mut Outputs) {
+    fn fold(&mut self, step: &Step, charters: &dyn Charters, out: &mut Outputs) {
         for delta in &step.deltas {
             self.take(delta, charters);
         }
@@ -225,8 +265,18 @@ impl Evaluate {
     }
 
     /// How far each source partition has been evaluated.
-    pub fn sources(&self) -> &BTreeMap<Partition, Source> {
-        self.watermark.sources()
+    pub fn sources(&self) -> &BTreeMap<Partition, Coverage> {
+        self.ledger.sources()
+    }
+
+    /// Batches that were dropped because they came again.
+    pub fn duplicate_batches(&self) -> u64 {
+        self.ledger.duplicates()
+    }
+
+    /// What the ledger stumbled over, where it did.
+    pub fn torn(&self) -> Option<&Torn> {
+        self.torn.as_ref()
     }
 
     /// Events that were too late for a window, counted for each window.
@@ -239,31 +289,23 @@ impl Evaluate {
         self.subjects.values().map(Subject::open_windows).sum()
     }
 
-    /// True where the batch was taken before.
-    fn check(&self, batch: &SummaryBatch) -> Result<bool, BatchError> {
-        let mut ends: BTreeMap<&Partition, i64> = BTreeMap::new();
-        let mut duplicate = true;
-        for progress in batch.steps.iter().flat_map(|step| &step.sources) {
-            let joint = match ends.insert(&progress.source, progress.to) {
-                Some(end) if end == progress.from => Joint::Whole,
-                Some(end) => Joint::Torn { expected: end },
-                None => self.watermark.joint(progress),
-            };
-            match joint {
-                Joint::Whole => duplicate = false,
-                Joint::Duplicate => {}
-                Joint::Torn { expected } => {
-                    return Err(BatchError::Torn {
-                        topic: progress.source.topic.clone(),
-                        partition: progress.source.partition,
-                        from: progress.from,
-                        expected,
-                        instance: batch.instance.clone(),
-                    });
-                }
-            }
+    /// Every partition's batches tell of all sources; partition 0 speaks for all.
+    fn watch_for_silence(&mut self, now: Timestamp, out: &mut Outputs) {
+        if self.partition.0 != 0 {
+            return;
         }
-        Ok(duplicate)
+        let after = self.settings.dead_man_after;
+        match (self.silent_since, self.watermark.silent_since()) {
+            (None, Some(since)) => {
+                out.platform.push(platform::dead_man(since, after, None));
+                self.silent_since = Some(since);
+            }
+            (Some(since), None) => {
+                out.platform.push(platform::dead_man(since, after, Some(now)));
+                self.silent_since = None;
+            }
+            _ => {}
+        }
     }
 
     fn take(&mut self, delta: &Delta, charters: &dyn Charters) {

@@ -17,6 +17,9 @@ pub struct TimeSettings {
     pub revise_every: TimeSpan,
     /// How far an event may be ahead of its broker's time.
     pub max_future: TimeSpan,
+    /// How long nothing may come from any source partition before that is a
+    /// platform breach; zero for never.
+    pub dead_man_after: TimeSpan,
 }
 
 impl Default for TimeSettings {
@@ -28,6 +31,7 @@ impl Default for TimeSettings {
             allowed_lateness: TimeSpan::MINUTE.times(10),
             revise_every: TimeSpan::MINUTE.times(10),
             max_future: TimeSpan::MINUTE.times(5),
+            dead_man_after: TimeSpan::MINUTE.times(10),
         }
     }
 }
@@ -71,6 +75,10 @@ impl TimeSettings {
         }
         if self.idle_after < TimeSpan::SECOND {
             return error("idle_after", self.idle_after, "must be at least 1s");
+        }
+        if self.dead_man_after < self.idle_after && self.dead_man_after != TimeSpan::ZERO {
+            let must = "must be at least time.idle_after, or 0s for never";
+            return error("dead_man_after", self.dead_man_after, must);
         }
         Ok(self)
     }

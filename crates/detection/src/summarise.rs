@@ -13,6 +13,7 @@ use watchkeep_model::summary::Summary;
 use watchkeep_model::telemetry::Telemetry;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
+use crate::charters::Charters;
 use crate::settings::TimeSettings;
 
 /// Names of features that are kept between commits. At the limit all are
@@ -27,11 +28,18 @@ type Lookup<K, V> = std::collections::HashMap<K, V, FxBuildHasher>;
 pub struct Summarise {
     settings: TimeSettings,
     instance: Arc<str>,
+    /// When the session began, and the number of the next batch in it.
+    session: Timestamp,
+    sequence: u64,
+    /// True where a step ends at every advance of a watermark.
+    cuts_at_every_advance: bool,
     sources: BTreeMap<Partition, usize>,
     slots: Vec<Source>,
     names: Names,
     /// Summaries of the step that is open, by feature number and pane.
     open: Lookup<(u32, Timestamp), Box<Gathering>>,
+    /// Single events of the open step that may be repeats, in order of arrival.
+    identified: Vec<Delta>,
     steps: Vec<Step>,
 }
 
@@ -49,6 +57,9 @@ struct Source {
     /// The pane of the last event, which is that of most next ones.
     pane: (Timestamp, Timestamp),
     idle: bool,
+    /// When its idleness was last noted to be told.
+    idle_noted: Option<Timestamp>,
+    silent_since: Option<Timestamp>,
     /// When it was first found read to its end, by the shell's clock.
     caught_up_since: Option<Timestamp>,
     /// True where the open step has to tell of it.
@@ -74,15 +85,20 @@ pub struct FutureEvent {
 }
 
 impl Summarise {
-    /// A stage without sources. `instance` is the name that batches carry.
-    pub fn new(settings: TimeSettings, instance: &str) -> Self {
+    /// A stage without sources. `instance` is the name that batches carry;
+    /// `session` is when it began, different for each session of an instance.
+    pub fn new(settings: TimeSettings, instance: &str, session: Timestamp) -> Self {
         Self {
             settings,
             instance: instance.into(),
+            session,
+            sequence: 0,
+            cuts_at_every_advance: false,
             sources: BTreeMap::new(),
             slots: Vec::new(),
             names: Names::default(),
             open: Lookup::default(),
+            identified: Vec::new(),
             steps: Vec::new(),
         }
     }
@@ -98,6 +114,8 @@ impl Summarise {
             watermark_pane_end: Timestamp::from_micros(i64::MIN),
             pane: (Timestamp::default(), Timestamp::default()),
             idle: false,
+            idle_noted: None,
+            silent_since: None,
             caught_up_since: None,
             told: true,
         };
@@ -121,7 +139,15 @@ impl Summarise {
         self.sources.clear();
         self.slots.clear();
         self.open.clear();
+        self.identified.clear();
         self.steps.clear();
+    }
+
+    /// Ends a step whenever a watermark advances, and not only where it crosses
+    /// a pane bound: then windows that end within a pane, as sessions do, are
+    /// judged by the watermark before each record.
+    pub fn cut_at_every_advance(&mut self) {
+        self.cuts_at_every_advance = true;
     }
 
     /// Takes one record: the events that it holds, all of them or none.
@@ -135,13 +161,13 @@ impl Summarise {
         offset: i64,
         received_at: Option<Timestamp>,
         events: &[Telemetry<'_>],
+        charters: &dyn Charters,
     ) -> Result<(), FutureEvent> {
-        let Self { settings, slots, names, open, .. } = self;
+        let Self { settings, slots, names, open, identified, .. } = self;
         let slot = &mut slots[source.0];
         slot.next = offset + 1;
         slot.told = true;
-        slot.idle = false;
-        slot.caught_up_since = None;
+        slot.stir();
         if let Some(received_at) = received_at {
             let late = events.iter().find(|e| e.event_time > received_at + settings.max_future);
             if let Some(event) = late {
@@ -159,18 +185,33 @@ impl Summarise {
                 let start = event.event_time.floor(settings.pane);
                 slot.pane = (start, start + settings.pane);
             }
-            let feature = names.number(&event.feature, &event.feature_version);
-            let gathering = open.entry((feature, slot.pane.0)).or_default();
-            gathering.add(event);
-            let (partition, summary) = (&slot.partition, &mut gathering.summary);
-            if summary.wants_exemplar(partition, offset) {
-                let topic = partition.topic.clone();
-                summary.add_exemplar(Position { topic, partition: partition.partition, offset });
+            let feature = names.number(&event.feature, &event.feature_version, charters);
+            if let Some(event_id) = event.event_id.as_deref()
+                && names.deduplicates(feature)
+            {
+                let (feature, feature_version) = names.get(feature);
+                let mut summary = Summary::default();
+                summary.add(event);
+                summary.add_exemplar(slot.position(offset));
+                let (event_id, pane_start) = (Some(event_id.into()), slot.pane.0);
+                identified.push(Delta { feature, feature_version, pane_start, event_id, summary });
+            } else {
+                let gathering = open.entry((feature, slot.pane.0)).or_default();
+                gathering.add(event);
+                let summary = &mut gathering.summary;
+                if summary.wants_exemplar(&slot.partition, offset) {
+                    summary.add_exemplar(slot.position(offset));
+                }
             }
             newest = newest.max(Some(event.event_time - settings.out_of_orderness));
         }
+        let advances = newest > slot.watermark;
         slot.watermark = newest;
-        if let Some(watermark) = newest.filter(|watermark| *watermark >= slot.watermark_pane_end) {
+        if self.cuts_at_every_advance && advances {
+            self.end_step();
+        } else if let Some(watermark) =
+            newest.filter(|watermark| *watermark >= slot.watermark_pane_end)
+        {
             slot.watermark_pane_end = watermark.floor(settings.pane) + settings.pane;
             self.end_step();
         }
@@ -182,8 +223,7 @@ impl Summarise {
         let slot = &mut self.slots[source.0];
         slot.next = offset + 1;
         slot.told = true;
-        slot.idle = false;
-        slot.caught_up_since = None;
+        slot.stir();
     }
 
     /// The partition is read to its end, seen at `now` by the shell's clock.
@@ -195,8 +235,23 @@ impl Summarise {
             slot.told = true;
         }
         let since = *slot.caught_up_since.get_or_insert(now);
-        if !slot.idle && now.since(since) >= self.settings.idle_after {
+        let TimeSettings { idle_after, dead_man_after, .. } = self.settings;
+        if now.since(since) < idle_after {
+            return;
+        }
+        // Idleness lapses where it is not confirmed, so it is told again in time.
+        let noted = slot.idle_noted.is_some_and(|at| {
+            let since = now.since(at);
+            since >= TimeSpan::ZERO && since.times(3) < idle_after
+        });
+        if !slot.idle || !noted {
             slot.idle = true;
+            slot.idle_noted = Some(now);
+            slot.told = true;
+        }
+        let is_silent = dead_man_after > TimeSpan::ZERO && now.since(since) >= dead_man_after;
+        if is_silent && slot.silent_since.is_none() {
+            slot.silent_since = Some(since);
             slot.told = true;
         }
     }
@@ -226,7 +281,9 @@ impl Summarise {
 
     /// How many summaries are waiting to be handed over.
     pub fn pending(&self) -> usize {
-        self.open.len() + self.steps.iter().map(|step| step.deltas.len()).sum::<usize>()
+        self.open.len()
+            + self.identified.len()
+            + self.steps.iter().map(|step| step.deltas.len()).sum::<usize>()
     }
 
     /// The next offset of every assigned partition.
@@ -247,6 +304,12 @@ impl Summarise {
         self.take_ended()
     }
 
+    /// The batches that were handed over last have been committed; the next ones
+    /// get the next number.
+    pub fn committed(&mut self) {
+        self.sequence += 1;
+    }
+
     /// Ends the open step and hands over one batch for each summaries
     /// partition. `source_topics` is how many partitions each source topic has.
     pub fn take_batches(
@@ -258,6 +321,11 @@ impl Summarise {
         let empty = || SummaryBatch {
             pane: self.settings.pane,
             instance: self.instance.clone(),
+            session: self.session,
+            sequence: self.sequence,
+            part: 0,
+            parts: 1,
+            partitions: partitions.max(1),
             source_topics: source_topics.to_vec(),
             steps: Vec::with_capacity(steps.len()),
         };
@@ -277,12 +345,13 @@ impl Summarise {
     }
 
     fn end_step(&mut self) {
-        let Self { names, open, slots, sources, .. } = self;
+        let Self { names, open, slots, sources, identified, .. } = self;
         let mut deltas: Vec<Delta> = open
             .drain()
             .map(|((feature, pane_start), gathering)| {
                 let (feature, feature_version) = names.get(feature);
-                Delta { feature, feature_version, pane_start, summary: gathering.finish() }
+                let summary = gathering.finish();
+                Delta { feature, feature_version, pane_start, event_id: None, summary }
             })
             .collect();
         deltas.sort_unstable_by(|a, b| {
@@ -292,6 +361,7 @@ impl Summarise {
                 b.pane_start,
             ))
         });
+        deltas.append(identified);
         let mut told = Vec::new();
         for slot in sources.values().copied() {
             let slot = &mut slots[slot];
@@ -302,6 +372,7 @@ impl Summarise {
                     to: slot.next,
                     watermark: slot.watermark,
                     idle: slot.idle,
+                    silent_since: slot.silent_since,
                 });
                 slot.from = slot.next;
             }
@@ -327,6 +398,21 @@ struct Gathering {
     numbers: Vec<f64>,
     latencies_us: Vec<u64>,
     ages_us: Vec<u64>,
+}
+
+impl Source {
+    /// A record came.
+    fn stir(&mut self) {
+        self.idle = false;
+        self.idle_noted = None;
+        self.silent_since = None;
+        self.caught_up_since = None;
+    }
+
+    fn position(&self, offset: i64) -> Position {
+        let Partition { topic, partition } = &self.partition;
+        Position { topic: topic.clone(), partition: *partition, offset }
+    }
 }
 
 impl Gathering {
@@ -367,11 +453,19 @@ impl Gathering {
 #[derive(Debug, Default)]
 struct Names {
     numbers: Lookup<Arc<str>, Vec<(Arc<str>, u32)>>,
-    names: Vec<(Arc<str>, Arc<str>)>,
+    names: Vec<Name>,
+}
+
+#[derive(Debug)]
+struct Name {
+    feature: Arc<str>,
+    version: Arc<str>,
+    /// True where events with an `event_id` are kept apart.
+    deduplicates: bool,
 }
 
 impl Names {
-    fn number(&mut self, feature: &str, version: &str) -> u32 {
+    fn number(&mut self, feature: &str, version: &str, charters: &dyn Charters) -> u32 {
         let versions = self.numbers.get(feature).map(Vec::as_slice).unwrap_or_default();
         if let Some((_, number)) = versions.iter().find(|(known, _)| **known == *version) {
             return *number;
@@ -382,13 +476,19 @@ impl Names {
             None => feature.into(),
         };
         let version: Arc<str> = version.into();
-        self.names.push((name.clone(), version.clone()));
+        let deduplicates = charters.deduplicates(feature);
+        self.names.push(Name { feature: name.clone(), version: version.clone(), deduplicates });
         self.numbers.entry(name).or_default().push((version, number));
         number
     }
 
     fn get(&self, number: u32) -> (Arc<str>, Arc<str>) {
-        self.names[number as usize].clone()
+        let Name { feature, version, .. } = &self.names[number as usize];
+        (feature.clone(), version.clone())
+    }
+
+    fn deduplicates(&self, number: u32) -> bool {
+        self.names[number as usize].deduplicates
     }
 
     fn len(&self) -> usize {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use watchkeep_model::batch::{SourceProgress, SummaryBatch};
+use watchkeep_model::batch::SourceProgress;
 use watchkeep_model::position::Partition;
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 /// Follows the source partitions through the batches that tell of them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -14,65 +14,55 @@ pub struct Watermark {
     topics: BTreeMap<Arc<str>, i32>,
     sources: BTreeMap<Partition, Source>,
     current: Option<Timestamp>,
+    /// When the log took the last batch, by the log's clock.
+    appended_at: Option<Timestamp>,
+    /// How long idleness holds without being confirmed.
+    idle_lease: Option<TimeSpan>,
 }
 
 /// What is known of one source partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// First offset covered.
-    pub from: i64,
-    /// The next offset that a batch has to begin with.
-    pub position: i64,
     /// Its watermark; never goes back.
     pub watermark: Option<Timestamp>,
-    /// True while it does not hold the stage's watermark.
+    /// True where it was told not to hold the stage's watermark.
     pub idle: bool,
-}
-
-/// How a batch's range joins what was covered before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joint {
-    /// It begins where the last one ended.
-    Whole,
-    /// All of it was covered before; it is to be dropped.
-    Duplicate,
-    /// Offsets between are missing, or some are covered twice.
-    Torn {
-        /// The offset it should begin with.
-        expected: i64,
-    },
+    /// When the log took the batch that last confirmed the idleness.
+    idle_at: Option<Timestamp>,
+    /// Since when nothing came, where that is longer than `dead_man_after`.
+    pub silent_since: Option<Timestamp>,
 }
 
 impl Watermark {
+    /// A watermark for which idleness lapses where no batch confirms it within
+    /// `idle_lease` of the log's time: a partition whose owner is gone holds.
+    pub fn with_lease(idle_lease: TimeSpan) -> Self {
+        Self { idle_lease: Some(idle_lease), ..Self::default() }
+    }
+
     /// Takes note of the partitions that there are.
-    pub fn topics(&mut self, batch: &SummaryBatch) {
-        for (topic, partitions) in &batch.source_topics {
+    pub fn topics(&mut self, source_topics: &[(Arc<str>, i32)]) {
+        for (topic, partitions) in source_topics {
             let known = self.topics.entry(topic.clone()).or_default();
             *known = (*known).max(*partitions);
         }
     }
 
-    /// How a range joins on. The first range of a partition always does.
-    pub fn joint(&self, progress: &SourceProgress) -> Joint {
-        match self.sources.get(&progress.source) {
-            None => Joint::Whole,
-            Some(source) if source.position == progress.from => Joint::Whole,
-            Some(source) if progress.to <= source.position => Joint::Duplicate,
-            Some(source) => Joint::Torn { expected: source.position },
-        }
+    /// Takes note of when the log took the batch whose steps follow.
+    pub fn appended(&mut self, at: Timestamp) {
+        self.appended_at = Some(at);
     }
 
     /// Takes note of how far a partition has come.
     pub fn progress(&mut self, progress: &SourceProgress) {
-        let source = self.sources.entry(progress.source.clone()).or_insert(Source {
-            from: progress.from,
-            position: progress.from,
-            watermark: None,
-            idle: false,
-        });
-        source.position = source.position.max(progress.to);
+        let source = self.sources.entry(progress.source.clone()).or_default();
         source.watermark = source.watermark.max(progress.watermark);
         source.idle = progress.idle;
+        source.idle_at = self.appended_at.filter(|_| progress.idle);
+        // A new owner that has read nothing yet cannot know of the silence.
+        if progress.silent_since.is_some() || progress.to > progress.from {
+            source.silent_since = progress.silent_since;
+        }
     }
 
     /// The least watermark of the partitions that are not idle; where all are
@@ -93,19 +83,38 @@ impl Watermark {
         self.current = self.current.max(Some(at));
     }
 
-    /// Every source partition that was told of.
-    pub fn sources(&self) -> &BTreeMap<Partition, Source> {
-        &self.sources
+    /// Since when nothing has come from any source partition, where that is
+    /// longer than `dead_man_after` for each that there is.
+    pub fn silent_since(&self) -> Option<Timestamp> {
+        if !self.all_told() {
+            return None;
+        }
+        let mut latest = None;
+        for source in self.sources.values() {
+            latest = latest.max(Some(source.silent_since?));
+        }
+        latest
+    }
+
+    fn is_idle(&self, source: &Source) -> bool {
+        let lapsed = match (self.idle_lease, self.appended_at, source.idle_at) {
+            (Some(lease), Some(now), Some(told)) => now.since(told) > lease,
+            _ => false,
+        };
+        source.idle && !lapsed
+    }
+
+    fn all_told(&self) -> bool {
+        self.topics.iter().all(|(topic, partitions)| {
+            (0..*partitions).all(|n| self.sources.contains_key(&Partition::new(topic.clone(), n)))
+        })
     }
 
     fn least(&self) -> Option<Timestamp> {
-        let all_told = self.topics.iter().all(|(topic, partitions)| {
-            (0..*partitions).all(|n| self.sources.contains_key(&Partition::new(topic.clone(), n)))
-        });
-        if !all_told || self.sources.is_empty() {
+        if !self.all_told() || self.sources.is_empty() {
             return None;
         }
-        let mut active = self.sources.values().filter(|source| !source.idle).peekable();
+        let mut active = self.sources.values().filter(|source| !self.is_idle(source)).peekable();
         if active.peek().is_none() {
             return self.sources.values().filter_map(|source| source.watermark).max();
         }
@@ -125,14 +134,55 @@ mod tests {
             to,
             watermark: at.map(Timestamp::from_micros),
             idle,
+            silent_since: None,
         }
     }
 
     fn watermark() -> Watermark {
-        let mut watermark = Watermark::default();
-        let source_topics = vec![(Arc::from("t"), 2)];
-        watermark.topics(&SummaryBatch { source_topics, ..SummaryBatch::default() });
+        let mut watermark = Watermark::with_lease(TimeSpan::MINUTE);
+        watermark.topics(&[(Arc::from("t"), 2)]);
         watermark
+    }
+
+    #[test]
+    fn idleness_that_nobody_confirms_lapses() {
+        let at = |seconds: i64| Timestamp::from_micros(0) + TimeSpan::SECOND.times(seconds);
+        let mut w = watermark();
+        w.appended(at(0));
+        w.progress(&progress(0, 0, 5, Some(100), false));
+        w.progress(&progress(1, 0, 5, Some(50), true));
+        assert_eq!(w.advance(), Some(Timestamp::from_micros(100)));
+        w.appended(at(60));
+        w.progress(&progress(0, 5, 6, Some(200), false));
+        assert_eq!(w.advance(), Some(Timestamp::from_micros(200)), "a lease of a minute");
+        w.appended(at(61));
+        w.progress(&progress(0, 6, 7, Some(300), false));
+        assert_eq!(w.advance(), Some(Timestamp::from_micros(200)), "its owner is gone");
+        w.progress(&progress(1, 5, 5, Some(50), true));
+        assert_eq!(w.advance(), Some(Timestamp::from_micros(300)), "confirmed by a new owner");
+        // A log whose clock went back does not hold the watermark for ever.
+        w.appended(at(-3600));
+        w.progress(&progress(0, 7, 8, Some(400), false));
+        assert_eq!(w.advance(), Some(Timestamp::from_micros(400)));
+    }
+
+    #[test]
+    fn telemetry_is_silent_when_every_partition_is() {
+        let silent = |partition, since| SourceProgress {
+            silent_since: Some(Timestamp::from_micros(since)),
+            ..progress(partition, 5, 5, None, true)
+        };
+        let mut w = watermark();
+        w.progress(&silent(0, 10));
+        assert_eq!(w.silent_since(), None, "partition 1 has told nothing");
+        w.progress(&progress(1, 0, 5, Some(1), false));
+        assert_eq!(w.silent_since(), None);
+        w.progress(&silent(1, 30));
+        assert_eq!(w.silent_since(), Some(Timestamp::from_micros(30)));
+        w.progress(&progress(1, 5, 5, None, false));
+        assert_eq!(w.silent_since(), Some(Timestamp::from_micros(30)), "a new owner");
+        w.progress(&progress(1, 5, 6, None, false));
+        assert_eq!(w.silent_since(), None);
     }
 
     #[test]
@@ -149,15 +199,5 @@ mod tests {
         w.progress(&progress(0, 5, 5, Some(100), true));
         w.progress(&progress(1, 1, 2, Some(300), true));
         assert_eq!(w.advance(), Some(Timestamp::from_micros(300)), "all idle");
-    }
-
-    #[test]
-    fn ranges_must_join() {
-        let mut w = watermark();
-        w.progress(&progress(0, 10, 15, Some(100), false));
-        assert_eq!(w.joint(&progress(0, 15, 20, None, false)), Joint::Whole);
-        assert_eq!(w.joint(&progress(0, 10, 15, None, false)), Joint::Duplicate);
-        assert_eq!(w.joint(&progress(0, 16, 20, None, false)), Joint::Torn { expected: 15 });
-        assert_eq!(w.joint(&progress(0, 12, 20, None, false)), Joint::Torn { expected: 15 });
     }
 }

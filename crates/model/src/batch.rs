@@ -18,6 +18,20 @@ pub struct SummaryBatch {
     pub pane: TimeSpan,
     /// The instance that wrote it (its transactional id).
     pub instance: Arc<str>,
+    /// When the instance's session began, by its own clock. Together with
+    /// `instance` it names the session; nothing else rests on it.
+    pub session: Timestamp,
+    /// Number of the batch in its session, from 0, the same in every partition.
+    /// A number that is missing tells of a batch that got lost, one that comes
+    /// again of a batch that was doubled, also where no source moved.
+    pub sequence: u64,
+    /// A large batch is cut into several records of one commit: which one, from 0 …
+    pub part: u32,
+    /// … of how many.
+    pub parts: u32,
+    /// How many partitions the summaries topic has. It is fixed for a
+    /// deployment, because features would change their partition.
+    pub partitions: i32,
     /// How many partitions each source topic has. A partition that no batch
     /// has told of yet holds the watermark.
     pub source_topics: Vec<(Arc<str>, i32)>,
@@ -30,7 +44,8 @@ pub struct SummaryBatch {
 /// A part of a batch: events, then the watermarks after them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Step {
-    /// Summaries of the events of the step, ascending by feature, version and pane.
+    /// Summaries of the events of the step, ascending by feature, version and
+    /// pane; after them those of single events with an `event_id`, in order of arrival.
     pub deltas: Vec<Delta>,
     /// What was read in the step and how far it came, ascending by partition;
     /// partitions that did not move are absent.
@@ -46,6 +61,9 @@ pub struct Delta {
     pub feature_version: Arc<str>,
     /// First instant of the pane.
     pub pane_start: Timestamp,
+    /// The producer's id of the one event that this is, where the charter says
+    /// `deduplicate`; absent for a summary of any number of events.
+    pub event_id: Option<Arc<str>>,
     /// What they were.
     pub summary: Summary,
 }
@@ -62,8 +80,12 @@ pub struct SourceProgress {
     /// Largest event time seen less `out_of_orderness`; absent before the first event.
     pub watermark: Option<Timestamp>,
     /// True where the partition was read to its end for `idle_after` and so no
-    /// longer holds the watermark.
+    /// longer holds the watermark. It is told again and again: idleness that
+    /// nobody confirms lapses, so that a partition without an owner holds.
     pub idle: bool,
+    /// Since when nothing came at all, by the clock of the instance: told once
+    /// that is longer than `dead_man_after`.
+    pub silent_since: Option<Timestamp>,
 }
 
 /// The summaries partition of a feature, of `partitions`. Stable across

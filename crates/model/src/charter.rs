@@ -231,11 +231,13 @@ pub enum ExpectationKind {
     Range,
     Categories,
     Slo,
+    /// Not an expectation of any charter: Watchkeep tells of itself.
+    Platform,
 }
 
 impl ExpectationKind {
-    /// Every kind with its name in charters.
-    pub const ALL: [(Self, &'static str); 10] = [
+    /// Every kind with its name; all but the last can stand in a charter.
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Drift, "drift"),
         (Self::Latency, "latency"),
         (Self::Freshness, "freshness"),
@@ -246,6 +248,7 @@ impl ExpectationKind {
         (Self::Range, "range"),
         (Self::Categories, "categories"),
         (Self::Slo, "slo"),
+        (Self::Platform, "platform"),
     ];
 
     /// The name used in charters and facts.

@@ -138,7 +138,10 @@ pub fn replay(
 ) -> io::Result<Report> {
     sources.sort_by(|a, b| a.0.cmp(&b.0));
     responses.sort_by_key(|response| response.at);
-    let mut summarise = Summarise::new(settings.time, "replay");
+    let mut summarise = Summarise::new(settings.time, "replay", Timestamp::default());
+    if rules.registry().has_sessions() {
+        summarise.cut_at_every_advance();
+    }
     let mut run = Run {
         settings,
         rules,
@@ -220,7 +223,7 @@ impl Run<'_> {
                     && to.is_none_or(|to| event.event_time < to)
             });
             summarise
-                .record(id, record.offset, received_at, &events)
+                .record(id, record.offset, received_at, &events, self.rules)
                 .map_err(|future| Malformed { reason: reason::FUTURE, detail: future.to_string() })
         });
         match result {
@@ -262,7 +265,8 @@ impl Run<'_> {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let Outputs { decided, late } = std::mem::take(&mut self.outputs);
+        // Telemetry that stops is told of by the clock, and here is none.
+        let Outputs { decided, late, platform: _ } = std::mem::take(&mut self.outputs);
         for decided in decided {
             self.clock.run_before(decided.at, self.rules.registry());
             self.report.windows += 1;
@@ -305,7 +309,7 @@ impl Run<'_> {
             .evaluate
             .sources()
             .iter()
-            .map(|(partition, source)| (partition.clone(), source.from, source.position))
+            .map(|(partition, source)| (partition.clone(), source.from, source.to))
             .collect();
         Ok(self.report)
     }

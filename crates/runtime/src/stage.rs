@@ -32,6 +32,21 @@ pub enum StageError {
         /// What is wrong with it.
         error: BatchError,
     },
+    /// The summaries topic got another number of partitions while it was
+    /// written to, by which features would change their partition: begin with
+    /// another `topics.prefix`.
+    #[error(
+        "{topic} has {found} partitions and was begun with {expected}: their number is fixed, \
+         because features would change their partition; begin with another topics.prefix"
+    )]
+    Layout {
+        /// The summaries topic.
+        topic: String,
+        /// How many partitions it has.
+        found: i32,
+        /// How many it had.
+        expected: i32,
+    },
     /// A fact of Watchkeep's own cannot be read: stop and look who writes to the topic.
     #[error("{topic}/{partition} at offset {offset} is not readable: {}", error.detail)]
     Unreadable {

@@ -124,7 +124,8 @@ impl World {
         };
         self.store.set_batch_records_max(3);
         let mut log = self.store.session("s", &["telemetry"], "s").expect("a session");
-        let mut stage = SummariseStage::new(settings, Decoder::new(SchemaSet::new()));
+        let mut stage =
+            SummariseStage::new(settings, self.rules.clone(), Decoder::new(SchemaSet::new()));
         for turn in 0..200 {
             let now = start() + TimeSpan::SECOND.times(turn);
             stage.turn(&mut log, now).expect("nothing goes wrong");

@@ -89,7 +89,7 @@ impl World {
                 instance: "s".to_owned(),
             };
             let log = self.store.session("s", &["telemetry"], "s").expect("a session");
-            (log, SummariseStage::new(settings, Decoder::new(SchemaSet::new())))
+            (log, SummariseStage::new(settings, rules(), Decoder::new(SchemaSet::new())))
         });
         self.now = self.now + TimeSpan::SECOND;
         let result = stage.turn(log, self.now);

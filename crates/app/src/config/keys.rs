@@ -56,7 +56,7 @@ pub(crate) const TOPICS: [&str; 10] = [
 ];
 
 /// Every setting, in the order in which it is shown.
-pub(crate) const KEYS: [Key; 27] = [
+pub(crate) const KEYS: [Key; 28] = [
     key("log.kind", Kind::OneOf(&["embedded", "kafka"]), Some("embedded"), "which log"),
     key("log.bootstrap", Kind::Text, None, "Kafka's addresses, host:port with commas between"),
     key("log.folder", Kind::Path, Some("watchkeep-data"), "folder of the embedded log"),
@@ -85,6 +85,12 @@ pub(crate) const KEYS: [Key; 27] = [
     key("time.allowed_lateness", Kind::Span, Some("10m"), "how long a closed window takes events"),
     key("time.revise_every", Kind::Span, Some("10m"), "how often late events change a window"),
     key("time.max_future", Kind::Span, Some("5m"), "how far an event may be ahead of the broker"),
+    key(
+        "time.dead_man_after",
+        Kind::Span,
+        Some("10m"),
+        "when telemetry that has stopped altogether is a platform breach; 0s for never",
+    ),
     key(
         "summarise.commit_interval",
         Kind::Span,

@@ -1,6 +1,7 @@
 //! The loop around each stage: begin a session, take turns, begin anew when
 //! the log says so, stop when only a person can help.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,7 +119,8 @@ impl Setting {
             encoding: self.encoding,
             instance: self.transactional_id.clone(),
         };
-        let mut stage = SummariseStage::new(settings, Decoder::new(self.schemas.clone()));
+        let mut stage =
+            SummariseStage::new(settings, shared.rules.clone(), Decoder::new(self.schemas.clone()));
         let name = self.stage.name();
         let mut commits = 0;
         while !shared.is_stopping() {
@@ -135,7 +137,7 @@ impl Setting {
                 shared.status.count(name, told);
             }
         }
-        stage.drain(log)
+        stage.drain(log, clock::now())
     }
 
     fn evaluate(
@@ -150,6 +152,7 @@ impl Setting {
             encoding: self.encoding,
         };
         let mut stage = EvaluateStage::new(settings, shared.rules.clone());
+        let mut told_torn = BTreeSet::new();
         let name = self.stage.name();
         let mut commits = 0;
         while !shared.is_stopping() {
@@ -160,12 +163,22 @@ impl Setting {
                 status.watermark = stage.watermark();
             });
             let counts = stage.counts();
-            if counts.commits != commits {
+            // A partition that was torn before this session commits nothing any more.
+            if counts.commits != commits || stage.torn().count() != told_torn.len() {
                 commits = counts.commits;
                 let mut told = Counts::from([
                     (("windows", String::new()), counts.windows),
                     (("late", String::new()), counts.late),
+                    (("duplicate_batches", String::new()), counts.duplicates),
                 ]);
+                for (partition, why) in stage.torn() {
+                    let number = partition.partition.to_string();
+                    if told_torn.insert(partition.clone()) {
+                        let topic = &*partition.topic;
+                        tracing::error!(topic, partition = number, "evaluation has stopped: {why}");
+                    }
+                    told.insert(("torn", number), 1);
+                }
                 for (transition, count) in &counts.breaches {
                     told.insert(("breaches", (*transition).to_owned()), *count);
                 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 use watchkeep_model::batch::SummaryBatch;
+use watchkeep_model::breach::Transition;
 use watchkeep_model::charter::{
     Charter, Expectation, ForSpec, Quantile, Rule, Severity, WindowSpec,
 };
@@ -18,6 +19,7 @@ use watchkeep_model::telemetry::{Status, Telemetry, Value};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::*;
+use crate::charters::NoCharters;
 use crate::summarise::Summarise;
 
 /// Charters by exact name or, with a `*` at the end, by prefix.
@@ -101,7 +103,7 @@ fn telemetry(event: &Event) -> Telemetry<'static> {
 /// Runs the events through both stages, handing over after every `cut` events.
 fn run(settings: TimeSettings, book: &Book, events: &[Event], cut: usize) -> Outputs {
     let source = Partition::new("t", 0);
-    let mut summarise = Summarise::new(settings, "test");
+    let mut summarise = Summarise::new(settings, "test", Timestamp::default());
     let mut evaluate = Evaluate::new(settings, 0, 1);
     let id = summarise.assign(&source, 0);
     let topics = [(Arc::from("t"), 1)];
@@ -109,11 +111,12 @@ fn run(settings: TimeSettings, book: &Book, events: &[Event], cut: usize) -> Out
     for (chunk, part) in events.chunks(cut).enumerate() {
         for (i, event) in part.iter().enumerate() {
             let offset = (chunk * cut + i) as i64;
-            summarise.record(id, offset, None, &[telemetry(event)]).unwrap();
+            summarise.record(id, offset, None, &[telemetry(event)], book).unwrap();
         }
         for batch in summarise.take_batches(&topics, 1) {
-            evaluate.batch(&batch, book, &mut out).unwrap();
+            evaluate.batch(&batch, Timestamp::default(), book, &mut out).unwrap();
         }
+        summarise.committed();
     }
     evaluate.finish(None, book, &mut out);
     out
@@ -347,23 +350,71 @@ fn a_time_far_in_the_future_ends_in_a_bound() {
 #[test]
 fn a_torn_ledger_is_named() {
     let settings = settings();
-    let mut summarise = Summarise::new(settings, "one");
+    let mut summarise = Summarise::new(settings, "one", Timestamp::default());
     let source = Partition::new("t", 3);
     let id = summarise.assign(&source, 0);
     let topics = [(Arc::from("t"), 4)];
     let mut batches: Vec<SummaryBatch> = Vec::new();
     for (offset, m) in [1.0, 2.0, 3.0].into_iter().enumerate() {
-        summarise.record(id, offset as i64, None, &[telemetry(&("f", m, 0))]).unwrap();
+        let event = telemetry(&("f", m, 0));
+        summarise.record(id, offset as i64, None, &[event], &NoCharters).unwrap();
         batches.extend(summarise.take_batches(&topics, 1));
+        summarise.committed();
     }
-    let (book, mut out) = (Book::default(), Outputs::default());
+    let (now, mut out) = (Timestamp::default(), Outputs::default());
     let mut evaluate = Evaluate::new(settings, 0, 1);
-    evaluate.batch(&batches[0], &book, &mut out).unwrap();
-    evaluate.batch(&batches[0], &book, &mut out).unwrap();
-    let error = evaluate.batch(&batches[2], &book, &mut out).unwrap_err();
+    evaluate.batch(&batches[0], now, &NoCharters, &mut out).unwrap();
+    evaluate.batch(&batches[0], now, &NoCharters, &mut out).unwrap();
+    assert_eq!(evaluate.duplicate_batches(), 1);
+    for batch in [&batches[2], &batches[1], &batches[2]] {
+        evaluate.batch(batch, now, &NoCharters, &mut out).unwrap();
+    }
+    let [breach] = &out.platform[..] else { panic!("{:?}", out.platform) };
+    assert_eq!((breach.feature.as_str(), breach.observed), ("service:watchkeep", Some(1.0)));
+    assert!(breach.reason.starts_with(
+        "the ledger has a gap: offsets 1 to 1 of t/3 are in no batch (batch 2 of the session of one"
+    ), "{}", breach.reason);
+    assert_eq!(evaluate.sources()[&source].to, 1, "nothing is evaluated any more");
+}
+
+/// What the clock of the instance tells of partitions that stay silent.
+#[test]
+fn telemetry_that_stops_altogether_is_a_platform_breach() {
+    let settings = TimeSettings {
+        idle_after: TimeSpan::SECOND.times(30),
+        dead_man_after: TimeSpan::MINUTE.times(10),
+        ..settings()
+    };
+    let mut summarise = Summarise::new(settings, "one", Timestamp::default());
+    let id = summarise.assign(&Partition::new("t", 0), 0);
+    let mut evaluate = Evaluate::new(settings, 0, 1);
+    let mut out = Outputs::default();
+    let mut told = Vec::new();
+    for second in 0..1200 {
+        let now = Timestamp::default() + TimeSpan::SECOND.times(second);
+        if second == 5 || second == 1000 {
+            let event = telemetry(&("f", 1.0, 0));
+            let offset = i64::from(second > 5);
+            summarise.record(id, offset, None, &[event], &NoCharters).unwrap();
+        } else {
+            summarise.caught_up(id, if second < 5 { 0 } else { 1 + i64::from(second > 1000) }, now);
+        }
+        if summarise.has_news() {
+            for batch in summarise.take_batches(&[(Arc::from("t"), 1)], 1) {
+                evaluate.batch(&batch, now, &NoCharters, &mut out).unwrap();
+            }
+            summarise.committed();
+        }
+        for breach in out.platform.drain(..) {
+            told.push((second, breach.transition, breach.detected_at.to_string()));
+        }
+    }
     assert_eq!(
-        error.to_string(),
-        "the ledger is torn: t/3 continues at offset 2, but 1 was to follow (batch of instance one)"
+        told,
+        [
+            (606, Transition::Opened, "1970-01-01T00:10:06Z".to_owned()),
+            (1000, Transition::Cleared, "1970-01-01T00:16:40Z".to_owned()),
+        ]
     );
 }
 

@@ -19,7 +19,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use watchkeep_model::charter::{Charter, CharterDocument};
+use watchkeep_model::charter::{Charter, CharterDocument, WindowSpec};
 use watchkeep_model::directory::Directory;
 use watchkeep_model::document::{Diagnostic, Documents, Located};
 use watchkeep_model::identifier::sha256;
@@ -146,6 +146,14 @@ impl Registry {
     /// Subjects that a document names exactly, ascending, with their types.
     pub fn named(&self) -> impl Iterator<Item = &str> {
         self.index.named()
+    }
+
+    /// True where a document has an expectation on session windows, which end
+    /// within panes.
+    pub fn has_sessions(&self) -> bool {
+        let documents = self.index.documents.iter();
+        let mut expectations = documents.filter_map(|d| d.fields.expectations.as_ref()).flatten();
+        expectations.any(|expectation| matches!(expectation.window, WindowSpec::Session { .. }))
     }
 
     /// Every policy, by name.

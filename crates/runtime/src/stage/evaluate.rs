@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use watchkeep_detection::evaluate::{Evaluate, Outputs};
 use watchkeep_detection::settings::TimeSettings;
-use watchkeep_model::position::Partition;
+use watchkeep_model::position::{Partition, Position};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_wire::fact::FactEncoding;
 use watchkeep_wire::summary_batch;
@@ -42,6 +42,8 @@ pub struct Counts {
     pub breaches: BTreeMap<&'static str, u64>,
     /// Events too late for a window.
     pub late: u64,
+    /// Batches that came again and were dropped.
+    pub duplicates: u64,
     /// Transactions.
     pub commits: u64,
 }
@@ -107,6 +109,14 @@ impl EvaluateStage {
     /// True where partitions are assigned and all of them are folded.
     pub fn is_ready(&self) -> bool {
         !self.partitions.is_empty() && self.partitions.values().all(|s| s.folded.is_some())
+    }
+
+    /// The assigned partitions whose ledger is torn, with what is wrong.
+    pub fn torn(&self) -> impl Iterator<Item = (&Partition, String)> {
+        self.partitions.iter().filter_map(|(partition, state)| {
+            let torn = state.folded.as_ref()?.evaluate.torn()?;
+            Some((partition, torn.to_string()))
+        })
     }
 
     /// The least watermark of the assigned partitions.
@@ -184,7 +194,14 @@ impl EvaluateStage {
             let snapshot = loaded.as_ref().map(|(.., position)| *position);
             let (mut evaluate, mut kept, from) = match loaded {
                 Some(loaded) => loaded,
-                None => (context.empty(), Kept::default(), log.bounds(partition)?.0),
+                None => {
+                    let (first, _) = log.bounds(partition)?;
+                    let mut evaluate = context.empty();
+                    if first > 0 {
+                        evaluate.begin_midway();
+                    }
+                    (evaluate, Kept::default(), first)
+                }
             };
             let (rules, keeper) = (&self.rules, &mut self.keeper);
             let mut result = Ok(());
@@ -193,12 +210,10 @@ impl EvaluateStage {
                 if result.is_err() {
                     return;
                 }
-                let Record { offset, timestamp, value, .. } = record;
-                let outputs = &mut Outputs::default();
-                result = take(&mut evaluate, partition, offset, value, rules, outputs);
+                result = take(&mut evaluate, &record, rules, &mut Outputs::default());
                 if result.is_ok() {
                     batches += 1;
-                    kept.folded(offset, timestamp, value);
+                    kept.folded(record.offset, record.timestamp, record.value);
                     // Also on the way, so that a restore that is broken off
                     // again and again comes to its end all the same.
                     keeper.save_if_due(&context, &mut evaluate, &mut kept);
@@ -212,21 +227,31 @@ impl EvaluateStage {
     }
 
     fn evaluate(&mut self, log: &mut dyn Log, batches: &[Delivered]) -> Result<(), StageError> {
-        if batches.is_empty() {
-            return Ok(());
-        }
         let mut outputs = Outputs::default();
         let mut positions: BTreeMap<Partition, i64> = BTreeMap::new();
-        for Delivered { partition, offset, timestamp, value } in batches {
-            let state = self.partitions.get_mut(partition);
+        let mut counts = self.counts.clone();
+        for batch in batches {
+            let state = self.partitions.get_mut(&batch.partition);
             let Some(folded) = state.and_then(|state| state.folded.as_mut()) else { continue };
-            take(&mut folded.evaluate, partition, *offset, value, &self.rules, &mut outputs)?;
-            folded.kept.folded(*offset, *timestamp, value);
-            positions.insert(partition.clone(), offset + 1);
+            // What follows a torn ledger stays where it is, for whoever mends it.
+            if folded.evaluate.torn().is_some() {
+                continue;
+            }
+            let duplicates = folded.evaluate.duplicate_batches();
+            take(&mut folded.evaluate, &batch.record(), &self.rules, &mut outputs)?;
+            counts.duplicates += folded.evaluate.duplicate_batches() - duplicates;
+            folded.kept.folded(batch.offset, batch.timestamp, &batch.value);
+            positions.insert(batch.partition.clone(), batch.offset + 1);
+        }
+        if positions.is_empty() {
+            return Ok(());
         }
         let Settings { topics, encoding, .. } = &self.settings;
         let mut records = Vec::new();
-        let mut counts = self.counts.clone();
+        for breach in &outputs.platform {
+            *counts.breaches.entry(breach.transition.name()).or_default() += 1;
+            records.push(outgoing::breach(&topics.breaches, breach, *encoding));
+        }
         for decided in &outputs.decided {
             counts.windows += 1;
             records.push(outgoing::window(&topics.windows, &decided.window, *encoding));
@@ -265,22 +290,41 @@ impl EvaluateStage {
     }
 }
 
+impl Delivered {
+    fn record(&self) -> Record<'_> {
+        Record {
+            partition: &self.partition,
+            offset: self.offset,
+            timestamp: self.timestamp,
+            key: None,
+            value: &self.value,
+            content_type: None,
+        }
+    }
+}
+
 fn take(
     evaluate: &mut Evaluate,
-    partition: &Partition,
-    offset: i64,
-    value: &[u8],
+    record: &Record<'_>,
     rules: &Rules,
     outputs: &mut Outputs,
 ) -> Result<(), StageError> {
+    let Record { partition, offset, .. } = *record;
     let topic = || partition.topic.to_string();
-    let batch = summary_batch::decode(value).map_err(|error| StageError::Unreadable {
+    let batch = summary_batch::decode(record.value).map_err(|error| StageError::Unreadable {
         topic: topic(),
         partition: partition.partition,
         offset,
         error,
     })?;
-    evaluate.batch(&batch, rules, outputs).map_err(|error| StageError::Batch {
+    let told = outputs.platform.len();
+    let taken = evaluate.batch(&batch, record.timestamp, rules, outputs);
+    // Only the log knows where the batch lies that a breach is about.
+    for breach in &mut outputs.platform[told..] {
+        let Partition { topic, partition } = partition.clone();
+        breach.exemplars.push(Position { topic, partition, offset });
+    }
+    taken.map_err(|error| StageError::Batch {
         topic: topic(),
         partition: partition.partition,
         offset,

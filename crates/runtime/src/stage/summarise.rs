@@ -19,6 +19,7 @@ use watchkeep_wire::telemetry::Decoder;
 
 use crate::log::{Event, Log, LogError, Outgoing, Record, Transaction};
 use crate::outgoing;
+use crate::rules::Rules;
 use crate::stage::StageError;
 use crate::topics::Topics;
 
@@ -59,9 +60,14 @@ pub struct Counts {
     pub commits: u64,
 }
 
+/// How long a count of partitions is believed. Partitions that are added are
+/// known to the watermark after it.
+const LAYOUT_AGE_MAX: TimeSpan = TimeSpan::SECOND.times(10);
+
 /// How many partitions there are.
 #[derive(Clone, Debug)]
 struct Layout {
+    asked_at: Timestamp,
     /// Of the summaries topic.
     summaries: i32,
     /// Of each source topic.
@@ -72,13 +78,14 @@ struct Layout {
 #[derive(Debug)]
 pub struct SummariseStage {
     settings: Settings,
-    summarise: Summarise,
+    rules: Rules,
+    /// Begins with the first turn, which says what time it is.
+    summarise: Option<Summarise>,
     decoder: Decoder,
     /// Committed position of each assigned partition.
     committed: BTreeMap<Partition, i64>,
     rejects: Vec<Outgoing>,
     last_commit: Option<Timestamp>,
-    /// Asked for once a session: partitions that are added come with the next.
     layout: Option<Layout>,
     counts: Counts,
     uncommitted: Counts,
@@ -86,10 +93,11 @@ pub struct SummariseStage {
 
 impl SummariseStage {
     /// A stage at the beginning of a session.
-    pub fn new(settings: Settings, decoder: Decoder) -> Self {
+    pub fn new(settings: Settings, rules: Rules, decoder: Decoder) -> Self {
         Self {
-            summarise: Summarise::new(settings.time, &settings.instance),
+            summarise: None,
             settings,
+            rules,
             decoder,
             committed: BTreeMap::new(),
             rejects: Vec::new(),
@@ -119,7 +127,10 @@ impl SummariseStage {
         let since = *self.last_commit.get_or_insert(now);
         let left = (since + interval).since(now).clamp(TimeSpan::ZERO, interval);
         let mut dropped = false;
-        let Self { summarise, decoder, committed, rejects, settings, uncommitted, .. } = self;
+        let Self { decoder, committed, rejects, settings, uncommitted, rules, .. } = self;
+        let summarise = self
+            .summarise
+            .get_or_insert_with(|| Summarise::new(settings.time, &settings.instance, now));
         let mut events = Vec::new();
         let polled = log.poll(left, &mut |event| match event {
             Event::Assigned { partition, position } => {
@@ -136,7 +147,7 @@ impl SummariseStage {
             Event::Record(record) => {
                 // The vector's memory is used again; only its lifetime is new.
                 let mut decoded = reuse(std::mem::take(&mut events));
-                let kept = take(summarise, decoder, &record, &mut decoded, settings);
+                let kept = take(summarise, decoder, &record, &mut decoded, settings, rules);
                 match kept {
                     Ok(count) => uncommitted.events += count,
                     Err((reason, outgoing)) => {
@@ -161,10 +172,10 @@ impl SummariseStage {
         if dropped {
             self.last_commit = Some(now);
         }
-        let full = self.summarise.pending() >= PENDING_MAX || self.rejects.len() >= REJECTS_MAX;
+        let full = summarise.pending() >= PENDING_MAX || self.rejects.len() >= REJECTS_MAX;
         if full || now.since(since) >= interval || left == TimeSpan::ZERO {
             self.last_commit = Some(now);
-            self.commit(log)?;
+            self.commit(log, now)?;
         }
         Ok(())
     }
@@ -173,24 +184,26 @@ impl SummariseStage {
     ///
     /// # Errors
     /// [`StageError::Log`]: what was pending will be read again.
-    pub fn drain(&mut self, log: &mut dyn Log) -> Result<(), StageError> {
-        self.commit(log)
+    pub fn drain(&mut self, log: &mut dyn Log, now: Timestamp) -> Result<(), StageError> {
+        self.commit(log, now)
     }
 
-    fn commit(&mut self, log: &mut dyn Log) -> Result<(), StageError> {
-        let has_news = self.summarise.has_news() || !self.rejects.is_empty();
-        if self.committed.is_empty() || !has_news {
+    fn commit(&mut self, log: &mut dyn Log, now: Timestamp) -> Result<(), StageError> {
+        let has_news = self.summarise.as_ref().is_some_and(Summarise::has_news);
+        if self.committed.is_empty() || (!has_news && self.rejects.is_empty()) {
             return Ok(());
         }
-        let Layout { summaries, sources } = self.layout(log)?;
+        let Layout { summaries, sources, .. } = self.layout(log, now)?;
+        let Some(summarise) = &mut self.summarise else { return Ok(()) };
         let mut records = std::mem::take(&mut self.rejects);
-        let positions = self.summarise.positions();
-        let batches = self.summarise.take_batches(&sources, summaries);
-        for (partition, batch) in (0..).zip(batches) {
-            self.encode(partition, batch, &mut records);
+        let positions = summarise.positions();
+        let topic = &self.settings.topics.summaries;
+        for (partition, batch) in (0..).zip(summarise.take_batches(&sources, summaries)) {
+            encode(topic, partition, batch, &mut records);
         }
         match log.commit(Transaction { positions: positions.clone(), records }) {
             Ok(()) => {
+                summarise.committed();
                 self.committed.extend(positions);
                 let Counts { events, rejects, .. } = std::mem::take(&mut self.uncommitted);
                 self.counts.events += events;
@@ -202,16 +215,20 @@ impl SummariseStage {
             }
             Err(LogError::Aborted(_)) => {
                 self.uncommitted = Counts::default();
-                restart(&mut self.summarise, &self.committed);
+                restart(summarise, &self.committed);
                 Ok(())
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn layout(&mut self, log: &mut dyn Log) -> Result<Layout, StageError> {
+    fn layout(&mut self, log: &mut dyn Log, now: Timestamp) -> Result<Layout, StageError> {
         if let Some(layout) = &self.layout {
-            return Ok(layout.clone());
+            // A clock that went back asks again, too.
+            let age = now.since(layout.asked_at);
+            if age >= TimeSpan::ZERO && age < LAYOUT_AGE_MAX {
+                return Ok(layout.clone());
+            }
         }
         let topics = &self.settings.topics;
         let summaries = log.partition_count(&topics.summaries)?;
@@ -222,20 +239,45 @@ impl SummariseStage {
         for topic in &topics.telemetry {
             sources.push((topic.clone(), log.partition_count(topic)?));
         }
-        Ok(self.layout.insert(Layout { summaries, sources }).clone())
-    }
-
-    fn encode(&self, partition: i32, batch: SummaryBatch, records: &mut Vec<Outgoing>) {
-        let value = summary_batch::encode(&batch, AvroFraming::SingleObject);
-        let deltas: usize = batch.steps.iter().map(|step| step.deltas.len()).sum();
-        if value.len() <= BATCH_BYTES_MAX || deltas < 2 {
-            records.push(outgoing::batch(&self.settings.topics.summaries, partition, value));
-            return;
+        if let Some(before) = &self.layout
+            && before.summaries != summaries
+        {
+            return Err(StageError::Layout {
+                topic: topics.summaries.to_string(),
+                found: summaries,
+                expected: before.summaries,
+            });
         }
-        let (first, second) = halves(batch);
-        self.encode(partition, first, records);
-        self.encode(partition, second, records);
+        Ok(self.layout.insert(Layout { asked_at: now, summaries, sources }).clone())
     }
+}
+
+/// Encodes a batch as one record, or as several where it is large.
+fn encode(topic: &Arc<str>, partition: i32, batch: SummaryBatch, records: &mut Vec<Outgoing>) {
+    let mut parts = Vec::new();
+    cut(batch, &mut parts);
+    if let [(_, value)] = &mut parts[..] {
+        records.push(outgoing::batch(topic, partition, std::mem::take(value)));
+        return;
+    }
+    let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+    for (part, (batch, _)) in (0..).zip(parts) {
+        let batch = SummaryBatch { part, parts: count, ..batch };
+        let value = summary_batch::encode(&batch, AvroFraming::SingleObject);
+        records.push(outgoing::batch(topic, partition, value));
+    }
+}
+
+fn cut(batch: SummaryBatch, parts: &mut Vec<(SummaryBatch, Vec<u8>)>) {
+    let value = summary_batch::encode(&batch, AvroFraming::SingleObject);
+    let deltas: usize = batch.steps.iter().map(|step| step.deltas.len()).sum();
+    if value.len() <= BATCH_BYTES_MAX || deltas < 2 {
+        parts.push((batch, value));
+        return;
+    }
+    let (first, second) = halves(batch);
+    cut(first, parts);
+    cut(second, parts);
 }
 
 /// Forgets the uncommitted work and stands at the committed positions again.
@@ -259,13 +301,15 @@ fn take<'a>(
     record: &Record<'a>,
     events: &mut Vec<Telemetry<'a>>,
     settings: &Settings,
+    rules: &Rules,
 ) -> Result<u64, (&'static str, Outgoing)> {
     let source = summarise
         .source(record.partition)
         .expect("a log delivers records of assigned partitions only");
     let decoded = decoder.decode(record.value, record.content_type, events);
     let taken = decoded.and_then(|()| {
-        let result = summarise.record(source, record.offset, Some(record.timestamp), events);
+        let at = Some(record.timestamp);
+        let result = summarise.record(source, record.offset, at, events, rules);
         result.map_err(|future| Malformed { reason: reason::FUTURE, detail: future.to_string() })
     });
     let Err(malformed) = taken else { return Ok(events.len() as u64) };

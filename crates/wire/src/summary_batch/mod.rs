@@ -42,6 +42,11 @@ pub fn encode_into(batch: &SummaryBatch, framing: AvroFraming, out: &mut Vec<u8>
     framing::write(out, framing, schemas::named("summary-batch").fingerprint);
     writer::long(out, batch.pane.as_micros());
     writer::string(out, &batch.instance);
+    writer::long(out, batch.session.as_micros());
+    writer::unsigned(out, batch.sequence);
+    writer::long(out, i64::from(batch.part));
+    writer::long(out, i64::from(batch.parts));
+    writer::long(out, i64::from(batch.partitions));
     writer::array(out, topics.names.iter(), |out, name| writer::string(out, name));
     writer::array(out, batch.source_topics.iter(), |out, (topic, partitions)| {
         writer::count(out, topics.index(topic));
@@ -95,6 +100,7 @@ fn write_step(out: &mut Vec<u8>, step: &Step, topics: &Topics<'_>) {
         writer::long(out, progress.to);
         writer::optional_long(out, progress.watermark.map(Timestamp::as_micros));
         out.push(u8::from(progress.idle));
+        writer::optional_long(out, progress.silent_since.map(Timestamp::as_micros));
     });
 }
 
@@ -103,6 +109,7 @@ fn write_delta(out: &mut Vec<u8>, delta: &Delta, before: i64, topics: &Topics<'_
     writer::string(out, &delta.feature);
     writer::string(out, &delta.feature_version);
     writer::long(out, delta.pane_start.as_micros().wrapping_sub(before));
+    writer::optional_string(out, delta.event_id.as_deref());
     write_summary(out, &delta.summary, delta.pane_start, topics);
 }
 

@@ -92,6 +92,18 @@ fn unsigned(cursor: &mut Cursor<'_>) -> Reading<u64> {
     u64::try_from(cursor.long()?).map_err(|_| wrong(cursor, "a count is 0 or more"))
 }
 
+fn small(cursor: &mut Cursor<'_>) -> Reading<u32> {
+    u32::try_from(cursor.int()?).map_err(|_| wrong(cursor, "a part is 0 or more"))
+}
+
+fn optional_text(cursor: &mut Cursor<'_>) -> Reading<Option<Arc<str>>> {
+    match cursor.long()? {
+        0 => Ok(None),
+        1 => Ok(Some(Arc::from(cursor.string()?))),
+        _ => Err(wrong(cursor, "an optional string has two branches")),
+    }
+}
+
 fn optional_long(cursor: &mut Cursor<'_>) -> Reading<Option<i64>> {
     match cursor.long()? {
         0 => Ok(None),
@@ -103,6 +115,13 @@ fn optional_long(cursor: &mut Cursor<'_>) -> Reading<Option<i64>> {
 fn read_batch(cursor: &mut Cursor<'_>) -> Reading<SummaryBatch> {
     let pane = TimeSpan::from_micros(cursor.long()?);
     let instance = Arc::from(cursor.string()?);
+    let session = Timestamp::from_micros(cursor.long()?);
+    let sequence = unsigned(cursor)?;
+    let (part, parts) = (small(cursor)?, small(cursor)?);
+    if part >= parts {
+        return Err(wrong(cursor, "a part is one of `parts`"));
+    }
+    let partitions = cursor.int()?;
     let mut topics: Vec<Arc<str>> = Vec::new();
     array(cursor, 1, |cursor| {
         topics.push(Arc::from(cursor.string()?));
@@ -118,7 +137,17 @@ fn read_batch(cursor: &mut Cursor<'_>) -> Reading<SummaryBatch> {
         steps.push(read_step(cursor, &topics)?);
         Ok(())
     })?;
-    Ok(SummaryBatch { pane, instance, source_topics, steps })
+    Ok(SummaryBatch {
+        pane,
+        instance,
+        session,
+        sequence,
+        part,
+        parts,
+        partitions,
+        source_topics,
+        steps,
+    })
 }
 
 fn topic(cursor: &mut Cursor<'_>, topics: &[Arc<str>]) -> Reading<Arc<str>> {
@@ -129,16 +158,20 @@ fn topic(cursor: &mut Cursor<'_>, topics: &[Arc<str>]) -> Reading<Arc<str>> {
 fn read_step(cursor: &mut Cursor<'_>, topics: &[Arc<str>]) -> Reading<Step> {
     let mut step = Step::default();
     let mut pane_start = 0i64;
-    array(cursor, 16, |cursor| {
+    array(cursor, 17, |cursor| {
         let feature = Arc::from(cursor.string()?);
         let feature_version = Arc::from(cursor.string()?);
         pane_start = pane_start.wrapping_add(cursor.long()?);
         let pane_start = Timestamp::from_micros(pane_start);
+        let event_id = optional_text(cursor)?;
         let summary = read_summary(cursor, pane_start, topics)?;
-        step.deltas.push(Delta { feature, feature_version, pane_start, summary });
+        if event_id.is_some() && summary.count != 1 {
+            return Err(wrong(cursor, "a delta with an event_id is one event"));
+        }
+        step.deltas.push(Delta { feature, feature_version, pane_start, event_id, summary });
         Ok(())
     })?;
-    array(cursor, 6, |cursor| {
+    array(cursor, 7, |cursor| {
         let topic = topic(cursor, topics)?;
         step.sources.push(SourceProgress {
             source: Partition { topic, partition: cursor.int()? },
@@ -146,6 +179,7 @@ fn read_step(cursor: &mut Cursor<'_>, topics: &[Arc<str>]) -> Reading<Step> {
             to: cursor.long()?,
             watermark: optional_long(cursor)?.map(Timestamp::from_micros),
             idle: cursor.boolean()?,
+            silent_since: optional_long(cursor)?.map(Timestamp::from_micros),
         });
         Ok(())
     })?;

@@ -23,6 +23,11 @@ pub(crate) fn to_json_line(bytes: &[u8]) -> Result<String, Malformed> {
 struct BatchLine<'a> {
     pane: TimeSpan,
     instance: &'a str,
+    session: Timestamp,
+    sequence: u64,
+    part: u32,
+    parts: u32,
+    partitions: i32,
     source_topics: Vec<SourceTopic<'a>>,
     steps: Vec<StepLine<'a>>,
 }
@@ -44,6 +49,8 @@ struct DeltaLine<'a> {
     feature: &'a str,
     feature_version: &'a str,
     pane_start: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<&'a str>,
     count: u64,
     status: BTreeMap<Status, u64>,
     null_count: u64,
@@ -100,6 +107,8 @@ struct SourceLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     watermark: Option<Timestamp>,
     idle: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silent_since: Option<Timestamp>,
 }
 
 fn batch_line(batch: &SummaryBatch) -> BatchLine<'_> {
@@ -107,6 +116,11 @@ fn batch_line(batch: &SummaryBatch) -> BatchLine<'_> {
     BatchLine {
         pane: batch.pane,
         instance: &batch.instance,
+        session: batch.session,
+        sequence: batch.sequence,
+        part: batch.part,
+        parts: batch.parts,
+        partitions: batch.partitions,
         source_topics: source_topics
             .map(|(topic, n)| SourceTopic { topic, partitions: *n })
             .collect(),
@@ -129,6 +143,7 @@ fn source_line(progress: &SourceProgress) -> SourceLine<'_> {
         to: progress.to,
         watermark: progress.watermark,
         idle: progress.idle,
+        silent_since: progress.silent_since,
     }
 }
 
@@ -155,6 +170,7 @@ fn delta_line(delta: &Delta) -> DeltaLine<'_> {
         feature: &delta.feature,
         feature_version: &delta.feature_version,
         pane_start: delta.pane_start,
+        event_id: delta.event_id.as_deref(),
         count: delta.summary.count,
         status: of_status.filter(|(_, count)| *count > 0).collect(),
         null_count: delta.summary.null_count,

@@ -48,8 +48,15 @@ pub(super) fn severity(w: &mut Walk<'_>, node: &Node) -> Option<Severity> {
     w.choice(node, &SEVERITIES)
 }
 
+/// A kind that a policy routes.
 pub(super) fn kind(w: &mut Walk<'_>, node: &Node) -> Option<ExpectationKind> {
     w.choice(node, &ExpectationKind::ALL.map(|(kind, name)| (name, kind)))
+}
+
+/// A kind that a charter can expect.
+fn expected_kind(w: &mut Walk<'_>, node: &Node) -> Option<ExpectationKind> {
+    let kinds = ExpectationKind::ALL.map(|(kind, name)| (name, kind));
+    w.choice(node, &kinds[..kinds.len() - 1])
 }
 
 pub(super) fn read(
@@ -60,7 +67,7 @@ pub(super) fn read(
     let map = w.any_mapping(node)?;
     let name = w.required(map, "name", Walk::text);
     let kind = w.required(map, "kind", |w, node| {
-        let kind = kind(w, node)?;
+        let kind = expected_kind(w, node)?;
         if parameters(kind).is_some() {
             return Some(kind);
         }
@@ -111,7 +118,7 @@ fn parameters(kind: ExpectationKind) -> Option<&'static [&'static str]> {
         ExpectationKind::Volume => &["below", "above"],
         ExpectationKind::Range => &["min", "max", "above"],
         ExpectationKind::Categories => &["allowed", "baseline", "above"],
-        ExpectationKind::Silence | ExpectationKind::Slo => return None,
+        ExpectationKind::Silence | ExpectationKind::Slo | ExpectationKind::Platform => return None,
     })
 }
 
@@ -182,7 +189,7 @@ fn rule(
             }
             Rule::Categories { allowed, baseline, above: above.unwrap_or(0.0) }
         }
-        ExpectationKind::Silence | ExpectationKind::Slo => return None,
+        ExpectationKind::Silence | ExpectationKind::Slo | ExpectationKind::Platform => return None,
     })
 }
 

@@ -223,7 +223,7 @@ fn policies() {
             6:108 hours.working[1].to [wrong_value] `to` (06:00) is not after `from` (22:00) => write a night as two: from 22:00 to 24:00 and from 00:00
             6:130 hours.holidays[0] [wrong_value] `2013-05-32` is not a day: write YYYY-MM-DD, for example 2013-05-27
             6:162 hours.outside.warning [wrong_value] `later` is none of page, defer
-            9:22 steps[0].kinds[1] [wrong_value] `volumes` is none of drift, latency, freshness, silence, null_rate, error_rate, volume, range, categories, slo => did you mean `volume`?
+            9:22 steps[0].kinds[1] [wrong_value] `volumes` is none of drift, latency, freshness, silence, null_rate, error_rate, volume, range, categories, slo, platform => did you mean `volume`?
             10:21 steps[0].notify[0].role [wrong_value] `primery` is none of primary, backup, data_steward, architect, business_owner, reviewer, executive => did you mean `primary`?
             10:31 steps[0].notify[1] [missing_field] exactly one of role, user, group and schedule is needed => write an entry for each
             11:18 steps[0].escalate_if [missing_field] `not_acknowledged` never comes without `acknowledge_within` => add `acknowledge_within`
