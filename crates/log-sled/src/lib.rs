@@ -4,8 +4,11 @@
 //! [`store::SledStore`]; partitions are shared out among the sessions of a
 //! group. A commit is one batch of the store and is on the disk before it
 //! returns; readers see it only then.
+//!
+//! [`cache`] keeps snapshots, in a folder of its own and of which nothing is promised.
 
 pub mod appender;
+pub mod cache;
 pub mod chunk;
 mod layout;
 pub mod session;

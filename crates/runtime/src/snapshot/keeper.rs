@@ -48,6 +48,7 @@ pub(crate) struct Keeper {
     store: Option<Box<dyn SnapshotStore>>,
     charters: [u8; 32],
     pace: Pace,
+    saved_bytes: u64,
     notes: Vec<Note>,
 }
 
@@ -83,12 +84,22 @@ impl Kept {
 impl Keeper {
     /// Saves nothing and restores nothing.
     pub(crate) fn off() -> Self {
-        Self { store: None, charters: [0; 32], pace: Pace::default(), notes: Vec::new() }
+        Self {
+            store: None,
+            charters: [0; 32],
+            pace: Pace::default(),
+            saved_bytes: 0,
+            notes: Vec::new(),
+        }
     }
 
     /// Keeps snapshots of states that were folded with these charters.
     pub(crate) fn new(store: Box<dyn SnapshotStore>, charters: [u8; 32], pace: Pace) -> Self {
-        Self { store: Some(store), charters, pace, notes: Vec::new() }
+        Self { store: Some(store), charters, pace, saved_bytes: 0, notes: Vec::new() }
+    }
+
+    pub(crate) fn saved_bytes(&self) -> u64 {
+        self.saved_bytes
     }
 
     /// What happened since this was asked last.
@@ -175,6 +186,7 @@ impl Keeper {
             save.entries.iter().map(|(name, bytes)| name.len() + bytes.len()).sum::<usize>();
         kept.saved_bytes = (save.header.len() + bytes) as u64;
         kept.folded_bytes = 0;
+        self.saved_bytes += kept.saved_bytes;
         if let Err(error) = store.save(context.partition, save) {
             self.switch_off(&error);
         }

@@ -125,6 +125,11 @@ impl EvaluateStage {
         watermarks.min().flatten()
     }
 
+    /// Bytes of snapshots that were saved since the session began.
+    pub fn snapshot_bytes(&self) -> u64 {
+        self.keeper.saved_bytes()
+    }
+
     /// What became of snapshots since this was asked last.
     pub fn take_notes(&mut self) -> Vec<Note> {
         self.keeper.take_notes()
