@@ -65,13 +65,21 @@ expectations:
 kind: charter
 subject: featur:shop.stock
 owners: {primary: [user:ada, user:grace]}
+---
+kind: charter
+subject: feature:shop.visits
+owners: {primary: user:ada}
+deduplicate: 10
+expectations:
+  - {name: quiet, kind: silence, window: {kind: session, gap: 5m}, after: 1h}
+  - {name: slow, kind: latency, window: {kind: hopping, size: 5m, hop: 1h}, quantile: p99, above: 1s}
 ";
 
 /// File, line, column, field, rule, a part of the message, a part of the hint.
 type Finding = (&'static str, u64, u64, &'static str, &'static str, &'static str, &'static str);
 
 /// Every error of the folder, in the order of files and lines.
-const ERRORS: [Finding; 23] = [
+const ERRORS: [Finding; 26] = [
     (
         "directory.yaml",
         3,
@@ -166,6 +174,25 @@ const ERRORS: [Finding; 23] = [
         "wrong_type",
         "a list is not one name",
         "name one user, or a group of them",
+    ),
+    ("shop.yaml", 34, 14, "deduplicate", "wrong_value", "`10` is not a duration", ""),
+    (
+        "shop.yaml",
+        36,
+        42,
+        "expectations[0].window",
+        "session_silence",
+        "a session has no silence",
+        "tumbling or hopping",
+    ),
+    (
+        "shop.yaml",
+        37,
+        72,
+        "expectations[1].window.hop",
+        "wrong_value",
+        "a hop of 1h is longer than the size of 5m",
+        "at most 5m",
     ),
 ];
 

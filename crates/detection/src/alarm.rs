@@ -7,6 +7,7 @@
 //! needs no rules of its own: it changes a verdict, and the difference follows.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use watchkeep_model::breach::Transition;
@@ -32,8 +33,22 @@ pub struct Judgement {
     pub resolve: Verdict,
 }
 
+/// The line of a window that a judgement stands in.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// Start of the window.
+    pub start: Timestamp,
+    /// Which measurement of the window it is.
+    pub revision: u32,
+    /// The feature version that it is about.
+    pub version: &'a Arc<str>,
+    /// Starts of windows that are no more because this one holds their events:
+    /// sessions that a late event joined. Their judgements go with them.
+    pub replaces: &'a [Timestamp],
+}
+
 /// What has to be announced of a breach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
     /// What happened to it.
     pub transition: Transition,
@@ -43,9 +58,12 @@ pub struct Announcement {
     /// same one. Together they name the breach: what a revision takes away and
     /// another brings back is another breach.
     pub opened_by: (Timestamp, u32),
+    /// The version of the line that opened it. A silence is that of all
+    /// versions, so another version's line may clear it.
+    pub version: Arc<str>,
 }
 
-/// The breaches of one expectation of one feature version.
+/// The breaches of one expectation of one feature version (of a silence: of one feature).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Alarm {
     verdicts: Verdicts,
@@ -53,10 +71,11 @@ pub struct Alarm {
     announced: Vec<Announced>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Announced {
     opened_at: Timestamp,
     opened_by: (Timestamp, u32),
+    version: Arc<str>,
     /// Start of the window that cleared it.
     cleared_at: Option<Timestamp>,
 }
@@ -66,18 +85,26 @@ impl Alarm {
     /// what has to be announced.
     pub fn judge(
         &mut self,
-        window_start: Timestamp,
-        revision: u32,
+        line: Line<'_>,
         judgement: Judgement,
         damping: Damping,
     ) -> Vec<Announcement> {
-        let before = self.verdicts.kept.insert(window_start, judgement);
-        if before == Some(judgement) {
+        let window_start = line.start;
+        let kept = &mut self.verdicts.kept;
+        let replaced: Vec<_> =
+            line.replaces.iter().filter_map(|start| kept.remove(start)).collect();
+        let before = kept.insert(window_start, judgement);
+        if replaced.is_empty() && before == Some(judgement) {
             return Vec::new();
         }
         let bad = judgement.fire == Verdict::Bad;
+        let bad_before = before.iter().chain(&replaced).any(|j| j.fire == Verdict::Bad);
         let intervals = self.verdicts.intervals(damping);
-        let opened_by = (window_start, revision);
+        let opened_by = (window_start, line.revision);
+        let announced = |opened_at, cleared_at| {
+            let version = line.version.clone();
+            Announced { opened_at, opened_by, version, cleared_at }
+        };
         let mut out = Vec::new();
         // Announced breaches that nothing supports any more, and those that
         // have come to their end. A breach that was cleared stays cleared.
@@ -95,15 +122,11 @@ impl Alarm {
         for interval in &intervals {
             let mut met = self.announced.iter().filter(|breach| interval.meets(breach)).peekable();
             let breach = if met.peek().is_none() {
-                Announced {
-                    opened_at: interval.opened_at,
-                    opened_by,
-                    cleared_at: interval.cleared_at,
-                }
+                announced(interval.opened_at, interval.cleared_at)
             } else if interval.cleared_at.is_none() && bad && met.all(|b| b.cleared_at.is_some()) {
                 // What was announced as cleared turns out to go on: a new
                 // breach, because history is not rewritten.
-                Announced { opened_at: window_start, opened_by, cleared_at: None }
+                announced(window_start, None)
             } else {
                 continue;
             };
@@ -115,7 +138,7 @@ impl Alarm {
         }
         self.announced.sort_unstable_by_key(|breach| breach.opened_at);
         // A window that was not bad before, on its first judgement or a revised one.
-        if out.is_empty() && bad && before.is_none_or(|before| before.fire != Verdict::Bad) {
+        if out.is_empty() && bad && !bad_before {
             let open = self
                 .announced
                 .iter()
@@ -146,7 +169,12 @@ impl Alarm {
 
 impl Announced {
     fn announce(&self, transition: Transition) -> Announcement {
-        Announcement { transition, opened_at: self.opened_at, opened_by: self.opened_by }
+        Announcement {
+            transition,
+            opened_at: self.opened_at,
+            opened_by: self.opened_by,
+            version: self.version.clone(),
+        }
     }
 }
 
@@ -248,6 +276,10 @@ mod tests {
 
     use super::*;
 
+    fn line(start: Timestamp, revision: u32, version: &Arc<str>) -> Line<'_> {
+        Line { start, revision, version, replaces: &[] }
+    }
+
     const ONE: Damping = Damping { open: ForSpec { k: 1, of: 1 }, resolve_after: 1 };
 
     /// Feeds `start:verdict` pairs (g, b, n; r is between fire and resolve) and shows what is announced.
@@ -264,7 +296,7 @@ mod tests {
                 _ => both(Verdict::NotJudged),
             };
             let at = Timestamp::from_micros(start.parse().unwrap());
-            for said in alarm.judge(at, 0, judgement, damping) {
+            for said in alarm.judge(line(at, 0, &"".into()), judgement, damping) {
                 let what = match said.transition {
                     Transition::Opened => "open",
                     Transition::Sustained => "sustain",
@@ -323,9 +355,27 @@ mod tests {
     }
 
     #[test]
+    fn a_window_that_replaces_others_takes_their_judgements_with_it() {
+        let version = Arc::from("");
+        let at = Timestamp::from_micros;
+        let both = |v| Judgement { fire: v, resolve: v };
+        let told = |verdict| {
+            let mut alarm = Alarm::default();
+            alarm.judge(line(at(5), 0, &version), both(Verdict::Good), ONE);
+            alarm.judge(line(at(8), 0, &version), both(Verdict::Bad), ONE);
+            let joined = Line { start: at(5), revision: 1, version: &version, replaces: &[at(8)] };
+            let said = alarm.judge(joined, both(verdict), ONE);
+            said.iter().map(|said| said.transition).collect::<Vec<_>>()
+        };
+        assert_eq!(told(Verdict::Good), [Transition::Retracted]);
+        assert_eq!(told(Verdict::Bad), [], "the breach goes on, and was told of");
+    }
+
+    #[test]
     fn what_a_revision_brings_back_is_another_breach() {
         let damping = Damping { open: ForSpec { k: 2, of: 2 }, resolve_after: 1 };
         let mut alarm = Alarm::default();
+        let version = Arc::from("");
         let mut names = Vec::new();
         let story = [
             (1, 0, Verdict::Bad),
@@ -335,7 +385,8 @@ mod tests {
         ];
         for (start, revision, verdict) in story {
             let judgement = Judgement { fire: verdict, resolve: verdict };
-            for said in alarm.judge(Timestamp::from_micros(start), revision, judgement, damping) {
+            let line = line(Timestamp::from_micros(start), revision, &version);
+            for said in alarm.judge(line, judgement, damping) {
                 names.push((
                     said.transition,
                     said.opened_at.as_micros(),
@@ -357,6 +408,7 @@ mod tests {
             k in 1u32..3, of in 2u32..4, resolve_after in 1u32..3,
         ) {
             let damping = Damping { open: ForSpec { k, of }, resolve_after };
+            let version = Arc::from("");
             let (mut kept, mut settled) = (Alarm::default(), Alarm::default());
             for (i, (back, verdict)) in verdicts.iter().enumerate() {
                 let newest = i as i64 / 2;
@@ -366,8 +418,8 @@ mod tests {
                 let judgement = Judgement { fire, resolve };
                 let revision = i as u32;
                 prop_assert_eq!(
-                    kept.judge(at, revision, judgement, damping),
-                    settled.judge(at, revision, judgement, damping)
+                    kept.judge(line(at, revision, &version), judgement, damping),
+                    settled.judge(line(at, revision, &version), judgement, damping)
                 );
                 settled.settle(Timestamp::from_micros(newest - 3), damping);
             }
@@ -377,12 +429,13 @@ mod tests {
         #[test]
         fn settling_is_invisible(verdicts in prop::collection::vec(0u8..3, 1..40), k in 1u32..3, of in 3u32..5, resolve_after in 1u32..3) {
             let damping = Damping { open: ForSpec { k, of }, resolve_after };
+            let version = Arc::from("");
             let (mut kept, mut settled) = (Alarm::default(), Alarm::default());
             for (i, verdict) in verdicts.iter().enumerate() {
                 let at = Timestamp::from_micros(i as i64);
                 let verdict = [Verdict::Good, Verdict::Bad, Verdict::NotJudged][usize::from(*verdict)];
                 let judgement = Judgement { fire: verdict, resolve: verdict };
-                prop_assert_eq!(kept.judge(at, 0, judgement, damping), settled.judge(at, 0, judgement, damping));
+                prop_assert_eq!(kept.judge(line(at, 0, &version), judgement, damping), settled.judge(line(at, 0, &version), judgement, damping));
                 settled.settle(at, damping);
             }
         }
@@ -391,10 +444,12 @@ mod tests {
         /// fresh fold of the final verdicts, and at most one is.
         #[test]
         fn an_open_breach_is_one_of_the_final_verdicts(events in prop::collection::vec((0i64..6, 0u8..3), 1..40)) {
+            let version = Arc::from("");
             let mut alarm = Alarm::default();
             for (start, verdict) in events {
                 let verdict = [Verdict::Good, Verdict::Bad, Verdict::NotJudged][usize::from(verdict)];
-                alarm.judge(Timestamp::from_micros(start), 0, Judgement { fire: verdict, resolve: verdict }, ONE);
+                let judgement = Judgement { fire: verdict, resolve: verdict };
+                alarm.judge(line(Timestamp::from_micros(start), 0, &version), judgement, ONE);
             }
             let wanted = alarm.verdicts.intervals(ONE).iter().any(|i| i.cleared_at.is_none());
             let open = alarm.announced.iter().filter(|b| b.cleared_at.is_none()).count();

@@ -4,8 +4,15 @@
 //! Everything that happens by time is a deadline in `Evaluate::deadlines`; the watermark
 //! takes them in order of their instant, however far it jumps.
 
+mod baselines;
+mod dedupe;
+mod grid;
+mod plan;
+mod recency;
+mod sessions;
 mod snapshot;
 mod subject;
+mod tell;
 #[cfg(test)]
 mod tests;
 
@@ -57,21 +64,45 @@ pub struct Evaluate {
     deadlines: BTreeSet<Deadline>,
     late: BTreeMap<LateKey, u64>,
     late_count: u64,
+    duplicates: u64,
 }
 
 /// Feature, version, window and its start.
 type LateKey = (Arc<str>, Arc<str>, WindowSpec, Timestamp);
 
-/// Something that is due at an instant of the watermark. The order of the
-/// fields is the order in which deadlines are taken.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Something that is due at an instant of the watermark.
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Deadline {
     due: Timestamp,
+    /// The window's end; a session's last event plus the gap.
     end: Timestamp,
-    window: WindowSpec,
     feature: Arc<str>,
+    window: WindowSpec,
+    /// Of a session; other windows are due for all versions together.
+    version: Option<Arc<str>>,
     start: Timestamp,
     action: Action,
+}
+
+impl Deadline {
+    /// The order in which deadlines are taken: end, size and subject, and what
+    /// tells apart those of which all that is the same.
+    fn rank(&self) -> impl Ord + '_ {
+        let Self { due, end, feature, window, version, start, action } = self;
+        (*due, *end, window.size(), &**feature, *window, version.as_deref(), *start, *action)
+    }
+}
+
+impl Ord for Deadline {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Deadline {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +183,7 @@ impl Evaluate {
             deadlines: BTreeSet::new(),
             late: BTreeMap::new(),
             late_count: 0,
+            duplicates: 0,
         }
     }
 
@@ -241,7 +273,18 @@ impl Evaluate {
         self.watermark.move_to(to);
         self.advance(charters, out);
         let Some(now) = self.watermark.current() else { return };
+        let mut moment = Moment {
+            settings: &self.settings,
+            watermark: Some(now),
+            deadlines: &mut self.deadlines,
+        };
+        let mut of_sessions = Vec::new();
+        for (feature, subject) in &mut self.subjects {
+            of_sessions.append(&mut subject.finish(feature, now, &mut moment));
+        }
         let mut rest: Vec<Deadline> = std::mem::take(&mut self.deadlines).into_iter().collect();
+        rest.retain(|deadline| deadline.version.is_none());
+        rest.append(&mut of_sessions);
         rest.retain(|deadline| deadline.action != Action::Settle);
         rest.sort_by(|a, b| {
             (a.action == Action::Close).cmp(&(b.action == Action::Close)).then(a.cmp(b))
@@ -254,7 +297,7 @@ impl Evaluate {
             if partial && !begun {
                 continue;
             }
-            self.measure(&deadline, now, partial, charters, out);
+            self.due(&deadline, now, partial, charters, out);
         }
         self.write_late(out);
     }
@@ -282,6 +325,11 @@ impl Evaluate {
     /// Events that were too late for a window, counted for each window.
     pub fn late_count(&self) -> u64 {
         self.late_count
+    }
+
+    /// Events that `deduplicate` dropped.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
     }
 
     /// Windows that take events.
@@ -312,6 +360,10 @@ impl Evaluate {
         self.newest_pane = self.newest_pane.max(Some(delta.pane_start));
         let subject = self.subjects.entry(delta.feature.clone()).or_default();
         subject.note_change(&delta.feature, &mut self.changed);
+        if subject.is_repeat(delta, charters) {
+            self.duplicates += delta.summary.count;
+            return;
+        }
         let mut moment = Moment {
             settings: &self.settings,
             watermark: self.watermark.current(),
@@ -336,18 +388,7 @@ impl Evaluate {
                 break;
             }
             let Some(deadline) = self.deadlines.pop_first() else { break };
-            let due = deadline.due;
-            match deadline.action {
-                Action::Close | Action::Revise => {
-                    self.measure(&deadline, due, false, charters, out);
-                }
-                Action::Settle => {
-                    if let Some(subject) = self.subjects.get_mut(&deadline.feature) {
-                        subject.note_change(&deadline.feature, &mut self.changed);
-                        subject.settle(deadline.window, deadline.start, &self.settings);
-                    }
-                }
-            }
+            self.due(&deadline, deadline.due, false, charters, out);
         }
         // Written once for each whole `revise_every`, so that the lines do not
         // depend on how the input was cut into batches.
@@ -376,7 +417,7 @@ impl Evaluate {
         }
     }
 
-    fn measure(
+    fn due(
         &mut self,
         deadline: &Deadline,
         now: Timestamp,
@@ -391,8 +432,7 @@ impl Evaluate {
             watermark: self.watermark.current(),
             deadlines: &mut self.deadlines,
         };
-        let charter = charters.charter(&deadline.feature, deadline.end);
-        subject.measure(deadline, now, partial, charter.as_deref(), &mut moment, out);
+        subject.due(deadline, now, partial, charters, &mut moment, out);
     }
 
     fn has_events(&self, deadline: &Deadline) -> bool {

@@ -28,16 +28,23 @@ pub struct Opinion {
     pub effect: Option<f64>,
 }
 
-/// Judges a window. `baseline` is what the expectation compares with, or why
-/// there is none; it is not looked at by kinds that compare with nothing.
-pub fn judge(
-    expectation: &Expectation,
-    charter: &Charter,
-    summary: &Summary,
-    baseline: Result<&Baseline, &str>,
-) -> Opinion {
-    let measured = measure(expectation, charter, summary, baseline);
-    let name = match (expectation.rule.baseline(), baseline) {
+/// What a window is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The window's events.
+    pub summary: &'a Summary,
+    /// What the expectation compares with, or why there is none; not looked at
+    /// by kinds that compare with nothing.
+    pub baseline: Result<&'a Baseline, &'a str>,
+    /// How long before the window's end the feature was last heard of;
+    /// `None` where that has no meaning, as for a session.
+    pub silent_for: Option<TimeSpan>,
+}
+
+/// Judges a window.
+pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'_>) -> Opinion {
+    let measured = measure(expectation, charter, evidence);
+    let name = match (expectation.rule.baseline(), evidence.baseline) {
         (Some(_), Ok(baseline)) => Some(baseline.name.to_string()),
         _ => None,
     };
@@ -102,9 +109,9 @@ struct Measured {
 fn measure(
     expectation: &Expectation,
     charter: &Charter,
-    summary: &Summary,
-    baseline: Result<&Baseline, &str>,
+    evidence: &Evidence<'_>,
 ) -> Result<Measured, String> {
+    let Evidence { summary, baseline, silent_for } = *evidence;
     let enough = |n: u64, what: &str| match n {
         0 => Err(format!("the window has no {what}")),
         n if n < expectation.min_samples => {
@@ -127,6 +134,10 @@ fn measure(
             duration(&summary.latency_us, quantile.level(), "latencies")
         }
         Rule::Freshness { quantile, .. } => duration(&summary.age_us, quantile.level(), "ages"),
+        Rule::Silence { .. } => {
+            let silent_for = silent_for.ok_or("the feature has had no event yet")?;
+            Ok(Measured { observed: silent_for.as_micros() as f64, ..Measured::default() })
+        }
         Rule::NullRate { confidence, .. } => {
             enough(summary.count, "events")?;
             Ok(share(summary.null_count, summary.count, *confidence))
@@ -217,6 +228,8 @@ impl Measured {
             Rule::Latency { above, .. } | Rule::Freshness { above, .. } => {
                 self.observed > above.as_micros() as f64
             }
+            // Silence that has lasted exactly so long has lasted so long.
+            Rule::Silence { after } => self.observed >= after.as_micros() as f64,
             Rule::NullRate { above, .. } | Rule::ErrorRate { above, .. } => {
                 self.lower_bound.is_some_and(|bound| bound > *above * (1.0 + BOUND_ROUNDING))
             }
@@ -242,6 +255,9 @@ impl Measured {
             }
             Rule::Freshness { quantile, above } => {
                 format!("age {} {} is above {above}", quantile.name(), rounded(observed))
+            }
+            Rule::Silence { after } => {
+                format!("no event for {}, the bound is {after}", rounded(observed))
             }
             Rule::NullRate { above, confidence } => self.share_reason("null", *above, *confidence),
             Rule::ErrorRate { above, confidence } => {
@@ -293,6 +309,7 @@ fn threshold(rule: &Rule, measured: Option<&Measured>) -> Option<f64> {
         Rule::Latency { above, .. } | Rule::Freshness { above, .. } => {
             Some(above.as_micros() as f64)
         }
+        Rule::Silence { after } => Some(after.as_micros() as f64),
         Rule::NullRate { above, .. }
         | Rule::ErrorRate { above, .. }
         | Rule::Range { above, .. }

@@ -301,8 +301,8 @@ impl Default for ForSpec {
     }
 }
 
-/// The shape of a window. Ordered by size, then by kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The shape of a window. Ordered by [`WindowSpec::size`], then by kind and hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WindowSpec {
     /// One after the other.
     Tumbling {
@@ -326,6 +326,35 @@ pub enum WindowSpec {
 impl WindowSpec {
     /// The window of features without a charter.
     pub const DEFAULT: Self = Self::Tumbling { size: TimeSpan::HOUR };
+
+    /// The length by which windows that close together are ordered; a session
+    /// has no length of its own and goes by its gap.
+    pub const fn size(&self) -> TimeSpan {
+        match self {
+            Self::Tumbling { size } | Self::Hopping { size, .. } => *size,
+            Self::Session { gap } => *gap,
+        }
+    }
+
+    const fn rank(&self) -> (TimeSpan, u8, TimeSpan) {
+        match self {
+            Self::Tumbling { size } => (*size, 0, TimeSpan::ZERO),
+            Self::Hopping { size, hop } => (*size, 1, *hop),
+            Self::Session { gap } => (*gap, 2, TimeSpan::ZERO),
+        }
+    }
+}
+
+impl Ord for WindowSpec {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for WindowSpec {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl std::fmt::Display for WindowSpec {
@@ -368,6 +397,12 @@ pub enum Rule {
         quantile: Quantile,
         /// The bound.
         above: TimeSpan,
+    },
+    /// Bad when the feature, whatever its version, had no event for so long
+    /// before the window's end.
+    Silence {
+        /// The span from the latest event to the window's end that is bad.
+        after: TimeSpan,
     },
     /// Bad when the share's one-sided lower confidence bound (Clopper–Pearson) is above.
     NullRate {
@@ -417,6 +452,7 @@ impl Rule {
             Self::Drift { .. } => ExpectationKind::Drift,
             Self::Latency { .. } => ExpectationKind::Latency,
             Self::Freshness { .. } => ExpectationKind::Freshness,
+            Self::Silence { .. } => ExpectationKind::Silence,
             Self::NullRate { .. } => ExpectationKind::NullRate,
             Self::ErrorRate { .. } => ExpectationKind::ErrorRate,
             Self::Volume { .. } => ExpectationKind::Volume,

@@ -217,6 +217,7 @@ fn rule(rule: &Rule) -> String {
         Rule::Freshness { quantile, above } => {
             format!("{} of the age above {above}", quantile.name())
         }
+        Rule::Silence { after } => format!("no event for {after}"),
         Rule::NullRate { above, .. } => format!("share of nulls above {above}"),
         Rule::ErrorRate { above, .. } => format!("share of errors above {above}"),
         Rule::Volume { below, above } => {

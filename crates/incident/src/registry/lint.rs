@@ -19,9 +19,10 @@ mod charters;
 mod cycles;
 mod names;
 mod policies;
+mod windows;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 22] = [
+pub const RULES: [(&str, &str); 25] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, so neither wins. Keep one, or make one \
@@ -61,7 +62,23 @@ pub const RULES: [(&str, &str); 22] = [
     ("duplicate_step", "Incidents name the step, so its name is unique in the policy."),
     (
         "window_pane",
-        "Windows are made of panes, so their size is a multiple of the deployment's pane.",
+        "Windows are made of panes, so their size and hop are multiples of the deployment's pane, \
+         and the gap of a session is no shorter than one.",
+    ),
+    (
+        "window_overlap",
+        "An event is in all windows of its time, and each of them is kept; a longer hop or a \
+         shorter size makes them fewer.",
+    ),
+    (
+        "session_silence",
+        "A session ends with its last event and there is none without events, so it is never \
+         silent.",
+    ),
+    (
+        "season",
+        "A seasonal baseline is made of windows that begin a day or a week earlier, at the same \
+         time. So a session has none, and the hop of other windows must divide the day or the week.",
     ),
     (
         "naming",

@@ -61,7 +61,6 @@ pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<CharterDocument> {
     let map = w.mapping(node, &FIELDS)?;
     let subject = w.required(map, "subject", Walk::text);
     let value_type = w.field(map, "type", |w, node| w.choice(node, &TYPES));
-    w.unsupported(map, "deduplicate", "`deduplicate`");
     let fields = CharterFields {
         description: w.field(map, "description", Walk::text),
         r#type: value_type,
@@ -93,7 +92,7 @@ pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<CharterDocument> {
         approvals: w.field(map, "approvals", |w, node| w.list(node, approval)),
         effective_from: w.field(map, "effective_from", Walk::instant),
         driver: w.field(map, "driver", Walk::text),
-        deduplicate: None,
+        deduplicate: w.field(map, "deduplicate", Walk::positive_span),
         expectations: w.field(map, "expectations", |w, node| {
             w.list(node, |w, node| expectation::read(w, node, value_type))
         }),

@@ -2,15 +2,16 @@
 
 use watchkeep_model::charter::{
     BaselineSpec, Effect, Expectation, ExpectationKind, ForSpec, Quantile, Rule, Season, Severity,
-    Statistic, ValueType, WindowSpec,
+    Statistic, ValueType,
 };
-use watchkeep_model::time::TimeSpan;
 
 use super::node::{Node, Value};
 use super::walk::{Map, Walk};
 use eased::eased;
+use window::window;
 
 mod eased;
+mod window;
 
 /// Judged windows that `for` may look at. More would be kept for each open
 /// breach; a folder that asks for more is refused.
@@ -114,11 +115,12 @@ fn parameters(kind: ExpectationKind) -> Option<&'static [&'static str]> {
     Some(match kind {
         ExpectationKind::Drift => &["baseline", "p_below", "effect", "bins"],
         ExpectationKind::Latency | ExpectationKind::Freshness => &["quantile", "above"],
+        ExpectationKind::Silence => &["after"],
         ExpectationKind::NullRate | ExpectationKind::ErrorRate => &["above", "confidence"],
         ExpectationKind::Volume => &["below", "above"],
         ExpectationKind::Range => &["min", "max", "above"],
         ExpectationKind::Categories => &["allowed", "baseline", "above"],
-        ExpectationKind::Silence | ExpectationKind::Slo | ExpectationKind::Platform => return None,
+        ExpectationKind::Slo | ExpectationKind::Platform => return None,
     })
 }
 
@@ -152,6 +154,9 @@ fn rule(
             } else {
                 Rule::Freshness { quantile, above }
             }
+        }
+        ExpectationKind::Silence => {
+            Rule::Silence { after: w.required(map, "after", Walk::positive_span)? }
         }
         ExpectationKind::NullRate | ExpectationKind::ErrorRate => {
             let above = w.required(map, "above", |w, node| learned(w, node, Walk::share));
@@ -189,7 +194,7 @@ fn rule(
             }
             Rule::Categories { allowed, baseline, above: above.unwrap_or(0.0) }
         }
-        ExpectationKind::Silence | ExpectationKind::Slo | ExpectationKind::Platform => return None,
+        ExpectationKind::Slo | ExpectationKind::Platform => return None,
     })
 }
 
@@ -295,34 +300,6 @@ fn for_spec(w: &mut Walk<'_>, node: &Node) -> Option<ForSpec> {
         return None;
     }
     Some(ForSpec { k, of })
-}
-
-fn window(w: &mut Walk<'_>, node: &Node) -> Option<WindowSpec> {
-    if matches!(node.value, Value::Scalar { .. }) {
-        return w.positive_span(node).map(|size| WindowSpec::Tumbling { size });
-    }
-    let map = w.mapping(node, &["kind", "size", "hop", "gap"])?;
-    let kind = w.required(map, "kind", |w, node| {
-        let kinds = ["tumbling", "hopping", "session"].map(|kind| (kind, kind));
-        let kind = w.choice(node, &kinds)?;
-        if kind != "tumbling" {
-            let message = format!("window kind {kind} is not supported yet");
-            w.report(node.place, "unsupported", message, None);
-            return None;
-        }
-        Some(kind)
-    });
-    kind?;
-    for name in ["hop", "gap"] {
-        if let Some(entry) = map.get(name) {
-            w.within(name, |w| {
-                let message = format!("a tumbling window has no `{name}`");
-                w.report(entry.place, "unknown_field", message, None);
-            });
-        }
-    }
-    let size: TimeSpan = w.required(map, "size", Walk::positive_span)?;
-    Some(WindowSpec::Tumbling { size })
 }
 
 fn baseline(w: &mut Walk<'_>, node: &Node) -> Option<BaselineSpec> {

@@ -288,35 +288,80 @@ fn wrong_value() {
 }
 
 #[test]
-fn unsupported() {
-    check(
-        "kind: charter\nsubject: feature:a\ndeduplicate: 10m\n",
+fn windows() {
+    let latency = |window: &str, expected: Expect| {
+        let lines = format!("kind: latency\nwindow: {window}\nquantile: p99\nabove: 1s");
+        check_expectation(&lines, expected);
+    };
+    for fine in [
+        "1h",
+        "{kind: tumbling, size: 1h}",
+        "{kind: hopping, size: 1h, hop: 25m}",
+        "{kind: hopping, size: 1h, hop: 1h}",
+        "{kind: session, gap: 90s}",
+    ] {
+        latency(fine, expect![]);
+    }
+    latency(
+        "{kind: hopping, size: 1h, hop: 2h}",
         expect![[r#"
-        3:1 deduplicate [unsupported] `deduplicate` is not supported yet
+        6:44 expectations[0].window.hop [wrong_value] a hop of 2h is longer than the size of 1h: events would be in no window => write a hop of at most 1h
+    "#]],
+    );
+    latency(
+        "{kind: hopping, size: 1h, gap: 5m}",
+        expect![[r#"
+        6:13 expectations[0].window.hop [missing_field] `hop` is missing
+        6:39 expectations[0].window.gap [unknown_field] a hopping window has no `gap` => it has size and hop
+    "#]],
+    );
+    latency(
+        "{kind: session, size: 1h}",
+        expect![[r#"
+        6:13 expectations[0].window.gap [missing_field] `gap` is missing
+        6:29 expectations[0].window.size [unknown_field] a session window has no `size` => it has gap
+    "#]],
+    );
+    latency(
+        "{kind: sliding, size: 1h}",
+        expect![[r#"
+        6:20 expectations[0].window.kind [wrong_value] `sliding` is none of tumbling, hopping, session
+    "#]],
+    );
+    latency(
+        "{kind: session, gap: 0s}",
+        expect![[r#"
+        6:34 expectations[0].window.gap [wrong_value] the duration must be more than nothing
+    "#]],
+    );
+    check_expectation("kind: silence\nwindow: 1h\nafter: 10m\nresolve: {after: 5m}", expect![]);
+    check_expectation(
+        "kind: silence\nwindow: 1h\nresolve: {after: 5m}",
+        expect![[r#"
+        4:5 expectations[0].after [missing_field] `after` is missing
     "#]],
     );
     check_expectation(
-        "kind: silence\nwindow: 1h\nafter: 10m",
+        "kind: silence\nwindow: 1h\nafter: 10m\nresolve: {after: 20m}",
         expect![[r#"
-        5:11 expectations[0].kind [unsupported] expectation kind silence is not supported yet
+            8:22 expectations[0].resolve.after [wrong_value] `after` of `resolve` must be at most 10m, that of the expectation
+        "#]],
+    );
+    check("kind: charter\nsubject: feature:a\ndeduplicate: 10m\n", expect![]);
+    check(
+        "kind: charter\nsubject: feature:a\ndeduplicate: 10\n",
+        expect![[r#"
+        3:14 deduplicate [wrong_value] `10` is not a duration: write a whole number and one of ms, s, m, h, d, w, for example 10m
     "#]],
     );
+}
+
+#[test]
+fn unsupported() {
     check_expectation(
         "kind: slo\nwindow: 1h\nobjective: 0.99",
         expect![[r#"
         5:11 expectations[0].kind [unsupported] expectation kind slo is not supported yet
-    "#]],
-    );
-    check_expectation(
-        "kind: latency\nwindow: {kind: hopping, size: 1h, hop: 5m}\nquantile: p99\nabove: 1s",
-        expect![[r#"
-        6:20 expectations[0].window.kind [unsupported] window kind hopping is not supported yet
-    "#]],
-    );
-    check_expectation(
-        "kind: latency\nwindow: {kind: session, gap: 5m}\nquantile: p99\nabove: 1s",
-        expect![[r#"
-        6:20 expectations[0].window.kind [unsupported] window kind session is not supported yet
     "#]],
     );
     check_expectation(

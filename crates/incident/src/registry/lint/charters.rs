@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use watchkeep_model::charter::{CharterFields, Expectation, WindowSpec};
+use watchkeep_model::charter::{CharterFields, Expectation};
 use watchkeep_model::directory::{Directory, PERSON_TYPES};
 
 use super::super::index::NEVER;
-use super::{Folder, Found, did_you_mean};
+use super::{Folder, Found, did_you_mean, windows};
 
 /// Systems or domains in one another that are asked for an owner; cycles end
 /// here too, and are a finding of their own.
@@ -38,16 +38,9 @@ fn own(folder: &Folder<'_>, found: &mut Found, number: usize) {
             let message = format!("the charter has an expectation `{name}` already");
             found.error(place, &format!("{path}.name"), "duplicate_expectation", message, None);
         }
-        let parts: &[_] = match &expectation.window {
-            WindowSpec::Tumbling { size } => &[*size],
-            WindowSpec::Hopping { size, hop } => &[*size, *hop],
-            WindowSpec::Session { gap } => &[*gap],
-        };
-        if parts.iter().any(|part| !part.is_multiple_of(folder.pane)) {
-            let window = expectation.window;
-            let message = format!("{window} is no multiple of the pane, {}", folder.pane);
-            found.error(place, &format!("{path}.window"), "window_pane", message, None);
-        }
+        windows::check(folder.pane, expectation, &mut |field, rule, message, hint| {
+            found.error(place, &format!("{path}.{field}"), rule, message, hint);
+        });
     }
 }
 

@@ -286,6 +286,60 @@ fn rollback_criteria() {
 }
 
 #[test]
+fn windows() {
+    let one = |window: &str, rule: &str| {
+        charter(&format!("expectations:\n  - {{name: x, window: {window}, {rule}}}"))
+    };
+    let seasonal =
+        |by: &str| format!("kind: drift, baseline: {{kind: seasonal, by: {by}, weeks: 2}}");
+    check(&one("{kind: hopping, size: 1h, hop: 25m}", LATENCY), expect![]);
+    check(&one("{kind: session, gap: 90s}", LATENCY), expect![]);
+    check(&one("{kind: hopping, size: 3h, hop: 1h}", &seasonal("hour_of_day")), expect![]);
+    check(
+        &one("{kind: hopping, size: 1h, hop: 90s}", LATENCY),
+        expect![[r#"
+            0.yaml:5:23 expectations[0].window error[window_pane] 1h/90s is no multiple of the pane, 1m
+        "#]],
+    );
+    check(
+        &one("{kind: session, gap: 30s}", LATENCY),
+        expect![[r#"
+        0.yaml:5:23 expectations[0].window error[window_pane] a gap of 30s is shorter than the pane, 1m => write a gap of at least 1m, or set time.pane
+    "#]],
+    );
+    check(
+        &one("{kind: hopping, size: 4w, hop: 1m}", LATENCY),
+        expect![[r#"
+        0.yaml:5:23 expectations[0].window error[window_overlap] 4w/1m: an event is in 40320 windows => at most 10000 are kept: lengthen the hop
+    "#]],
+    );
+    check(
+        &one("{kind: session, gap: 5m}", "kind: silence, after: 1h"),
+        expect![[r#"
+        0.yaml:5:23 expectations[0].window error[session_silence] a session has no silence: it ends with its last event => judge silence by a tumbling or hopping window
+    "#]],
+    );
+    check(
+        &one("{kind: session, gap: 5m}", &seasonal("hour_of_day")),
+        expect![[r#"
+        0.yaml:5:72 expectations[0].baseline error[season] sessions have no seasonal baseline: they begin at any time => compare with a fixed baseline
+    "#]],
+    );
+    check(
+        &one("{kind: hopping, size: 20h, hop: 5h}", &seasonal("hour_of_week")),
+        expect![[r#"
+        0.yaml:5:83 expectations[0].baseline error[season] no window of 20h/5h begins 1w before another => write a hop that divides 1w
+    "#]],
+    );
+    check(
+        &one("5h", &seasonal("hour_of_day")),
+        expect![[r#"
+        0.yaml:5:50 expectations[0].baseline error[season] no window of 5h begins 1d before another => write a size that divides 1d
+    "#]],
+    );
+}
+
+#[test]
 fn expectations() {
     let two = |first: &str, second: &str, window: &str| {
         charter(&format!(
@@ -302,8 +356,8 @@ fn expectations() {
     check(
         &two("slow", "slower", "90s"),
         expect![[r#"
-        0.yaml:6:28 expectations[1].window error[window_pane] 90s is no multiple of the pane, 1m
-    "#]],
+            0.yaml:6:28 expectations[1].window error[window_pane] 90s is no multiple of the pane, 1m
+        "#]],
     );
 }
 

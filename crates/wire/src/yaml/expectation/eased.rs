@@ -27,6 +27,7 @@ pub(super) fn eased(
         Rule::Drift { .. } => &["p_below", "effect"],
         Rule::Volume { .. } => &["below", "above"],
         Rule::Range { .. } => &["min", "max", "above"],
+        Rule::Silence { .. } => &["after"],
         _ => &["above"],
     };
     let map = w.mapping(node, keys)?;
@@ -64,6 +65,7 @@ pub(super) fn eased(
         Rule::Latency { above, .. } | Rule::Freshness { above, .. } => {
             ease(w, map, "above", above, Easier::Lower, Walk::span);
         }
+        Rule::Silence { after } => ease(w, map, "after", after, Easier::Lower, Walk::positive_span),
         Rule::NullRate { above, .. }
         | Rule::ErrorRate { above, .. }
         | Rule::Categories { above, .. } => {

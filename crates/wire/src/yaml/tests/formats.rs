@@ -81,8 +81,8 @@ fn parameters_of_expectations() {
     check_expectation(
         "kind: latency\nwindow: {kind: tumbling, size: 1h, hop: 5m}\nquantile: p99\nabove: 1h",
         expect![[r#"
-        6:40 expectations[0].window.hop [unknown_field] a tumbling window has no `hop`
-    "#]],
+            6:40 expectations[0].window.hop [unknown_field] a tumbling window has no `hop` => it has size
+        "#]],
     );
     check_expectation(
         "kind: null_rate\nwindow: 1h\nabove: 10\nconfidence: 1",

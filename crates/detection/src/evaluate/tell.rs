@@ -1,0 +1,210 @@
+//! From a measured window to what is told of it: its line, judged, and what
+//! that does to breaches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use watchkeep_model::breach::{Breach, Transition};
+use watchkeep_model::charter::{Charter, Expectation, Rule, WindowSpec};
+use watchkeep_model::identifier::derived;
+use watchkeep_model::summary::Summary;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_model::window::Window;
+
+use crate::alarm::{Alarm, Announcement, Damping, Judgement, Line};
+use crate::baseline::Baseline;
+use crate::evaluate::Decided;
+use crate::judge::{self, Evidence, Opinion};
+use crate::measure::{self, Frame};
+
+/// The alarms of one subject, by version, expectation and window. A silence is
+/// that of all versions, so its alarm has none.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Alarms(BTreeMap<(Arc<str>, String, WindowSpec), (Alarm, Damping)>);
+
+/// A window of one version that is told now.
+pub(super) struct Measured<'a> {
+    pub(super) feature: &'a Arc<str>,
+    pub(super) version: &'a Arc<str>,
+    pub(super) window: WindowSpec,
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
+    pub(super) revision: u32,
+    pub(super) late_count: u64,
+    pub(super) partial: bool,
+    pub(super) summary: &'a Summary,
+    /// How long before the end the feature was last heard of.
+    pub(super) silent_for: Option<TimeSpan>,
+    /// Starts of sessions that are part of this one now.
+    pub(super) replaces: &'a [Timestamp],
+}
+
+/// The expectations that judge windows of this kind.
+pub(super) fn expectations_of(charter: Option<&Charter>, window: WindowSpec) -> Vec<&Expectation> {
+    let all = charter.map(Charter::expectations).unwrap_or_default();
+    all.iter().filter(|expectation| expectation.window == window).collect()
+}
+
+impl Alarms {
+    /// Judges the window by `expectations`, each with what it compares with.
+    pub(super) fn tell(
+        &mut self,
+        measured: &Measured<'_>,
+        charter: Option<&Charter>,
+        expectations: &[&Expectation],
+        baselines: &[Result<Baseline, String>],
+        now: Timestamp,
+    ) -> Decided {
+        let mut told = measure::window(measured.frame(), measured.summary);
+        let mut breaches = Vec::new();
+        if let (Some(charter), false) = (charter, measured.partial) {
+            for (expectation, baseline) in expectations.iter().zip(baselines) {
+                let evidence = Evidence {
+                    summary: measured.summary,
+                    baseline: baseline.as_ref().map_err(String::as_str),
+                    silent_for: measured.silent_for,
+                };
+                let opinion = judge::judge(expectation, charter, &evidence);
+                for said in self.judge(measured, expectation, &opinion) {
+                    let mut breach = breach(said, expectation, charter, &told, &opinion, now);
+                    breach.exemplars.clone_from(&measured.summary.exemplars);
+                    breaches.push(breach);
+                }
+                told.judged.push(opinion.judged);
+            }
+        } else {
+            let reason = "the input ends before the window does";
+            told.judged = expectations.iter().map(|e| judge::not_judged(e, reason)).collect();
+        }
+        Decided { at: now, window: told, breaches }
+    }
+
+    fn judge(
+        &mut self,
+        measured: &Measured<'_>,
+        expectation: &Expectation,
+        opinion: &Opinion,
+    ) -> Vec<Announcement> {
+        let of_all_versions = matches!(expectation.rule, Rule::Silence { .. });
+        let version = if of_all_versions { Arc::default() } else { measured.version.clone() };
+        let damping = Damping { open: expectation.r#for, resolve_after: expectation.resolve_after };
+        let key = (version, expectation.name.clone(), measured.window);
+        let (alarm, kept) = self.0.entry(key).or_insert((Alarm::default(), damping));
+        *kept = damping;
+        let line = Line {
+            start: measured.start,
+            revision: measured.revision,
+            version: measured.version,
+            replaces: measured.replaces,
+        };
+        let judgement = Judgement { fire: opinion.judged.verdict, resolve: opinion.resolve };
+        alarm.judge(line, judgement, damping)
+    }
+
+    /// No window of this kind, of `version` or of all, that starts before
+    /// `start` is told any more.
+    pub(super) fn settle(
+        &mut self,
+        window: WindowSpec,
+        version: Option<&Arc<str>>,
+        start: Timestamp,
+    ) {
+        for ((of_version, _, of_window), (alarm, damping)) in &mut self.0 {
+            if *of_window == window && version.is_none_or(|version| of_version == version) {
+                alarm.settle(start, *damping);
+            }
+        }
+    }
+}
+
+impl Measured<'_> {
+    fn frame(&self) -> Frame {
+        Frame {
+            feature: self.feature.to_string(),
+            feature_version: self.version.to_string(),
+            window: self.window.to_string(),
+            start: self.start,
+            end: self.end,
+            revision: self.revision,
+            partial: self.partial,
+            late_count: self.late_count,
+        }
+    }
+
+    /// The line that withdraws a session: nothing is left of it.
+    pub(super) fn withdrawal(
+        &self,
+        start: Timestamp,
+        end: Timestamp,
+        revision: u32,
+        expectations: &[&Expectation],
+        now: Timestamp,
+    ) -> Decided {
+        let frame = Frame { start, end, revision, late_count: 0, partial: false, ..self.frame() };
+        let mut window = measure::window(frame, &Summary::default());
+        let reason =
+            format!("late events made the session part of the one that begins at {}", self.start);
+        window.judged = expectations.iter().map(|e| judge::not_judged(e, &reason)).collect();
+        Decided { at: now, window, breaches: Vec::new() }
+    }
+}
+
+fn breach(
+    said: Announcement,
+    expectation: &Expectation,
+    charter: &Charter,
+    window: &Window,
+    opinion: &Opinion,
+    now: Timestamp,
+) -> Breach {
+    let judged = &opinion.judged;
+    let (by_window, by_revision) = said.opened_by;
+    let [opened_at, by_revision] = [said.opened_at.to_string(), by_revision.to_string()];
+    let by_window = by_window.to_string();
+    let mut name = vec![
+        "breach",
+        &window.feature,
+        &said.version,
+        &expectation.name,
+        &window.window,
+        &opened_at,
+        &by_revision,
+    ];
+    if by_window != opened_at {
+        name.push(&by_window);
+    }
+    let id = derived(&name);
+    let reason = match said.transition {
+        Transition::Opened | Transition::Sustained => judged.reason.clone().unwrap_or_default(),
+        Transition::Cleared => "good again".to_owned(),
+        Transition::Retracted => format!(
+            "revision {} of the window takes away what the breach stood on",
+            window.revision
+        ),
+    };
+    Breach {
+        breach_id: id,
+        transition: said.transition,
+        feature: window.feature.clone(),
+        feature_version: said.version.to_string(),
+        expectation: expectation.name.clone(),
+        kind: expectation.rule.kind(),
+        severity: expectation.severity,
+        window: window.window.clone(),
+        window_start: window.window_start,
+        window_end: window.window_end,
+        revision: window.revision,
+        detected_at: now,
+        observed: judged.observed,
+        threshold: judged.threshold,
+        p_value: judged.p_value,
+        effect: opinion.effect,
+        baseline: judged.baseline.clone(),
+        owner: charter.fields.owners.primary.clone(),
+        policy: charter.fields.policy.clone(),
+        affected_consumers: charter.fields.consumers.clone().unwrap_or_default(),
+        exemplars: Vec::new(),
+        reason,
+    }
+}
