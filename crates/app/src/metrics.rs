@@ -27,6 +27,10 @@ const REJECTS: Metric =
     counter("watchkeep_rejects_total", "Records that could not be used, by reason.");
 const LATE: Metric =
     counter("watchkeep_late_events_total", "Events too late for a window, per window.");
+const DUPLICATE_EVENTS: Metric = counter(
+    "watchkeep_duplicate_events_total",
+    "Events that repeat another one, where a charter says deduplicate.",
+);
 const DUPLICATES: Metric = counter(
     "watchkeep_duplicate_batches_total",
     "Summary batches that came again and were dropped.",
@@ -57,10 +61,11 @@ const LAG: Metric =
     gauge("watchkeep_watermark_lag_seconds", "How far the watermark is behind the clock.");
 
 /// Counters that stages keep by name, with the label of their kinds.
-const COUNTED: [(&str, &Metric, Option<&str>); 10] = [
+const COUNTED: [(&str, &Metric, Option<&str>); 11] = [
     ("events", &EVENTS, None),
     ("rejects", &REJECTS, Some("reason")),
     ("late", &LATE, None),
+    ("duplicate_events", &DUPLICATE_EVENTS, None),
     ("duplicate_batches", &DUPLICATES, None),
     ("torn", &TORN, Some("partition")),
     ("windows", &WINDOWS, None),

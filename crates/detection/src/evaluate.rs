@@ -122,6 +122,8 @@ pub struct Outputs {
     pub decided: Vec<Decided>,
     /// Events that were too late for a window.
     pub late: Vec<Reject>,
+    /// Events that `deduplicate` dropped.
+    pub duplicates: u64,
     /// Breaches of Watchkeep itself: a torn ledger, telemetry that stopped.
     pub platform: Vec<Breach>,
 }
@@ -251,7 +253,7 @@ impl Evaluate {
     /// Takes one step: its events by the watermark before, then the watermark after.
     fn fold(&mut self, step: &Step, charters: &dyn Charters, out: &mut Outputs) {
         for delta in &step.deltas {
-            self.take(delta, charters);
+            self.take(delta, charters, out);
         }
         for progress in &step.sources {
             if let Some(watermark) = progress.watermark {
@@ -356,12 +358,13 @@ impl Evaluate {
         }
     }
 
-    fn take(&mut self, delta: &Delta, charters: &dyn Charters) {
+    fn take(&mut self, delta: &Delta, charters: &dyn Charters, out: &mut Outputs) {
         self.newest_pane = self.newest_pane.max(Some(delta.pane_start));
         let subject = self.subjects.entry(delta.feature.clone()).or_default();
         subject.note_change(&delta.feature, &mut self.changed);
         if subject.is_repeat(delta, charters) {
             self.duplicates += delta.summary.count;
+            out.duplicates += delta.summary.count;
             return;
         }
         let mut moment = Moment {

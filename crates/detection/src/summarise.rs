@@ -144,7 +144,7 @@ impl Summarise {
     }
 
     /// Ends a step whenever a watermark advances, and not only where it crosses
-    /// a pane bound: then windows that end within a pane, as sessions do, are
+    /// a pane bound, and before and after a record that is behind it: then windows that end within a pane, as sessions do, are
     /// judged by the watermark before each record.
     pub fn cut_at_every_advance(&mut self) {
         self.cuts_at_every_advance = true;
@@ -163,6 +163,14 @@ impl Summarise {
         events: &[Telemetry<'_>],
         charters: &dyn Charters,
     ) -> Result<(), FutureEvent> {
+        // What comes after the watermark may be too late for a window, or not,
+        // by what came before it: it is a step of its own.
+        let watermark = self.slots[source.0].watermark;
+        let behind = |event: &Telemetry<'_>| watermark.is_some_and(|at| event.event_time < at);
+        let alone = self.cuts_at_every_advance && events.iter().any(behind);
+        if alone {
+            self.end_step();
+        }
         let Self { settings, slots, names, open, identified, .. } = self;
         let slot = &mut slots[source.0];
         slot.next = offset + 1;
@@ -207,7 +215,7 @@ impl Summarise {
         }
         let advances = newest > slot.watermark;
         slot.watermark = newest;
-        if self.cuts_at_every_advance && advances {
+        if alone || self.cuts_at_every_advance && advances {
             self.end_step();
         } else if let Some(watermark) =
             newest.filter(|watermark| *watermark >= slot.watermark_pane_end)

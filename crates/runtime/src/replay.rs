@@ -106,6 +106,8 @@ pub struct Report {
     pub rejected: u64,
     /// Events too late for a window, counted for each window.
     pub late: u64,
+    /// Events that repeat another one, where a charter says `deduplicate`.
+    pub duplicates: u64,
     /// Lines of windows.
     pub windows: u64,
     /// Lines of breaches.
@@ -266,7 +268,7 @@ impl Run<'_> {
 
     fn write(&mut self) -> io::Result<()> {
         // Telemetry that stops is told of by the clock, and here is none.
-        let Outputs { decided, late, platform: _ } = std::mem::take(&mut self.outputs);
+        let Outputs { decided, late, .. } = std::mem::take(&mut self.outputs);
         for decided in decided {
             self.clock.run_before(decided.at, self.rules.registry());
             self.report.windows += 1;
@@ -305,6 +307,7 @@ impl Run<'_> {
             self.write_incidents()?;
         }
         self.report.late = self.evaluate.late_count();
+        self.report.duplicates = self.evaluate.duplicates();
         self.report.ledger = self
             .evaluate
             .sources()

@@ -4,9 +4,10 @@
 //! so a pane's events are of one session and sessions are exact. A session is
 //! closed when the watermark reaches its last event plus the gap, its *end*;
 //! it takes events until `allowed_lateness` after that, and an event that
-//! touches no session that takes events is judged as a session of its own. A
-//! session that has taken its last event is forgotten: an event near it begins
-//! another one.
+//! touches no session that takes events is judged as a session of its own. Of
+//! a session that has taken its last event only the end of its time is kept:
+//! an event up to there is too late, and a later one near it begins another
+//! session. So sessions never overlap and no two have the same start.
 //!
 //! An event may extend a session or join several, told or not. What was told
 //! of them is kept until the joined session is told: its revision is one above
@@ -25,11 +26,19 @@ use crate::evaluate::subject::Moment;
 use crate::evaluate::{Action, Deadline};
 use crate::settings::TimeSettings;
 
-/// The sessions of one gap of one subject that take events, by version and
-/// first event. Those of a version lie more than the gap apart.
+/// The sessions of one gap of one subject. Those of a version that take events
+/// lie more than the gap apart.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Sessions {
-    versions: BTreeMap<Arc<str>, BTreeMap<Timestamp, Session>>,
+    versions: BTreeMap<Arc<str>, OfVersion>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct OfVersion {
+    /// Those that take events, by their first one.
+    open: BTreeMap<Timestamp, Session>,
+    /// The last event of all that take none any more.
+    settled_to: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -94,15 +103,16 @@ impl Sessions {
             return true;
         };
         let passed = |at: Timestamp| moment.watermark.is_some_and(|watermark| watermark >= at);
+        let of_version = self.versions.entry(delta.feature_version.clone()).or_default();
+        let sessions = &mut of_version.open;
+        let before = sessions.range(..=last + gap).rev();
         let touched: Vec<Timestamp> =
-            self.versions.get(&delta.feature_version).map_or_else(Vec::new, |sessions| {
-                let before = sessions.range(..=last + gap).rev();
-                before.take_while(|(_, s)| s.last + gap >= first).map(|(start, _)| *start).collect()
-            });
-        if touched.is_empty() && passed(last + gap + moment.settings.allowed_lateness) {
+            before.take_while(|(_, s)| s.last + gap >= first).map(|(start, _)| *start).collect();
+        let too_late = of_version.settled_to.is_some_and(|settled_to| first <= settled_to)
+            || touched.is_empty() && passed(last + gap + moment.settings.allowed_lateness);
+        if too_late {
             return false;
         }
-        let sessions = self.versions.entry(delta.feature_version.clone()).or_default();
         // By far most events extend the session that is going on.
         if let [start] = touched[..]
             && start <= first
@@ -154,8 +164,8 @@ impl Sessions {
         let lateness = moment.settings.allowed_lateness;
         let Deadline { due, start, action, .. } = *deadline;
         let Some(version) = &deadline.version else { return Came::Nothing };
-        let Some(sessions) = self.versions.get_mut(version) else { return Came::Nothing };
-        let Some(session) = sessions.get_mut(&start) else { return Came::Nothing };
+        let Some(of_version) = self.versions.get_mut(version) else { return Came::Nothing };
+        let Some(session) = of_version.open.get_mut(&start) else { return Came::Nothing };
         let end = session.last + gap;
         let mut later = |due| {
             moment.deadlines.insert(Deadline { due, end, ..deadline.clone() });
@@ -181,10 +191,8 @@ impl Sessions {
             }
             Action::Settle => {
                 let last = session.last;
-                sessions.remove(&start);
-                if sessions.is_empty() {
-                    self.versions.remove(version);
-                }
+                of_version.open.remove(&start);
+                of_version.settled_to = of_version.settled_to.max(Some(last));
                 Came::Ended(last)
             }
         }
@@ -192,7 +200,7 @@ impl Sessions {
 
     /// The session as it is told now, and what its telling withdraws.
     pub(super) fn tell(&mut self, version: &Arc<str>, start: Timestamp) -> Option<Due<'_>> {
-        let session = self.versions.get_mut(version)?.get_mut(&start)?;
+        let session = self.versions.get_mut(version)?.open.get_mut(&start)?;
         let revision = session.told.values().map(|told| told.revision + 1).max().unwrap_or(0);
         let told = Told { last: session.last, revision };
         let before = std::mem::replace(&mut session.told, BTreeMap::from([(start, told)]));
@@ -213,7 +221,7 @@ impl Sessions {
         deadlines: &mut Vec<Deadline>,
     ) {
         for (version, sessions) in &self.versions {
-            for (start, session) in sessions {
+            for (start, session) in &sessions.open {
                 let (start, end) = (*start, session.last + gap);
                 let mut add = |due, action| {
                     let (feature, window) = (feature.clone(), WindowSpec::Session { gap });
@@ -233,17 +241,18 @@ impl Sessions {
 
     /// Every summary that is kept.
     pub(super) fn summaries(&mut self) -> impl Iterator<Item = &mut Summary> {
-        self.versions.values_mut().flat_map(BTreeMap::values_mut).map(|s| &mut s.summary)
+        let sessions = self.versions.values_mut().flat_map(|of| of.open.values_mut());
+        sessions.map(|session| &mut session.summary)
     }
 
     /// The first event of the earliest session that takes events.
     pub(super) fn earliest(&self) -> Option<Timestamp> {
-        self.versions.values().filter_map(|sessions| sessions.keys().next()).min().copied()
+        self.versions.values().filter_map(|of| of.open.keys().next()).min().copied()
     }
 
     /// Sessions that take events.
     pub(super) fn open_windows(&self) -> usize {
-        self.versions.values().map(BTreeMap::len).sum()
+        self.versions.values().map(|of| of.open.len()).sum()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Tests of windows, lateness, silence and revisions, each told as a stream of
 //! events and read as the lines that it leads to.
 
+mod hopping;
+mod sessions;
 mod silence;
 
 use std::borrow::Cow;
@@ -102,8 +104,20 @@ fn telemetry(event: &Event) -> Telemetry<'static> {
 
 /// Runs the events through both stages, handing over after every `cut` events.
 fn run(settings: TimeSettings, book: &Book, events: &[Event], cut: usize) -> Outputs {
+    run_with(settings, book, events, cut, |_| {})
+}
+
+/// As `run`, by a summarise stage that is set up further.
+fn run_with(
+    settings: TimeSettings,
+    book: &Book,
+    events: &[Event],
+    cut: usize,
+    set_up: impl FnOnce(&mut Summarise),
+) -> Outputs {
     let source = Partition::new("t", 0);
     let mut summarise = Summarise::new(settings, "test", Timestamp::default());
+    set_up(&mut summarise);
     let mut evaluate = Evaluate::new(settings, 0, 1);
     let id = summarise.assign(&source, 0);
     let topics = [(Arc::from("t"), 1)];

@@ -42,6 +42,8 @@ pub struct Counts {
     pub breaches: BTreeMap<&'static str, u64>,
     /// Events too late for a window.
     pub late: u64,
+    /// Events that repeat another one, where a charter says `deduplicate`.
+    pub duplicates: u64,
     /// Batches that came again and were dropped.
     pub duplicates: u64,
     /// Transactions.
@@ -265,6 +267,7 @@ impl EvaluateStage {
                 records.push(outgoing::breach(&topics.breaches, breach, *encoding));
             }
         }
+        counts.duplicates += outputs.duplicates;
         for reject in &outputs.late {
             counts.late += reject.count.unwrap_or_default();
             records.push(outgoing::reject(&topics.rejects, reject, *encoding));
