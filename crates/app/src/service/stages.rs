@@ -169,7 +169,7 @@ impl Setting {
                 let mut told = Counts::from([
                     (("windows", String::new()), counts.windows),
                     (("late", String::new()), counts.late),
-                    (("duplicate_events", String::new()), counts.duplicates),
+                    (("duplicate_events", String::new()), counts.duplicate_events),
                     (("duplicate_batches", String::new()), counts.duplicates),
                 ]);
                 for (partition, why) in stage.torn() {

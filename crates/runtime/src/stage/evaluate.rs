@@ -43,7 +43,7 @@ pub struct Counts {
     /// Events too late for a window.
     pub late: u64,
     /// Events that repeat another one, where a charter says `deduplicate`.
-    pub duplicates: u64,
+    pub duplicate_events: u64,
     /// Batches that came again and were dropped.
     pub duplicates: u64,
     /// Transactions.
@@ -267,7 +267,7 @@ impl EvaluateStage {
                 records.push(outgoing::breach(&topics.breaches, breach, *encoding));
             }
         }
-        counts.duplicates += outputs.duplicates;
+        counts.duplicate_events += outputs.duplicates;
         for reject in &outputs.late {
             counts.late += reject.count.unwrap_or_default();
             records.push(outgoing::reject(&topics.rejects, reject, *encoding));
