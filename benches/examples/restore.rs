@@ -81,9 +81,9 @@ fn stage(folder: &Path, time: TimeSettings, with_snapshots: bool, pace: Pace) ->
     if !with_snapshots {
         return stage;
     }
-    let began = Instant::now();
+    let began = Watch::start();
     let snapshots = SledSnapshots::open(&folder.join("cache")).expect("a cache");
-    println!("  the cache opened in {:.2} s", began.elapsed().as_secs_f64());
+    began.tell("the cache opened");
     stage.with_snapshots(Box::new(snapshots), pace)
 }
 
@@ -116,17 +116,18 @@ fn write(folder: &Path, features: i64) {
     let mut log = store.session("e", &[&topics().summaries], "e").expect("a session");
     let never = Pace { folded_bytes_min: u64::MAX, folded_bytes_per_saved: 0 };
     let mut stage = stage(folder, patient(), true, never);
-    let began = Instant::now();
+    let began = Watch::start();
     let mut idle_turns = 0;
     while idle_turns < 3 {
         let before = stage.counts().commits;
         stage.turn(&mut log, TimeSpan::from_micros(1_000)).expect("a turn");
         idle_turns = if stage.counts().commits == before { idle_turns + 1 } else { 0 };
     }
-    println!("  folded in {:.2} s", began.elapsed().as_secs_f64());
-    let began = Instant::now();
+    began.tell("folded");
+    let began = Watch::start();
     stage.drain();
-    println!("  saved in {:.2} s", began.elapsed().as_secs_f64());
+    began.tell("saved");
+    println!("  {} of snapshots", megabytes(stage.snapshot_bytes()));
     stage.take_notes().iter().for_each(|note| println!("  {note}"));
     println!("  {}", memory());
     drop(stage);
@@ -140,10 +141,10 @@ fn restore(folder: &Path, how: &str) {
     let mut stage = stage(folder, patient(), how == "snapshot", Pace::default());
     stage.turn(&mut log, TimeSpan::ZERO).expect("a turn");
     println!("  before: {}", memory());
-    let began = Instant::now();
+    let began = Watch::start();
     stage.turn(&mut log, TimeSpan::ZERO).expect("a turn");
     assert!(stage.is_ready());
-    println!("  restored in {:.2} s", began.elapsed().as_secs_f64());
+    began.tell("restored");
     stage.take_notes().iter().for_each(|note| println!("  {note}"));
     println!("  {}", memory());
 }
@@ -189,6 +190,24 @@ fn steady(folder: &Path) {
         );
     }
     println!("  snapshots add {:.1} %", (cost[1] / cost[0] - 1.0) * 100.0);
+}
+
+/// Elapsed and processor time; on a busy machine only the latter says much.
+struct Watch {
+    began: Instant,
+    cpu_seconds: f64,
+}
+
+impl Watch {
+    fn start() -> Self {
+        Self { began: Instant::now(), cpu_seconds: cpu_seconds() }
+    }
+
+    fn tell(&self, what: &str) {
+        let cpu_seconds = cpu_seconds() - self.cpu_seconds;
+        let elapsed = self.began.elapsed().as_secs_f64();
+        println!("  {what} in {elapsed:.2} s, {cpu_seconds:.2} s of the processor");
+    }
 }
 
 /// Of all threads, user and system. Linux only.

@@ -37,6 +37,10 @@ pub(crate) struct Config {
     pub(crate) time: TimeSettings,
     /// How often the summarise stage hands over.
     pub(crate) commit_interval: TimeSpan,
+    /// Folder of snapshots: the one that is set, or one below the embedded
+    /// log's, which can be written anyway. On Kafka nothing is written to a disk
+    /// that nobody named.
+    pub(crate) cache: Option<PathBuf>,
     /// The charter folder.
     pub(crate) charters: Option<PathBuf>,
     /// Where HTTP is served; always a loopback address.
@@ -228,8 +232,14 @@ fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
     }
     let (group, log) = log(layers, errors);
     let listen = listen(layers, errors);
+    let log = log?;
+    let cache = layers.path("cache.folder").or_else(|| match &log {
+        LogConfig::Embedded { folder } => Some(folder.join("cache")),
+        LogConfig::Kafka { .. } => None,
+    });
     Some(Config {
-        log: log?,
+        log,
+        cache,
         group,
         topics,
         time: time?,

@@ -35,6 +35,10 @@ const DUPLICATES: Metric = counter(
     "watchkeep_duplicate_batches_total",
     "Summary batches that came again and were dropped.",
 );
+const SNAPSHOT_BYTES: Metric = counter(
+    "watchkeep_snapshot_bytes_total",
+    "Bytes of snapshots that were saved, so that a restart folds less.",
+);
 const TORN: Metric = gauge(
     "watchkeep_ledger_torn",
     "1 for a summaries partition whose evaluation has stopped: its ledger has a gap or an overlap.",
@@ -67,6 +71,7 @@ const COUNTED: [(&str, &Metric, Option<&str>); 11] = [
     ("late", &LATE, None),
     ("duplicate_events", &DUPLICATE_EVENTS, None),
     ("duplicate_batches", &DUPLICATES, None),
+    ("snapshot_bytes", &SNAPSHOT_BYTES, None),
     ("torn", &TORN, Some("partition")),
     ("windows", &WINDOWS, None),
     ("breaches", &BREACHES, Some("transition")),

@@ -3,6 +3,7 @@
 
 pub(crate) mod clock;
 mod measured;
+mod snapshots;
 mod stages;
 pub(crate) mod status;
 pub(crate) mod tail;

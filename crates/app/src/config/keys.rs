@@ -56,7 +56,7 @@ pub(crate) const TOPICS: [&str; 10] = [
 ];
 
 /// Every setting, in the order in which it is shown.
-pub(crate) const KEYS: [Key; 28] = [
+pub(crate) const KEYS: [Key; 29] = [
     key("log.kind", Kind::OneOf(&["embedded", "kafka"]), Some("embedded"), "which log"),
     key("log.bootstrap", Kind::Text, None, "Kafka's addresses, host:port with commas between"),
     key("log.folder", Kind::Path, Some("watchkeep-data"), "folder of the embedded log"),
@@ -96,6 +96,12 @@ pub(crate) const KEYS: [Key; 28] = [
         Kind::Span,
         Some("200ms"),
         "how often summaries are committed",
+    ),
+    key(
+        "cache.folder",
+        Kind::Path,
+        None,
+        "snapshots that make restarts quick, safe to delete; by default below log.folder, on Kafka none",
     ),
     key("charters.folder", Kind::Path, None, "the charter folder"),
     key("http.listen", Kind::Text, Some("127.0.0.1:9464"), "address of the page, metrics and API"),

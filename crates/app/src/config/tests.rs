@@ -22,6 +22,7 @@ fn nothing_is_enough() {
     assert!(
         matches!(&config.log, LogConfig::Embedded { folder } if folder == Path::new("conf/watchkeep-data"))
     );
+    assert_eq!(config.cache.as_deref(), Some(Path::new("conf/watchkeep-data/cache")));
     assert_eq!(config.group, "watchkeep");
     assert_eq!(config.time, watchkeep_detection::settings::TimeSettings::default());
     assert_eq!(config.topics.partitions["summaries"], 4);
@@ -90,6 +91,14 @@ fn kafka_needs_an_address_and_keeps_what_is_its_own() {
             conf/watchkeep.toml:2: log.kind = "kafka" needs log.bootstrap, for example "localhost:9092"
             conf/watchkeep.toml:4: log.kafka.enable.auto.commit is Watchkeep's own business: positions are committed with the facts"#]],
     );
+}
+
+#[test]
+fn a_cache_on_kafka_is_where_somebody_says() {
+    let kafka = "[log]\nkind = \"kafka\"\nbootstrap = \"k:9092\"\n";
+    assert_eq!(read(kafka, &[]).ok().unwrap().cache, None);
+    let config = read(&format!("{kafka}[cache]\nfolder = \"snap\"\n"), &[]).ok().unwrap();
+    assert_eq!(config.cache.as_deref(), Some(Path::new("conf/snap")));
 }
 
 #[test]

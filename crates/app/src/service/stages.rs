@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use watchkeep_detection::settings::TimeSettings;
+use watchkeep_log_sled::cache::SledSnapshots;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::log::{Log, LogError};
+use watchkeep_runtime::snapshot::Pace;
 use watchkeep_runtime::stage::StageError;
 use watchkeep_runtime::stage::escalate::{self, EscalateStage};
 use watchkeep_runtime::stage::evaluate::{self, EvaluateStage};
@@ -20,7 +22,7 @@ use watchkeep_wire::telemetry::Decoder;
 
 use super::measured::Measured;
 use super::status::Counts;
-use super::{Plan, Shared, clock};
+use super::{Plan, Shared, clock, snapshots};
 use crate::cli::StageName;
 use crate::config::{Config, Encoding};
 
@@ -42,6 +44,8 @@ pub(super) struct Setting {
     encoding: FactEncoding,
     schemas: SchemaSet,
     poll_wait: TimeSpan,
+    /// Where evaluate keeps its snapshots.
+    snapshots: Option<SledSnapshots>,
 }
 
 impl Setting {
@@ -60,6 +64,9 @@ impl Setting {
             },
             schemas,
             poll_wait: plan.poll_wait,
+            snapshots: (stage == StageName::Evaluate)
+                .then(|| snapshots::open(config, &plan.instance))
+                .flatten(),
         }
     }
 
@@ -152,11 +159,16 @@ impl Setting {
             encoding: self.encoding,
         };
         let mut stage = EvaluateStage::new(settings, shared.rules.clone());
+        if let Some(snapshots) = &self.snapshots {
+            stage = stage.with_snapshots(Box::new(snapshots.clone()), Pace::default());
+        }
         let mut told_torn = BTreeSet::new();
         let name = self.stage.name();
         let mut commits = 0;
         while !shared.is_stopping() {
-            stage.turn(log, self.poll_wait)?;
+            let turned = stage.turn(log, self.poll_wait);
+            snapshots::tell(&stage.take_notes());
+            turned?;
             *turns = turns.saturating_add(1);
             shared.status.update(name, |status| {
                 status.is_ready = stage.is_ready();
@@ -171,6 +183,7 @@ impl Setting {
                     (("late", String::new()), counts.late),
                     (("duplicate_events", String::new()), counts.duplicate_events),
                     (("duplicate_batches", String::new()), counts.duplicates),
+                    (("snapshot_bytes", String::new()), stage.snapshot_bytes()),
                 ]);
                 for (partition, why) in stage.torn() {
                     let number = partition.partition.to_string();
@@ -186,6 +199,8 @@ impl Setting {
                 shared.status.count(name, told);
             }
         }
+        stage.drain();
+        snapshots::tell(&stage.take_notes());
         Ok(())
     }
 
