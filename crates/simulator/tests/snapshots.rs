@@ -41,6 +41,21 @@ expectations:
     min_samples: 2
     baseline: {kind: fixed, from: '2020-01-01T00:00:00Z', to: '2020-01-01T01:00:00Z'}
 ---
+kind: charter
+subject: feature:f2
+owners: {primary: user:ada}
+deduplicate: 20m
+expectations:
+  - {name: sliding, kind: volume, window: {kind: hopping, size: 20m, hop: 5m}, below: 3}
+  - {name: visits, kind: latency, window: {kind: session, gap: 5m}, quantile: max, above: 1s, min_samples: 1}
+---
+kind: charter
+subject: feature:f3
+owners: {primary: user:ada}
+expectations:
+  - {name: quiet, kind: silence, window: 10m, after: 15m}
+  - {name: visits, kind: volume, window: {kind: session, gap: 9m}, below: 4, for: {k: 2, of: 3}}
+---
 kind: directory
 users: {ada: {name: Ada, contacts: [{tool: email, to: ada@example.com}]}}
 groups: {governance: {lead: user:ada, members: [user:ada]}}
@@ -208,8 +223,9 @@ fn lines(events: &[(u8, u32, u8)]) -> Vec<String> {
                 _ => latency.to_string(),
             };
             format!(
-                r#"{{"feature":"f{}","event_time":"{at}","value":{value},"latency_us":{latency_us},"materialised_at":"{}"}}"#,
+                r#"{{"feature":"f{}","event_id":"e{}","event_time":"{at}","value":{value},"latency_us":{latency_us},"materialised_at":"{}"}}"#,
                 feature % 4,
+                latency % 23,
                 at - TimeSpan::SECOND
             )
         })
@@ -321,7 +337,7 @@ fn every_altered_byte_of_a_header_is_found() {
     world.turns(70);
     world.evaluate = None;
     let kept = snapshots.kept();
-    let length = kept.values().next().map_or(0, |kept| kept.header.len());
+    let length = kept.values().map(|kept| kept.header.len()).min().unwrap_or(0);
     for place in (0..length).step_by(7).chain(0..16).chain(length - 20..length) {
         snapshots.change(|all| {
             all.clone_from(&kept);
