@@ -21,6 +21,10 @@ use watchkeep_tests::kafka::Cluster;
 struct Kafka {
     /// Keeps the names of one harness apart from those of all others.
     prefix: String,
+    /// How partitions are shared out.
+    strategy: &'static str,
+    /// Whether members are static, as they are by default.
+    is_static: bool,
     unfinished: Option<BaseProducer>,
 }
 
@@ -28,7 +32,12 @@ impl Kafka {
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self { prefix: format!("c{number}"), unfinished: None }
+        let prefix = format!("c{number}");
+        Self { prefix, strategy: "range", is_static: true, unfinished: None }
+    }
+
+    fn of(strategy: &'static str, is_static: bool) -> Self {
+        Self { strategy, is_static, ..Self::new() }
     }
 
     fn name(&self, name: &str) -> String {
@@ -56,12 +65,19 @@ impl Harness for Kafka {
         transactional_id: &str,
     ) -> Result<Box<dyn Log>, LogError> {
         // The shortest time in which a member that is gone can be missed.
-        let properties = [("session.timeout.ms", "1500"), ("heartbeat.interval.ms", "200")];
+        let mut properties = vec![
+            ("session.timeout.ms", "1500"),
+            ("heartbeat.interval.ms", "200"),
+            ("partition.assignment.strategy", self.strategy),
+        ];
+        if !self.is_static {
+            properties.push(("group.instance.id", ""));
+        }
         let log = KafkaLog::open(&KafkaSettings {
             group: self.name(group),
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             transactional_id: self.name(transactional_id),
-            properties: properties.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            properties: properties.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect(),
             ..self.settings()
         })?;
         Ok(Box::new(log))
@@ -98,6 +114,35 @@ impl Harness for Kafka {
 }
 
 watchkeep_runtime::conformance_tests!(Kafka::new());
+
+/// The ways in which a group can share out its partitions, apart from the
+/// default one, with static members and with dynamic ones.
+mod sharing {
+    use watchkeep_runtime::{conformance_tests, conformance_tests_of_groups};
+
+    use super::Kafka;
+
+    mod cooperative {
+        use super::*;
+        conformance_tests_of_groups!(Kafka::of("cooperative-sticky", true));
+    }
+    mod cooperative_with_dynamic_members {
+        use super::*;
+        conformance_tests_of_groups!(Kafka::of("cooperative-sticky", false));
+    }
+    mod range_with_dynamic_members {
+        use super::*;
+        conformance_tests!(@ Kafka::of("range", false); groups:
+            a_revocation_drops_uncommitted_work,
+            a_partition_that_went_cannot_be_committed,
+            every_record_counts_once_while_members_come_and_go,
+        );
+    }
+    mod roundrobin {
+        use super::*;
+        conformance_tests!(@ Kafka::of("roundrobin", true); groups: members_share_the_partitions,);
+    }
+}
 
 fn spec(name: &str, partitions: i32) -> TopicSpec {
     let name = name.to_owned();

@@ -76,7 +76,8 @@ impl Store {
         Ok(Self::open(config)?)
     }
 
-    /// A session of a stage.
+    /// A session of a stage. `is_joined` says that the same partition number of
+    /// every topic must come to the same instance.
     ///
     /// # Errors
     /// Those of the log.
@@ -84,6 +85,7 @@ impl Store {
         &self,
         group: &str,
         topics: &[&str],
+        is_joined: bool,
         transactional_id: &str,
     ) -> Result<Box<dyn Log>, LogError> {
         match self {
@@ -95,6 +97,7 @@ impl Store {
                     group: group.to_owned(),
                     topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
                     transactional_id: transactional_id.to_owned(),
+                    is_joined,
                     ..settings.clone()
                 };
                 Ok(Box::new(KafkaLog::open(&settings)?))

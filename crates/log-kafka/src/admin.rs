@@ -14,9 +14,9 @@ use rdkafka::admin::{
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use watchkeep_runtime::log::LogError;
 
-use crate::errors::log_error;
-use crate::member::{ANSWER_WAIT, QuietContext, passing};
-use crate::settings::KafkaSettings;
+use crate::context::QuietContext;
+use crate::errors::{log_error, passing};
+use crate::settings::{ANSWER_WAIT, KafkaSettings};
 use crate::transactions::partition_count;
 
 /// Time in which a new topic must be known to the brokers that are asked.

@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod appender;
+mod context;
 mod errors;
 mod member;
 mod native;

@@ -1,44 +1,36 @@
 //! The consuming half of a session: the assignment, its positions and the
 //! records that come.
 //!
-//! Rebalances are eager: a change takes everything away and then gives out
-//! what is ours now.
+//! Where rebalances are eager, a change takes everything away and then gives
+//! out what is ours now. Where they are cooperative, partitions come and go
+//! one by one; those that stay are delivered again from their committed
+//! positions whenever one goes, because the stage drops its uncommitted work.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+mod delivery;
+
+pub(crate) use self::delivery::record;
+
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::types::RDKafkaRespErr;
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
-use watchkeep_runtime::log::{BATCH_RECORDS_MAX, Event, LogError, Record};
+use watchkeep_runtime::log::{BATCH_RECORDS_MAX, Event, LogError};
 
-use crate::errors::{is_fenced, is_passing, log_error};
-use crate::native::{Batch, Message, Queue, TopicHandle};
-use crate::settings::KafkaSettings;
-use crate::transactions::partition_count;
-
-/// Time that a question to the brokers may take. Past it the log is unavailable.
-pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(10);
+use crate::context::{Change, MemberContext};
+use crate::errors::{log_error, passing};
+use crate::native::{Batch, Queue, TopicHandle, is_known_member};
+use crate::reader::KafkaReader;
+use crate::settings::{ANSWER_WAIT, KafkaSettings};
 
 /// Time between two looks for a rebalance while waiting for records.
 const REBALANCE_EVERY: TimeSpan = TimeSpan::from_micros(20_000);
 
 /// Time until a seek is tried again in a partition that is only starting.
 const SEEK_AGAIN_AFTER: Duration = Duration::from_millis(2);
-
-/// Age at which "nothing more is there" is asked for again. A broker that is
-/// away must not let a partition look caught up.
-const END_CONFIRMED_EVERY: Duration = Duration::from_secs(1);
-
-/// Time that such a question may take, by which a poll may outlast its wait.
-const END_ANSWER_WAIT: Duration = Duration::from_secs(1);
 
 /// Messages of one fetch; the rest waits for the next poll.
 const FETCH_MESSAGES_MAX: usize = 4096;
@@ -52,8 +44,19 @@ pub(crate) struct Member {
     slots: Vec<Slot>,
     /// The slot of the last message: messages come in runs of one partition.
     last: usize,
+    /// Messages of a fetch that were too many bytes for one poll.
+    rest: Option<Batch>,
+    /// When the ends of the partitions were last asked for.
+    ends_asked: Option<Instant>,
     /// Assigned by the group and not taken yet.
-    offered: Option<Vec<Partition>>,
+    offered: Option<Offer>,
+}
+
+/// Partitions that the group has assigned.
+struct Offer {
+    partitions: Vec<Partition>,
+    /// True where they come on top of what is held.
+    are_further: bool,
 }
 
 /// An assigned partition.
@@ -65,89 +68,48 @@ struct Slot {
     /// The position is not where librdkafka fetches: seek before the next fetch.
     moved: bool,
     committed: i64,
-    /// When the position was last known to be the end.
-    end_confirmed: Option<Instant>,
-}
-
-/// What the group has told and the session has not been told yet.
-enum Change {
-    Assigned(Vec<Partition>),
-    Revoked,
-}
-
-/// Takes librdkafka's logs, and the group's changes as they are served.
-#[derive(Default)]
-pub(crate) struct MemberContext {
-    changes: Mutex<VecDeque<Change>>,
-}
-
-/// Takes librdkafka's logs.
-pub(crate) struct QuietContext;
-
-impl ClientContext for QuietContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        trace_log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "librdkafka");
-    }
-}
-
-impl ConsumerContext for QuietContext {}
-
-impl ClientContext for MemberContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        trace_log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "librdkafka");
-    }
-}
-
-impl ConsumerContext for MemberContext {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        error: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        let change = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            let all = partitions.elements();
-            Change::Assigned(
-                all.iter().map(|one| Partition::new(one.topic(), one.partition())).collect(),
-            )
-        } else {
-            // Answered at once: a closing consumer waits for it. What is not
-            // committed by now is refused or comes again.
-            if let Err(error) = consumer.unassign() {
-                tracing::warn!(%error, "giving partitions back");
-            }
-            Change::Revoked
-        };
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
-    }
+    /// Whether the position was the end when the ends were last asked for.
+    is_at_end: bool,
 }
 
 impl Member {
     pub(crate) fn join(settings: &KafkaSettings) -> Result<Self, LogError> {
         let consumer: BaseConsumer<MemberContext> = settings
             .member()?
-            .create_with_context(MemberContext::default())
+            .create_with_context(MemberContext::new(settings.is_cooperative()))
             .map_err(|error| log_error("making a consumer", &error))?;
         let queue = Queue::new(&consumer);
         let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
         consumer.subscribe(&topics).map_err(|error| log_error("subscribing", &error))?;
-        Ok(Self { queue, consumer, slots: vec![], last: 0, offered: None })
+        Ok(Self {
+            queue,
+            consumer,
+            slots: vec![],
+            last: 0,
+            rest: None,
+            ends_asked: None,
+            offered: None,
+        })
     }
 
     pub(crate) fn holds(&self, partition: &Partition) -> bool {
         self.slots.iter().any(|slot| slot.partition == *partition)
     }
 
-    /// The group metadata as of now, for the transaction that is about to commit.
+    /// The group metadata as of now, for the transaction that is about to
+    /// commit; none where the group has ended this membership. That has to be
+    /// looked at here: a member without a name passes for a program that
+    /// commits outside of the group, which a broker does not refuse.
     pub(crate) fn group(&self) -> Option<ConsumerGroupMetadata> {
+        let group = self.last_group();
+        // A membership that has ended begins anew only when this session
+        // serves its group, so what holds now has held a line before.
+        group.filter(|_| !self.consumer.assignment_lost() && is_known_member(&self.consumer))
+    }
+
+    /// The group metadata, whether this is a member or has been one. Nothing
+    /// may be committed with it.
+    pub(crate) fn last_group(&self) -> Option<ConsumerGroupMetadata> {
         self.consumer.group_metadata()
     }
 
@@ -185,6 +147,7 @@ impl Member {
 
     /// Goes back to the committed positions.
     pub(crate) fn rewind(&mut self) {
+        self.rest = None;
         for slot in &mut self.slots {
             slot.go_to(slot.committed);
         }
@@ -214,43 +177,87 @@ impl Member {
             return Err(LogError::Fatal(why));
         };
         slot.go_to(offset.max(0));
+        self.drop_rest();
         Ok(())
+    }
+
+    /// Lets go of messages that were fetched and not handed over; they are
+    /// fetched again.
+    fn drop_rest(&mut self) {
+        if self.rest.take().is_some() {
+            self.slots.iter_mut().for_each(|slot| slot.moved = true);
+        }
     }
 
     /// Tells that everything is gone: this member is not of the group any more.
     pub(crate) fn revoke_all(&mut self, handle: &mut dyn FnMut(Event<'_>)) {
-        for slot in std::mem::take(&mut self.slots) {
+        self.revoke(None, handle);
+    }
+
+    /// Tells that these are gone, or all, and goes back to the committed
+    /// positions of those that stay. True where anything was.
+    fn revoke(
+        &mut self,
+        partitions: Option<&[Partition]>,
+        handle: &mut dyn FnMut(Event<'_>),
+    ) -> bool {
+        let goes = |slot: &Slot| partitions.is_none_or(|gone| gone.contains(&slot.partition));
+        let (gone, kept): (Vec<Slot>, Vec<Slot>) =
+            std::mem::take(&mut self.slots).into_iter().partition(goes);
+        self.slots = kept;
+        if gone.is_empty() {
+            return false;
+        }
+        for slot in &gone {
             handle(Event::Revoked { partition: &slot.partition });
         }
+        self.rewind();
+        true
     }
 
     pub(crate) fn poll(
         &mut self,
+        reader: &mut KafkaReader,
         max_wait: TimeSpan,
         handle: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), LogError> {
         let deadline = Instant::now() + max_wait.to_std();
         loop {
-            if self.serve_group(handle)? {
+            if self.serve_group(reader, handle)? {
                 return Ok(());
             }
             self.catch_up_moves()?;
             let left = deadline.saturating_duration_since(Instant::now());
             let left_us = i64::try_from(left.as_micros()).unwrap_or(i64::MAX);
-            let batch = self
-                .queue
-                .fetch(FETCH_MESSAGES_MAX, TimeSpan::from_micros(left_us).min(REBALANCE_EVERY));
-            if !batch.is_empty() && self.hand_over(&batch, handle)? {
-                return Ok(());
+            let wait = TimeSpan::from_micros(left_us).min(REBALANCE_EVERY);
+            let rest = self.rest.take();
+            let batch = rest.unwrap_or_else(|| self.queue.fetch(FETCH_MESSAGES_MAX, wait));
+            if !batch.is_empty() && self.hand_over(batch, handle)? {
+                return match self.tell_ends(reader, false, handle) {
+                    // What was handed over must not look like a poll that failed.
+                    Err(LogError::Unavailable(_)) => Ok(()),
+                    outcome => outcome,
+                };
             }
             if left.is_zero() {
-                return self.tell_ends(handle);
+                return self.tell_ends(reader, true, handle);
             }
         }
     }
 
-    /// Serves what the group has to say. True where the session was told something.
-    fn serve_group(&mut self, handle: &mut dyn FnMut(Event<'_>)) -> Result<bool, LogError> {
+    /// Waits whether the group tells that a newer instance is in our place.
+    pub(crate) fn await_verdict(&mut self, wait: Duration) -> Result<(), LogError> {
+        let deadline = Instant::now() + wait;
+        while Instant::now() < deadline {
+            self.serve_events()?;
+            thread::sleep(REBALANCE_EVERY.to_std());
+        }
+        Ok(())
+    }
+
+    /// Lets librdkafka tell what it has: errors, and changes of the group,
+    /// which are kept.
+    fn serve_events(&mut self) -> Result<(), LogError> {
         while let Some(outcome) = self.consumer.poll(Duration::ZERO) {
             match outcome {
                 // It came past our queue; the position still stands before it.
@@ -261,41 +268,71 @@ impl Member {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Serves what the group has to say. True where the session was told something.
+    fn serve_group(
+        &mut self,
+        reader: &mut KafkaReader,
+        handle: &mut dyn FnMut(Event<'_>),
+    ) -> Result<bool, LogError> {
+        self.serve_events()?;
         let mut told = false;
-        loop {
-            let change = {
-                let changes = &self.consumer.context().changes;
-                changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
-            };
+        while let Some(change) = self.consumer.context().next_change() {
             match change {
-                None => break,
-                Some(Change::Assigned(partitions)) => self.offered = Some(partitions),
-                Some(Change::Revoked) => {
+                Change::Assigned { partitions, are_further } => {
+                    self.offered = Some(Offer { partitions, are_further });
+                }
+                Change::Revoked(partitions) => {
+                    if let Some(offer) = &mut self.offered {
+                        offer.partitions.retain(|offered| !partitions.contains(offered));
+                    }
+                    told |= self.revoke(Some(&partitions), handle);
+                }
+                Change::RevokedAll => {
                     self.offered = None;
-                    told |= !self.slots.is_empty();
-                    self.revoke_all(handle);
+                    told |= self.revoke(None, handle);
                 }
             }
         }
-        if let Some(partitions) = &self.offered {
-            // Where this fails the offer stands, and the next poll tries again.
-            self.slots = self.positions(&partitions.clone())?;
-            self.offered = None;
-            self.assign()?;
-            for slot in &self.slots {
-                handle(Event::Assigned { partition: &slot.partition, position: slot.position });
-                told = true;
-            }
+        // A poll that has told of something must not fail after it.
+        if told { Ok(true) } else { self.take_offer(reader, handle) }
+    }
+
+    /// Takes what the group has assigned. Where this fails the offer stands,
+    /// and the next poll tries again.
+    fn take_offer(
+        &mut self,
+        reader: &mut KafkaReader,
+        handle: &mut dyn FnMut(Event<'_>),
+    ) -> Result<bool, LogError> {
+        let Some(Offer { partitions, are_further }) = &self.offered else { return Ok(false) };
+        let (are_further, slots) = (*are_further, self.positions(reader, partitions)?);
+        self.offered = None;
+        self.assign(&slots, are_further)?;
+        for slot in &slots {
+            handle(Event::Assigned { partition: &slot.partition, position: slot.position });
         }
+        let told = !slots.is_empty();
+        if !are_further {
+            self.slots.clear();
+        }
+        self.slots.extend(slots);
+        self.slots.sort_by(|a, b| a.partition.cmp(&b.partition));
         Ok(told)
     }
 
     /// Where newly assigned partitions begin: at their committed positions,
     /// else at the first offset that the partition holds.
-    fn positions(&self, partitions: &[Partition]) -> Result<Vec<Slot>, LogError> {
+    fn positions(
+        &self,
+        reader: &mut KafkaReader,
+        partitions: &[Partition],
+    ) -> Result<Vec<Slot>, LogError> {
         let mut slots = Vec::with_capacity(partitions.len());
         for (partition, committed, _) in self.ask_committed(partitions)? {
-            let (first, end) = bounds(&self.consumer, &partition, ANSWER_WAIT)?;
+            let (first, end) = reader.bounds(&partition)?;
             let position = committed.unwrap_or(first);
             let Partition { topic, partition: number } = &partition;
             if position > end {
@@ -320,10 +357,9 @@ impl Member {
                 position,
                 moved: false,
                 committed: position,
-                end_confirmed: None,
+                is_at_end: false,
             });
         }
-        slots.sort_by(|a, b| a.partition.cmp(&b.partition));
         Ok(slots)
     }
 
@@ -356,18 +392,23 @@ impl Member {
         Ok(all)
     }
 
-    /// Begins to fetch the newly assigned slots from their positions. The
-    /// queues are forwarded first, so that no message takes another way.
-    fn assign(&mut self) -> Result<(), LogError> {
+    /// Begins to fetch newly assigned slots from their positions. The queues
+    /// are forwarded first, so that no message takes another way.
+    fn assign(&self, slots: &[Slot], are_further: bool) -> Result<(), LogError> {
         let mut wanted = TopicPartitionList::new();
-        for slot in &self.slots {
+        for slot in slots {
             self.queue.forward(&slot.partition);
             let Partition { topic, partition } = &slot.partition;
             wanted
                 .add_partition_offset(topic, *partition, Offset::Offset(slot.position))
                 .map_err(|error| log_error("naming positions", &error))?;
         }
-        self.consumer.assign(&wanted).map_err(|error| log_error("assigning", &error))
+        let assigned = if are_further {
+            self.consumer.incremental_assign(&wanted)
+        } else {
+            self.consumer.assign(&wanted)
+        };
+        assigned.map_err(|error| log_error("assigning", &error))
     }
 
     /// Seeks in the partitions whose positions have moved. What librdkafka has
@@ -402,189 +443,27 @@ impl Member {
         }
         Ok(())
     }
-
-    /// Hands over a batch. True where it held anything to tell.
-    fn hand_over(
-        &mut self,
-        batch: &Batch,
-        handle: &mut dyn FnMut(Event<'_>),
-    ) -> Result<bool, LogError> {
-        let mut told = false;
-        for message in batch.messages() {
-            match message.error() {
-                None => {}
-                Some(RDKafkaErrorCode::PartitionEOF) => {
-                    let Some(index) = self.slot_of(&message) else { continue };
-                    let slot = &mut self.slots[index];
-                    slot.position = slot.position.max(message.offset());
-                    slot.end_confirmed = Some(Instant::now());
-                    let (partition, position) = (&slot.partition, slot.position);
-                    handle(Event::CaughtUp { partition, position });
-                    told = true;
-                    continue;
-                }
-                Some(code) => {
-                    let text = String::from_utf8_lossy(message.value()).into_owned();
-                    self.judge(code, &message.topic(), &text)?;
-                    continue;
-                }
-            }
-            let Some(index) = self.slot_of(&message) else { continue };
-            let slot = &mut self.slots[index];
-            if message.offset() < slot.position {
-                continue;
-            }
-            slot.position = message.offset() + 1;
-            slot.end_confirmed = None;
-            handle(Event::Record(record(&message, &slot.partition)));
-            told = true;
-        }
-        Ok(told)
-    }
-
-    /// The slot of a message's partition; none where it has been revoked.
-    fn slot_of(&mut self, message: &Message<'_>) -> Option<usize> {
-        let (handle, number) = (message.topic_handle(), message.partition());
-        let is_it = |slot: &Slot| slot.handle == Some(handle) && slot.partition.partition == number;
-        if self.slots.get(self.last).is_some_and(is_it) {
-            return Some(self.last);
-        }
-        let index = self.slots.iter().position(is_it).or_else(|| {
-            let topic = message.topic();
-            self.slots.iter().position(|slot| {
-                slot.partition.partition == number && *slot.partition.topic == *topic
-            })
-        })?;
-        self.slots[index].handle = Some(handle);
-        self.last = index;
-        Some(index)
-    }
-
-    /// Tells the ends again where nothing more came, after making sure of
-    /// them where the last word is too old.
-    fn tell_ends(&mut self, handle: &mut dyn FnMut(Event<'_>)) -> Result<(), LogError> {
-        for index in 0..self.slots.len() {
-            let slot = &self.slots[index];
-            let Some(confirmed) = slot.end_confirmed else { continue };
-            if confirmed.elapsed() >= END_CONFIRMED_EVERY {
-                let (_, end) = bounds(&self.consumer, &slot.partition, END_ANSWER_WAIT)?;
-                let slot = &mut self.slots[index];
-                slot.end_confirmed = (end <= slot.position).then(Instant::now);
-            }
-            let slot = &self.slots[index];
-            if slot.end_confirmed.is_some() {
-                let (partition, position) = (&slot.partition, slot.position);
-                handle(Event::CaughtUp { partition, position });
-            }
-        }
-        Ok(())
-    }
-
-    /// What an error of the consumer means for the session.
-    fn judge(&self, code: RDKafkaErrorCode, topic: &str, text: &str) -> Result<(), LogError> {
-        if let Some((code, reason)) = self.consumer.client().fatal_error() {
-            return Err(if is_fenced(code) {
-                LogError::Fenced(reason)
-            } else {
-                LogError::Fatal(format!("consuming: {reason}"))
-            });
-        }
-        match code {
-            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
-                Err(LogError::NoTopic(topic.to_owned()))
-            }
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
-                Err(LogError::Fatal(format!(
-                    "{topic}: the next record is not there any more: {text}; \
-                     after a restart reading goes on at the first that is there"
-                )))
-            }
-            code if is_passing(code) => {
-                tracing::debug!(%code, topic, text, "consuming");
-                Ok(())
-            }
-            code => Err(log_error(
-                &format!("consuming {topic} {text}"),
-                &KafkaError::MessageConsumption(code),
-            )),
-        }
-    }
 }
 
 impl Slot {
     fn go_to(&mut self, position: i64) {
         self.position = position;
         self.moved = true;
-        self.end_confirmed = None;
+        self.is_at_end = false;
     }
 }
 
 impl Drop for Member {
     fn drop(&mut self) {
         // A group whose offer is not answered would keep the consumer from closing.
-        if self.offered.take().is_some() {
-            let _ = self.consumer.unassign();
-        }
-    }
-}
-
-/// A message as readers see it.
-pub(crate) fn record<'a>(message: &Message<'a>, partition: &'a Partition) -> Record<'a> {
-    Record {
-        partition,
-        offset: message.offset(),
-        timestamp: message.timestamp(),
-        key: message.key(),
-        value: message.value(),
-        content_type: message
-            .header(c"content-type")
-            .and_then(|value| std::str::from_utf8(value).ok()),
-    }
-}
-
-/// The offsets `[first, end)` of a partition, up to the last stable one.
-pub(crate) fn bounds<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    partition: &Partition,
-    wait: Duration,
-) -> Result<(i64, i64), LogError> {
-    let Partition { topic, partition } = partition;
-    consumer.fetch_watermarks(topic, *partition, wait).map_err(|error| {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                LogError::NoTopic(topic.to_string())
+        match self.offered.take() {
+            Some(Offer { are_further: true, .. }) => {
+                let _ = self.consumer.incremental_assign(&TopicPartitionList::new());
             }
-            Some(RDKafkaErrorCode::UnknownPartition) => {
-                match partition_count(consumer.client(), topic) {
-                    Ok(0) => LogError::NoTopic(topic.to_string()),
-                    Ok(_) => LogError::Fatal(format!("topic {topic} has no partition {partition}")),
-                    Err(error) => error,
-                }
+            Some(Offer { are_further: false, .. }) => {
+                let _ = self.consumer.unassign();
             }
-            _ => passing(log_error(&format!("asking for the bounds of {topic}"), &error)),
-        }
-    })
-}
-
-/// A question that got no answer can be asked again, whatever kept the answer.
-pub(crate) fn passing(error: LogError) -> LogError {
-    match error {
-        LogError::Fatal(why) => LogError::Unavailable(why),
-        other => other,
-    }
-}
-
-fn trace_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => tracing::warn!(facility, message, "librdkafka"),
-        RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice => {
-            tracing::info!(facility, message, "librdkafka");
-        }
-        RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-            tracing::debug!(facility, message, "librdkafka");
+            None => {}
         }
     }
 }

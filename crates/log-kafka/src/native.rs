@@ -27,9 +27,15 @@ pub(crate) struct Queue {
 // only calls that lock inside.
 unsafe impl Send for Queue {}
 
+// SAFETY: a message may be read and destroyed by any thread, and its batch
+// alone has it.
+unsafe impl Send for Batch {}
+
 /// Messages fetched together, destroyed together.
 pub(crate) struct Batch {
     messages: Vec<*mut sys::rd_kafka_message_t>,
+    /// How many of them were taken.
+    taken: usize,
 }
 
 /// One message of a batch.
@@ -39,6 +45,24 @@ pub(crate) struct Message<'a>(&'a sys::rd_kafka_message_t);
 /// long as its consumer lives.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TopicHandle(usize);
+
+/// Whether the consumer is a member of its group, with a name and a
+/// generation, as of now.
+pub(crate) fn is_known_member<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> bool {
+    // SAFETY: the client lives as long as its consumer; the metadata is ours
+    // to destroy, and its name lives until then.
+    unsafe {
+        let metadata = sys::rd_kafka_consumer_group_metadata(consumer.client().native_ptr());
+        if metadata.is_null() {
+            return false;
+        }
+        let name = sys::rd_kafka_consumer_group_metadata_member_id(metadata);
+        let has_name = !name.is_null() && !CStr::from_ptr(name).is_empty();
+        let generation = sys::rd_kafka_consumer_group_metadata_generation_id(metadata);
+        sys::rd_kafka_consumer_group_metadata_destroy(metadata);
+        has_name && generation >= 0
+    }
+}
 
 impl Queue {
     pub(crate) fn new<C: ConsumerContext>(consumer: &BaseConsumer<C>) -> Self {
@@ -67,7 +91,7 @@ impl Queue {
 
     /// Waits for one message and takes what else is there, `count` at most.
     pub(crate) fn fetch(&self, count: usize, wait: TimeSpan) -> Batch {
-        let mut batch = Batch { messages: Vec::with_capacity(count) };
+        let mut batch = Batch { messages: Vec::with_capacity(count), taken: 0 };
         self.fill(&mut batch, count, 0);
         let wait_ms = i32::try_from((wait.as_micros() + 999) / 1000).unwrap_or(i32::MAX);
         if batch.messages.is_empty() && wait_ms > 0 {
@@ -103,13 +127,17 @@ impl Drop for Queue {
 }
 
 impl Batch {
+    /// True where no message is left to take.
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+        self.taken == self.messages.len()
     }
 
-    pub(crate) fn messages(&self) -> impl Iterator<Item = Message<'_>> {
+    /// The next message.
+    pub(crate) fn take(&mut self) -> Option<Message<'_>> {
+        let message = *self.messages.get(self.taken)?;
+        self.taken += 1;
         // SAFETY: every pointer came from librdkafka and lives until `drop`.
-        self.messages.iter().map(|message| Message(unsafe { &**message }))
+        Some(Message(unsafe { &*message }))
     }
 }
 

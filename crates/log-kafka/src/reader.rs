@@ -10,10 +10,11 @@ use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::log::{LogError, Record};
 
-use crate::errors::{is_passing, log_error};
-use crate::member::{ANSWER_WAIT, QuietContext, bounds, record};
+use crate::context::QuietContext;
+use crate::errors::{is_passing, log_error, passing};
+use crate::member::record;
 use crate::native::{Message, Queue};
-use crate::settings::KafkaSettings;
+use crate::settings::{ANSWER_WAIT, KafkaSettings};
 use crate::transactions::partition_count;
 
 /// Messages of one fetch.
@@ -59,7 +60,58 @@ impl KafkaReader {
     /// # Errors
     /// [`LogError::NoTopic`], [`LogError::Unavailable`] or a fatal one.
     pub fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {
-        bounds(&self.consumer, partition, ANSWER_WAIT)
+        let Partition { topic, partition: number } = partition;
+        let answer = self.consumer.fetch_watermarks(topic, *number, ANSWER_WAIT);
+        answer.map_err(|error| self.why_no_bounds(partition, &error))
+    }
+
+    /// The ends of these partitions, as a committed reader sees them, by one
+    /// question to each broker.
+    pub(crate) fn ends(
+        &mut self,
+        partitions: &[Partition],
+        wait: Duration,
+    ) -> Result<Vec<(Partition, i64)>, LogError> {
+        if partitions.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut wanted = TopicPartitionList::new();
+        for Partition { topic, partition } in partitions {
+            // In the place of a time, the end stands for what it says.
+            wanted
+                .add_partition_offset(topic, *partition, Offset::End)
+                .map_err(|error| log_error("naming ends", &error))?;
+        }
+        let doing = "asking for the ends of partitions";
+        let found = self
+            .consumer
+            .offsets_for_times(wanted, wait)
+            .map_err(|error| passing(log_error(doing, &error)))?;
+        let mut ends = Vec::with_capacity(partitions.len());
+        for element in found.elements() {
+            element.error().map_err(|error| passing(log_error(doing, &error)))?;
+            if let Offset::Offset(end) = element.offset() {
+                ends.push((Partition::new(element.topic(), element.partition()), end));
+            }
+        }
+        Ok(ends)
+    }
+
+    fn why_no_bounds(&self, partition: &Partition, error: &KafkaError) -> LogError {
+        let Partition { topic, partition } = partition;
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                LogError::NoTopic(topic.to_string())
+            }
+            Some(RDKafkaErrorCode::UnknownPartition) => {
+                match partition_count(self.consumer.client(), topic) {
+                    Ok(0) => LogError::NoTopic(topic.to_string()),
+                    Ok(_) => LogError::Fatal(format!("topic {topic} has no partition {partition}")),
+                    Err(error) => error,
+                }
+            }
+            _ => passing(log_error(&format!("asking for the bounds of {topic}"), error)),
+        }
     }
 
     /// Reads a partition from `from` up to `to` (exclusive) or its end as of
@@ -122,7 +174,8 @@ impl KafkaReader {
                     judge(&error)?;
                 }
             }
-            for message in self.queue.fetch(FETCH_MESSAGES_MAX, EVENTS_EVERY).messages() {
+            let mut batch = self.queue.fetch(FETCH_MESSAGES_MAX, EVENTS_EVERY);
+            while let Some(message) = batch.take() {
                 match message.error() {
                     // Offsets before `to` may belong to markers and aborted records.
                     _ if message.offset() >= to => return Ok(()),

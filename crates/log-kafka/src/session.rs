@@ -9,15 +9,27 @@ use watchkeep_runtime::log::{Event, Log, LogError, Record, Transaction};
 use crate::member::Member;
 use crate::reader::KafkaReader;
 use crate::settings::KafkaSettings;
-use crate::transactions::{Failure, Transactions};
+use crate::transactions::{Broken, Failure, Transactions};
 
 /// Time that the end of a transaction may take to become visible. Past it
 /// readers are shown what they can see: an open transaction of somebody else
 /// may be in the way for longer.
 const SETTLE_WAIT: Duration = Duration::from_secs(2);
 
+/// Time that the end of a broken transaction may take to become visible where
+/// nothing but its records can tell how it ended. Longer than the brokers keep
+/// an open transaction of somebody else in the way.
+const OUTCOME_WAIT: Duration = Duration::from_secs(30);
+
+/// Time in which a group tells a member whose name a newer instance has taken:
+/// a few heartbeats.
+const VERDICT_WAIT: Duration = Duration::from_secs(3);
+
 /// Time between two looks at whether it is.
 const SETTLE_EVERY: Duration = Duration::from_millis(1);
+
+/// The same for the outcome of a broken transaction, which takes longer.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// A session: a group member where it reads topics, and a transactional producer.
 pub struct KafkaLog {
@@ -47,7 +59,7 @@ impl KafkaLog {
         }
         // First the end of the earlier instance, then the positions: nothing
         // can be committed under the old name after they are read.
-        let transactions = Transactions::take_over(settings)?;
+        let transactions = Transactions::take_over(settings).map_err(|e| name(settings, e))?;
         let member = if settings.topics.is_empty() { None } else { Some(Member::join(settings)?) };
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let settings = settings.clone();
@@ -73,7 +85,7 @@ impl KafkaLog {
         let (Some(member), Some(topic)) = (&mut self.member, self.settings.topics.first()) else {
             return Err(LogError::Fenced(why));
         };
-        let Some(group) = member.group() else { return Err(LogError::Fenced(why)) };
+        let Some(group) = member.last_group() else { return Err(LogError::Fenced(why)) };
         let any = [(Partition::new(topic.as_str(), 0), 0)];
         self.transactions.still_holds(&member.offsets(&any, "")?, &group)?;
         tracing::warn!(why, "the group has lost track of this member: joining anew");
@@ -82,29 +94,116 @@ impl KafkaLog {
         Ok(())
     }
 
-    /// Finds out whether a commit of unknown outcome took place, from the
-    /// marker that it leaves with the group's positions.
+    /// Goes on after a transaction whose producer cannot: makes another
+    /// producer, which ends the transaction one way or the other, and finds
+    /// out which. The group's positions tell by the marker that a commit
+    /// leaves with them; where none were part of it, its records tell.
     fn resolve(
         &mut self,
-        why: String,
-        marker: &str,
+        broken: Broken,
+        marker: Option<&str>,
         positions: &[(Partition, i64)],
     ) -> Result<(), LogError> {
-        tracing::warn!(why, "the outcome of a commit is unknown: asking the group");
-        // Ends the transaction, one way or the other.
+        let Broken { why, may_hold, may_be_expired } = broken;
+        tracing::warn!(why, may_hold, "a transaction broke off: going on with another producer");
+        if let Some(member) = self.member.as_mut().filter(|_| may_be_expired) {
+            // A newer instance joins in our name; then we must not take the
+            // transactional id back from it.
+            member.await_verdict(VERDICT_WAIT)?;
+        }
+        let written = self.transactions.any_written();
         self.transactions.renew()?;
-        let Some(member) = &mut self.member else {
-            return Err(LogError::Fatal(format!(
-                "cannot tell whether the last commit took place: {why}"
-            )));
+        let holds = match (&mut self.member, marker) {
+            // Read in any case: they are where delivery begins again.
+            (Some(member), Some(marker)) => member.recall(marker)? && may_hold,
+            _ => may_hold && self.is_visible(written, &why)?,
         };
-        if member.recall(marker)? {
+        let Some(member) = &mut self.member else {
+            return if holds { Ok(()) } else { Err(LogError::Aborted(why)) };
+        };
+        if holds {
             member.committed(positions);
             return Ok(());
         }
         member.rewind();
         Err(LogError::Aborted(why))
     }
+
+    /// Whether a record that an ended transaction wrote is there for readers.
+    fn is_visible(
+        &mut self,
+        written: Option<(Partition, i64)>,
+        why: &str,
+    ) -> Result<bool, LogError> {
+        // A commit is asked for when all records are taken, so without any
+        // there was nothing that could hold.
+        let Some((partition, offset)) = written else { return Ok(false) };
+        let deadline = Instant::now() + OUTCOME_WAIT;
+        while Instant::now() < deadline {
+            if self.reader.bounds(&partition).is_ok_and(|(_, end)| end > offset) {
+                let mut found = false;
+                self.reader.scan(&partition, offset, offset + 1, &mut |_| found = true)?;
+                return Ok(found);
+            }
+            std::thread::sleep(LOOK_AGAIN_AFTER);
+        }
+        let Partition { topic, partition } = &partition;
+        Err(LogError::Fatal(format!(
+            "cannot tell whether a commit took place ({why}): look whether {topic} {partition} \
+             holds its record at offset {offset} before anything is tried again"
+        )))
+    }
+
+    /// Takes a transaction to its end, whichever that is.
+    fn transact(&mut self, transaction: Transaction) -> Result<(), LogError> {
+        let Transaction { positions, records } = transaction;
+        self.commits += 1;
+        let marker = format!("{}-{}", self.stamp, self.commits);
+        let offsets = match &self.member {
+            None => None,
+            Some(member) => {
+                let offsets = member.offsets(&positions, &marker)?;
+                // The metadata of the group as of now: it says which generation this is.
+                match (offsets.count(), member.group()) {
+                    (0, _) => None,
+                    (_, Some(group)) => Some((offsets, group)),
+                    (_, None) => return self.aborted("the group has ended this membership"),
+                }
+            }
+        };
+        let marker = offsets.is_some().then_some(marker);
+        match self.transactions.run(records, offsets) {
+            Ok(()) => {
+                if let Some(member) = &mut self.member {
+                    member.committed(&positions);
+                }
+                Ok(())
+            }
+            Err(Failure::Ended(error)) => Err(error),
+            Err(Failure::Broken(broken)) => self.resolve(broken, marker.as_deref(), &positions),
+            Err(Failure::Aborted(why)) => self.aborted(&why),
+        }
+    }
+
+    /// Nothing holds: delivery goes back to the committed positions.
+    fn aborted(&mut self, why: &str) -> Result<(), LogError> {
+        if let Some(member) = &mut self.member {
+            member.rewind();
+        }
+        Err(LogError::Aborted(why.to_owned()))
+    }
+}
+
+/// Tells of a newer instance by the names that it has taken: most often
+/// somebody has begun a second one with the names of the first.
+fn name(settings: &KafkaSettings, error: LogError) -> LogError {
+    let LogError::Fenced(why) = error else { return error };
+    let KafkaSettings { transactional_id: id, group, .. } = settings;
+    LogError::Fenced(format!(
+        "another process has taken the transactional id {id} of the group {group}. If none \
+         should have: give every instance of a stage a name of its own (--instance), and every \
+         deployment on the same brokers a group.id of its own in [log.kafka]. Kafka says: {why}"
+    ))
 }
 
 impl Log for KafkaLog {
@@ -113,62 +212,30 @@ impl Log for KafkaLog {
         max_wait: TimeSpan,
         handle: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), LogError> {
-        match &mut self.member {
-            Some(member) => match member.poll(max_wait, handle) {
-                Err(LogError::Fenced(why)) => self.rejoin(why, handle),
-                outcome => outcome,
-            },
-            None => {
-                std::thread::sleep(max_wait.to_std());
-                Ok(())
+        let Some(member) = &mut self.member else {
+            std::thread::sleep(max_wait.to_std());
+            return Ok(());
+        };
+        match member.poll(&mut self.reader, max_wait, handle) {
+            Err(LogError::Fenced(why)) => {
+                self.rejoin(why, handle).map_err(|error| name(&self.settings, error))
             }
+            outcome => outcome,
         }
     }
 
     fn commit(&mut self, transaction: Transaction) -> Result<(), LogError> {
-        let Transaction { positions, records } = transaction;
-        if positions.is_empty() && records.is_empty() {
+        if transaction.positions.is_empty() && transaction.records.is_empty() {
             return Ok(());
         }
-        let foreign = positions.iter().find(|(partition, _)| {
+        let foreign = transaction.positions.iter().find(|(partition, _)| {
             !self.member.as_ref().is_some_and(|member| member.holds(partition))
         });
         if let Some((Partition { topic, partition }, _)) = foreign {
             let why = format!("{topic} {partition} is not assigned");
-            if let Some(member) = &mut self.member {
-                member.rewind();
-            }
-            return Err(LogError::Aborted(why));
+            return self.aborted(&why);
         }
-        self.commits += 1;
-        let marker = format!("{}-{}", self.stamp, self.commits);
-        let offsets = match &self.member {
-            None => None,
-            Some(member) => {
-                let offsets = member.offsets(&positions, &marker)?;
-                // The metadata of the group as of now: it says which generation this is.
-                (offsets.count() > 0).then_some(offsets).zip(member.group())
-            }
-        };
-        let failure = match self.transactions.run(records, offsets) {
-            Ok(()) => {
-                if let Some(member) = &mut self.member {
-                    member.committed(&positions);
-                }
-                return Ok(());
-            }
-            Err(failure) => failure,
-        };
-        match failure {
-            Failure::Ended(error) => Err(error),
-            Failure::Unknown(why) => self.resolve(why, &marker, &positions),
-            Failure::Aborted(why) => {
-                if let Some(member) = &mut self.member {
-                    member.rewind();
-                }
-                Err(LogError::Aborted(why))
-            }
-        }
+        self.transact(transaction).map_err(|error| name(&self.settings, error))
     }
 
     fn seek(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
@@ -179,7 +246,7 @@ impl Log for KafkaLog {
     }
 
     fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {
-        self.reader.partition_count(topic)
+        self.transactions.partition_count(topic)
     }
 
     fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use watchkeep_runtime::log::LogError;
@@ -22,21 +23,44 @@ pub struct KafkaSettings {
     /// restarted instance takes over at once. A static member that leaves for
     /// good is missed after `session.timeout.ms` (10 s).
     pub transactional_id: String,
+    /// True where the same partition number of every topic must come to the
+    /// same instance, which only the strategy `range` promises.
+    pub is_joined: bool,
     /// Any property of librdkafka. Values may be secrets: they are never shown.
     pub properties: BTreeMap<String, String>,
 }
 
 /// Properties that cannot be set from outside, because exactly-once rests on them.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 7] = [
     "bootstrap.servers",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.idempotence",
     "enable.partition.eof",
     "isolation.level",
-    "partition.assignment.strategy",
     "transactional.id",
 ];
+
+/// Decides how partitions are shared out in a group whose partitions stand
+/// each for itself. All members of a group need the same.
+const STRATEGY: &str = "partition.assignment.strategy";
+
+/// The strategy where nothing is said, and always where topics are joined.
+const STRATEGY_DEFAULT: &str = "range";
+
+/// The one strategy by which partitions come and go one by one.
+const STRATEGY_COOPERATIVE: &str = "cooperative-sticky";
+
+/// The strategies there are. One, because a list means a group in change from
+/// one to another, for which stopping all members is simpler.
+const STRATEGIES: [&str; 3] = [STRATEGY_DEFAULT, "roundrobin", STRATEGY_COOPERATIVE];
+
+/// Time that a question to the brokers may take. Past it the log is unavailable.
+pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(10);
+
+/// Time after which partitions that were added to a topic are found.
+/// `topic.metadata.refresh.interval.ms` replaces it.
+const METADATA_REFRESH_MS: &str = "10000";
 
 /// Fetched and not yet delivered bytes of one session. At the limit fetching
 /// pauses; with what is on its way (`fetch.max.bytes`) a session holds 48 MiB
@@ -78,12 +102,38 @@ impl KafkaSettings {
                     "the property {name} of [log.kafka] cannot be set: exactly-once rests on it"
                 )));
             }
-            // The group is a setting of its own, made of this property.
-            if name != "group.id" {
+            if name == STRATEGY && !STRATEGIES.contains(&value.as_str()) {
+                return Err(LogError::Fatal(format!(
+                    "the property {name} of [log.kafka] is one of {}",
+                    STRATEGIES.join(", ")
+                )));
+            }
+            // The group is a setting of its own, made of this property, and
+            // the strategy is a member's.
+            if name != "group.id" && name != STRATEGY {
                 config.set(name, value);
             }
         }
         Ok(config)
+    }
+
+    /// Whether partitions come and go one by one.
+    pub(crate) fn is_cooperative(&self) -> bool {
+        self.strategy() == STRATEGY_COOPERATIVE
+    }
+
+    fn strategy(&self) -> &str {
+        match self.properties.get(STRATEGY) {
+            Some(strategy) if !self.is_joined => strategy,
+            _ => STRATEGY_DEFAULT,
+        }
+    }
+
+    /// Time after which the brokers abort an open transaction of this session.
+    pub(crate) fn transaction_timeout(&self) -> Duration {
+        let set = self.properties.get("transaction.timeout.ms");
+        let millis = set.map_or(TRANSACTION_TIMEOUT_MS, String::as_str).parse();
+        Duration::from_millis(millis.unwrap_or(0))
     }
 
     /// The configuration of a member of the group.
@@ -96,12 +146,17 @@ impl KafkaSettings {
             ("fetch.max.bytes", FETCH_BYTES_MAX),
             // The default of 1 s would leave a full queue to run dry.
             ("fetch.queue.backoff.ms", "10"),
+            ("topic.metadata.refresh.interval.ms", METADATA_REFRESH_MS),
         ])?;
         if config.get("group.instance.id").is_some_and(str::is_empty) {
             config.remove("group.instance.id");
         }
         reading(&mut config);
-        config.set("group.id", &self.group);
+        // Of an end that was told in a batch librdkafka 2.12 takes note as of a
+        // record (rd_kafka_q_serve_rkmessages): a partition that a cooperative
+        // rebalance pauses there would go on behind the next record.
+        config.set("enable.partition.eof", "false");
+        config.set("group.id", &self.group).set(STRATEGY, self.strategy());
         Ok(config)
     }
 
@@ -168,8 +223,7 @@ fn reading(config: &mut ClientConfig) {
         .set("isolation.level", "read_committed")
         // Every assignment names its offsets. One that the topic does not hold
         // is an error to look at, not a reason to jump.
-        .set("auto.offset.reset", "error")
-        .set("partition.assignment.strategy", "range");
+        .set("auto.offset.reset", "error");
 }
 
 #[cfg(test)]
@@ -192,6 +246,22 @@ mod tests {
         for name in RESERVED {
             let error = settings(name, "x").member().unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_strategy_is_one_of_three_and_of_joined_topics_always_range() {
+        for strategy in STRATEGIES {
+            let mut settings = settings(STRATEGY, strategy);
+            assert_eq!(settings.member().unwrap().get(STRATEGY), Some(strategy));
+            assert_eq!(settings.is_cooperative(), strategy == STRATEGY_COOPERATIVE);
+            settings.is_joined = true;
+            assert_eq!(settings.member().unwrap().get(STRATEGY), Some("range"));
+            assert!(!settings.is_cooperative());
+        }
+        for nonsense in ["", "sticky", "range,roundrobin", "range,cooperative-sticky"] {
+            let error = settings(STRATEGY, nonsense).member().unwrap_err().to_string();
+            assert!(error.contains("range, roundrobin, cooperative-sticky"), "{error}");
         }
     }
 

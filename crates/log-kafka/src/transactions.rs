@@ -14,9 +14,9 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use watchkeep_model::position::Partition;
 use watchkeep_runtime::log::{LogError, Outgoing, partition_of_key};
 
-use crate::errors::{is_fenced, log_error};
-use crate::member::{ANSWER_WAIT, QuietContext, passing};
-use crate::settings::KafkaSettings;
+use crate::context::QuietContext;
+use crate::errors::{is_fenced, log_error, passing};
+use crate::settings::{ANSWER_WAIT, KafkaSettings};
 
 /// Time that one step of a transaction may take; librdkafka retries within
 /// it. Past it the producer is made anew, which ends the transaction.
@@ -29,22 +29,39 @@ const INIT_WAIT: Duration = Duration::from_secs(60);
 /// back when it is done: librdkafka's own flush looks every 100 ms.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
+/// Age at which the number of a topic's partitions is asked for again.
+const COUNT_KEPT_FOR: Duration = Duration::from_secs(10);
+
 /// A transactional producer.
 pub(crate) struct Transactions {
     settings: KafkaSettings,
     producer: BaseProducer<DeliveryContext>,
-    /// Known numbers of partitions. A topic that grows is seen after a restart.
-    partition_counts: BTreeMap<String, i32>,
+    /// Known numbers of partitions, and when they were asked for.
+    partition_counts: BTreeMap<String, (i32, Instant)>,
+    /// When the transaction at hand was begun.
+    begun: Instant,
 }
 
 /// How a commit ended other than well.
 pub(crate) enum Failure {
     /// Nothing of it holds, and the producer can go on.
     Aborted(String),
-    /// Nobody knows whether it holds; the producer must be made anew first.
-    Unknown(String),
+    /// The producer must be made anew, which ends the transaction.
+    Broken(Broken),
     /// Nothing of it holds, and the session is at its end.
     Ended(LogError),
+}
+
+/// A transaction whose producer cannot go on.
+pub(crate) struct Broken {
+    /// What happened.
+    pub(crate) why: String,
+    /// True where it may hold all the same: the commit was asked for.
+    pub(crate) may_hold: bool,
+    /// True where the brokers refuse this producer after a time in which they
+    /// abort transactions: that this is the reason, and no newer instance, is
+    /// likely and not sure.
+    pub(crate) may_be_expired: bool,
 }
 
 /// Keeps what became of the records that were sent.
@@ -99,6 +116,11 @@ impl DeliveryContext {
         self.lock().failure.take()
     }
 
+    /// Forgets what became of earlier records.
+    fn begin(&self) {
+        *self.lock() = Deliveries::default();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Deliveries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -109,7 +131,8 @@ impl Transactions {
     /// transaction is aborted and it cannot commit any more.
     pub(crate) fn take_over(settings: &KafkaSettings) -> Result<Self, LogError> {
         let producer = producer(settings)?;
-        Ok(Self { settings: settings.clone(), producer, partition_counts: BTreeMap::new() })
+        let (settings, begun) = (settings.clone(), Instant::now());
+        Ok(Self { settings, producer, partition_counts: BTreeMap::new(), begun })
     }
 
     /// A new producer in the place of one that cannot go on.
@@ -118,11 +141,18 @@ impl Transactions {
         Ok(())
     }
 
-    /// The number of partitions of a topic as of now, 0 where it does not exist.
+    /// The number of partitions of a topic, 0 where it does not exist. It is
+    /// asked for again after [`COUNT_KEPT_FOR`], so that a topic may grow. The
+    /// producer asks, who has to know of a new partition to write to it.
     pub(crate) fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {
+        let known = self.partition_counts.get(topic);
+        if let Some((count, _)) = known.filter(|(_, asked)| asked.elapsed() < COUNT_KEPT_FOR) {
+            return Ok(*count);
+        }
+        let asked = Instant::now();
         let count = partition_count(self.producer.client(), topic)?;
         if count > 0 {
-            self.partition_counts.insert(topic.to_owned(), count);
+            self.partition_counts.insert(topic.to_owned(), (count, asked));
         }
         Ok(count)
     }
@@ -136,6 +166,14 @@ impl Transactions {
         Some(written.swap_remove(index).2)
     }
 
+    /// A record that the last transaction wrote, by which it can be told
+    /// whether it holds.
+    pub(crate) fn any_written(&self) -> Option<(Partition, i64)> {
+        let deliveries = self.producer.context().lock();
+        let (topic, number, offset) = deliveries.written.first()?;
+        Some((Partition::new(topic.as_str(), *number), *offset))
+    }
+
     pub(crate) fn run(
         &mut self,
         records: Vec<Outgoing>,
@@ -146,7 +184,8 @@ impl Transactions {
         for record in &records {
             places.push(self.place(record).map_err(Failure::Ended)?);
         }
-        self.producer.context().take_failure();
+        self.producer.context().begin();
+        self.begun = Instant::now();
         self.step("beginning a transaction", || self.producer.begin_transaction())?;
         for (record, place) in records.iter().zip(places) {
             self.send(record, place)?;
@@ -157,15 +196,21 @@ impl Transactions {
                 self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT)
             })?;
         }
-        self.step("committing", || self.producer.commit_transaction(STEP_WAIT))
+        self.step("committing", || self.producer.commit_transaction(STEP_WAIT)).map_err(|failure| {
+            match failure {
+                Failure::Broken(broken) => Failure::Broken(Broken { may_hold: true, ..broken }),
+                other => other,
+            }
+        })
     }
 
     /// The partition of a record; none lets librdkafka choose any.
     fn place(&mut self, record: &Outgoing) -> Result<Option<i32>, LogError> {
-        let known = self.partition_counts.get(&*record.topic).copied();
-        let count = match known {
-            Some(count) => count,
-            None => self.partition_count(&record.topic)?,
+        let known = self.partition_counts.get(&*record.topic).map(|(count, _)| *count);
+        let count = match (self.partition_count(&record.topic), known) {
+            // A broker that is away is no reason to forget what is known.
+            (Err(LogError::Unavailable(_)), Some(known)) => known,
+            (asked, _) => asked?,
         };
         if count == 0 {
             return Err(LogError::NoTopic(record.topic.to_string()));
@@ -203,7 +248,7 @@ impl Transactions {
         let deadline = Instant::now() + STEP_WAIT;
         while self.producer.in_flight_count() > 0 {
             if Instant::now() >= deadline {
-                return Err(Failure::Unknown("the records were not taken in time".to_owned()));
+                return Err(self.broken("the records were not taken in time".to_owned()));
             }
             self.producer.poll(LOOK_EVERY);
         }
@@ -215,7 +260,7 @@ impl Transactions {
 
     fn after_failed_record(&self, code: Option<RDKafkaErrorCode>, why: String) -> Failure {
         if let Some((code, reason)) = self.producer.client().fatal_error() {
-            return after_fatal(code, reason);
+            return self.after_fatal(code, reason);
         }
         match self.abort(why.clone()) {
             Failure::Aborted(_) if code == Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
@@ -234,8 +279,8 @@ impl Transactions {
                 Failure::Aborted(why)
             }
             Err(_) => match self.producer.client().fatal_error() {
-                Some((code, reason)) => after_fatal(code, reason),
-                None => Failure::Unknown(why),
+                Some((code, reason)) => self.after_fatal(code, reason),
+                None => self.broken(why),
             },
         }
     }
@@ -245,26 +290,42 @@ impl Transactions {
         let Err(error) = self.retried(call) else { return Ok(()) };
         let why = format!("{doing}: {error}");
         if let Some((code, reason)) = self.producer.client().fatal_error() {
-            return Err(after_fatal(code, reason));
+            return Err(self.after_fatal(code, reason));
         }
         let KafkaError::Transaction(error) = &error else {
-            return Err(Failure::Unknown(why));
+            return Err(self.broken(why));
         };
         if !error.txn_requires_abort() {
-            return Err(Failure::Unknown(why));
+            return Err(self.broken(why));
         }
         // A group that does not know this member any more is no reason to end:
         // only the transactional id tells who the instance is.
         Err(self.abort(why))
     }
 
+    fn broken(&self, why: String) -> Failure {
+        Failure::Broken(Broken { why, may_hold: false, may_be_expired: false })
+    }
+
+    /// What it means that the producer cannot go on. Of a transaction that was
+    /// open for too long the brokers say what they say of one that a newer
+    /// instance has ended.
+    fn after_fatal(&self, code: RDKafkaErrorCode, why: String) -> Failure {
+        let may_be_expired = self.begun.elapsed() >= self.settings.transaction_timeout();
+        if is_fenced(code) && !may_be_expired {
+            return Failure::Ended(LogError::Fenced(why));
+        }
+        Failure::Broken(Broken { why, may_hold: false, may_be_expired: is_fenced(code) })
+    }
+
     /// Whether this producer still has its transactional id, asked by a
     /// transaction that is aborted in any case.
     pub(crate) fn still_holds(
-        &self,
+        &mut self,
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
     ) -> Result<(), LogError> {
+        self.begun = Instant::now();
         let tried = self
             .step("beginning a transaction", || self.producer.begin_transaction())
             .and_then(|()| {
@@ -279,7 +340,7 @@ impl Transactions {
         match tried {
             Ok(()) | Err(Failure::Aborted(_)) => Ok(()),
             Err(Failure::Ended(error)) => Err(error),
-            Err(Failure::Unknown(why)) => Err(LogError::Unavailable(why)),
+            Err(Failure::Broken(broken)) => Err(LogError::Unavailable(broken.why)),
         }
     }
 
@@ -353,13 +414,5 @@ fn producer(settings: &KafkaSettings) -> Result<BaseProducer<DeliveryContext>, L
                 if error.is_retriable() && Instant::now() < deadline => {}
             Err(error) => return Err(log_error("taking over transactions", &error)),
         }
-    }
-}
-
-fn after_fatal(code: RDKafkaErrorCode, reason: String) -> Failure {
-    if is_fenced(code) {
-        Failure::Ended(LogError::Fenced(reason))
-    } else {
-        Failure::Unknown(reason)
     }
 }

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
-use watchkeep_runtime::log::{BATCH_RECORDS_MAX, Event, Log, LogError, Record, Transaction};
+use watchkeep_runtime::log::{Event, Log, LogError, Record, Transaction};
 use watchkeep_runtime::membership::Ticket;
 
-use crate::store::{Chunk, SledStore, now};
+use crate::store::{Chunk, Room, SledStore, now};
 
 /// Chunks of one partition in one batch, which bounds the memory that a poll
 /// holds; the rest waits for the next poll.
@@ -114,7 +114,7 @@ impl SledLog {
     /// Delivers one batch, beginning with another partition each time.
     fn deliver(&mut self, handle: &mut dyn FnMut(Event<'_>)) -> Result<(), LogError> {
         let shared = self.store.0.clone();
-        let mut room = BATCH_RECORDS_MAX;
+        let mut room = Room::OF_A_POLL;
         let count = self.assigned.len();
         let first = self.turn % count.max(1);
         self.turn = self.turn.wrapping_add(1);
@@ -124,13 +124,12 @@ impl SledLog {
             let Some(progress) = self.assigned.get_mut(partition) else { continue };
             let end = shared.state()?.end(partition)?;
             let from = progress.position;
-            if from < end && room > 0 {
+            if from < end && !room.is_full() {
                 let chunks: Vec<Chunk> =
                     shared.chunks(partition, from, end, BATCH_CHUNKS_MAX, room)?;
-                progress.position = shared.each(&chunks, from, end, room, &mut |entry| {
+                progress.position = shared.each(&chunks, from, end, &mut room, &mut |entry| {
                     handle(Event::Record(entry.record(partition)));
                 })?;
-                room -= usize::try_from(progress.position - from).unwrap_or(0).min(room);
             }
         }
         Ok(())

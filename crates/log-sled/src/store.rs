@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::Timestamp;
-use watchkeep_runtime::log::{LogError, Outgoing};
+use watchkeep_runtime::log::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, LogError, Outgoing};
 
 use crate::chunk::{self, ChunkWriter, Damaged, Entry};
 use crate::layout::{State, Topic, guarded, load, offset_of, position_key, record_key};
@@ -232,10 +232,35 @@ impl SledStore {
         let mut next = from.max(0);
         while next < end {
             // A chunk at a time, so that memory stays bounded however long the range is.
-            let chunks = self.0.chunks(partition, next, end, 1, usize::MAX)?;
-            next = self.0.each(&chunks, next, end, usize::MAX, handle)?;
+            let chunks = self.0.chunks(partition, next, end, 1, Room::ENDLESS)?;
+            next = self.0.each(&chunks, next, end, &mut Room::ENDLESS.clone(), handle)?;
         }
         Ok(())
+    }
+}
+
+/// What one batch may still hold: records, and bytes of keys and values. The
+/// record that uses up the bytes belongs to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    records: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// For a range that is read to its end.
+    pub(crate) const ENDLESS: Self = Self { records: usize::MAX, bytes: usize::MAX };
+
+    /// For one poll.
+    pub(crate) const OF_A_POLL: Self = Self { records: BATCH_RECORDS_MAX, bytes: BATCH_BYTES_MAX };
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.records == 0 || self.bytes == 0
+    }
+
+    fn take(&mut self, records: usize, bytes: usize) {
+        self.records = self.records.saturating_sub(records);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -315,11 +340,11 @@ impl Shared {
         from: i64,
         end: i64,
         chunks_max: usize,
-        records_max: usize,
+        mut room: Room,
     ) -> Result<Vec<Chunk>, LogError> {
         let id = self.state()?.topic(partition)?.id;
         let place = (id, partition.partition);
-        let (mut found, mut records) = (Vec::new(), 0_usize);
+        let mut found = Vec::new();
         let read = || -> sled::Result<Result<Vec<Chunk>, Damaged>> {
             let start = self.tree.range(record_key(place, 0)..=record_key(place, from)).next_back();
             let Some((start, _)) = start.transpose()? else { return Ok(Err(Damaged)) };
@@ -330,9 +355,9 @@ impl Shared {
                 };
                 let beyond = first + i64::from(count);
                 let taken = beyond.min(end) - first.max(from);
-                records = records.saturating_add(usize::try_from(taken).unwrap_or(0));
+                room.take(usize::try_from(taken).unwrap_or(0), 0);
                 found.push(Chunk { first, bytes });
-                if found.len() >= chunks_max || records >= records_max {
+                if found.len() >= chunks_max || room.is_full() {
                     break;
                 }
             }
@@ -345,23 +370,24 @@ impl Shared {
         }
     }
 
-    /// Hands over the records of the chunks in `[from, end)`, so many at most,
-    /// and returns the offset that follows. A gap between chunks is damage.
+    /// Hands over the records of the chunks in `[from, end)`, as many as there
+    /// is room for, and returns the offset that follows. A gap between chunks
+    /// is damage.
     pub(crate) fn each(
         &self,
         chunks: &[Chunk],
         from: i64,
         end: i64,
-        records_max: usize,
+        room: &mut Room,
         handle: &mut dyn FnMut(&Entry<'_>),
     ) -> Result<i64, LogError> {
         let damaged = |at: i64| self.fatal(&format!("damaged at offset {at} of a partition"));
-        let (mut next, mut room) = (from, records_max);
+        let (mut next, was_full) = (from, room.is_full());
         for chunk in chunks {
             let entries = chunk::entries(&chunk.bytes, chunk.first, next);
             for entry in entries.map_err(|Damaged| damaged(next))? {
                 let entry = entry.map_err(|Damaged| damaged(next))?;
-                if entry.offset >= end || room == 0 {
+                if entry.offset >= end || room.is_full() {
                     return Ok(next);
                 }
                 if entry.offset != next {
@@ -369,11 +395,11 @@ impl Shared {
                 }
                 handle(&entry);
                 next += 1;
-                room -= 1;
+                room.take(1, entry.key.map_or(0, <[u8]>::len) + entry.value.len());
             }
         }
         // A chunk that held none of what it was fetched for would be fetched for ever.
-        if next == from && records_max > 0 { Err(damaged(next)) } else { Ok(next) }
+        if next == from && !was_full { Err(damaged(next)) } else { Ok(next) }
     }
 
     pub(crate) fn fatal(&self, why: &str) -> LogError {

@@ -23,12 +23,13 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 pub trait Log {
     /// Waits up to `max_wait` for records or a change of assignment and calls
     /// `handle` for each event, in order. Returns after at most one batch of
-    /// [`BATCH_RECORDS_MAX`] records, or when `max_wait` has passed without
-    /// any. Payloads are borrowed until `handle` returns.
+    /// [`BATCH_RECORDS_MAX`] records, with the record that brings it to
+    /// [`BATCH_BYTES_MAX`], or when `max_wait` has passed without any.
+    /// Payloads are borrowed until `handle` returns.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] passes by itself: poll again. Every other
-    /// error ends the session.
+    /// [`LogError::Unavailable`] passes by itself, and nothing was handed over:
+    /// poll again. Every other error ends the session.
     fn poll(
         &mut self,
         max_wait: TimeSpan,
@@ -104,7 +105,8 @@ pub enum Event<'a> {
     /// One record.
     Record(Record<'a>),
     /// The partition has been read to its end as of now. Told at least whenever
-    /// a poll finds nothing more in it, possibly again and again.
+    /// a poll finds nothing more anywhere, and again every second or so, also
+    /// while other partitions are busy.
     CaughtUp {
         /// Which.
         partition: &'a Partition,
@@ -156,6 +158,11 @@ pub struct Outgoing {
 
 /// Records that one poll hands over at most; the rest waits for the next.
 pub const BATCH_RECORDS_MAX: usize = 10_000;
+
+/// Bytes of keys and values at which a poll hands over no further record; the
+/// rest waits for the next. So whoever keeps a copy of a batch keeps no more
+/// than this and one record.
+pub const BATCH_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes of a record's value that every log takes. What is larger may be
 /// refused, so whoever makes records splits them before.

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_runtime::log::{
-    CONTENT_TYPE, Event, Log, LogError, Outgoing, Record, Transaction, partition_of_key,
+    BATCH_BYTES_MAX, CONTENT_TYPE, Event, Log, LogError, Outgoing, Record, Transaction,
+    partition_of_key,
 };
 use watchkeep_runtime::membership::{Membership, Ticket};
 
@@ -292,6 +293,7 @@ impl MemoryLog {
     fn batch(&mut self) -> Batch {
         let state = self.store.state();
         let mut room = state.batch_records_max.unwrap_or(BATCH_RECORDS_MAX);
+        let mut bytes = 0;
         let mut batch = Batch::default();
         let count = self.positions.len();
         let first = self.turn % count.max(1);
@@ -302,12 +304,17 @@ impl MemoryLog {
             let Some(slot) = state.slot(&partition) else { continue };
             let Some(position) = self.positions.get_mut(&partition) else { continue };
             let waiting = slot.from(*position);
-            for record in waiting.iter().take(room) {
+            let mut taken = 0;
+            for record in waiting {
+                if room == 0 || bytes >= BATCH_BYTES_MAX {
+                    break;
+                }
                 *position = record.offset + 1;
+                bytes += record.key.as_ref().map_or(0, Vec::len) + record.value.len();
                 batch.records.push((partition.clone(), record.clone()));
+                room -= 1;
+                taken += 1;
             }
-            let taken = waiting.len().min(room);
-            room -= taken;
             if taken == waiting.len() {
                 *position = slot.end.max(*position);
                 batch.ends.push((partition, *position));

@@ -110,7 +110,9 @@ impl Setting {
                 vec![&self.topics.breaches, &self.topics.windows, &self.topics.responses]
             }
         };
-        Ok(shared.store.session(&self.group, &topics, &self.transactional_id)?)
+        // Breaches, windows and responses of a domain are one story.
+        let is_joined = self.stage == StageName::Escalate;
+        Ok(shared.store.session(&self.group, &topics, is_joined, &self.transactional_id)?)
     }
 
     fn summarise(

@@ -9,7 +9,8 @@ use super::{
     records, scan, texts,
 };
 use crate::log::{
-    BATCH_RECORDS_MAX, CONTENT_TYPE, LogError, Outgoing, RECORD_BYTES_MAX, partition_of_key,
+    BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CONTENT_TYPE, LogError, Outgoing, RECORD_BYTES_MAX,
+    partition_of_key,
 };
 
 /// Key, value and headers of a record.
@@ -103,6 +104,37 @@ pub fn a_poll_hands_over_one_bounded_batch(harness: &mut dyn Harness) {
         }
     }
     assert_eq!(found, count);
+}
+
+/// However large the records are, a poll hands over a bounded number of bytes,
+/// and a seek in between loses none.
+pub fn a_poll_hands_over_bounded_bytes(harness: &mut dyn Harness) {
+    let topic = harness.create_topic("in", 2);
+    let count = 2 * BATCH_BYTES_MAX / RECORD_BYTES_MAX + 8;
+    let value = vec![7; RECORD_BYTES_MAX];
+    for number in 0..count {
+        let record = record(&topic, i32::from(number % 2 == 1), "");
+        produce(harness, vec![Outgoing { value: value.clone(), ..record }]);
+    }
+    let mut log = open(harness, "readers", &[&topic], "reader");
+    let (mut found, mut sought) = (Vec::new(), false);
+    for _ in 0..super::POLLS_MAX {
+        let told = poll(log.as_mut()).unwrap();
+        let places: Vec<_> = records(&told).into_iter().map(|r| (r.partition, r.offset)).collect();
+        let bytes = places.len() * RECORD_BYTES_MAX;
+        assert!(bytes < BATCH_BYTES_MAX + RECORD_BYTES_MAX, "{bytes} bytes in one poll");
+        if let (false, Some((partition, offset))) = (sought, places.last()) {
+            sought = true;
+            log.seek(partition, offset + 1).unwrap();
+        }
+        found.extend(places);
+        if found.len() >= count {
+            break;
+        }
+    }
+    found.sort();
+    assert_eq!(found.len(), count, "{found:?}");
+    assert!(found.windows(2).all(|pair| pair[0] != pair[1]), "a record came twice: {found:?}");
 }
 
 /// The end is told for empty partitions, after the last record, again when
