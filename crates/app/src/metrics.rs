@@ -65,7 +65,7 @@ const LAG: Metric =
     gauge("watchkeep_watermark_lag_seconds", "How far the watermark is behind the clock.");
 
 /// Counters that stages keep by name, with the label of their kinds.
-const COUNTED: [(&str, &Metric, Option<&str>); 11] = [
+const COUNTED: [(&str, &Metric, Option<&str>); 12] = [
     ("events", &EVENTS, None),
     ("rejects", &REJECTS, Some("reason")),
     ("late", &LATE, None),
