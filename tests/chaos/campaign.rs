@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use watchkeep_tests::chaos::faults::Counts;
-use watchkeep_tests::chaos::{Outcome, Plan, run};
+use watchkeep_tests::chaos::{NO_DEADLINE, Outcome, Plan, run};
 
 /// Kills instances and brokers while known events come in, and shows that
 /// nothing is lost and nothing counted twice.
@@ -131,6 +131,7 @@ fn plan(options: &Options, round: u64) -> Plan {
         gap: (gap(3), gap(17)),
         broker_away: (Duration::from_secs(3), Duration::from_secs(15)),
         commit_interval: Duration::from_millis(options.commit_ms),
+        acknowledge_within: NO_DEADLINE,
         is_told: true,
     }
 }

@@ -1,34 +1,22 @@
 //! Instances of the real binary, and what can be done to their processes.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::ExitStatus;
+use std::time::Duration;
 
-use super::{LATENESS_US, OUT_OF_ORDERNESS_US, Plan, SESSION_TIMEOUT, WINDOW_US, traffic};
+use super::process::Process;
+use super::{Plan, SESSION_TIMEOUT, deployment};
 use crate::binary;
-
-/// Within this an instance that is asked to end has ended.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
-
-/// Bytes of a log that a report shows.
-const TAIL_BYTES: u64 = 4_000;
 
 /// Instances of one deployment. Dropping it ends them all.
 pub struct Fleet {
-    folder: tempfile::TempDir,
     /// By number, which is the name in `--instance`.
     slots: Vec<Option<Process>>,
     /// Processes whose place another one has taken.
     zombies: Vec<(u16, Process)>,
     /// Processes so far: each has a log of its own.
     started: u32,
-}
-
-struct Process {
-    child: Child,
-    log: PathBuf,
+    folder: tempfile::TempDir,
 }
 
 /// How a process ended that was not asked to.
@@ -57,13 +45,8 @@ impl Fleet {
     /// No disk, or topics that cannot be created.
     pub fn new(plan: &Plan, bootstrap: &str, name: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let write = |file: &str, text: String| {
-            std::fs::write(folder.path().join(file), text).map_err(|error| error.to_string())
-        };
-        std::fs::create_dir(folder.path().join("charters")).map_err(|error| error.to_string())?;
-        write("charters/chaos.yaml", charters(plan))?;
-        write("watchkeep.toml", settings(plan, bootstrap, name))?;
-        let fleet = Self { folder, slots: Vec::new(), zombies: Vec::new(), started: 0 };
+        deployment::write(folder.path(), plan, &log_on_kafka(bootstrap, name))?;
+        let fleet = Self { slots: Vec::new(), zombies: Vec::new(), started: 0, folder };
         let partitions = plan.partitions.to_string();
         let replication = plan.nodes.to_string();
         fleet.run(&[
@@ -127,7 +110,6 @@ impl Fleet {
     fn spawn(&mut self, instance: u16) -> Result<Process, String> {
         self.started += 1;
         let log = self.folder.path().join(format!("{:04}-instance-{instance}.log", self.started));
-        let told = File::create(&log).map_err(|error| error.to_string())?;
         let number = instance.to_string();
         let config = self.config();
         let run = binary::command([
@@ -137,24 +119,7 @@ impl Fleet {
             "--instance".as_ref(),
             number.as_ref(),
         ]);
-        // It ends with this process, however that ends. `setpriv` becomes the
-        // program, so that the process is still ours to signal.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(run.get_program()).args(run.get_args());
-        for (name, value) in run.get_envs() {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        let child = command
-            .env("WATCHKEEP_HTTP__LISTEN", "127.0.0.1:0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(told)
-            .spawn()
-            .map_err(|error| format!("setpriv of util-linux is needed: {error}"))?;
-        Ok(Process { child, log })
+        Process::spawn(&run, &[("WATCHKEEP_HTTP__LISTEN", "127.0.0.1:0")], log)
     }
 
     /// Numbers of the instances that have a process.
@@ -165,7 +130,7 @@ impl Fleet {
     /// Ends an instance as a crash does.
     pub fn kill(&mut self, instance: u16) {
         if let Some(mut process) = self.take(instance) {
-            process.end();
+            process.kill();
         }
     }
 
@@ -175,25 +140,7 @@ impl Fleet {
     /// It ended with an error or took too long.
     pub fn stop(&mut self, instance: u16) -> Result<Duration, String> {
         let Some(mut process) = self.take(instance) else { return Ok(Duration::ZERO) };
-        let begun = Instant::now();
-        process.signal("TERM");
-        let status = loop {
-            match process.child.try_wait() {
-                Ok(Some(status)) => break status,
-                Ok(None) if begun.elapsed() > DRAIN_MAX + Duration::from_secs(2) => {
-                    process.end();
-                    let log = process.log_tail();
-                    return Err(format!("instance {instance} did not end in time\n{log}"));
-                }
-                _ => std::thread::sleep(Duration::from_millis(10)),
-            }
-        };
-        if status.success() {
-            Ok(begun.elapsed())
-        } else {
-            let log = process.log_tail();
-            Err(format!("instance {instance} was asked to end and ended with {status}\n{log}"))
-        }
+        process.stop().map_err(|why| format!("instance {instance}: {why}"))
     }
 
     /// Stops an instance's process in its tracks.
@@ -240,14 +187,14 @@ impl Fleet {
     pub fn ended(&mut self) -> (Vec<Ended>, Vec<Ended>) {
         let mut instances = Vec::new();
         for (instance, slot) in (0..).zip(&mut self.slots) {
-            if let Some(ended) = slot.as_mut().and_then(|process| process.ended(instance)) {
+            if let Some(ended) = slot.as_mut().and_then(|process| ended(instance, process)) {
                 *slot = None;
                 instances.push(ended);
             }
         }
         let mut zombies = Vec::new();
         self.zombies.retain_mut(|(instance, process)| {
-            let ended = process.ended(*instance);
+            let ended = ended(*instance, process);
             let goes_on = ended.is_none();
             zombies.extend(ended);
             goes_on
@@ -260,48 +207,13 @@ impl Fleet {
     }
 }
 
-impl Process {
-    fn signal(&self, name: &str) {
-        // A process that is gone is noticed elsewhere.
-        let _ = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .stderr(Stdio::null())
-            .status();
-    }
-
-    fn end(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    fn ended(&mut self, instance: u16) -> Option<Ended> {
-        let status = self.child.try_wait().ok().flatten()?;
-        Some(Ended { instance, status, log: self.log_tail() })
-    }
-
-    /// The end of its log.
-    fn log_tail(&self) -> String {
-        let mut text = Vec::new();
-        if let Ok(mut file) = File::open(&self.log) {
-            let length = file.metadata().map_or(0, |data| data.len());
-            let _ = file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)));
-            let _ = file.read_to_end(&mut text);
-        }
-        String::from_utf8_lossy(&text).into_owned()
-    }
+fn ended(instance: u16, process: &mut Process) -> Option<Ended> {
+    let status = process.ended()?;
+    Some(Ended { instance, status, log: process.log_tail() })
 }
 
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        let zombies = self.zombies.iter_mut().map(|(_, process)| process);
-        self.slots.iter_mut().flatten().chain(zombies).for_each(Process::end);
-    }
-}
-
-fn settings(plan: &Plan, bootstrap: &str, name: &str) -> String {
-    let seconds = |us: i64| us / 1_000_000;
+fn log_on_kafka(bootstrap: &str, name: &str) -> String {
     let session_ms = SESSION_TIMEOUT.as_millis();
-    let commit_ms = plan.commit_interval.as_millis();
     format!(
         r#"
 [log]
@@ -316,54 +228,6 @@ bootstrap = "{bootstrap}"
 telemetry = ["{name}.telemetry"]
 prefix = "{name}."
 encoding = "json"
-[time]
-pane = "1s"
-out_of_orderness = "{}s"
-allowed_lateness = "{}s"
-revise_every = "10s"
-idle_after = "10s"
-[summarise]
-commit_interval = "{commit_ms}ms"
-[charters]
-folder = "charters"
-"#,
-        seconds(OUT_OF_ORDERNESS_US),
-        seconds(LATENESS_US),
+"#
     )
-}
-
-/// One expectation that can be worked out by counting, an owner, and a policy
-/// that pages at once and has no deadline within a run.
-fn charters(plan: &Plan) -> String {
-    let mut text = String::new();
-    for feature in 0..super::FEATURES {
-        let name = traffic::feature_name(feature);
-        text.push_str(&format!(
-            "kind: charter\nsubject: feature:{name}\nowners: {{primary: user:ada}}\n\
-             policy: chaos\nexpectations:\n  - {{name: enough, kind: volume, window: {}s, below: {}}}\n---\n",
-            WINDOW_US / 1_000_000,
-            plan.volume_below(),
-        ));
-    }
-    text.push_str(
-        r"kind: policy
-name: chaos
-version: 1
-grouping: {by: [root, kind], group_wait: 0s, group_interval: 5m, repeat_interval: 4h, max_listed: 50}
-steps:
-  - name: on-call
-    notify: [{role: primary}]
-    channels: [{tool: email, to: chaos@example.com}]
-    acknowledge_within: 30d
-    escalate_if: [not_acknowledged]
-loops: 1
-on_exhausted: {notify: [user:ada]}
----
-kind: directory
-users:
-  ada: {name: Ada, contacts: [{tool: email, to: ada@example.com}]}
-governance: user:ada
-",
-    );
-    text
 }

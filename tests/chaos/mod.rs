@@ -8,10 +8,14 @@
 //! moments at which they hit the processes are the machine's.
 
 pub mod audit;
+pub mod deployment;
+pub mod disk;
+pub mod embedded;
 pub mod facts;
 pub mod faults;
 pub mod fleet;
 pub mod ledger;
+pub mod process;
 pub mod random;
 pub mod recovery;
 pub mod run;
@@ -41,6 +45,9 @@ pub const FEATURES: u64 = 20;
 /// Time without a sign of life after which the group gives an instance up.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 
+/// An answer is awaited for longer than any run takes.
+pub const NO_DEADLINE: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// What one run does.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -69,6 +76,8 @@ pub struct Plan {
     pub broker_away: (Duration, Duration),
     /// Time between the stages' commits.
     pub commit_interval: Duration,
+    /// How long the first step of the policy waits for an answer.
+    pub acknowledge_within: Duration,
     /// Whether to tell what happens on standard error.
     pub is_told: bool,
 }

@@ -76,6 +76,19 @@ impl Truth {
         Ok(truth)
     }
 
+    /// Counts lines of telemetry, as `export` prints them.
+    ///
+    /// # Errors
+    /// The line that is no event.
+    pub fn of_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let mut truth = Self::default();
+        for line in lines {
+            let read = serde_json::from_str(line).map_err(|error| format!("{line}: {error}"))?;
+            truth.take(&read);
+        }
+        Ok(truth)
+    }
+
     fn take(&mut self, line: &Line<'_>) {
         if line.feature == SENTINEL {
             return;

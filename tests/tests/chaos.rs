@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use watchkeep_tests::chaos::faults::Counts;
-use watchkeep_tests::chaos::{Plan, run};
+use watchkeep_tests::chaos::{NO_DEADLINE, Plan, run};
 
 /// One node, two instances, ten kills.
 #[test]
@@ -23,6 +23,7 @@ fn ten_kills_lose_nothing_and_double_nothing() {
         gap: (Duration::from_millis(1_000), Duration::from_millis(3_500)),
         broker_away: (Duration::ZERO, Duration::ZERO),
         commit_interval: Duration::from_millis(100),
+        acknowledge_within: NO_DEADLINE,
         is_told: true,
     };
     let outcome = run(&plan).unwrap_or_else(|why| panic!("{why}"));
