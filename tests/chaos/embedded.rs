@@ -137,13 +137,10 @@ impl Embedded {
     pub fn await_watermark(&mut self, at_us: i64) -> Result<(), String> {
         let begun = Instant::now();
         loop {
-            let metrics = self.get("/metrics").unwrap_or_default();
-            let lag = metrics.lines().find_map(|line| {
-                line.strip_prefix("watchkeep_watermark_lag_seconds ")?.parse().ok()
-            });
+            let lag = self.metric("watchkeep_watermark_lag_seconds");
             let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
             // Half a second for the time between their clock's reading and ours.
-            if lag.is_some_and(|lag: f64| lag != 0.0 && now - lag > at_us as f64 / 1e6 - 0.5) {
+            if lag.is_some_and(|lag| lag != 0.0 && now - lag > at_us as f64 / 1e6 - 0.5) {
                 return Ok(());
             }
             if let Some((status, log)) = self.ended() {
@@ -154,6 +151,13 @@ impl Embedded {
             }
             std::thread::sleep(Duration::from_millis(100));
         }
+    }
+
+    /// A figure of `/metrics` that has no labels; none while it is not told.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let metrics = self.get("/metrics").ok()?;
+        let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name));
+        values.find_map(|value| value.strip_prefix(' ')?.parse().ok())
     }
 
     /// The answer to a GET, status line and all.

@@ -39,7 +39,7 @@ pub const OUT_OF_ORDERNESS_US: i64 = 2_000_000;
 /// How long a closed window takes late events, in microseconds.
 pub const LATENESS_US: i64 = 30_000_000;
 
-/// Features that events are spread over.
+/// Features that events are spread over. One more has a charter and no event.
 pub const FEATURES: u64 = 20;
 
 /// Time without a sign of life after which the group gives an instance up.

@@ -203,7 +203,7 @@ fn settle(
         if news {
             progress = Instant::now();
         }
-        let waiting = if done.len() as u64 >= FEATURES {
+        let waiting = if done.len() as u64 > FEATURES {
             let mut lags = topics.lag("summarise", &["telemetry"])?;
             lags.extend(topics.lag("evaluate", &["summaries"])?);
             lags.extend(topics.lag("escalate", &["breaches", "windows"])?);
@@ -212,7 +212,7 @@ fn settle(
             }
             format!("records that nobody has read: {lags:?}")
         } else {
-            format!("the last window of {} of {FEATURES} features was told", done.len())
+            format!("the last window of {} of {} features was told", done.len(), FEATURES + 1)
         };
         if progress.elapsed() > SETTLE_MAX {
             return Err(format!("nothing went on for {} s: {waiting}", SETTLE_MAX.as_secs()));

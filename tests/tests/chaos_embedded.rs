@@ -1,8 +1,10 @@
 //! Real faults under the embedded log: a process that is killed while
 //! telemetry is posted, a disk that is full, a clock that goes back.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use watchkeep_model::incident::FactData;
 use watchkeep_tests::chaos::audit::{Findings, audit_facts};
 use watchkeep_tests::chaos::disk::SmallDisk;
 use watchkeep_tests::chaos::embedded::{Client, Embedded};
@@ -84,12 +86,12 @@ fn a_full_disk_ends_the_service_with_the_reason_and_it_goes_on_when_there_is_roo
     let (status, log) = service.await_end().unwrap();
     assert_eq!(status.code(), Some(2), "{refused}\n{log}");
     let folder = service.log_folder().display().to_string();
-    assert!(log.contains("No space left on device") && log.contains(&folder), "{log}");
+    assert!(log.contains("the disk is full") && log.contains(&folder), "{log}");
     assert!(client.acknowledged() > 1_000, "{} events", client.acknowledged());
 
     // Begun again without room it says so again, and leaves what is there alone.
     if let Err(log) = service.start(&[]) {
-        assert!(log.contains("No space left on device"), "{log}");
+        assert!(log.contains("the disk is full"), "{log}");
     }
     service.kill();
 
@@ -100,4 +102,76 @@ fn a_full_disk_ends_the_service_with_the_reason_and_it_goes_on_when_there_is_roo
         client.post(&service).unwrap();
     }
     finish(&plan, &client, &mut service);
+}
+
+/// The library of `faketime`, which changes the time of day of a program.
+fn fake_time() -> String {
+    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let found = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    let found = found.into_iter().find(|path| path.exists());
+    let found = found.expect("this test needs faketime: install Debian's package of that name");
+    found.display().to_string()
+}
+
+#[test]
+fn a_clock_that_goes_back_by_an_hour_fires_nothing_twice_and_holds_nothing_up() {
+    // Pages are answered by nobody, so each climbs a step after three seconds.
+    let plan = Plan { acknowledge_within: Duration::from_secs(3), ..plan(5) };
+    let mut service = Embedded::new(&plan, None).unwrap();
+    let mut client = Client::new(&plan);
+    let offset = service.log_folder().with_file_name("offset");
+    let set = |text: &str| {
+        // Written aside and moved, so that it is never read half.
+        let aside = offset.with_extension("new");
+        std::fs::write(&aside, text).unwrap();
+        std::fs::rename(&aside, &offset).unwrap();
+    };
+    set("+0");
+    let library = fake_time();
+    let file = offset.display().to_string();
+    let environment = [
+        ("LD_PRELOAD", library.as_str()),
+        ("FAKETIME_TIMESTAMP_FILE", file.as_str()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    service.start(&environment).unwrap();
+    let mut post = |service: &Embedded, seconds: u64| {
+        let until = Instant::now() + Duration::from_secs(seconds);
+        while Instant::now() < until {
+            client.post(service).unwrap();
+        }
+    };
+    post(&service, 3);
+    let windows = |service: &Embedded| service.metric("watchkeep_windows_total").unwrap_or(0.0);
+    let before = windows(&service);
+    assert!(before > 0.0, "no window was told");
+
+    set("-1h");
+    post(&service, 4);
+    let after = windows(&service);
+    assert!(after > before, "no window was told after the clock went back: {before}, {after}");
+    // Begun anew, it finds facts of a time that is still to come.
+    service.kill();
+    service.start(&environment).unwrap();
+    post(&service, 4);
+
+    set("+0");
+    post(&service, 5);
+    finish(&plan, &client, &mut service);
+    let published = service.published().unwrap();
+    let mut climbed = BTreeSet::new();
+    for fact in published.incidents.iter().map(|at| &at.fact) {
+        if let FactData::Escalated(step) = &fact.data {
+            let key = (fact.incident_id.clone(), step.to_step.clone(), step.climb, step.due_at);
+            assert!(climbed.insert(key), "climbed twice: {fact:?}");
+        }
+    }
+    assert!(!climbed.is_empty(), "nobody was passed over");
+    let mut paged = BTreeSet::new();
+    for page in published.escalations.iter().map(|at| &at.fact) {
+        let key =
+            (&page.incident_id, &page.step, page.climb, &page.target, &page.reason, page.time);
+        assert!(paged.insert(key), "paged twice: {page:?}");
+    }
 }

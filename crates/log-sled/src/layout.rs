@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use watchkeep_runtime::membership::Membership;
 
 use crate::chunk::{self, Damaged};
 use crate::store::PARTITIONS_MAX;
+use crate::witness;
 
 /// The layout of keys and values that this version writes and reads.
 const FORMAT: u64 = 1;
@@ -80,19 +81,41 @@ impl Topic {
     }
 }
 
+/// What to do about damage, at the end of every message that tells of it.
+pub(crate) const ADVICE_DAMAGED: &str = "restore the folder from a copy, or move it away and begin anew from where telemetry comes from";
+
 /// Runs what touches the store. sled answers some damage with a panic; here
 /// that is an error like any other.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(sled::Error::Corruption { at, .. })) => Err(format!("damaged bytes at {at:?}")),
+        Ok(Err(sled::Error::Corruption { at, .. })) => {
+            let place = at.map_or_else(String::new, |at| format!(" at {at:?}"));
+            Err(damaged(&format!("bytes of sled/{place} are not those that were written")))
+        }
+        Ok(Err(sled::Error::Io(error))) => Err(match error.kind() {
+            ErrorKind::StorageFull => format!(
+                "the disk is full ({error}): make room, then start again; what was acknowledged is there"
+            ),
+            ErrorKind::NotFound | ErrorKind::UnexpectedEof => {
+                damaged(&format!("a file of sled/ is missing or cut ({error})"))
+            }
+            _ => error.to_string(),
+        }),
+        // The version of sled is pinned, so another one's files are none of ours.
+        Ok(Err(sled::Error::Unsupported(why))) => Err(damaged(&format!("sled/: {why}"))),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("damaged: the store cannot make sense of its files".to_owned()),
+        Err(_) => Err(damaged("the store cannot make sense of its files")),
     }
 }
 
+/// Tells of damage and what to do about it.
+pub(crate) fn damaged(what: &str) -> String {
+    format!("damaged: {what}; {ADVICE_DAMAGED}")
+}
+
 /// Reads what a store holds, apart from the records.
-pub(crate) fn load(tree: &sled::Tree, witness: &File) -> Result<(State, u64), String> {
+pub(crate) fn load(tree: &sled::Tree, file: &File) -> Result<(State, u64), String> {
     let number = |key: &[u8]| -> Result<Option<u64>, String> {
         let value = guarded(|| tree.get(key))?;
         value.map(|bytes| eight(&bytes).map(u64::from_be_bytes).ok_or_else(damage)).transpose()
@@ -111,15 +134,18 @@ pub(crate) fn load(tree: &sled::Tree, witness: &File) -> Result<(State, u64), St
         }
     }
     let sequence = number(b"msequence")?.unwrap_or(0);
-    let mut noted = [0; 8];
-    let acknowledged = match witness.read_exact_at(&mut noted, 0) {
-        Ok(()) => u64::from_be_bytes(noted),
-        Err(_) => 0,
-    };
+    let acknowledged = witness::read(file).map_err(|why| damaged(&why))?;
     if sequence < acknowledged {
-        return Err(format!(
-            "damaged: commit {acknowledged} was acknowledged, but only {sequence} can be read"
-        ));
+        return Err(damaged(&format!(
+            "commit {acknowledged} was acknowledged, but only {sequence} can be read"
+        )));
+    }
+    // A commit is noted before the next one begins.
+    if sequence > acknowledged + 1 {
+        return Err(damaged(&format!(
+            "commit {sequence} can be read, but the file {} was cut back to {acknowledged}",
+            witness::NAME
+        )));
     }
     let (mut topics, mut names) = (BTreeMap::new(), BTreeMap::new());
     for pair in tree.scan_prefix(b"t") {
@@ -164,7 +190,7 @@ fn end_of(tree: &sled::Tree, place: (u32, i32)) -> Result<i64, String> {
 }
 
 fn damage() -> String {
-    "damaged: an entry of the store cannot be read".to_owned()
+    damaged("an entry of the store cannot be read")
 }
 
 pub(crate) fn record_key((topic, partition): (u32, i32), offset: i64) -> Vec<u8> {

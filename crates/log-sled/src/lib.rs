@@ -13,6 +13,7 @@ pub mod chunk;
 mod layout;
 pub mod session;
 pub mod store;
+mod witness;
 
 #[cfg(test)]
 mod tests;

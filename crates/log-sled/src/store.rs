@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -12,8 +11,11 @@ use watchkeep_model::time::Timestamp;
 use watchkeep_runtime::log::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, LogError, Outgoing};
 
 use crate::chunk::{self, ChunkWriter, Damaged, Entry};
-use crate::layout::{State, Topic, guarded, load, offset_of, position_key, record_key};
+use crate::layout::{
+    ADVICE_DAMAGED, State, Topic, guarded, load, offset_of, position_key, record_key,
+};
 use crate::session::SledLog;
+use crate::witness;
 
 /// Memory that the store keeps read pages in. Past it pages are read anew.
 pub const CACHE_BYTES: u64 = 64 << 20;
@@ -27,10 +29,6 @@ const NAME_BYTES_MAX: usize = 249;
 
 /// Partitions of one topic. More are refused as a mistake.
 pub const PARTITIONS_MAX: i32 = 1024;
-
-/// A file beside the store with the number of the last commit that was
-/// acknowledged. A store that holds less has lost acknowledged commits.
-const WITNESS: &str = "acknowledged";
 
 /// The embedded log of one folder. Clones are the same store; threads share it.
 #[derive(Clone)]
@@ -93,7 +91,7 @@ impl SledStore {
             .write(true)
             .create(true)
             .truncate(false)
-            .open(folder.join(WITNESS))
+            .open(folder.join(witness::NAME))
             .map_err(|error| fail(error.to_string()))?;
         let file =
             File::open(folder.join("sled").join("db")).map_err(|error| fail(error.to_string()))?;
@@ -381,7 +379,9 @@ impl Shared {
         room: &mut Room,
         handle: &mut dyn FnMut(&Entry<'_>),
     ) -> Result<i64, LogError> {
-        let damaged = |at: i64| self.fatal(&format!("damaged at offset {at} of a partition"));
+        let damaged = |at: i64| {
+            self.fatal(&format!("damaged at offset {at} of a partition; {ADVICE_DAMAGED}"))
+        };
         let (mut next, was_full) = (from, room.is_full());
         for chunk in chunks {
             let entries = chunk::entries(&chunk.bytes, chunk.first, next);
@@ -408,7 +408,7 @@ impl Shared {
 
     fn damaged(&self, partition: &Partition, offset: i64) -> LogError {
         let Partition { topic, partition } = partition;
-        self.fatal(&format!("damaged at {topic} {partition} offset {offset}"))
+        self.fatal(&format!("damaged at {topic} {partition} offset {offset}; {ADVICE_DAMAGED}"))
     }
 
     /// One batch, on the disk when this returns. A store that failed once must
@@ -425,12 +425,10 @@ impl Shared {
         })
         .map_err(|why| self.break_down(why))?;
         writer.sequence = sequence;
-        // Only a note of what already holds: where it cannot be written the
-        // commit holds all the same, and the next one writes it.
-        if let Err(error) = self.witness.write_all_at(&sequence.to_be_bytes(), 0) {
-            tracing::warn!(folder = %self.folder.display(), %error, "cannot note the last commit");
-        }
-        Ok(())
+        // What cannot be noted could be lost later without a word.
+        witness::write(&self.witness, sequence).map_err(|error| {
+            self.break_down(format!("the file {} cannot be written: {error}", witness::NAME))
+        })
     }
 
     fn break_down(&self, why: String) -> LogError {

@@ -133,7 +133,7 @@ impl Setting {
         let name = self.stage.name();
         let mut commits = 0;
         while !shared.is_stopping() {
-            stage.turn(log, clock::now())?;
+            stage.turn(log, clock::steady())?;
             *turns = turns.saturating_add(1);
             shared.status.update(name, |status| status.is_ready = stage.is_assigned());
             let counts = stage.counts();
