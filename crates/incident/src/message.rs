@@ -146,7 +146,7 @@ fn summary(incident: &Incident, affected: u64) -> String {
 }
 
 fn reasons(incident: &Incident) -> BTreeMap<String, String> {
-    let open = incident.attached.iter().filter(|(_, attached)| attached.open);
+    let open = incident.attached.iter().filter(|(_, attached)| !attached.open.is_empty());
     open.take(REASONS_MAX)
         .map(|((feature, _, expectation), attached)| {
             (format!("{feature}/{expectation}"), attached.reason.clone())

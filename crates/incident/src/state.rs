@@ -42,18 +42,17 @@ impl State {
 /// What an incident can be breached by: subject, version, expectation.
 pub type BreachKey = (String, String, String);
 
-/// The latest breach of one expectation.
+/// The breaches of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
-    /// The breach.
-    pub breach_id: String,
-    /// Its severity.
+    /// Those that have not cleared. Mostly one; a revision of an earlier window
+    /// may open and clear another while a later one goes on.
+    pub open: BTreeSet<String>,
+    /// The severity of the latest.
     pub severity: Severity,
-    /// False once it has cleared.
-    pub open: bool,
-    /// The end of the window that opened it.
+    /// The latest end of a window that opened one.
     pub window_end: Timestamp,
-    /// What it says.
+    /// What the latest says.
     pub reason: String,
 }
 
@@ -209,7 +208,7 @@ impl Incident {
             FactData::BreachAttached(data) => self.attach(data),
             FactData::BreachCleared(data) => {
                 let key = key_of(&data.feature, &data.feature_version, &data.expectation);
-                self.close(&key);
+                self.close(&key, &data.breach_id);
                 if self.open_features.is_empty() {
                     self.resting = true;
                     self.cleared_at = Some(fact.occurred_at);
@@ -289,18 +288,20 @@ impl Incident {
     }
 
     fn attach(&mut self, data: &BreachAttached) {
-        let attached = Attached {
-            breach_id: data.breach_id.clone(),
-            severity: data.severity,
-            open: true,
-            window_end: data.window_end,
-            reason: data.reason.clone(),
-        };
         let key = key_of(&data.feature, &data.feature_version, &data.expectation);
-        self.close(&key);
-        self.attached.insert(key, attached);
-        self.open_count += 1;
-        *self.open_features.entry(data.feature.clone()).or_default() += 1;
+        let attached = self.attached.entry(key).or_insert_with(|| Attached {
+            open: BTreeSet::new(),
+            severity: data.severity,
+            window_end: data.window_end,
+            reason: String::new(),
+        });
+        attached.severity = data.severity;
+        attached.window_end = attached.window_end.max(data.window_end);
+        attached.reason.clone_from(&data.reason);
+        if attached.open.insert(data.breach_id.clone()) {
+            self.open_count += 1;
+            *self.open_features.entry(data.feature.clone()).or_default() += 1;
+        }
         self.consumers.extend(data.consumers.iter().cloned());
         self.informed.extend(data.informed.iter().map(|informed| informed.target.clone()));
         if self.state < State::Remediated {
@@ -308,11 +309,11 @@ impl Incident {
         }
     }
 
-    fn close(&mut self, key: &BreachKey) {
-        let Some(attached) = self.attached.get_mut(key).filter(|attached| attached.open) else {
+    fn close(&mut self, key: &BreachKey, breach_id: &str) {
+        let attached = self.attached.get_mut(key);
+        if !attached.is_some_and(|attached| attached.open.remove(breach_id)) {
             return;
-        };
-        attached.open = false;
+        }
         self.open_count = self.open_count.saturating_sub(1);
         if let Some(count) = self.open_features.get_mut(&key.0) {
             *count = count.saturating_sub(1);

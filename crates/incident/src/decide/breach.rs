@@ -238,10 +238,8 @@ impl Decision<'_> {
     pub fn clear(&mut self, breach: &Breach) {
         let key = key_of(&breach.feature, &breach.feature_version, &breach.expectation);
         let is_open = |incident: &Incident| {
-            incident
-                .attached
-                .get(&key)
-                .is_some_and(|attached| attached.open && attached.breach_id == breach.breach_id)
+            let attached = incident.attached.get(&key);
+            attached.is_some_and(|attached| attached.open.contains(&breach.breach_id))
         };
         if !is_open(self.incident) {
             return;

@@ -173,8 +173,10 @@ impl Index {
                 self.resolved.push_back(incident.id.clone());
                 for ((feature, version, _), attached) in &incident.attached {
                     // Accepted as it is: no longer evidence, no longer watched.
-                    self.attached.remove(&attached.breach_id);
-                    self.forget(&typed(feature), &attached.breach_id);
+                    for breach_id in &attached.open {
+                        self.attached.remove(breach_id);
+                        self.forget(&typed(feature), breach_id);
+                    }
                     let key = watch_key(feature, version);
                     if let Some(ids) = self.watching.get_mut(&key) {
                         ids.remove(&incident.id);

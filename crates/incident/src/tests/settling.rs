@@ -182,3 +182,21 @@ fn good_windows_are_counted_again_after_a_restart() {
     .assert_eq(&scene.story());
     scene.check();
 }
+
+/// A revision may find that an earlier window was bad and that the next one
+/// was good, while a later one is bad: a breach that opens and clears at once.
+#[test]
+fn an_earlier_breach_that_clears_leaves_the_standing_one() {
+    let mut scene = Scene::new();
+    let standing = drift("05-08");
+    scene.breach(&standing);
+    let earlier = drift("05-08 00:10");
+    assert_ne!(earlier.breach_id, standing.breach_id);
+    scene.breach(&earlier);
+    scene.clear(&earlier, "05-08 00:20");
+    assert!(scene.story().contains("drift left 1"), "{}", scene.story());
+    assert!(!scene.story().contains("Resolved"), "{}", scene.story());
+    scene.window(&standing, "05-09", Good).clear(&standing, "05-09");
+    assert!(scene.story().contains("drift left 0"), "{}", scene.story());
+    scene.check();
+}
