@@ -254,9 +254,10 @@ pub(crate) fn owned_topics(config: &Config, replication: Option<i32>) -> Vec<Top
                 ("retention.ms".to_owned(), "-1".to_owned()),
                 ("retention.bytes".to_owned(), "-1".to_owned()),
             ]);
-            if *name == "summaries" {
-                // Idleness lapses by the time of the records: the broker's clock
-                // is one, those of the instances are many.
+            if matches!(*name, "summaries" | "incidents") {
+                // Idleness lapses by the time of the records, and incidents are
+                // restored in its order: the broker's clock is one, those of
+                // the instances are many.
                 let by_broker = ("message.timestamp.type".to_owned(), "LogAppendTime".to_owned());
                 settings.extend([by_broker]);
             }

@@ -4,6 +4,7 @@
 //! service, [`replay`] the same stages in one process without a log.
 
 pub mod conformance;
+mod in_order;
 pub mod log;
 pub mod membership;
 pub mod outgoing;

@@ -17,6 +17,7 @@ use watchkeep_model::window::Window;
 use watchkeep_wire::Malformed;
 use watchkeep_wire::fact::{FactEncoding, decode};
 
+use crate::in_order;
 use crate::log::{Event, Log, LogError, Transaction};
 use crate::outgoing;
 use crate::rules::Rules;
@@ -134,14 +135,16 @@ impl EscalateStage {
         let topics = &self.settings.topics;
         let mut escalate = Escalate::new(self.settings.escalation.clone());
         let mut result = Ok(());
-        for number in 0..log.partition_count(&topics.incidents)? {
-            let partition = Partition::new(topics.incidents.clone(), number);
-            let (first, end) = log.bounds(&partition)?;
-            log.scan(&partition, first, end, &mut |record| match decode::<Fact>(record.value) {
+        // Which incident of a group is the latest follows from the order of the
+        // facts, also where their topic has several partitions.
+        in_order::scan(
+            log,
+            &topics.incidents,
+            &mut |partition, offset, value| match decode::<Fact>(value) {
                 Ok(fact) => escalate.restore_fact(&fact),
-                Err(error) => result = Err(unreadable(&partition, record.offset, error)),
-            })?;
-        }
+                Err(error) => result = Err(unreadable(partition, offset, error)),
+            },
+        )?;
         // Breaches that are held and good windows that are counted are in no
         // fact yet; both follow from what was read before.
         for (partition, committed) in &self.committed {
