@@ -242,7 +242,9 @@ impl Summarise {
             slot.next = position;
             slot.told = true;
         }
-        let since = *slot.caught_up_since.get_or_insert(now);
+        // From a clock that was put back on, the time is counted anew.
+        let since = slot.caught_up_since.filter(|since| *since <= now).unwrap_or(now);
+        slot.caught_up_since = Some(since);
         let TimeSettings { idle_after, dead_man_after, .. } = self.settings;
         if now.since(since) < idle_after {
             return;

@@ -124,7 +124,10 @@ impl SummariseStage {
     /// [`StageError::Log`]: begin a new session.
     pub fn turn(&mut self, log: &mut dyn Log, now: Timestamp) -> Result<(), StageError> {
         let interval = self.settings.commit_interval;
-        let since = *self.last_commit.get_or_insert(now);
+        // A clock that was put back begins the interval anew; it must not hold
+        // up commits until it has come to where it was.
+        let since = self.last_commit.filter(|since| *since <= now).unwrap_or(now);
+        self.last_commit = Some(since);
         let left = (since + interval).since(now).clamp(TimeSpan::ZERO, interval);
         let mut dropped = false;
         let Self { decoder, committed, rejects, settings, uncommitted, rules, .. } = self;
