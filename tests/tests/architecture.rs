@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("runtime", &["detection", "incident", "model", "wire"]),
     ("log-kafka", &["model", "runtime"]),
     ("log-sled", &["model", "runtime"]),
-    ("simulator", &["model", "runtime"]),
+    ("simulator", &["detection", "incident", "model", "runtime", "wire"]),
     (
         "app",
         &[

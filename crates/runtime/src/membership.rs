@@ -83,6 +83,13 @@ impl Membership {
         }
     }
 
+    /// Starts a new generation of every group: a topic has other partitions now.
+    pub fn renew(&mut self) {
+        for group in self.groups.values_mut() {
+            group.generation += 1;
+        }
+    }
+
     /// The current generation of the session's group. A session that has not
     /// been told of it must not commit.
     ///

@@ -6,7 +6,7 @@
 //! others follow at the given rate.
 
 mod model;
-mod random;
+pub(crate) mod random;
 mod scenario;
 mod shop;
 #[cfg(test)]

@@ -2,4 +2,5 @@
 
 pub mod generator;
 pub mod log;
+pub mod simulation;
 pub mod snapshots;

@@ -4,7 +4,7 @@
 //! that [`MemoryStore::set_now`] was told last. The same calls give the same
 //! events, so a simulated run can be repeated.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use watchkeep_model::position::Partition;
@@ -63,6 +63,10 @@ struct State {
     batch_records_max: Option<usize>,
     aborts: VecDeque<String>,
     outages: VecDeque<String>,
+    /// Partitions of which nothing is delivered for the time being.
+    held: BTreeSet<Partition>,
+    /// Why the log answers nobody, while it does not.
+    away: Option<String>,
 }
 
 /// What one poll hands over.
@@ -133,6 +137,21 @@ impl MemoryStore {
         self.state().slot(partition).map(|slot| slot.records.clone()).unwrap_or_default()
     }
 
+    /// The same from an offset on.
+    pub fn records_from(&self, partition: &Partition, offset: i64) -> Vec<Arc<Stored>> {
+        self.state().slot(partition).map(|slot| slot.from(offset).to_vec()).unwrap_or_default()
+    }
+
+    /// The next offset of a partition; 0 where there is none.
+    pub fn end(&self, partition: &Partition) -> i64 {
+        self.state().slot(partition).map_or(0, |slot| slot.end)
+    }
+
+    /// How many partitions a topic has; 0 where it does not exist.
+    pub fn partition_count(&self, topic: &str) -> i32 {
+        self.state().partition_count(topic)
+    }
+
     /// The committed positions of a group.
     pub fn committed(&self, group: &str) -> BTreeMap<Partition, i64> {
         self.state().committed.get(group).cloned().unwrap_or_default()
@@ -175,6 +194,13 @@ impl MemoryStore {
         self.state().outages.push_back(reason.to_owned());
     }
 
+    /// Takes back the aborts and failures that were asked for and have not happened yet.
+    pub fn forget_faults(&self) {
+        let mut state = self.state();
+        state.aborts.clear();
+        state.outages.clear();
+    }
+
     /// Fault: whoever holds this transactional id cannot commit any more, as
     /// if a newer instance had come and gone.
     pub fn fence(&self, transactional_id: &str) {
@@ -187,12 +213,52 @@ impl MemoryStore {
         self.state().membership.reassign(group);
     }
 
+    /// Adds partitions to a topic. Every group starts a new generation, as
+    /// consumers do when their view of the topic is renewed.
+    pub fn add_partitions(&self, topic: &str, more: i32) {
+        let mut state = self.state();
+        let Some(slots) = state.topics.get_mut(topic) else { return };
+        slots.extend((0..more).map(|_| Slot::default()));
+        state.membership.renew();
+    }
+
+    /// Fault: nothing of the partition is delivered until
+    /// [`MemoryStore::release`], as if its leader were slow. It is not said to
+    /// be read to its end either.
+    pub fn hold(&self, partition: &Partition) {
+        self.state().held.insert(partition.clone());
+    }
+
+    /// Ends what [`MemoryStore::hold`] began.
+    pub fn release(&self, partition: &Partition) {
+        self.state().held.remove(partition);
+    }
+
+    /// Fault: from now on the log answers no call of any session, and commits
+    /// nothing.
+    pub fn go_away(&self, reason: &str) {
+        self.state().away = Some(reason.to_owned());
+    }
+
+    /// Ends what [`MemoryStore::go_away`] began.
+    pub fn come_back(&self) {
+        self.state().away = None;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    fn answers(&self) -> Result<(), LogError> {
+        self.away.clone().map_or(Ok(()), |reason| Err(LogError::Unavailable(reason)))
+    }
+
+    fn partition_count(&self, topic: &str) -> i32 {
+        self.topics.get(topic).map_or(0, |slots| i32::try_from(slots.len()).unwrap_or(i32::MAX))
+    }
+
     fn slot(&self, partition: &Partition) -> Option<&Slot> {
         let number = usize::try_from(partition.partition).ok()?;
         self.topics.get(&partition.topic)?.get(number)
@@ -261,9 +327,7 @@ impl MemoryLog {
         let revoked = std::mem::take(&mut self.positions);
         {
             let state = self.store.state();
-            let count = |topic: &str| {
-                state.topics.get(topic).map_or(0, |slots| i32::try_from(slots.len()).unwrap_or(0))
-            };
+            let count = |topic: &str| state.partition_count(topic);
             let assigned = state.membership.assignment(&self.ticket, count);
             let group = self.ticket.group();
             self.positions = assigned
@@ -302,6 +366,9 @@ impl MemoryLog {
             self.positions.keys().cycle().skip(first).take(count).cloned().collect();
         for partition in order {
             let Some(slot) = state.slot(&partition) else { continue };
+            if state.held.contains(&partition) {
+                continue;
+            }
             let Some(position) = self.positions.get_mut(&partition) else { continue };
             let waiting = slot.from(*position);
             let mut taken = 0;
@@ -332,6 +399,7 @@ impl Log for MemoryLog {
     ) -> Result<(), LogError> {
         let generation = {
             let mut state = self.store.state();
+            state.answers()?;
             if let Some(reason) = state.outages.pop_front() {
                 return Err(LogError::Unavailable(reason));
             }
@@ -357,6 +425,7 @@ impl Log for MemoryLog {
         }
         let store = self.store.clone();
         let mut state = store.state();
+        state.answers()?;
         let generation = state.membership.generation(&self.ticket)?;
         let reads = !self.positions.is_empty() || !transaction.positions.is_empty();
         let foreign = transaction.positions.iter().find(|(p, _)| !self.positions.contains_key(p));
@@ -412,11 +481,13 @@ impl Log for MemoryLog {
 
     fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {
         let state = self.store.state();
-        Ok(state.topics.get(topic).map_or(0, |slots| i32::try_from(slots.len()).unwrap_or(0)))
+        state.answers()?;
+        Ok(state.partition_count(topic))
     }
 
     fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {
         let state = self.store.state();
+        state.answers()?;
         Ok((0, state.existing(partition)?.end))
     }
 
@@ -427,7 +498,11 @@ impl Log for MemoryLog {
         to: i64,
         handle: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), LogError> {
-        let records = self.store.state().existing(partition)?.from(from).to_vec();
+        let records = {
+            let state = self.store.state();
+            state.answers()?;
+            state.existing(partition)?.from(from).to_vec()
+        };
         for record in records.iter().take_while(|record| record.offset < to) {
             handle(record.borrow(partition));
         }

@@ -132,6 +132,15 @@ impl EvaluateStage {
         self.keeper.saved_bytes()
     }
 
+    /// Of each assigned partition that is folded: its committed position and
+    /// the watermark that follows from what lies before it.
+    pub fn progress(&self) -> impl Iterator<Item = (&Partition, i64, Option<Timestamp>)> {
+        self.partitions.iter().filter_map(|(partition, state)| {
+            let folded = state.folded.as_ref()?;
+            Some((partition, state.committed, folded.evaluate.watermark()))
+        })
+    }
+
     /// What became of snapshots since this was asked last.
     pub fn take_notes(&mut self) -> Vec<Note> {
         self.keeper.take_notes()

@@ -1,0 +1,417 @@
+//! A plan from a seed.
+
+use watchkeep_detection::settings::TimeSettings;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use super::oracle::{Event, Expectation, Rule, Shape};
+use super::plan::{
+    Action, Answer, Arrival, Breakage, Charter, Deployment, Disorder, Fault, Feature, HeldTopic,
+    Ladder, Plan, Record, Rung, SnapshotFault, Stage,
+};
+use crate::generator::random::Random;
+
+/// 2026-03-02T00:00:00Z.
+const BEGIN_MICROS: i64 = 1_772_409_600_000_000;
+
+/// Records that are no telemetry.
+const MALFORMED: [&str; 4] = [
+    "{",
+    "{\"feature\":\"a\"}",
+    "{\"feature\":\"a\",\"event_time\":\"yesterday\"}",
+    "{\"feature\":\"a\",\"event_time\":0,\"status\":\"fine\"}",
+];
+
+/// Who answers for features.
+const PEOPLE: [&str; 3] = ["ada", "ben", "cleo"];
+
+impl Plan {
+    /// The plan of a seed: the same seed, the same plan.
+    pub fn from_seed(seed: u64) -> Self {
+        // Neighbouring seeds must not give neighbouring streams.
+        let mut dice = Dice(Random::new(seed ^ 0x5eed_0f57_a6e5));
+        let deployment = deployment(&mut dice);
+        let features = features(&mut dice);
+        let span = TimeSpan::MINUTE.times(dice.between(15, 60));
+        let arrivals = arrivals(&mut dice, &deployment, &features, span);
+        let answers = answers(&mut dice, &deployment, &features, span);
+        let schedule = schedule(&mut dice, &deployment, span);
+        Self { seed, deployment, features, arrivals, answers, schedule }
+    }
+}
+
+/// Draws in the words of a plan.
+struct Dice(Random);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0.below(end as u64) as usize
+    }
+
+    fn between(&mut self, from: i64, to: i64) -> i64 {
+        from + self.0.below((to - from + 1).max(1).unsigned_abs()).cast_signed()
+    }
+
+    /// True in so many of 100 cases.
+    fn percent(&mut self, share: u64) -> bool {
+        self.0.below(100) < share
+    }
+
+    fn one_of<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())].clone()
+    }
+
+    /// Up to a span, to the microsecond.
+    fn span(&mut self, up_to: TimeSpan) -> TimeSpan {
+        TimeSpan::from_micros(self.between(0, up_to.as_micros()))
+    }
+}
+
+fn seconds(n: i64) -> TimeSpan {
+    TimeSpan::SECOND.times(n)
+}
+
+fn minutes(n: i64) -> TimeSpan {
+    TimeSpan::MINUTE.times(n)
+}
+
+fn deployment(dice: &mut Dice) -> Deployment {
+    let disorder = dice.one_of(&[
+        Disorder::None,
+        Disorder::None,
+        Disorder::Bounded,
+        Disorder::Bounded,
+        Disorder::Unbounded,
+    ]);
+    let topics = dice.one_of(&[1, 1, 2, 3]);
+    let most = i64::from(8 / topics);
+    let sources = (0..topics).map(|_| dice.between(1, most.min(4)) as i32).collect();
+    let (lateness, idle_after) = match disorder {
+        Disorder::None => (&[0, 1, 5, 10][..], &[86_400][..]),
+        Disorder::Bounded => (&[10, 15, 30][..], &[10, 30, 60][..]),
+        Disorder::Unbounded => (&[0, 2, 5, 10][..], &[10, 30, 60][..]),
+    };
+    let time = TimeSettings {
+        out_of_orderness: seconds(dice.one_of(&[0, 10, 30, 60])),
+        idle_after: seconds(dice.one_of(idle_after)),
+        allowed_lateness: minutes(dice.one_of(lateness)),
+        revise_every: minutes(dice.one_of(&[1, 5, 10])),
+        dead_man_after: minutes(dice.one_of(&[0, 0, 5, 10])),
+        ..TimeSettings::default()
+    };
+    Deployment {
+        from: Timestamp::from_micros(BEGIN_MICROS) + dice.span(TimeSpan::HOUR),
+        sources,
+        summaries: dice.between(1, 4) as i32,
+        incidents: dice.one_of(&[1, 1, 2, 3]),
+        instances: instances(dice),
+        time,
+        snapshot_bytes: dice.one_of(&[None, Some(1), Some(2_000), Some(20_000)]),
+        commit_interval: TimeSpan::from_micros(dice.one_of(&[1_000, 1_000_000, 15_000_000])),
+        disorder,
+        ladder: ladder(dice),
+    }
+}
+
+/// One to three instances; every stage is run by somebody.
+fn instances(dice: &mut Dice) -> Vec<Vec<Stage>> {
+    let mut instances: Vec<Vec<Stage>> = (0..dice.between(1, 3))
+        .map(|_| Stage::ALL.into_iter().filter(|_| dice.percent(70)).collect())
+        .collect();
+    for stage in Stage::ALL {
+        if !instances.iter().any(|stages| stages.contains(&stage)) {
+            let one = dice.below(instances.len());
+            instances[one].push(stage);
+            instances[one].sort();
+        }
+    }
+    instances
+}
+
+fn ladder(dice: &mut Dice) -> Ladder {
+    let rung = |dice: &mut Dice, name: &str, role| Rung {
+        name: name.to_owned(),
+        role,
+        acknowledge_within: minutes(dice.between(2, 8)),
+        remediate_within: dice.percent(50).then(|| minutes(dice.between(5, 30))),
+    };
+    let steps = vec![rung(dice, "owner", "primary"), rung(dice, "second", "backup")];
+    Ladder {
+        group_wait: seconds(dice.one_of(&[1, 60, 180])),
+        steps,
+        loops: dice.between(1, 2) as u32,
+        ack_timeout: dice.percent(50).then(|| minutes(dice.between(5, 20))),
+        reopen_within: minutes(dice.one_of(&[1, 10, 60])),
+        repeat_interval: minutes(dice.one_of(&[10, 30])),
+    }
+}
+
+fn features(dice: &mut Dice) -> Vec<Feature> {
+    let count = dice.between(1, 4);
+    let by_pattern = expectations(dice, true);
+    let pattern_owner = dice.one_of(&PEOPLE);
+    (0..count)
+        .map(|number| {
+            let charter = match dice.below(10) {
+                0 => Charter::None,
+                1..=3 => Charter::Pattern,
+                _ => Charter::Named,
+            };
+            let (letter, expectations, primary) = match charter {
+                Charter::None => ("n", Vec::new(), "ada"),
+                Charter::Pattern => ("p", by_pattern.clone(), pattern_owner),
+                Charter::Named => ("f", expectations(dice, false), dice.one_of(&PEOPLE)),
+            };
+            Feature { name: format!("{letter}{number}"), charter, expectations, primary }
+        })
+        .collect()
+}
+
+fn expectations(dice: &mut Dice, at_least_one: bool) -> Vec<Expectation> {
+    let least = i64::from(at_least_one);
+    let shapes: Vec<Shape> = (0..2).map(|_| shape(dice)).collect();
+    (0..dice.between(least.max(1), 3))
+        .map(|number| {
+            let rule = match dice.below(6) {
+                0 => Rule::Latency(500_000),
+                1 => Rule::Freshness(60_000_000),
+                2 => Rule::Volume(dice.between(1, 4).unsigned_abs()),
+                3 => Rule::NullRate(dice.one_of(&[0.01, 0.05, 0.1])),
+                4 => Rule::ErrorRate(dice.one_of(&[0.01, 0.05, 0.1])),
+                _ => Rule::Range(-40.0, 40.0),
+            };
+            let of = dice.one_of(&[1, 1, 2, 3]);
+            Expectation {
+                name: format!("e{number}"),
+                shape: dice.one_of(&shapes),
+                rule,
+                min_samples: dice.between(1, 3).unsigned_abs(),
+                open: (dice.between(1, of) as u32, of as u32),
+                resolve_after: dice.one_of(&[1, 1, 2]),
+            }
+        })
+        .collect()
+}
+
+fn shape(dice: &mut Dice) -> Shape {
+    Shape::Tumbling(minutes(dice.one_of(&[1, 2, 3, 5, 10])))
+}
+
+/// A span in which a feature or a partition is not as usual.
+#[derive(Clone, Copy)]
+struct Spell {
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl Spell {
+    fn within(dice: &mut Dice, from: Timestamp, span: TimeSpan) -> Self {
+        let begin = from + dice.span(span);
+        Self { from: begin, to: begin + dice.span(minutes(20)) }
+    }
+
+    fn holds(&self, at: Timestamp) -> bool {
+        self.from <= at && at < self.to
+    }
+}
+
+fn arrivals(
+    dice: &mut Dice,
+    deployment: &Deployment,
+    features: &[Feature],
+    span: TimeSpan,
+) -> Vec<Arrival> {
+    let Deployment { from, time, disorder, sources, .. } = deployment;
+    let trouble: Vec<(Spell, usize)> =
+        features.iter().map(|_| (Spell::within(dice, *from, span), dice.below(4))).collect();
+    let partitions: Vec<(usize, i32)> = (0..)
+        .zip(sources)
+        .flat_map(|(topic, count)| (0..*count).map(move |number| (topic, number)))
+        .collect();
+    let silent: Vec<Spell> = partitions.iter().map(|_| Spell::within(dice, *from, span)).collect();
+    let is_keyed = dice.percent(50);
+    let mut instants: Vec<Timestamp> =
+        (0..dice.between(30, 250)).map(|_| *from + dice.span(span)).collect();
+    instants.sort();
+    let mut arrivals = Vec::new();
+    for at in instants {
+        let number = dice.below(features.len());
+        let chosen =
+            if is_keyed { number % partitions.len() } else { dice.below(partitions.len()) };
+        if silent[chosen].holds(at) {
+            continue;
+        }
+        let (topic, mut partition) = partitions[chosen];
+        if dice.percent(10) {
+            // Where partitions are added, theirs; else again one of those that there are.
+            partition += sources[topic];
+        }
+        let malformed = dice.percent(3);
+        let record = if malformed {
+            Record::Malformed(dice.one_of(&MALFORMED))
+        } else {
+            let behind = match (disorder, dice.below(10)) {
+                (Disorder::Unbounded, 0) => dice.span(minutes(40)),
+                (Disorder::Unbounded, 1..=3) => dice.span(minutes(5)),
+                (_, 4..=6) => TimeSpan::ZERO,
+                _ => dice.span(time.out_of_orderness),
+            };
+            let ahead = match dice.below(100) {
+                0 => time.max_future + TimeSpan::from_micros(dice.between(1, 600_000_000)),
+                1 if *disorder == Disorder::Unbounded => time.max_future,
+                2 if *disorder != Disorder::None => dice.span(minutes(1)),
+                _ => TimeSpan::ZERO,
+            };
+            let event_time = if ahead > TimeSpan::ZERO { at + ahead } else { at - behind };
+            let (spell, kind) = &trouble[number];
+            let bad = spell.holds(event_time).then_some(*kind);
+            Record::Events(events(dice, features, number, event_time, bad))
+        };
+        arrivals.push(Arrival { at, topic, partition, record });
+    }
+    arrivals
+}
+
+fn events(
+    dice: &mut Dice,
+    features: &[Feature],
+    number: usize,
+    time: Timestamp,
+    bad: Option<usize>,
+) -> Vec<Event> {
+    let value = if bad == Some(0) && dice.percent(80) || dice.percent(3) {
+        None
+    } else {
+        let spread = if bad == Some(1) { 100 } else { 30 };
+        Some(dice.between(-spread, spread) as f64)
+    };
+    let latency = if bad == Some(2) { 2_000_000 } else { 400_000 };
+    let failed = bad == Some(3) && dice.percent(80);
+    let event = Event {
+        feature: features[number].name.clone(),
+        version: if dice.percent(5) { "v2".to_owned() } else { String::new() },
+        time,
+        value,
+        status: match dice.below(20) {
+            _ if failed => "error",
+            0 => "timeout",
+            1 => "stale",
+            _ => "ok",
+        },
+        latency_us: dice.percent(80).then(|| dice.between(0, latency).unsigned_abs()),
+        age_us: dice.percent(50).then(|| dice.between(0, 62_000_000).unsigned_abs()),
+    };
+    if !dice.percent(5) {
+        return vec![event];
+    }
+    // The batch form: one record tells of every feature.
+    let of = |feature: &Feature| Event { feature: feature.name.clone(), ..event.clone() };
+    features.iter().map(of).collect()
+}
+
+fn answers(
+    dice: &mut Dice,
+    deployment: &Deployment,
+    features: &[Feature],
+    span: TimeSpan,
+) -> Vec<Answer> {
+    let mut answers: Vec<Answer> = (0..dice.between(0, 12))
+        .map(|_| Answer {
+            at: deployment.from + dice.span(span + minutes(20)),
+            by: dice.one_of(&["ada", "ben", "cleo", "nobody"]),
+            command: dice.one_of(&[
+                "acknowledge",
+                "acknowledge",
+                "remediate",
+                "resolve",
+                "comment",
+                "escalate",
+            ]),
+            feature: features[dice.below(features.len())].name.clone(),
+        })
+        .collect();
+    answers.sort_by_key(|answer| answer.at);
+    answers
+}
+
+fn schedule(dice: &mut Dice, deployment: &Deployment, span: TimeSpan) -> Vec<Action> {
+    // Some runs are calm, most are not, a few are wild.
+    let fault_percent = dice.one_of(&[0, 2, 5, 5, 10, 20]);
+    let turns: Vec<(usize, Stage)> = (0..)
+        .zip(&deployment.instances)
+        .flat_map(|(instance, stages)| stages.iter().map(move |stage| (instance, *stage)))
+        .collect();
+    let pause = dice.one_of(&[5, 15, 30]);
+    let mut schedule = Vec::new();
+    let mut passed = TimeSpan::ZERO;
+    while passed < span {
+        let step = TimeSpan::from_micros(dice.between(1, seconds(pause).as_micros()));
+        passed = passed + step;
+        schedule.push(Action::Pass(step));
+        for _ in 0..dice.between(0, 4) {
+            let (instance, stage) = dice.one_of(&turns);
+            schedule.push(Action::Turn(instance, stage));
+        }
+        if dice.percent(fault_percent) {
+            let (instance, stage) = dice.one_of(&turns);
+            schedule.push(Action::Fault(fault(dice, deployment, instance, stage)));
+        }
+    }
+    schedule
+}
+
+fn fault(dice: &mut Dice, deployment: &Deployment, instance: usize, stage: Stage) -> Fault {
+    let is_bounded = deployment.disorder == Disorder::Bounded;
+    let longest = if is_bounded { minutes(2) } else { minutes(15) };
+    let how = dice.one_of(&[
+        Breakage::DiesBefore,
+        Breakage::DiesAfter,
+        Breakage::DiesAfter,
+        Breakage::AnswerLost,
+        Breakage::RequestLost,
+    ]);
+    let snapshots = dice.one_of(&[
+        SnapshotFault::Lost,
+        SnapshotFault::SetAside,
+        SnapshotFault::PutBack,
+        SnapshotFault::Altered(0),
+        SnapshotFault::Fails,
+    ]);
+    match dice.below(23) {
+        0..=2 => Fault::Crash { instance, down: dice.span(longest), lingers: dice.percent(50) },
+        3 => Fault::Leave { instance, down: dice.span(longest) },
+        4..=7 => Fault::Break { instance, stage, how },
+        8 | 9 => Fault::Abort,
+        10 | 11 => Fault::Fence { instance, stage },
+        12 => Fault::Freeze { instance, span: dice.span(longest) },
+        13..=15 => Fault::Rebalance(stage),
+        16 => Fault::Outage(dice.span(longest)),
+        17 | 18 => {
+            let topic = match dice.below(8) {
+                0 => HeldTopic::Summaries,
+                1 => HeldTopic::Windows,
+                2 => HeldTopic::Breaches,
+                3 => HeldTopic::Responses,
+                _ => HeldTopic::Source(dice.below(deployment.sources.len())),
+            };
+            let partition = dice.between(0, 7) as i32;
+            Fault::Hold { topic, partition, span: dice.span(longest) }
+        }
+        // A partition that is not known yet cannot hold the watermark.
+        19 if dice.percent(50) && deployment.disorder != Disorder::None => {
+            Fault::Grow(dice.below(deployment.sources.len()))
+        }
+        19 => {
+            let hours = dice.one_of(&[TimeSpan::HOUR, minutes(1), TimeSpan::ZERO]);
+            let by = hours.times(if dice.percent(50) { 1 } else { -1 });
+            Fault::Skew { instance, by }
+        }
+        20 | 21 => {
+            let what = match snapshots {
+                SnapshotFault::Altered(_) => SnapshotFault::Altered(dice.below(1 << 20)),
+                other => other,
+            };
+            Fault::Snapshots { instance, what }
+        }
+        _ => Fault::Dribble(dice.one_of(&[1, 2, 5, 50, 1000])),
+    }
+}

@@ -1,0 +1,142 @@
+//! A session with the log that dies when it is told to, and that is wrong in
+//! one planted way when it is asked to be.
+
+use std::collections::BTreeSet;
+
+use watchkeep_model::position::Partition;
+use watchkeep_model::time::TimeSpan;
+use watchkeep_runtime::log::{Event, Log, LogError, Record, Transaction};
+use watchkeep_wire::framing::AvroFraming;
+use watchkeep_wire::summary_batch;
+
+use super::plan::Breakage;
+use crate::log::MemoryLog;
+
+/// A bug that is planted to see whether the simulation finds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sabotage {
+    /// None.
+    #[default]
+    None,
+    /// Positions are committed in one transaction and records in a second one.
+    CommitBeforeProduce,
+    /// A partition that tells nothing new holds no watermark: not one that is
+    /// yet to be told of, and not one that is merely waiting.
+    ImpatientWatermark,
+    /// Deltas that were folded before a revocation are kept.
+    KeptDeltas,
+}
+
+/// A log session with faults.
+pub(super) struct Session {
+    log: MemoryLog,
+    sabotage: Sabotage,
+    /// What becomes of the next commit.
+    pub(super) breakage: Option<Breakage>,
+    /// True once the instance has died in a commit.
+    pub(super) died: bool,
+    /// Partitions whose revocation was kept from the stage, or that it has.
+    assigned: BTreeSet<Partition>,
+}
+
+impl Session {
+    pub(super) fn new(log: MemoryLog, sabotage: Sabotage) -> Self {
+        Self { log, sabotage, breakage: None, died: false, assigned: BTreeSet::new() }
+    }
+
+    fn die(&mut self) -> LogError {
+        self.died = true;
+        LogError::Fatal("the instance was killed".to_owned())
+    }
+}
+
+impl Log for Session {
+    fn poll(
+        &mut self,
+        max_wait: TimeSpan,
+        handle: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), LogError> {
+        let Self { log, sabotage, assigned, .. } = self;
+        log.poll(max_wait, &mut |event| match event {
+            Event::Revoked { partition } if *sabotage == Sabotage::KeptDeltas => {
+                assigned.remove(partition);
+            }
+            Event::Assigned { partition, .. } => {
+                assigned.insert(partition.clone());
+                handle(event);
+            }
+            _ => handle(event),
+        })
+    }
+
+    fn commit(&mut self, mut transaction: Transaction) -> Result<(), LogError> {
+        match self.sabotage {
+            Sabotage::ImpatientWatermark => impatient(&mut transaction),
+            Sabotage::KeptDeltas => {
+                let assigned = &self.assigned;
+                transaction.positions.retain(|(partition, _)| assigned.contains(partition));
+            }
+            Sabotage::None | Sabotage::CommitBeforeProduce => {}
+        }
+        let breakage =
+            if transaction == Transaction::default() { None } else { self.breakage.take() };
+        if self.sabotage == Sabotage::CommitBeforeProduce {
+            let records = std::mem::take(&mut transaction.records);
+            self.log.commit(transaction)?;
+            if matches!(breakage, Some(Breakage::DiesBefore)) {
+                return Err(self.die());
+            }
+            transaction = Transaction { positions: Vec::new(), records };
+        }
+        match breakage {
+            None => self.log.commit(transaction),
+            Some(Breakage::DiesBefore) => Err(self.die()),
+            Some(Breakage::RequestLost) => {
+                Err(LogError::Unavailable("the request was lost".to_owned()))
+            }
+            Some(Breakage::DiesAfter) => {
+                self.log.commit(transaction)?;
+                Err(self.die())
+            }
+            Some(Breakage::AnswerLost) => {
+                self.log.commit(transaction)?;
+                Err(LogError::Unavailable("the answer was lost".to_owned()))
+            }
+        }
+    }
+
+    fn seek(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
+        self.log.seek(partition, offset)
+    }
+
+    fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {
+        self.log.partition_count(topic)
+    }
+
+    fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {
+        self.log.bounds(partition)
+    }
+
+    fn scan(
+        &mut self,
+        partition: &Partition,
+        from: i64,
+        to: i64,
+        handle: &mut dyn FnMut(Record<'_>),
+    ) -> Result<(), LogError> {
+        self.log.scan(partition, from, to, handle)
+    }
+}
+
+/// Rewrites the summary batches of a transaction: no source partition is
+/// waited for before it has told something, and none after.
+fn impatient(transaction: &mut Transaction) {
+    for record in &mut transaction.records {
+        let Ok(mut batch) = summary_batch::decode(&record.value) else { continue };
+        batch.source_topics.clear();
+        for progress in batch.steps.iter_mut().flat_map(|step| &mut step.sources) {
+            progress.idle = true;
+        }
+        record.value = summary_batch::encode(&batch, AvroFraming::SingleObject);
+    }
+}
