@@ -362,16 +362,16 @@ impl Evaluate {
         self.newest_pane = self.newest_pane.max(Some(delta.pane_start));
         let subject = self.subjects.entry(delta.feature.clone()).or_default();
         subject.note_change(&delta.feature, &mut self.changed);
-        if subject.is_repeat(delta, charters) {
-            self.duplicates += delta.summary.count;
-            out.duplicates += delta.summary.count;
-            return;
-        }
         let mut moment = Moment {
             settings: &self.settings,
             watermark: self.watermark.current(),
             deadlines: &mut self.deadlines,
         };
+        if subject.is_repeat(delta, charters, &moment) {
+            self.duplicates += delta.summary.count;
+            out.duplicates += delta.summary.count;
+            return;
+        }
         for (window, start) in subject.take(delta, charters, &mut moment) {
             let key = (delta.feature.clone(), delta.feature_version.clone(), window, start);
             *self.late.entry(key).or_default() += delta.summary.count;

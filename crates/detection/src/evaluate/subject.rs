@@ -49,13 +49,20 @@ pub(super) struct Subject {
 impl Subject {
     /// True where the charter in force at the event's time takes the delta, of
     /// one event, for a repeat. Otherwise it will be known for one that is kept.
-    pub(super) fn is_repeat(&mut self, delta: &Delta, charters: &dyn Charters) -> bool {
+    pub(super) fn is_repeat(
+        &mut self,
+        delta: &Delta,
+        charters: &dyn Charters,
+        moment: &Moment<'_>,
+    ) -> bool {
         let (Some(name), Some(at)) = (&delta.event_id, delta.summary.first_event_time) else {
             return false;
         };
         let charter = charters.charter(&delta.feature, at);
         let span = charter.and_then(|charter| charter.fields.deduplicate);
-        span.is_some_and(|span| self.kept.is_repeat(name, at, span))
+        let Some(span) = span else { return false };
+        let earliest = self.earliest(moment);
+        self.kept.is_repeat(name, at, span, earliest)
     }
 
     /// Merges a delta into every window of its time; answers with the windows
@@ -256,17 +263,22 @@ impl Subject {
         if self.kept.is_empty() {
             return;
         }
-        let Some(watermark) = moment.watermark else { return };
-        let settled = watermark - moment.settings.allowed_lateness;
+        if let Some(earliest) = self.earliest(moment) {
+            self.kept.settle(earliest);
+        }
+    }
+
+    /// No event before this is taken by a window or a baseline any more;
+    /// `None` where there is no such bound yet.
+    fn earliest(&self, moment: &Moment<'_>) -> Option<Timestamp> {
+        let settled = moment.watermark? - moment.settings.allowed_lateness;
         let grids = self.grids.keys().filter_map(|window| Shape::of(*window));
         let by_grids = grids.map(|shape| shape.first_start(settled));
         let by_sessions = self.sessions.iter().map(|(gap, sessions)| {
             sessions.earliest().map_or(settled, |first| first.min(settled)) - *gap
         });
         let by_baselines = self.fixed.earliest(moment.watermark, moment.settings);
-        if let Some(earliest) = by_grids.chain(by_sessions).chain(by_baselines).min() {
-            self.kept.settle(earliest);
-        }
+        by_grids.chain(by_sessions).chain(by_baselines).min()
     }
 
     /// Takes note that something changes, for the next snapshot.
