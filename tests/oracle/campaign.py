@@ -27,6 +27,9 @@ import oracle  # noqa: E402
 LINES_SHOWN = 6
 # Replays that looking for the fewest events may cost.
 SHRINK_RUNS_MAX = 300
+# From this seed on cases have all kinds of windows, silence and repeats of events;
+# those before have tumbling windows alone, and stay as they were.
+ALL_KINDS_FROM = 1_000_000
 BEGIN = oracle.instant("2024-03-03T23:00:00Z")  # an hour before a Monday
 SECOND = oracle.UNITS["s"]
 MINUTE = oracle.UNITS["m"]
@@ -105,7 +108,64 @@ def random_event(rng, time, features, versions):
     return event
 
 
+def random_window(rng, pane):
+    """A window other than a tumbling one; hops that divide the size and others."""
+    if rng.random() < 0.5:
+        return {"kind": "session", "gap": oracle.span_text(pane * rng.choice([1, 1, 2, 3]) +
+                                                           rng.choice([0, 0, 0, 1, 7]) * SECOND)}
+    size = rng.randint(1, 8)
+    return {"kind": "hopping", "size": oracle.span_text(pane * size),
+            "hop": oracle.span_text(pane * rng.choice([1, 1, size, rng.randint(1, size)]))}
+
+
+def with_all_kinds(case, seed):
+    """The case with other windows, silence, and events that are named and repeated."""
+    rng = random.Random(f"all kinds {seed}")
+    pane = case["settings"]["pane"]
+    for document in case["documents"]:
+        windows = [random_window(rng, pane) for _ in range(rng.randint(1, 2))]
+        for e in document.get("expectations", []):
+            if rng.random() < 0.7:
+                e["window"] = rng.choice(windows)
+        if rng.random() < 0.4:
+            # A session has no silence.
+            grids = [oracle.span_text(pane * rng.randint(1, 5)),
+                     *(w for w in windows if w["kind"] == "hopping")]
+            e = {"name": "silence", "kind": "silence", "window": rng.choice(grids),
+                 "after": oracle.span_text(pane * rng.randint(1, 6) + rng.choice([0, 0, 1]) * SECOND)}
+            if rng.random() < 0.3:
+                e["resolve"] = {"after": oracle.span_text(oracle.span(e["after"]) // 2)}
+            if rng.random() < 0.4:
+                e["for"] = {"k": rng.randint(1, 2), "of": 2}
+            document.setdefault("expectations", []).append(e)
+        if rng.random() < 0.4:
+            document["deduplicate"] = oracle.span_text(
+                rng.choice([1, 30, 60, 300, 3600]) * SECOND)
+    for name, lines in case["files"].items():
+        found, names = [], rng.choice([3, 10, 40])
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                found.append(line)
+                continue
+            if rng.random() < 0.6:
+                event["event_id"] = f"e{rng.randrange(names)}"
+            found.append(json.dumps(event))
+            if rng.random() < 0.1:
+                # Sent again, now or later, by the same name.
+                at = rng.choice([len(found), rng.randint(0, len(found))])
+                found.insert(at, rng.choice(found[-10:]))
+        case["files"][name] = found
+    return case
+
+
 def random_case(seed):
+    case = tumbling_case(seed)
+    return with_all_kinds(case, seed) if seed >= ALL_KINDS_FROM else case
+
+
+def tumbling_case(seed):
     """{documents, settings, since, until, files: {name: [text of a line]}}; the lines as text,
     so that a mismatch can be made smaller line by line."""
     rng = random.Random(seed)
@@ -180,7 +240,7 @@ def records(lines):
             found.append(oracle.Reject(time))
             continue
         values = o["features"] if "features" in o else {o["feature"]: o.get("value")}
-        found.append([{"feature": name, "time": time, "version": o.get("feature_version", ""),
+        found.append([{"feature": name, "time": time, "id": o.get("event_id"), "version": o.get("feature_version", ""),
                        "value": value, "status": o.get("status", "ok"), "latency_us": o.get("latency_us")}
                       for name, value in values.items()])
     return found
@@ -240,7 +300,9 @@ def actual(folder):
             "judged": [(j["expectation"], j["verdict"]) for j in w.get("judged", [])]})
     ids = {}
     for b in read(folder / "breaches.ndjson"):
-        of = ids.setdefault((b["feature"], b["feature_version"], b["expectation"]), [])
+        # A silence is that of all versions.
+        version = None if b["kind"] == "silence" else b["feature_version"]
+        of = ids.setdefault((b["feature"], version, b["expectation"]), [])
         if b["breach_id"] not in of:
             of.append(b["breach_id"])
         breaches.append({
@@ -261,7 +323,8 @@ def laws(folder, model):
     """Sentences about laws that the output breaks, whatever the oracle expects."""
     broken = []
     summary = json.loads((folder / "replay.json").read_text())
-    for name, wanted in (("events", model.events), ("rejected", model.rejected)):
+    for name, wanted in (("events", model.events), ("rejected", model.rejected),
+                         ("duplicates", model.duplicates)):
         if summary[name] != wanted:
             broken.append(f"replay.json {name}: {summary[name]}, expected {wanted}")
     windows = read(folder / "windows.ndjson")
@@ -271,7 +334,7 @@ def laws(folder, model):
         broken.append("replay.json late is not the sum of the late summaries")
     if len(rejects) - len(late) != summary["rejected"]:
         broken.append("replay.json rejected is not the number of rejects")
-    # Each event once for each shape: in the last revision of a window, or too late for it.
+    # Each event once for each window of its time: in its last revision, or too late for it.
     last, counted = {}, {}
     for w in windows:
         last[w["feature"], w["feature_version"], w["window"], w["window_start"]] = w["count"]
@@ -279,11 +342,16 @@ def laws(folder, model):
         counted[feature, shape] = counted.get((feature, shape), 0) + count
     for r in late:
         counted[r["feature"], r["window"]] = counted.get((r["feature"], r["window"]), 0) + r["count"]
-    for feature, wanted in model.events_of.items():
-        for size in model.shapes(feature):
-            shape = oracle.span_text(size)
-            if counted.get((feature, shape), 0) != wanted:
-                broken.append(f"{feature} {shape}: {counted.get((feature, shape), 0)} events counted of {wanted}")
+    for feature, times in model.taken.items():
+        for shape in model.shapes(feature):
+            wanted = sum(1 if shape.gap is not None else len(shape.starts(time)) for time in times)
+            if counted.get((feature, shape.name), 0) != wanted:
+                broken.append(
+                    f"{feature} {shape.name}: {counted.get((feature, shape.name), 0)} events counted of {wanted}")
+    # No revision of a window is told twice.
+    told = [(w["feature"], w["feature_version"], w["window"], w["window_start"], w["revision"]) for w in windows]
+    if len(set(told)) != len(told):
+        broken.append("a revision of a window is told twice")
     # A breach is opened once, then told of until it ends, and not after.
     opened, ended = set(), set()
     for b in read(folder / "breaches.ndjson"):
@@ -353,10 +421,6 @@ def compare(kind, wanted, got):
 def expectation_of(case):
     model = oracle.Oracle(oracle.Charters(case["documents"]), case["settings"], case["since"], case["until"])
     files = {name: records(lines) for name, lines in case["files"].items()}
-    model.events_of = {}
-    for events in files.values():
-        for event in (e for record in events if isinstance(record, list) for e in record if model.included(e)):
-            model.events_of[event["feature"]] = model.events_of.get(event["feature"], 0) + 1
     model.run(files)
     return model
 

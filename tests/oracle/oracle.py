@@ -2,8 +2,9 @@
 
 Slow and plain on purpose: every event is kept, every window is counted anew
 whenever it is written, and nothing is shared with the product's code. Covers
-tumbling windows and the expectation kinds volume, latency (max), null_rate,
-error_rate and range. All times are whole microseconds since 1970.
+tumbling, hopping and session windows, `deduplicate`, and the expectation kinds
+volume, latency (max), null_rate, error_rate, range and silence. All times are
+whole microseconds since 1970.
 """
 
 import datetime
@@ -58,14 +59,24 @@ def window_start(time, size):
 # ---------------------------------------------------------------- charters
 
 class Charters:
-    """`documents`: [{subject, expectations?}], subjects without their type."""
+    """`documents`: [{subject, expectations?, deduplicate?}], subjects without their type."""
 
     def __init__(self, documents):
         self.documents = documents
 
     def expectations(self, feature):
-        """None without a charter; of several documents the most specific that has the field."""
-        found, best, chartered = [], None, False
+        """None without a charter."""
+        chartered, found = self.field(feature, "expectations")
+        return (found or []) if chartered else None
+
+    def deduplicate(self, feature):
+        """The span, or None."""
+        found = self.field(feature, "deduplicate")[1]
+        return None if found is None else span(found)
+
+    def field(self, feature, name):
+        """Whether there is a charter; of several documents the most specific that has the field."""
+        found, best, chartered = None, None, False
         for document in self.documents:
             subject = document["subject"]
             if subject == feature:
@@ -75,9 +86,9 @@ class Charters:
             else:
                 continue
             chartered = True
-            if "expectations" in document and (best is None or rank > best):
-                found, best = document["expectations"], rank
-        return found if chartered else None
+            if name in document and (best is None or rank > best):
+                found, best = document[name], rank
+        return chartered, found
 
     def exact(self):
         return sorted({d["subject"] for d in self.documents if "*" not in d["subject"]})
@@ -108,6 +119,12 @@ def judge(expectation, window):
     if kind == "volume":
         def bad(e):
             return window.count < e.get("below", 0) or window.count > e.get("above", math.inf)
+    elif kind == "silence":
+        if window.silent_for is None:
+            return "not_judged", False
+
+        def bad(e):
+            return window.silent_for >= span(e["after"])
     elif kind == "latency":
         if not window.latencies or len(window.latencies) < samples:
             return "not_judged", False
@@ -137,16 +154,50 @@ def judge(expectation, window):
     return ("bad" if bad(expectation) else "good"), not bad(easier)
 
 
+# ------------------------------------------------------------------- shapes
+
+class Shape:
+    """Which windows there are: on a grid of `size` every `hop`, or sessions by `gap`."""
+
+    def __init__(self, spec):
+        if isinstance(spec, str):
+            spec = {"kind": "tumbling", "size": spec}
+        self.gap = span(spec["gap"]) if spec["kind"] == "session" else None
+        self.size = self.gap or span(spec["size"])
+        self.hop = span(spec["hop"]) if spec["kind"] == "hopping" else self.size
+        size = span_text(self.size)
+        self.name = {"tumbling": size, "hopping": f"{size}/{span_text(self.hop)}",
+                     "session": f"session {size}"}[spec["kind"]]
+        kind = ["tumbling", "hopping", "session"].index(spec["kind"])
+        self.rank = (kind, self.hop)
+
+    def __eq__(self, other):
+        return self.name == other.name
+
+    def __hash__(self):
+        return hash(self.name)
+
+    def starts(self, time):
+        """The starts of all windows that hold the instant."""
+        last = window_start(time, self.hop)
+        found = []
+        while last + self.size > time:
+            found.append(last)
+            last -= self.hop
+        return found[::-1]
+
+
 # ------------------------------------------------------------------ windows
 
 class Window:
     """One version's window: the events it took and what was written of it."""
 
-    def __init__(self, feature, version, size, start):
-        self.feature, self.version, self.size, self.start = feature, version, size, start
-        self.end = start + size
+    def __init__(self, feature, version, shape, start):
+        self.feature, self.version, self.shape, self.start = feature, version, shape, start
+        self.end = self.closes = start + shape.size
         self.events, self.late_count, self.revision, self.partial = [], 0, None, False
         self.due = None
+        self.replaces = []
 
     def measure(self):
         events = self.events
@@ -161,6 +212,17 @@ class Window:
         # An answer of status null has no value, whatever stands beside it.
         self.numbers = [e["value"] for e in answers if e["status"] != "null" and is_number(e["value"])]
         self.latencies = [e["latency_us"] for e in events if e["latency_us"] is not None]
+
+
+class Session(Window):
+    """A session as it is now, and what was written of it and of its parts."""
+
+    def __init__(self, feature, version, shape, events, closed, was_closed):
+        super().__init__(feature, version, shape, min(e["time"] for e in events))
+        self.events, self.closed, self.was_closed = events, closed, was_closed
+        self.end = max(e["time"] for e in events)
+        self.closes = self.end + shape.gap
+        self.told = {}          # start -> (end, revision)
 
 
 class Reject:
@@ -178,10 +240,15 @@ class Oracle:
         self.charters, self.settings = charters, settings
         self.since, self.until = since, until
         self.windows, self.breaches, self.late = [], [], {}
-        self.events = self.rejected = 0
+        self.events = self.rejected = self.duplicates = 0
+        self.taken = {}                 # feature -> events that were no repeats
         self.kept, self.open = {}, {}
+        self.sessions = {}              # (feature, version, shape) -> sessions that take events
+        self.settled_to = {}            # the same -> last event of those that take none
+        self.identified = {}            # (feature, event_id) -> times of kept events
         self.first_time = None          # the stream's first event
-        self.from_of = {}               # (feature, size) -> start of its own first window
+        self.from_of = {}               # (feature, shape) -> start of its own first window
+        self.times = {}                 # feature -> times of its events
         self.latest = {}                # feature -> (time, version) of the latest event
         self.watermark = None
         self.last_time = None
@@ -228,42 +295,123 @@ class Oracle:
                     or self.until is not None and event["time"] >= self.until)
 
     def shapes(self, feature):
-        """{size: [expectations]} of a feature."""
+        """{shape: [expectations]} of a feature."""
         expectations = self.charters.expectations(feature)
         if expectations is None:
-            return {UNITS["h"]: []}
+            return {Shape("1h"): []}
         shapes = {}
         for expectation in expectations:
-            shapes.setdefault(span(expectation["window"]), []).append(expectation)
+            shapes.setdefault(Shape(expectation["window"]), []).append(expectation)
         return shapes
 
     def take(self, event):
         self.events += 1
         feature, time = event["feature"], event["time"]
+        self.last_time = time if self.last_time is None else max(self.last_time, time)
+        if self.is_repeat(event):
+            self.duplicates += 1
+            return
+        self.taken[feature] = self.taken.get(feature, []) + [time]
+        self.times.setdefault(feature, []).append(time)
         # Of two versions at one instant the greater.
         self.latest[feature] = max(self.latest.get(feature, (time, "")), (time, event["version"]))
-        self.last_time = time if self.last_time is None else max(self.last_time, time)
-        for size in self.shapes(feature):
-            start = window_start(time, size)
-            end = start + size
+        for shape in self.shapes(feature):
+            if shape.gap is not None:
+                self.take_into_sessions(event, shape)
+                continue
             # Windows without events: from the earliest event on, from the present
             # window where that event came late.
-            present = start if self.watermark is None else window_start(self.watermark, size)
-            self.from_of[feature, size] = min(self.from_of.get((feature, size), math.inf), max(start, present))
-            if self.watermark is not None and self.watermark >= end + self.settings["allowed_lateness"]:
-                key = (feature, span_text(size), start)
-                self.late[key] = self.late.get(key, 0) + 1
-                continue
-            key = (feature, event["version"], size, start)
-            window = self.kept.get(key)
-            if window is None:
-                window = self.kept[key] = Window(feature, event["version"], size, start)
-            window.events.append(event)
-            if self.watermark is not None and self.watermark >= end:
-                window.late_count += 1
-                every = self.settings["revise_every"]
-                window.due = min((self.watermark // every + 1) * every,
-                                 end + self.settings["allowed_lateness"])
+            first = shape.starts(time if self.watermark is None else max(time, self.watermark))[0]
+            self.from_of[feature, shape] = min(self.from_of.get((feature, shape), math.inf), first)
+            for start in shape.starts(time):
+                self.take_into_window(event, shape, start)
+
+    def take_into_window(self, event, shape, start):
+        end = start + shape.size
+        if self.passed(end + self.settings["allowed_lateness"]):
+            self.too_late(event, shape, start)
+            return
+        key = (event["feature"], event["version"], shape, start)
+        window = self.kept.get(key)
+        if window is None:
+            window = self.kept[key] = Window(*key)
+        window.events.append(event)
+        if self.passed(end):
+            window.late_count += 1
+            window.due = self.revision_due(end)
+
+    def take_into_sessions(self, event, shape):
+        time, gap = event["time"], shape.gap
+        key = (event["feature"], event["version"], shape)
+        sessions = self.sessions.setdefault(key, [])
+        parts = [s for s in sessions if s.start - gap <= time <= s.end + gap]
+        alone = not parts and self.passed(time + gap + self.settings["allowed_lateness"])
+        if alone or time <= self.settled_to.get(key, -math.inf):
+            # A session has no start before it is one: it goes by the pane.
+            self.too_late(event, shape, time // self.settings["pane"] * self.settings["pane"])
+            return
+        was_closed = any(s.was_closed for s in parts) or not parts and self.passed(time + gap)
+        events = [e for s in parts for e in s.events] + [event]
+        joined = Session(*key, events, False, was_closed)
+        joined.late_count = sum(s.late_count for s in parts) + was_closed
+        for part in parts:
+            sessions.remove(part)
+            joined.told.update(part.told)
+        joined.closed = self.passed(joined.closes)
+        if joined.closed:
+            joined.due = self.revision_due(joined.closes)
+        sessions.append(joined)
+
+    def is_repeat(self, event):
+        spans = self.charters.deduplicate(event["feature"])
+        if spans is None or event["id"] is None:
+            return False
+        kept = self.identified.setdefault((event["feature"], event["id"]), [])
+        if any(abs(event["time"] - at) <= spans for at in kept):
+            return True
+        kept.append(event["time"])
+        return False
+
+    def settle(self, now):
+        """Windows and sessions take their last event; names that no repeat in time could
+        carry are forgotten with them."""
+        lateness, features = self.settings["allowed_lateness"], set()
+        for window in self.kept.values():
+            if window.end + lateness == now:
+                features.add(window.feature)
+        for key, sessions in self.sessions.items():
+            for session in [s for s in sessions if s.closes + lateness == now]:
+                sessions.remove(session)
+                self.settled_to[key] = max(self.settled_to.get(key, session.end), session.end)
+                features.add(key[0])
+        for feature in features:
+            spans, earliest = self.charters.deduplicate(feature), self.earliest(feature, now)
+            for (of, _), kept in self.identified.items():
+                if of == feature:
+                    kept[:] = [at for at in kept if at + spans >= earliest]
+
+    def earliest(self, feature, now):
+        """No event of the feature before this can be taken by a window any more."""
+        settled, found = now - self.settings["allowed_lateness"], []
+        for shape in self.shapes(feature):
+            if shape.gap is None:
+                found.append(shape.starts(settled)[0])
+            else:
+                firsts = [s.start for (f, _, of), sessions in self.sessions.items()
+                          if f == feature and of == shape for s in sessions]
+                found.append(min(firsts + [settled]) - shape.gap)
+        return min(found, default=-math.inf)
+
+    def passed(self, time):
+        return self.watermark is not None and self.watermark >= time
+
+    def revision_due(self, end):
+        every = self.settings["revise_every"]
+        return min((self.watermark // every + 1) * every, end + self.settings["allowed_lateness"])
+
+    def too_late(self, event, shape, start):
+        key = (event["feature"], shape.name, start)
+        self.late[key] = self.late.get(key, 0) + 1
 
     # -- time
 
@@ -283,48 +431,64 @@ class Oracle:
         self.watermark = to
 
     def silent_shapes(self):
-        """[(feature, size)] that have windows without events."""
-        named = {(f, size) for f in self.charters.exact() for size in self.shapes(f)}
+        """[(feature, shape)] that have windows without events."""
+        named = {(f, shape) for f in self.charters.exact() for shape in self.shapes(f)
+                 if shape.gap is None}
         patterned = {key for key in self.from_of if self.charters.expectations(key[0]) is not None}
-        return sorted(named | patterned)
+        return sorted(named | patterned, key=lambda key: (key[0], key[1].name))
 
-    def next_silent(self, feature, size):
+    def next_silent(self, feature, shape):
         """The start of the first window after those already closed."""
         if feature in self.charters.exact():
-            start = window_start(self.first_time, size)
+            start = shape.starts(self.first_time)[0]
         else:
-            start = self.from_of[feature, size]
-        return max(start, self.open.get((feature, size), start))
+            start = self.from_of[feature, shape]
+        return max(start, self.open.get((feature, shape), start))
+
+    def all_sessions(self):
+        return [s for sessions in self.sessions.values() for s in sessions]
 
     def next_due(self):
         dues = [w.end for w in self.kept.values() if w.revision is None and w.due is None]
-        dues += [w.due for w in self.kept.values() if w.due is not None]
+        dues += [s.closes for s in self.all_sessions() if not s.closed]
+        dues += [w.due for w in [*self.kept.values(), *self.all_sessions()] if w.due is not None]
+        lateness = self.settings["allowed_lateness"]
+        dues += [s.closes + lateness for s in self.all_sessions() if s.closed]
+        if self.identified:
+            dues += [w.end + lateness for w in self.kept.values() if not self.passed(w.end + lateness)]
         if self.first_time is not None:
-            dues += [self.next_silent(feature, size) + size for feature, size in self.silent_shapes()]
+            dues += [self.next_silent(feature, shape) + shape.size
+                     for feature, shape in self.silent_shapes()]
         return min(dues, default=None)
 
     def decide(self, now):
         closing = [w for w in self.kept.values() if w.revision is None and w.due is None and w.end == now]
-        for feature, size in self.silent_shapes():
-            start = self.next_silent(feature, size)
-            if start + size != now:
+        for feature, shape in self.silent_shapes():
+            start = self.next_silent(feature, shape)
+            if start + shape.size != now:
                 continue
-            self.open[feature, size] = now
-            if not any(w.feature == feature and w.size == size for w in closing):
-                closing.append(self.silent_window(feature, size, start))
-        revised = [w for w in self.kept.values() if w.due == now]
+            self.open[feature, shape] = start + shape.hop
+            if not any(w.feature == feature and w.shape == shape for w in closing):
+                closing.append(self.silent_window(feature, shape, start))
+        for session in self.all_sessions():
+            if not session.closed and session.closes == now:
+                session.closed = session.was_closed = True
+                closing.append(session)
+        revised = [w for w in [*self.kept.values(), *self.all_sessions()] if w.due == now]
         for window in sorted(closing + revised, key=self.order):
             self.write(window, now)
+        self.settle(now)
 
-    def silent_window(self, feature, size, start):
+    def silent_window(self, feature, shape, start):
         version = self.latest[feature][1] if feature in self.latest else ""
-        key = (feature, version, size, start)
+        key = (feature, version, shape, start)
         window = self.kept[key] = Window(*key)
         return window
 
     @staticmethod
     def order(window):
-        return (window.end, window.size, window.feature, window.version)
+        return (window.closes, window.shape.size, window.feature, window.shape.rank, window.version,
+                window.start)
 
     def finish(self):
         if self.last_time is None:
@@ -332,43 +496,64 @@ class Oracle:
         pane = self.settings["pane"]
         end = self.until if self.until is not None else (self.last_time // pane + 1) * pane
         self.advance(end)
-        gathering = [w for w in self.kept.values() if w.due is not None]
+        gathering = [w for w in [*self.kept.values(), *self.all_sessions()] if w.due is not None]
         for window in sorted(gathering, key=lambda w: (w.due, *self.order(w))):
             self.write(window, end)
         rest = [w for w in self.kept.values() if w.revision is None]
-        for feature, size in self.silent_shapes():
-            start = self.next_silent(feature, size)
-            if start < end and not any(w.feature == feature and w.size == size and w.start == start
-                                       for w in rest):
-                rest.append(self.silent_window(feature, size, start))
+        rest += [s for s in self.all_sessions() if not s.closed]
+        for feature, shape in self.silent_shapes():
+            start = self.next_silent(feature, shape)
+            while start < end:
+                if not any(w.feature == feature and w.shape == shape and w.start == start for w in rest):
+                    rest.append(self.silent_window(feature, shape, start))
+                start += shape.hop
         for window in sorted(rest, key=self.order):
             window.partial = True
             self.write(window, end)
 
     # -- writing
 
+    def silent_for(self, feature, end):
+        """How long before `end` the feature was last heard of; None where it never was."""
+        times = [time for time in self.times.get(feature, []) if time < end]
+        if not times and feature in self.charters.exact():
+            times = [self.first_time]
+        return end - max(times) if times else None
+
     def write(self, window, now):
-        window.revision = 0 if window.revision is None else window.revision + 1
+        withdrawn = []
+        if isinstance(window, Session):
+            if not self.shapes(window.feature):
+                return
+            window.revision = max((revision + 1 for _, revision in window.told.values()), default=0)
+            withdrawn = sorted((start, *told) for start, told in window.told.items() if start != window.start)
+            window.told = {window.start: (window.end, window.revision)}
+            window.replaces = [start for start, _, _ in withdrawn]
+        else:
+            window.revision = 0 if window.revision is None else window.revision + 1
         window.due = None
         window.measure()
+        window.silent_for = self.silent_for(window.feature, window.end)
         judged = []
-        for expectation in self.shapes(window.feature).get(window.size, []):
+        for expectation in self.shapes(window.feature).get(window.shape, []):
             verdict, easy = judge(expectation, window)
             judged.append((expectation["name"], verdict))
             if window.partial:
                 continue
-            key = (window.feature, window.version, expectation["name"])
+            # A silence is that of all versions.
+            version = None if expectation["kind"] == "silence" else window.version
+            key = (window.feature, version, expectation["name"])
             alarm = self.alarms.setdefault(key, Alarm(expectation))
             for transition, of in alarm.judged(window, verdict, easy):
                 self.breaches.append({
-                    "transition": transition, "feature": window.feature, "feature_version": window.version,
+                    "transition": transition, "feature": window.feature, "feature_version": of[3],
                     "expectation": expectation["name"], "kind": expectation["kind"],
-                    "severity": expectation.get("severity", "error"), "window": span_text(window.size),
+                    "severity": expectation.get("severity", "error"), "window": window.shape.name,
                     "window_start": of[0], "revision": of[1], "detected_at": now,
                     "breach": of[2],
                 })
         line = {
-            "feature": window.feature, "feature_version": window.version, "window": span_text(window.size),
+            "feature": window.feature, "feature_version": window.version, "window": window.shape.name,
             "window_start": window.start, "window_end": window.end, "revision": window.revision,
             "partial": window.partial, "count": window.count, "null_count": window.null_count,
             "error_count": window.error_count, "status": window.status, "late_count": window.late_count,
@@ -378,6 +563,13 @@ class Oracle:
             "judged": judged,
         }
         self.windows.append(line)
+        for start, end, revision in withdrawn:
+            self.windows.append({
+                **line, "window_start": start, "window_end": end, "revision": revision + 1,
+                "partial": False, "count": 0, "null_count": 0, "error_count": 0, "status": {},
+                "late_count": 0, "min": None, "max": None, "latency_max": None,
+                "last_event_time": None, "judged": [(name, "not_judged") for name, _ in judged],
+            })
 
 
 # ------------------------------------------------------------------- alarms
@@ -419,15 +611,16 @@ class Alarm:
         return found
 
     def judged(self, window, verdict, easy):
-        """[(transition, (window start, revision, number of the breach))] that a judgement causes."""
+        """[(transition, (window start, revision, number of the breach, its version))] that a judgement causes."""
         before = self.verdicts.get(window.start)
+        gone = [self.verdicts.pop(start) for start in window.replaces if start in self.verdicts]
         self.verdicts[window.start] = (verdict, easy)
-        if before == (verdict, easy):
+        if before == (verdict, easy) and not gone:
             return []
         lines, intervals = [], self.intervals()
 
         def say(transition, one):
-            lines.append((transition, (window.start, window.revision, one["id"])))
+            lines.append((transition, (window.start, window.revision, one["id"], one["version"])))
 
         def meets(one, interval):
             bad, cleared = interval
@@ -451,14 +644,15 @@ class Alarm:
                 begin = window.start
             else:
                 continue
-            one = {"id": self.opened_so_far, "from": begin, "to": cleared}
+            one = {"id": self.opened_so_far, "version": window.version, "from": begin, "to": cleared}
             self.opened_so_far += 1
             self.announced.append(one)
             say("opened", one)
             if cleared is not None:
                 say("cleared", one)
         # Further bad windows of an open breach.
-        if not lines and verdict == "bad" and (before is None or before[0] != "bad"):
+        was_bad = any(one[0] == "bad" for one in [*gone, *([before] if before else [])])
+        if not lines and verdict == "bad" and not was_bad:
             for one in self.announced:
                 if one["to"] is None and window.start > one["from"]:
                     say("sustained", one)

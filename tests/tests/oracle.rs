@@ -6,10 +6,21 @@ use std::process::{Command, Stdio};
 
 use watchkeep_tests::binary;
 
-/// Sixty seeds, the same each time. Beyond the first ones: a share whose bound
-/// is exactly the threshold, and breaches that a revision takes away and another
-/// brings back, which once had one name for both.
-const SEEDS: [&str; 5] = ["0..56", "566..567", "771..772", "1762..1763", "3918..3919"];
+/// The same each time. Beyond the first ones: a share whose bound is exactly the
+/// threshold, and breaches that a revision takes away and another brings back,
+/// which once had one name for both. From a million on there are all kinds of
+/// windows, silence and repeats; of those beyond the first, one whose sessions
+/// were revised in the order of an earlier end, and one whose names were
+/// forgotten by when the memory was tidied.
+const SEEDS: [&str; 7] = [
+    "0..56",
+    "566..567",
+    "771..772",
+    "1762..1763",
+    "3918..3919",
+    "1000000..1000040",
+    "1000132..1000133",
+];
 
 #[test]
 fn random_replays_are_those_of_the_oracle() {

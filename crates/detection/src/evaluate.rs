@@ -367,7 +367,7 @@ impl Evaluate {
             watermark: self.watermark.current(),
             deadlines: &mut self.deadlines,
         };
-        if subject.is_repeat(delta, charters, &moment) {
+        if subject.is_repeat(delta, charters) {
             self.duplicates += delta.summary.count;
             out.duplicates += delta.summary.count;
             return;

@@ -12,10 +12,9 @@ const KEPT_MAX: usize = 1 << 20;
 
 /// The kept events of one feature, by name.
 ///
-/// One counts no more when no event within the span of it, either way, could
-/// still be taken by a window or a baseline: a repeat would be too late anyway.
-/// That is asked when an event comes, so that it does not depend on when the
-/// memory is tidied.
+/// When a window of the feature takes no more events, those are forgotten of
+/// which no event within the span, either way, could still be taken by a window
+/// or a baseline: a repeat would be too late anyway.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Kept {
     times: BTreeMap<Arc<str>, Vec<Timestamp>>,
@@ -26,25 +25,15 @@ pub(super) struct Kept {
 
 impl Kept {
     /// True where a kept event carried the name within `span` of `at`, either
-    /// way, the bounds included. Otherwise the event is kept in mind. No event
-    /// before `earliest` is taken any more.
-    pub(super) fn is_repeat(
-        &mut self,
-        name: &Arc<str>,
-        at: Timestamp,
-        span: TimeSpan,
-        earliest: Option<Timestamp>,
-    ) -> bool {
+    /// way, the bounds included. Otherwise the event is kept in mind.
+    pub(super) fn is_repeat(&mut self, name: &Arc<str>, at: Timestamp, span: TimeSpan) -> bool {
         self.span = self.span.max(span);
-        let counts = |kept: Timestamp| earliest.is_none_or(|earliest| kept + span >= earliest);
         let times = self.times.entry(name.clone()).or_default();
-        if times.iter().any(|kept| at - span <= *kept && *kept <= at + span && counts(*kept)) {
+        if times.iter().any(|kept| at - span <= *kept && *kept <= at + span) {
             return true;
         }
-        if !times.contains(&at) {
-            times.push(at);
-            self.by_time.insert((at, name.clone()));
-        }
+        times.push(at);
+        self.by_time.insert((at, name.clone()));
         if self.by_time.len() > KEPT_MAX
             && let Some((at, name)) = self.by_time.pop_first()
         {
@@ -87,7 +76,7 @@ mod tests {
         let mut kept = Kept::default();
         let mut repeat = |at| {
             let span = TimeSpan::from_micros(10);
-            kept.is_repeat(&"a".into(), Timestamp::from_micros(at), span, None)
+            kept.is_repeat(&"a".into(), Timestamp::from_micros(at), span)
         };
         assert_eq!([100, 110, 90, 115, 89].map(&mut repeat), [false, true, true, false, false]);
     }
@@ -97,7 +86,7 @@ mod tests {
         let mut kept = Kept::default();
         let span = TimeSpan::from_micros(10);
         for (name, at) in [("a", 100), ("b", 105), ("a", 120)] {
-            assert!(!kept.is_repeat(&name.into(), Timestamp::from_micros(at), span, None));
+            assert!(!kept.is_repeat(&name.into(), Timestamp::from_micros(at), span));
         }
         kept.settle(Timestamp::from_micros(110));
         assert_eq!(kept.by_time.len(), 3, "an event at 110 repeats that of 100");

@@ -180,7 +180,9 @@ impl Sessions {
                 (session.closed, session.was_closed) = (true, true);
                 Came::Telling
             }
-            Action::Revise if session.revise_at == Some(due) => {
+            // One that was set before the session was extended would be taken
+            // in the order of its earlier end.
+            Action::Revise if session.revise_at == Some(due) && deadline.end == end => {
                 session.revise_at = None;
                 Came::Telling
             }

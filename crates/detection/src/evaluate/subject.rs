@@ -49,20 +49,13 @@ pub(super) struct Subject {
 impl Subject {
     /// True where the charter in force at the event's time takes the delta, of
     /// one event, for a repeat. Otherwise it will be known for one that is kept.
-    pub(super) fn is_repeat(
-        &mut self,
-        delta: &Delta,
-        charters: &dyn Charters,
-        moment: &Moment<'_>,
-    ) -> bool {
+    pub(super) fn is_repeat(&mut self, delta: &Delta, charters: &dyn Charters) -> bool {
         let (Some(name), Some(at)) = (&delta.event_id, delta.summary.first_event_time) else {
             return false;
         };
         let charter = charters.charter(&delta.feature, at);
         let span = charter.and_then(|charter| charter.fields.deduplicate);
-        let Some(span) = span else { return false };
-        let earliest = self.earliest(moment);
-        self.kept.is_repeat(name, at, span, earliest)
+        span.is_some_and(|span| self.kept.is_repeat(name, at, span))
     }
 
     /// Merges a delta into every window of its time; answers with the windows
@@ -214,7 +207,7 @@ impl Subject {
                 // A later session begins after the last event of this one.
                 let next = last + TimeSpan::from_micros(1);
                 alarms.settle(deadline.window, Some(version), next);
-                self.forget(moment);
+                self.forget(deadline.due, moment.settings);
                 return;
             }
             Came::Telling => {}
@@ -255,30 +248,26 @@ impl Subject {
         let next = grid.settle(shape, deadline.start, moment.settings);
         self.alarms.settle(deadline.window, None, next);
         self.recency.settle(deadline.end);
-        self.forget(moment);
+        self.forget(deadline.due, moment.settings);
     }
 
-    /// Forgets the named events that cannot be repeated in time any more.
-    fn forget(&mut self, moment: &Moment<'_>) {
+    /// Forgets the named events that no window or baseline could take a repeat
+    /// of. `due` is the instant at which a window settled and not how far the
+    /// watermark has jumped, so that it does not depend on how the input is cut.
+    fn forget(&mut self, due: Timestamp, settings: &TimeSettings) {
         if self.kept.is_empty() {
             return;
         }
-        if let Some(earliest) = self.earliest(moment) {
-            self.kept.settle(earliest);
-        }
-    }
-
-    /// No event before this is taken by a window or a baseline any more;
-    /// `None` where there is no such bound yet.
-    fn earliest(&self, moment: &Moment<'_>) -> Option<Timestamp> {
-        let settled = moment.watermark? - moment.settings.allowed_lateness;
+        let settled = due - settings.allowed_lateness;
         let grids = self.grids.keys().filter_map(|window| Shape::of(*window));
         let by_grids = grids.map(|shape| shape.first_start(settled));
         let by_sessions = self.sessions.iter().map(|(gap, sessions)| {
             sessions.earliest().map_or(settled, |first| first.min(settled)) - *gap
         });
-        let by_baselines = self.fixed.earliest(moment.watermark, moment.settings);
-        by_grids.chain(by_sessions).chain(by_baselines).min()
+        let by_baselines = self.fixed.earliest(Some(due), settings);
+        if let Some(earliest) = by_grids.chain(by_sessions).chain(by_baselines).min() {
+            self.kept.settle(earliest);
+        }
     }
 
     /// Takes note that something changes, for the next snapshot.

@@ -114,7 +114,8 @@ fn repeats_within_the_span_are_dropped_either_way() {
         00:30 f 00:25-00:30 r0 n=0 late=0 slow=NotJudged
         00:31 f 00:20-00:25 r1 n=4 late=3 slow=Good
         00:31 f 00:30-00:35 r0 n=1 late=0 partial slow=NotJudged
-    "#]].assert_eq(&show(&out));
+    "#]]
+    .assert_eq(&show(&out));
 }
 
 proptest! {

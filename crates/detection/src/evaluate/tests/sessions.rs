@@ -151,6 +151,30 @@ fn order_at_a_watermark_that_stands_is_that_of_arrival() {
     );
 }
 
+#[test]
+fn a_revision_is_told_in_the_order_of_the_sessions_present_end() {
+    let book = book(&[
+        ("f", &[session("slow", 5.0, slow(TimeSpan::SECOND))]),
+        ("g*", &[expectation("slow", TimeSpan::MINUTE.times(5), slow(TimeSpan::SECOND))]),
+    ]);
+    // At 00:25 the session that first ended at 00:19 and ends at 00:22 now, and
+    // a window that ends at 00:20.
+    let events =
+        [("other", 23.0, 0), ("f", 14.0, 0), ("g1", 16.0, 0), ("f", 17.0, 0), ("other", 26.0, 0)];
+    check_each(
+        settings(),
+        &book,
+        &events,
+        &expect![[r#"
+        00:25 g1 00:15-00:20 r0 n=1 late=1 slow=Good
+        00:25 f 00:14-00:17 r0 n=2 late=2 slow=Good
+        00:25 g1 00:20-00:25 r0 n=0 late=0 slow=NotJudged
+        00:27 g1 00:25-00:30 r0 n=0 late=0 partial slow=NotJudged
+        00:27 other 00:00-01:00 r0 n=2 late=0 partial
+    "#]],
+    );
+}
+
 /// As `check`, with a step for each record where its order could matter, as in a replay.
 fn check_each(settings: TimeSettings, book: &Book, events: &[Event], expected: &Expect) {
     let cut = |cut| run_with(settings, book, events, cut, Summarise::cut_at_every_advance);
