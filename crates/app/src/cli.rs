@@ -9,8 +9,8 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_simulator::generator::Scenario;
 
 pub(crate) use self::lists::{
-    ConfigCommand, IncidentSource, Incidents, IncidentsList, IncidentsShow, Schemas, SchemasCheck,
-    SchemasList, Topics, TopicsCheck, TopicsCreate,
+    Audit, ConfigCommand, IncidentSource, Incidents, IncidentsList, IncidentsShow, Schemas,
+    SchemasCheck, SchemasList, Topics, TopicsCheck, TopicsCreate,
 };
 use crate::output::Format;
 
@@ -57,6 +57,9 @@ pub(crate) enum Command {
     /// List or check the schemas
     #[command(subcommand)]
     Schemas(Schemas),
+    /// Prove from what was written that nothing is lost and nothing counted twice
+    #[command(subcommand)]
+    Audit(Audit),
     /// List or show incidents of a replay or of the log
     #[command(subcommand)]
     Incidents(Incidents),
@@ -152,11 +155,12 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  watchkeep replay --input flights.ndjson.gz --charters charters --out out\n  watchkeep replay --input day1.ndjson --input day2.ndjson --charters charters -c watchkeep.toml --responses responses.ndjson --run-on 2h --out out\n\nWrites windows, breaches, incidents, escalations and rejects (.ndjson) and replay.json. Two runs write the same bytes but for the timings in replay.json. Exits with 0 whatever it finds."
+    after_help = "Examples:\n  watchkeep replay --input flights.ndjson.gz --charters charters --out out\n  watchkeep replay --input day1.ndjson --input day2.ndjson --charters charters -c watchkeep.toml --responses responses.ndjson --run-on 2h --out out\n  watchkeep replay --input summaries -c watchkeep.toml --as-live --out out\n\nWrites windows, breaches, incidents, escalations and rejects (.ndjson) and replay.json. Two runs write the same bytes but for the timings in replay.json. Exits with 0 whatever it finds."
 )]
 pub(crate) struct Replay {
-    /// Telemetry: an NDJSON file (.gz and .zst too), a folder of them, or `kafka`
-    #[arg(long, required = true, value_name = "FILE|DIR|kafka")]
+    /// Telemetry: an NDJSON file (.gz and .zst too), a folder of them, or `kafka` for the
+    /// configured log; `summaries` replays the log's summaries instead
+    #[arg(long, required = true, value_name = "FILE|DIR|kafka|summaries")]
     pub(crate) input: Vec<PathBuf>,
     /// Charter folder; without it that of the configuration, else none
     #[arg(long, value_name = "DIR")]
@@ -175,6 +179,9 @@ pub(crate) struct Replay {
     /// Let timers play out for this long after the end
     #[arg(long, value_name = "SPAN")]
     pub(crate) run_on: Option<TimeSpan>,
+    /// Of summaries, write only what a service has told: no open windows, no early revisions
+    #[arg(long)]
+    pub(crate) as_live: bool,
     /// Folder for what comes out; made where there is none
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

@@ -214,6 +214,21 @@ impl Reader {
         }
     }
 
+    /// The position that a group has committed; `None` before its first.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub(crate) fn committed(
+        &mut self,
+        group: &str,
+        partition: &Partition,
+    ) -> Result<Option<i64>, LogError> {
+        match self {
+            Self::Embedded(store) => store.committed(group, partition),
+            Self::Kafka(reader) => reader.committed(group, partition),
+        }
+    }
+
     /// The records of `[from, to)`.
     ///
     /// # Errors

@@ -269,7 +269,7 @@ impl Evaluate {
     /// the last pane with an event, writes the revisions that are still
     /// gathering, and measures the windows that end later as partial.
     pub fn finish(&mut self, to: Option<Timestamp>, charters: &dyn Charters, out: &mut Outputs) {
-        let Some(to) = to.or(self.newest_pane.map(|pane| pane + self.settings.pane)) else {
+        let Some(to) = to.or(self.end_of_events()) else {
             return;
         };
         self.watermark.move_to(to);
@@ -302,6 +302,11 @@ impl Evaluate {
             self.due(&deadline, now, partial, charters, out);
         }
         self.write_late(out);
+    }
+
+    /// The end of the last pane with an event.
+    pub fn end_of_events(&self) -> Option<Timestamp> {
+        self.newest_pane.map(|pane| pane + self.settings.pane)
     }
 
     /// The stage's watermark.

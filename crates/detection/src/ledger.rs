@@ -190,6 +190,18 @@ impl Ledger {
         Ok(Joint::Whole)
     }
 
+    /// Goes on behind a batch that did not join on, as if it had: for an audit
+    /// that wants to find every fault and not only the first.
+    pub fn adopt(&mut self, batch: &SummaryBatch) {
+        self.note(batch);
+    }
+
+    /// The sessions that wrote, each with its instance, its beginning, and the
+    /// number and part of the record that would follow.
+    pub fn sessions(&self) -> impl Iterator<Item = (&Arc<str>, Timestamp, (u64, u32))> {
+        self.sessions.iter().map(|((instance, began), session)| (instance, *began, session.next))
+    }
+
     /// What is covered of each source partition.
     pub fn sources(&self) -> &BTreeMap<Partition, Coverage> {
         &self.sources

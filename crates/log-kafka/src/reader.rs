@@ -32,6 +32,7 @@ pub struct KafkaReader {
     // Dropped before the consumer that it belongs to.
     queue: Queue,
     consumer: BaseConsumer<QuietContext>,
+    settings: KafkaSettings,
 }
 
 impl KafkaReader {
@@ -44,7 +45,7 @@ impl KafkaReader {
             .reader()?
             .create_with_context(QuietContext)
             .map_err(|error| log_error("making a consumer", &error))?;
-        Ok(Self { queue: Queue::new(&consumer), consumer })
+        Ok(Self { queue: Queue::new(&consumer), consumer, settings: settings.clone() })
     }
 
     /// Number of partitions of a topic, 0 where it does not exist.
@@ -112,6 +113,33 @@ impl KafkaReader {
             }
             _ => passing(log_error(&format!("asking for the bounds of {topic}"), error)),
         }
+    }
+
+    /// The position of a partition that a group has committed, without joining
+    /// it; `None` before its first.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or a fatal one.
+    pub fn committed(
+        &mut self,
+        group: &str,
+        partition: &Partition,
+    ) -> Result<Option<i64>, LogError> {
+        let mut config = self.settings.reader()?;
+        config.set("group.id", group);
+        let consumer: BaseConsumer<QuietContext> = config
+            .create_with_context(QuietContext)
+            .map_err(|error| log_error("making a consumer", &error))?;
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition(&partition.topic, partition.partition);
+        let known = consumer
+            .committed_offsets(wanted, ANSWER_WAIT)
+            .map_err(|error| log_error("asking for a committed position", &error))?;
+        let element = known.find_partition(&partition.topic, partition.partition);
+        Ok(match element.map(|element| element.offset()) {
+            Some(Offset::Offset(position)) => Some(position),
+            _ => None,
+        })
     }
 
     /// Reads a partition from `from` up to `to` (exclusive) or its end as of

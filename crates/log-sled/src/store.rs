@@ -214,6 +214,15 @@ impl SledStore {
         Ok((0, self.0.state()?.end(partition)?))
     }
 
+    /// The position of a partition that a group has committed; `None` before its first.
+    ///
+    /// # Errors
+    /// A fatal one where the store is broken.
+    pub fn committed(&self, group: &str, partition: &Partition) -> Result<Option<i64>, LogError> {
+        let state = self.0.state()?;
+        Ok(state.committed.get(group).and_then(|positions| positions.get(partition)).copied())
+    }
+
     /// Reads a partition from `from` up to `to` (exclusive) or its end as of
     /// now, calling `handle` for each record.
     ///

@@ -3,6 +3,7 @@
 //! [`log::Log`] is the one seam to the outside. [`stage`] holds the loop of a
 //! service, [`replay`] the same stages in one process without a log.
 
+pub mod audit;
 pub mod conformance;
 mod in_order;
 pub mod log;

@@ -3,6 +3,7 @@
 //! escalations.
 
 pub mod escalation_clock;
+pub mod summaries;
 
 use std::collections::VecDeque;
 use std::io;

@@ -87,6 +87,26 @@ pub(crate) struct SchemasCheck {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Prove that every record of telemetry counts once, or show where not
+    #[command(
+        after_help = "Examples:\n  watchkeep audit ledger -c watchkeep.toml\n  watchkeep audit ledger -c watchkeep.toml --windows --format json\n  watchkeep audit ledger --from out\n\nReads the topics, or the folder that a replay wrote, and nothing else. Prints what is covered of each source partition and every record that is missing, came again or does not fit. --windows also counts every window anew from the summaries: exact while no service runs. Exit code 1 when something is wrong."
+    )]
+    Ledger(AuditLedger),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditLedger {
+    #[command(flatten)]
+    pub(crate) source: IncidentSource,
+    /// Count every window anew from the summaries, too
+    #[arg(long)]
+    pub(crate) windows: bool,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Incidents {
     /// List incidents with their state, owner and last step
     #[command(

@@ -1,5 +1,6 @@
 //! One file for each command: gather, call, write down.
 
+mod audit;
 mod charters;
 mod config;
 mod export;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Topics(command) => topics::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Schemas(command) => schemas::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Incidents(command) => incidents::run(&command),
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use watchkeep_model::response::Response;
 use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_runtime::replay::summaries::replay_summaries;
 use watchkeep_runtime::replay::{self, Report};
 use watchkeep_wire::fact::decode;
 use watchkeep_wire::telemetry::Decoder;
@@ -80,10 +81,26 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         ..replay::Settings::default()
     };
     let mut decoder = Decoder::new(service::schemas(&config)?);
-    let (sources, gauges) = sources::open(&arguments.input, &config)?;
     let progress = Progress::new("records");
-    let mut files = Files::create(&arguments.out, progress, gauges)?;
-    let report = replay::replay(sources, &rules, responses, &mut decoder, &settings, &mut files)?;
+    let (report, files) = if sources::are_summaries(&arguments.input) {
+        if arguments.from.is_some() || arguments.input.len() > 1 {
+            bail!("--input summaries takes neither --from nor a second --input");
+        }
+        let sources = sources::summaries(&config)?;
+        let mut files = Files::create(&arguments.out, progress, Vec::new())?;
+        let as_live = arguments.as_live;
+        let report = replay_summaries(sources, &rules, responses, &settings, as_live, &mut files)?;
+        (report, files)
+    } else {
+        if arguments.as_live {
+            bail!("--as-live is for --input summaries: telemetry does not say what was told of it");
+        }
+        let (sources, gauges) = sources::open(&arguments.input, &config)?;
+        let mut files = Files::create(&arguments.out, progress, gauges)?;
+        let report =
+            replay::replay(sources, &rules, responses, &mut decoder, &settings, &mut files)?;
+        (report, files)
+    };
     let mut progress = files.finish()?;
     progress.finish();
     let summary = summary(&report, progress.seconds());

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use watchkeep_detection::evaluate::Decided;
 use watchkeep_incident::escalate::{Escalate, Outputs, Settings};
 use watchkeep_incident::registry::Registry;
+use watchkeep_model::breach::Breach;
 use watchkeep_model::response::Response;
 use watchkeep_model::time::Timestamp;
 
@@ -44,6 +45,13 @@ impl EscalationClock {
             self.escalate.breach(breach, registry, decided.at, &mut self.outputs);
         }
         self.escalate.window(&decided.window, registry, decided.at, &mut self.outputs);
+    }
+
+    /// Takes a breach of Watchkeep itself at `now`. Its own time may be of
+    /// another clock than that of the replay.
+    pub fn platform(&mut self, breach: &Breach, now: Timestamp, registry: &Registry) {
+        let breach = Breach { detected_at: now, ..breach.clone() };
+        self.escalate.breach(&breach, registry, now, &mut self.outputs);
     }
 
     /// What has happened since the last call.

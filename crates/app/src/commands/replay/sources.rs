@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use watchkeep_model::position::Partition;
+use watchkeep_runtime::replay::summaries::SummariesSource;
 use watchkeep_runtime::replay::{Source, SourceRecord};
 
 use crate::config::Config;
@@ -18,6 +19,9 @@ const CHUNK: i64 = 5_000;
 
 /// The name that stands for the configured log.
 const LOG: &str = "kafka";
+
+/// The name that stands for the summaries of the configured log.
+const SUMMARIES: &str = "summaries";
 
 /// Suffixes of telemetry in a folder.
 const SUFFIXES: [&str; 6] =
@@ -69,24 +73,52 @@ pub(super) fn open(
     Ok((sources, gauges))
 }
 
+/// True where the summaries of the configured log are meant.
+pub(super) fn are_summaries(inputs: &[PathBuf]) -> bool {
+    inputs.iter().any(|input| input.as_os_str() == SUMMARIES && !input.exists())
+}
+
+/// Opens every partition of the summaries topic.
+///
+/// # Errors
+/// Those of the log; there is no such topic.
+pub(super) fn summaries(config: &Config) -> anyhow::Result<Vec<SummariesSource<'static>>> {
+    let topic = config.topics.named("summaries");
+    let opened = partitions(&Store::open_existing(config)?, &topic)?;
+    let sources = opened.into_iter().map(|(partition, source)| {
+        let first = source.next;
+        SummariesSource { partition, first, records: Box::new(source) }
+    });
+    Ok(sources.collect())
+}
+
 fn log_sources(config: &Config, sources: &mut Vec<Opened>) -> anyhow::Result<()> {
     let store = Store::open_existing(config)?;
     for topic in &config.topics.telemetry {
-        let count = store.reader()?.partition_count(topic)?;
-        if count == 0 {
-            bail!("there is no topic {topic}");
-        }
-        for number in 0..count {
-            let partition = Partition::new(topic.as_str(), number);
-            let mut reader = store.reader()?;
-            let bounds = reader.bounds(&partition);
-            let (next, end) = bounds.with_context(|| format!("{topic}/{number}"))?;
-            let waiting = VecDeque::new();
-            let source = LogSource { reader, partition: partition.clone(), next, end, waiting };
+        for (partition, source) in partitions(&store, topic)? {
             sources.push((partition, Box::new(source)));
         }
     }
     Ok(())
+}
+
+/// Every partition of a topic.
+fn partitions(store: &Store, topic: &str) -> anyhow::Result<Vec<(Partition, LogSource)>> {
+    let count = store.reader()?.partition_count(topic)?;
+    if count == 0 {
+        bail!("there is no topic {topic}");
+    }
+    let mut opened = Vec::new();
+    for number in 0..count {
+        let partition = Partition::new(topic, number);
+        let mut reader = store.reader()?;
+        let bounds = reader.bounds(&partition);
+        let (next, end) = bounds.with_context(|| format!("{topic}/{number}"))?;
+        let waiting = VecDeque::new();
+        let source = LogSource { reader, partition: partition.clone(), next, end, waiting };
+        opened.push((partition, source));
+    }
+    Ok(opened)
 }
 
 struct FileSource(Lines);

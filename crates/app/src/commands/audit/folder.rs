@@ -1,0 +1,120 @@
+//! The audit of a folder that a replay wrote.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+use watchkeep_detection::ledger::Coverage;
+use watchkeep_model::breach::Breach;
+use watchkeep_model::escalation::Escalation;
+use watchkeep_model::incident::{Fact, FactName};
+use watchkeep_model::position::Partition;
+use watchkeep_model::reject::Reject;
+use watchkeep_model::window::Window;
+use watchkeep_runtime::audit::facts::FactsAudit;
+use watchkeep_runtime::audit::recount::Recount;
+use watchkeep_runtime::audit::{FaultKind, Finding};
+use watchkeep_wire::fact::{Stored, decode};
+
+use super::{Covered, Report};
+use crate::input::{Lines, read_text};
+
+/// What is needed of `replay.json`.
+#[derive(Deserialize)]
+struct Told {
+    rejected: u64,
+    late: u64,
+    windows: u64,
+    breaches: u64,
+    incidents: u64,
+    escalations: u64,
+    ledger: Vec<Range>,
+}
+
+#[derive(Deserialize)]
+struct Range {
+    source: String,
+    partition: i32,
+    from: i64,
+    to: i64,
+}
+
+/// Holds the files of a replay against each other and against `replay.json`.
+///
+/// # Errors
+/// A file is missing or cannot be read.
+pub(super) fn audit(folder: &Path) -> anyhow::Result<Report> {
+    let path = folder.join("replay.json");
+    if !path.exists() {
+        bail!("{}: no replay.json here: this is no folder that a replay wrote", folder.display());
+    }
+    let told: Told =
+        serde_json::from_str(&read_text(&path)?).with_context(|| path.display().to_string())?;
+    let (mut facts, mut windows) = (FactsAudit::default(), Recount::default());
+    let (mut window_lines, mut opened) = (0, 0);
+    each(folder, "windows.ndjson", |window: Window| {
+        window_lines += 1;
+        windows.window(&window);
+    })?;
+    each(folder, "breaches.ndjson", |breach: Breach| facts.breach(&breach))?;
+    each(folder, "incidents.ndjson", |fact: Fact| {
+        opened += u64::from(fact.fact == FactName::Opened);
+        facts.fact(&fact);
+    })?;
+    each(folder, "escalations.ndjson", |one: Escalation| facts.escalation(&one))?;
+    each(folder, "rejects.ndjson", |reject: Reject| facts.reject(&reject))?;
+
+    let mut report = Report::default();
+    let mut coverage: BTreeMap<Partition, Coverage> = BTreeMap::new();
+    for Range { source, partition, from, to } in &told.ledger {
+        let source = Partition::new(source.as_str(), *partition);
+        if coverage.insert(source.clone(), Coverage { from: *from, to: *to }).is_some() {
+            let detail = format!(
+                "replay.json: {}/{} is in the ledger twice",
+                source.topic, source.partition
+            );
+            report.findings.push(Finding { fault: FaultKind::Overlap, at: None, detail });
+        }
+        report.coverage.push(Covered {
+            source: source.topic.to_string(),
+            partition: *partition,
+            from: *from,
+            to: *to,
+            rejected: facts.rejected_of(&source),
+            committed: None,
+            end: None,
+        });
+    }
+    let counts = facts.counts();
+    let counted = [
+        ("windows", told.windows, window_lines),
+        ("breaches", told.breaches, counts.breaches),
+        ("incidents", told.incidents, opened),
+        ("escalations", told.escalations, counts.escalations),
+        ("rejected", told.rejected, counts.rejected),
+        ("late", told.late, counts.late),
+    ];
+    for (name, told, found) in counted {
+        report.facts.insert(name, found);
+        if told != found {
+            let detail = format!("replay.json tells of {told} {name}, the files hold {found}");
+            report.findings.push(Finding { fault: FaultKind::Fact, at: None, detail });
+        }
+    }
+    let revisions = windows.finish(None, watchkeep_detection::settings::TimeSettings::default());
+    report.findings.extend(revisions.findings);
+    report.findings.extend(facts.finish(&coverage));
+    Ok(report)
+}
+
+fn each<T: Stored>(folder: &Path, name: &str, mut handle: impl FnMut(T)) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    let mut lines = Lines::open(&path)?;
+    let mut line = Vec::new();
+    while let Some(number) = lines.read(&mut line)? {
+        let fact = decode(&line).with_context(|| format!("{}:{}", path.display(), number + 1))?;
+        handle(fact);
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Replays the summaries topic: the facts that a service told of it, byte for
+//! byte, without the telemetry.
+//!
+//! Each summaries partition is evaluated by itself, as the service does it;
+//! what they decide is put in one order, that of a replay from telemetry.
+
+use std::collections::VecDeque;
+use std::io;
+
+use watchkeep_detection::evaluate::{Decided, Evaluate, Outputs};
+use watchkeep_model::incident::FactName;
+use watchkeep_model::position::{Partition, Position};
+use watchkeep_model::response::Response;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_wire::summary_batch;
+
+use super::escalation_clock::EscalationClock;
+use super::{PROGRESS_EVERY, Report, Settings, Sink, Source, SourceRecord};
+use crate::rules::Rules;
+
+/// A summaries partition whose records are replayed.
+pub struct SummariesSource<'a> {
+    /// Which.
+    pub partition: Partition,
+    /// Its first offset; where it is not 0, earlier batches are gone.
+    pub first: i64,
+    /// Its records, with the log's time of each in `received_at`.
+    pub records: Box<dyn Source + 'a>,
+}
+
+/// Replays all partitions of the summaries topic. `is_live` leaves out what a
+/// service has not told yet: windows that are still open and revisions that
+/// still gather.
+///
+/// `settings.from` is not used: what a summary holds cannot be taken apart.
+///
+/// # Errors
+/// Those of the sources and the sink, and a record that is no summary batch of
+/// this deployment, with its position.
+pub fn replay_summaries(
+    mut sources: Vec<SummariesSource<'_>>,
+    rules: &Rules,
+    mut responses: Vec<Response>,
+    settings: &Settings,
+    is_live: bool,
+    sink: &mut dyn Sink,
+) -> io::Result<Report> {
+    sources.sort_by(|a, b| a.partition.cmp(&b.partition));
+    responses.sort_by_key(|response| response.at);
+    let count = i32::try_from(sources.len()).unwrap_or(i32::MAX);
+    let lanes = sources
+        .into_iter()
+        .map(|source| {
+            let mut evaluate = Evaluate::new(settings.time, source.partition.partition, count);
+            if source.first > 0 {
+                evaluate.begin_midway();
+            }
+            Lane { source, evaluate, decided: VecDeque::new(), is_done: false }
+        })
+        .collect();
+    let mut run = Run {
+        lanes,
+        rules,
+        clock: EscalationClock::new(settings.escalation.clone(), responses.into()),
+        report: Report::default(),
+        records: 0,
+        sink,
+    };
+    run.drain()?;
+    if !is_live {
+        run.finish(settings.to)?;
+    }
+    run.end(settings.run_on)
+}
+
+/// A partition on its way.
+struct Lane<'a> {
+    source: SummariesSource<'a>,
+    evaluate: Evaluate,
+    decided: VecDeque<Decided>,
+    is_done: bool,
+}
+
+struct Run<'a> {
+    lanes: Vec<Lane<'a>>,
+    rules: &'a Rules,
+    clock: EscalationClock,
+    report: Report,
+    records: u64,
+    sink: &'a mut dyn Sink,
+}
+
+impl Run<'_> {
+    /// Tells everything up to the ends of the sources.
+    fn drain(&mut self) -> io::Result<()> {
+        loop {
+            for lane in 0..self.lanes.len() {
+                while self.lanes[lane].decided.is_empty() && !self.lanes[lane].is_done {
+                    self.read(lane)?;
+                }
+            }
+            if !self.tell_first()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the next record of a partition.
+    fn read(&mut self, number: usize) -> io::Result<()> {
+        let lane = &mut self.lanes[number];
+        let mut record = SourceRecord::default();
+        if !lane.source.records.next(&mut record)? {
+            lane.is_done = true;
+            return Ok(());
+        }
+        self.records += 1;
+        if self.records.is_multiple_of(PROGRESS_EVERY) {
+            self.sink.progress(self.records);
+        }
+        let Partition { topic, partition } = lane.source.partition.clone();
+        let wrong = |error: String| {
+            let place = format!("{topic}/{partition} at offset {}: {error}", record.offset);
+            io::Error::new(io::ErrorKind::InvalidData, place)
+        };
+        let batch = summary_batch::decode(&record.bytes).map_err(|e| wrong(e.to_string()))?;
+        let mut outputs = Outputs::default();
+        let duplicates = lane.evaluate.duplicate_batches();
+        let appended_at = record.received_at.unwrap_or_default();
+        lane.evaluate
+            .batch(&batch, appended_at, self.rules, &mut outputs)
+            .map_err(|error| wrong(error.to_string()))?;
+        let is_used = lane.evaluate.duplicate_batches() == duplicates;
+        if is_used && lane.evaluate.torn().is_none() {
+            let deltas = batch.steps.iter().flat_map(|step| &step.deltas);
+            for delta in deltas {
+                self.report.events += delta.summary.count;
+                let first = delta.summary.first_event_time;
+                if let (Some(from), Some(to)) = (first, delta.summary.last_event_time) {
+                    let (first, last) = self.report.event_time.get_or_insert((from, to));
+                    (*first, *last) = ((*first).min(from), (*last).max(to));
+                }
+            }
+        }
+        let offset = record.offset;
+        for breach in &mut outputs.platform {
+            breach.exemplars.push(Position { topic: topic.clone(), partition, offset });
+        }
+        self.take(number, outputs)
+    }
+
+    /// Queues what a partition decided, and tells what has no order of its own.
+    fn take(&mut self, number: usize, outputs: Outputs) -> io::Result<()> {
+        let lane = &mut self.lanes[number];
+        lane.decided.extend(outputs.decided);
+        let now = lane.evaluate.watermark();
+        for reject in &outputs.late {
+            self.sink.reject(reject)?;
+        }
+        for breach in &outputs.platform {
+            self.report.breaches += 1;
+            self.sink.breach(breach)?;
+            self.clock.platform(breach, now.unwrap_or_default(), self.rules.registry());
+            self.tell_incidents()?;
+        }
+        Ok(())
+    }
+
+    /// Tells the earliest of what the partitions have decided: by instant, then
+    /// end, size and subject.
+    fn tell_first(&mut self) -> io::Result<bool> {
+        let first = (0..self.lanes.len())
+            .filter(|number| !self.lanes[*number].decided.is_empty())
+            .min_by(|a, b| {
+                let (a, b) = (&self.lanes[*a].decided[0], &self.lanes[*b].decided[0]);
+                order(a).cmp(&order(b))
+            });
+        let Some(decided) = first.and_then(|number| self.lanes[number].decided.pop_front()) else {
+            return Ok(false);
+        };
+        self.clock.run_before(decided.at, self.rules.registry());
+        self.report.windows += 1;
+        self.sink.window(&decided.window)?;
+        for breach in &decided.breaches {
+            self.report.breaches += 1;
+            self.sink.breach(breach)?;
+        }
+        self.clock.take(&decided, self.rules.registry());
+        self.tell_incidents()?;
+        Ok(true)
+    }
+
+    fn tell_incidents(&mut self) -> io::Result<()> {
+        let outputs = self.clock.take_outputs();
+        for fact in &outputs.facts {
+            self.report.incidents += u64::from(fact.fact == FactName::Opened);
+            self.sink.fact(fact)?;
+        }
+        for escalation in &outputs.escalations {
+            self.report.escalations += 1;
+            self.sink.escalation(escalation)?;
+        }
+        Ok(())
+    }
+
+    /// The end of the input, as of a replay from telemetry.
+    fn finish(&mut self, to: Option<Timestamp>) -> io::Result<()> {
+        let ends = self.lanes.iter().filter_map(|lane| lane.evaluate.end_of_events());
+        let to = to.or(ends.max());
+        for number in 0..self.lanes.len() {
+            let mut outputs = Outputs::default();
+            self.lanes[number].evaluate.finish(to, self.rules, &mut outputs);
+            self.take(number, outputs)?;
+        }
+        while self.tell_first()? {}
+        Ok(())
+    }
+
+    fn end(mut self, run_on: TimeSpan) -> io::Result<Report> {
+        self.sink.progress(self.records);
+        let watermark = self.lanes.iter().map(|lane| lane.evaluate.watermark()).min().flatten();
+        if let Some(watermark) = watermark {
+            self.clock.run_to(watermark + run_on, self.rules.registry());
+            self.tell_incidents()?;
+        }
+        self.report.late = self.lanes.iter().map(|lane| lane.evaluate.late_count()).sum();
+        // Each partition covers all sources; one that was torn covers less.
+        if let Some(lane) = self.lanes.first() {
+            let sources = lane.evaluate.sources().iter();
+            let ledger =
+                sources.map(|(source, covered)| (source.clone(), covered.from, covered.to));
+            self.report.ledger = ledger.collect();
+        }
+        Ok(self.report)
+    }
+}
+
+fn order(decided: &Decided) -> (Timestamp, Timestamp, TimeSpan, &str, &str, &str) {
+    let window = &decided.window;
+    let size = window.window_end.since(window.window_start);
+    let Decided { at, .. } = *decided;
+    (at, window.window_end, size, &window.feature, &window.window, &window.feature_version)
+}
