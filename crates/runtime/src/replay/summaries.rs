@@ -154,6 +154,7 @@ impl Run<'_> {
         lane.decided.extend(outputs.decided);
         let now = lane.evaluate.watermark();
         for reject in &outputs.late {
+            self.report.late += reject.count.unwrap_or_default();
             self.sink.reject(reject)?;
         }
         for breach in &outputs.platform {
@@ -222,7 +223,6 @@ impl Run<'_> {
             self.clock.run_to(watermark + run_on, self.rules.registry());
             self.tell_incidents()?;
         }
-        self.report.late = self.lanes.iter().map(|lane| lane.evaluate.late_count()).sum();
         // Each partition covers all sources; one that was torn covers less.
         if let Some(lane) = self.lanes.first() {
             let sources = lane.evaluate.sources().iter();
