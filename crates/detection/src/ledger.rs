@@ -73,6 +73,8 @@ pub struct Torn {
     pub session: Timestamp,
     /// Number of the batch in its session.
     pub sequence: u64,
+    /// Number of the batch that was to follow in that session.
+    pub expected: u64,
 }
 
 /// What is wrong with a batch that does not join on.
@@ -131,8 +133,12 @@ impl fmt::Display for Torn {
                 from.0, from.1, to.0, to.1
             )?,
         }
-        let Self { instance, session, sequence, .. } = self;
-        write!(f, " (batch {sequence} of the session of {instance} that began {session})")
+        let Self { instance, session, sequence, expected, .. } = self;
+        write!(f, " (batch {sequence} of the session of {instance} that began {session}")?;
+        if expected < sequence {
+            write!(f, ", of which batches {expected} to {} are missing", sequence - 1)?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -155,6 +161,7 @@ impl Ledger {
             instance: batch.instance.clone(),
             session: batch.session,
             sequence: batch.sequence,
+            expected: self.expected(batch).0,
         };
         let numbered = self.numbered(batch);
         match self.ranges(batch).map_err(torn)? {
