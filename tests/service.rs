@@ -169,6 +169,11 @@ listen = "127.0.0.1:{port}"
         assert!(begun.elapsed() < DRAIN_MAX, "draining took {:?}", begun.elapsed());
     }
 
+    /// The number of the process, while it runs.
+    pub fn process(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// What the process wrote to standard error.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("run.log")).unwrap_or_default()

@@ -8,9 +8,10 @@ use watchkeep_log_kafka::admin::{KafkaAdmin, TopicSpec};
 use watchkeep_log_kafka::session::KafkaLog;
 use watchkeep_log_kafka::settings::KafkaSettings;
 use watchkeep_model::position::Partition;
-use watchkeep_model::time::TimeSpan;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_runtime::log::{Event, Log, LogError, Outgoing, Transaction};
 use watchkeep_tests::kafka::Cluster;
+use watchkeep_tests::service::Service;
 
 /// Time in which the session must be at work again after the broker is back.
 const RECOVERY: Duration = Duration::from_secs(90);
@@ -107,4 +108,28 @@ fn a_session_outlives_its_broker() {
     })
     .unwrap();
     assert_eq!(found, (0..200).collect::<Vec<_>>());
+}
+
+/// Without any broker a service cannot commit what it has; it ends in time all
+/// the same, and what it has is read again.
+#[test]
+fn a_service_without_a_broker_ends_in_time() {
+    let cluster = Cluster::start(1).unwrap();
+    let mut service = Service::kafka(&cluster, "ending", 4, "json", "");
+    let events = service.folder().join("events.ndjson");
+    let lines = (0..2_000).map(|second| {
+        let at = Timestamp::from_millis(1_709_251_200_000 + second * 1_000);
+        format!("{{\"feature\":\"f\",\"event_time\":\"{at}\",\"value\":1}}\n")
+    });
+    std::fs::write(&events, lines.collect::<String>()).unwrap();
+    let produce = ["produce", "--input", events.to_str().unwrap()];
+    service.run(&produce);
+    service.start();
+    service.wait_for("events", |service| service.metric("watchkeep_events_total") >= 2_000.0);
+    // Some are on their way when the broker goes.
+    service.run(&produce);
+    cluster.kill(1).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    // Ends well and within 10 s, which this checks.
+    service.stop();
 }

@@ -25,6 +25,8 @@ struct Kafka {
     strategy: &'static str,
     /// Whether members are static, as they are by default.
     is_static: bool,
+    /// Time between two polls past which a member is given up.
+    poll_interval_ms: Option<&'static str>,
     unfinished: Option<BaseProducer>,
 }
 
@@ -33,7 +35,8 @@ impl Kafka {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("c{number}");
-        Self { prefix, strategy: "range", is_static: true, unfinished: None }
+        let (strategy, is_static) = ("range", true);
+        Self { prefix, strategy, is_static, poll_interval_ms: None, unfinished: None }
     }
 
     fn of(strategy: &'static str, is_static: bool) -> Self {
@@ -70,6 +73,9 @@ impl Harness for Kafka {
             ("heartbeat.interval.ms", "200"),
             ("partition.assignment.strategy", self.strategy),
         ];
+        if let Some(interval) = self.poll_interval_ms {
+            properties.push(("max.poll.interval.ms", interval));
+        }
         if !self.is_static {
             properties.push(("group.instance.id", ""));
         }
@@ -265,4 +271,124 @@ fn a_session_that_its_group_lost_track_of_joins_anew() {
     count(log.as_mut(), (2, 2));
     let positions = vec![(Partition::new(topic.as_str(), 0), 0)];
     log.commit(Transaction { positions, records: vec![] }).unwrap();
+}
+
+/// Polls until a session has this many partitions, and returns the records that came.
+fn holding(log: &mut dyn Log, count: usize) -> Vec<(Partition, i64)> {
+    let (mut held, mut found) = (0_usize, Vec::new());
+    for _ in 0..300 {
+        log.poll(TimeSpan::from_micros(100_000), &mut |event| match event {
+            Event::Assigned { .. } => held += 1,
+            Event::Revoked { .. } => {
+                held -= 1;
+                found.clear();
+            }
+            Event::Record(record) => found.push((record.partition.clone(), record.offset)),
+            Event::CaughtUp { .. } => {}
+        })
+        .unwrap();
+        if held == count {
+            return found;
+        }
+    }
+    panic!("{held} partitions, not {count}");
+}
+
+fn values(log: &mut dyn Log, partition: &Partition) -> Vec<String> {
+    let (from, to) = log.bounds(partition).unwrap();
+    let mut found = Vec::new();
+    let mut keep = |value: &[u8]| found.push(String::from_utf8_lossy(value).into_owned());
+    log.scan(partition, from, to, &mut |record| keep(record.value)).unwrap();
+    found
+}
+
+/// An instance that stands still for longer than its group waits, in the
+/// middle of its work: another takes its partitions over, so it must not
+/// commit when it wakes up; then it goes on as a member like any other.
+fn a_zombie_does_not_commit(mut kafka: Kafka) {
+    let (topic, out) = (kafka.create_topic("in", 2), kafka.create_topic("out", 1));
+    let mut appender = KafkaAppender::open(&kafka.settings()).unwrap();
+    let at = |topic: &str, partition: i32, value: &str| Outgoing {
+        topic: topic.into(),
+        partition: Some(partition),
+        key: None,
+        value: value.as_bytes().to_vec(),
+        headers: vec![],
+    };
+    for number in 0..2 {
+        appender.append(&at(&topic, number, "work"), None).unwrap();
+    }
+    appender.flush().unwrap();
+    // As with the whole process stopped, but the client's threads go on: not
+    // polling for longer than this ends the membership too.
+    kafka.poll_interval_ms = Some("2000");
+    let mut zombie = kafka.session("stage", &[&topic], "zombie").unwrap();
+    holding(zombie.as_mut(), 2);
+    let work = [(Partition::new(topic.as_str(), 0), 1), (Partition::new(topic.as_str(), 1), 1)];
+    std::thread::sleep(Duration::from_millis(2_500));
+    kafka.poll_interval_ms = None;
+    let mut heir = kafka.session("stage", &[&topic], "heir").unwrap();
+    holding(heir.as_mut(), 2);
+    let records = vec![at(&out, 0, "heir")];
+    heir.commit(Transaction { positions: work.to_vec(), records }).unwrap();
+
+    let records = vec![at(&out, 0, "zombie")];
+    let outcome = zombie.commit(Transaction { positions: work.to_vec(), records });
+    assert!(matches!(outcome, Err(LogError::Aborted(_))), "{outcome:?}");
+    assert_eq!(values(heir.as_mut(), &Partition::new(out.as_str(), 0)), ["heir"]);
+    // It is told that its partitions went, and joins anew when there is room.
+    drop(heir);
+    let (mut held, mut was_told) = (2_i32, false);
+    for _ in 0..300 {
+        zombie
+            .poll(TimeSpan::from_micros(100_000), &mut |event| match event {
+                Event::Assigned { position, .. } => {
+                    assert_eq!(position, 1, "it goes on where the heir has committed");
+                    held += 1;
+                }
+                Event::Revoked { .. } => {
+                    held -= 1;
+                    was_told = true;
+                }
+                Event::Record(record) => panic!("offset {} came again", record.offset),
+                Event::CaughtUp { .. } => {}
+            })
+            .unwrap();
+        if was_told && held == 2 {
+            let records = vec![at(&out, 0, "back")];
+            zombie.commit(Transaction { positions: vec![], records }).unwrap();
+            let results = Partition::new(out.as_str(), 0);
+            assert_eq!(values(zombie.as_mut(), &results), ["heir", "back"]);
+            return;
+        }
+    }
+    panic!("told: {was_told}, {held} partitions");
+}
+
+#[test]
+fn a_static_zombie_does_not_commit() {
+    a_zombie_does_not_commit(Kafka::new());
+}
+
+#[test]
+fn a_dynamic_cooperative_zombie_does_not_commit() {
+    a_zombie_does_not_commit(Kafka::of("cooperative-sticky", false));
+}
+
+/// Two deployments with the names of one: whoever was first must learn what
+/// happened and what to do.
+#[test]
+fn a_session_whose_name_was_taken_tells_which_name_and_what_to_do() {
+    let mut kafka = Kafka::new();
+    let (one, other) = (kafka.create_topic("one", 1), kafka.create_topic("other", 1));
+    let mut first = kafka.session("watchkeep-summarise", &[&one], "watchkeep-summarise-0").unwrap();
+    holding(first.as_mut(), 1);
+    let _second = kafka.session("watchkeep-summarise", &[&other], "watchkeep-summarise-0").unwrap();
+    let positions = vec![(Partition::new(one.as_str(), 0), 0)];
+    let outcome = first.commit(Transaction { positions, records: vec![] });
+    let Err(LogError::Fenced(why)) = outcome else { panic!("{outcome:?}") };
+    let (id, group) = (kafka.name("watchkeep-summarise-0"), kafka.name("watchkeep-summarise"));
+    for told in [id.as_str(), group.as_str(), "group.id", "[log.kafka]", "--instance"] {
+        assert!(why.contains(told), "{told} is not in: {why}");
+    }
 }

@@ -17,6 +17,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use watchkeep_detection::settings::TimeSettings;
+use watchkeep_log_kafka::settings::{STRATEGIES, STRATEGY};
 use watchkeep_model::time::TimeSpan;
 
 use self::layers::{Layers, Origin};
@@ -258,6 +259,13 @@ fn log(layers: &Layers, errors: &mut ConfigError) -> (String, Option<LogConfig>)
             let place = layers.place(&format!("log.kafka.{name}"));
             errors.add(place, format!("log.kafka.{name} is Watchkeep's own business: {instead}"));
         }
+    }
+    if let Some(strategy) = properties.get(STRATEGY)
+        && !STRATEGIES.contains(&strategy.as_str())
+    {
+        let place = layers.place(&format!("log.kafka.{STRATEGY}"));
+        let known = STRATEGIES.join(", ");
+        errors.add(place, format!("log.kafka.{STRATEGY} = \"{strategy}\" is none of {known}"));
     }
     let group = properties.remove("group.id").unwrap_or_else(|| "watchkeep".to_owned());
     let log = match layers.text("log.kind").as_deref() {

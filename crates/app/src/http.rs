@@ -111,22 +111,38 @@ pub(crate) fn serve_on(
     let result = runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tracing::info!(address = %listener.local_addr()?, "http");
-        let ended = ended(shared, until);
-        axum::serve(listener, router(app)).with_graceful_shutdown(ended).await
+        let ending = {
+            let shared = shared.clone();
+            async move {
+                ended(&shared, until).await;
+                // At once, so that the stages end while open requests linger.
+                shared.stop();
+            }
+        };
+        let lingered = async move {
+            stopping(&shared).await;
+            tokio::time::sleep(LINGER).await;
+        };
+        tokio::select! {
+            served = axum::serve(listener, router(app)).with_graceful_shutdown(ending) => served,
+            // A browser that keeps its connection open must not hold up the end.
+            () = lingered => Ok(()),
+        }
     });
-    // A browser that keeps its connection open must not hold up the end.
-    runtime.shutdown_timeout(LINGER);
+    runtime.shutdown_background();
     result.context("http")
 }
 
+/// Ready when the threads are asked to end.
+async fn stopping(shared: &Shared) {
+    while !shared.is_stopping() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// Ready at the end of the service, for whatever reason.
-async fn ended(shared: Arc<Shared>, until: Option<Duration>) {
+async fn ended(shared: &Shared, until: Option<Duration>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let failed = async {
-        while !shared.has_failed() && !shared.is_stopping() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
     let time_is_up = async {
         match until {
             Some(span) => tokio::time::sleep(span).await,
@@ -147,7 +163,7 @@ async fn ended(shared: Arc<Shared>, until: Option<Duration>) {
         }
     };
     tokio::select! {
-        () = failed => {}
+        () = stopping(shared) => {}
         () = time_is_up => {}
         () = terminated => tracing::info!("SIGTERM: committing what there is"),
         () = interrupted => tracing::info!("interrupted: committing what there is"),

@@ -9,7 +9,8 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminClient, AdminOptions, ConfigResource, NewPartitions, NewTopic, ResourceSpecifier,
+    TopicReplication,
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use watchkeep_runtime::log::LogError;
@@ -126,10 +127,28 @@ impl KafkaAdmin {
                 }
             }
         }
-        for name in &created {
-            self.await_topic(name)?;
+        for topic in topics.iter().filter(|topic| created.contains(&topic.name)) {
+            self.await_topic(&topic.name, topic.partitions)?;
         }
         Ok(created)
+    }
+
+    /// Adds partitions to a topic, so that it has so many. They can be used at
+    /// once; a running service finds them within
+    /// `topic.metadata.refresh.interval.ms`.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`], or a fatal one, as where it has more already.
+    pub fn add_partitions(&self, topic: &str, partitions: i32) -> Result<(), LogError> {
+        let doing = format!("adding partitions to topic {topic}");
+        let count = usize::try_from(partitions).unwrap_or(0);
+        let outcomes =
+            wait(self.client.create_partitions([&NewPartitions::new(topic, count)], &options()))
+                .map_err(|error| passing(log_error(&doing, &error)))?;
+        for outcome in outcomes {
+            outcome.map_err(|(_, code)| log_error(&doing, &KafkaError::AdminOp(code)))?;
+        }
+        self.await_topic(topic, partitions)
     }
 
     /// What a topic is like; `None` where it does not exist.
@@ -191,7 +210,8 @@ impl KafkaAdmin {
     }
 
     /// Creating ends before every broker knows; whoever writes at once must not fail.
-    fn await_topic(&self, name: &str) -> Result<(), LogError> {
+    fn await_topic(&self, name: &str, partitions: i32) -> Result<(), LogError> {
+        let count = usize::try_from(partitions).unwrap_or(1).max(1);
         let deadline = Instant::now() + CREATED_WAIT;
         loop {
             let metadata = self
@@ -201,14 +221,14 @@ impl KafkaAdmin {
                 .map_err(|error| passing(log_error("looking for a new topic", &error)))?;
             let found = metadata.topics().iter().find(|found| found.name() == name);
             let led = found.is_some_and(|found| {
-                !found.partitions().is_empty()
+                found.partitions().len() >= count
                     && found.partitions().iter().all(|partition| partition.leader() >= 0)
             });
             if led {
                 return Ok(());
             }
             if Instant::now() >= deadline {
-                let why = format!("topic {name} was created and has no leaders yet");
+                let why = format!("the brokers have made topic {name} and no leaders yet");
                 return Err(LogError::Unavailable(why));
             }
             thread::sleep(Duration::from_millis(20));

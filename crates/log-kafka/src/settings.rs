@@ -31,19 +31,20 @@ pub struct KafkaSettings {
 }
 
 /// Properties that cannot be set from outside, because exactly-once rests on them.
-const RESERVED: [&str; 7] = [
+const RESERVED: [&str; 8] = [
     "bootstrap.servers",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.idempotence",
     "enable.partition.eof",
+    "group.protocol",
     "isolation.level",
     "transactional.id",
 ];
 
-/// Decides how partitions are shared out in a group whose partitions stand
-/// each for itself. All members of a group need the same.
-const STRATEGY: &str = "partition.assignment.strategy";
+/// The property that decides how partitions are shared out in a group whose
+/// partitions stand each for itself. All members of a group need the same.
+pub const STRATEGY: &str = "partition.assignment.strategy";
 
 /// The strategy where nothing is said, and always where topics are joined.
 const STRATEGY_DEFAULT: &str = "range";
@@ -51,9 +52,9 @@ const STRATEGY_DEFAULT: &str = "range";
 /// The one strategy by which partitions come and go one by one.
 const STRATEGY_COOPERATIVE: &str = "cooperative-sticky";
 
-/// The strategies there are. One, because a list means a group in change from
-/// one to another, for which stopping all members is simpler.
-const STRATEGIES: [&str; 3] = [STRATEGY_DEFAULT, "roundrobin", STRATEGY_COOPERATIVE];
+/// What [`STRATEGY`] may be. One of them, because a list is for a group that
+/// changes from one to another while it runs, where stopping it is simpler.
+pub const STRATEGIES: [&str; 3] = [STRATEGY_DEFAULT, "roundrobin", STRATEGY_COOPERATIVE];
 
 /// Time that a question to the brokers may take. Past it the log is unavailable.
 pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(10);

@@ -128,7 +128,7 @@ pub(crate) const KAFKA_RESERVED: &[(&str, &str)] = &[
     ("isolation.level", "only committed records are read"),
     ("enable.idempotence", "transactions need it"),
     ("enable.partition.eof", "stages are told where a partition ends"),
-    ("partition.assignment.strategy", "a revocation takes all partitions at once"),
+    ("group.protocol", "members of a group take and give back partitions themselves"),
     ("auto.offset.reset", "a partition without a position is read from its beginning"),
 ];
 
