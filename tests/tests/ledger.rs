@@ -207,7 +207,7 @@ fn a_log_that_lies_is_found_out_lie_by_lie() {
             }
             assert!(number < *lengths.iter().max().expect("partitions"), "too few: {lengths:?}");
             if number + 1 < *length {
-                lies.push((partition, number, if lies.len() % 2 == 0 { 0 } else { 2 }));
+                lies.push((partition, number, if lies.len().is_multiple_of(2) { 0 } else { 2 }));
             }
         }
     }
