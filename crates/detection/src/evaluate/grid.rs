@@ -87,8 +87,9 @@ fn greatest_common_divisor(a: i64, b: i64) -> i64 {
 pub(super) struct Grid {
     /// From this window on there are windows even without events.
     from: Option<Timestamp>,
-    /// Events by the start of their slice and their version.
-    slices: BTreeMap<Timestamp, BTreeMap<Arc<str>, Summary>>,
+    /// Events by the start of their slice and their version. Most have one
+    /// version, and a map makes room for eleven: that of boxes is small.
+    slices: BTreeMap<Timestamp, BTreeMap<Arc<str>, Box<Summary>>>,
     /// Windows that take events, before or after their close.
     windows: BTreeMap<Timestamp, Open>,
     /// Summaries of settled windows that a seasonal baseline still needs.
@@ -256,7 +257,7 @@ impl Grid {
         let slices = self.slices.range(start..start + shape.size);
         let mut parts = slices.filter_map(|(_, versions)| versions.get(version));
         let Some(first) = parts.next() else { return Cow::Owned(Summary::default()) };
-        let mut whole = Cow::Borrowed(first);
+        let mut whole: Cow<'_, Summary> = Cow::Borrowed(first);
         for part in parts {
             whole.to_mut().merge(part);
         }
@@ -372,7 +373,7 @@ impl Grid {
     /// Every summary that is kept.
     pub(super) fn summaries(&mut self) -> impl Iterator<Item = &mut Summary> {
         let slices = self.slices.values_mut().flat_map(BTreeMap::values_mut);
-        slices.chain(self.past.values_mut())
+        slices.map(Box::as_mut).chain(self.past.values_mut())
     }
 
     fn goes_on(&self, start: Timestamp) -> bool {

@@ -35,8 +35,9 @@ pub(super) struct Sessions {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct OfVersion {
-    /// Those that take events, by their first one.
-    open: BTreeMap<Timestamp, Session>,
+    /// Those that take events, by their first one. Mostly one, and a map makes
+    /// room for eleven.
+    open: BTreeMap<Timestamp, Box<Session>>,
     /// The last event of all that take none any more.
     settled_to: Option<Timestamp>,
 }
@@ -127,7 +128,7 @@ impl Sessions {
         for touched in &touched {
             if let Some(part) = sessions.remove(touched) {
                 start = start.min(*touched);
-                joined.join(part);
+                joined.join(*part);
             }
         }
         joined.take(summary, last);
@@ -149,7 +150,7 @@ impl Sessions {
             add(end, Action::Close);
         }
         add(settled, Action::Settle);
-        sessions.insert(start, joined);
+        sessions.insert(start, Box::new(joined));
         true
     }
 
@@ -210,7 +211,7 @@ impl Sessions {
         let withdrawn = others
             .map(|(start, told)| Withdrawn { start, last: told.last, revision: told.revision + 1 })
             .collect();
-        let Session { last, late_count, ref summary, .. } = *session;
+        let Session { last, late_count, ref summary, .. } = **session;
         Some(Due { last, revision, late_count, summary, withdrawn })
     }
 

@@ -30,6 +30,11 @@ impl Evaluate {
         encode(self)
     }
 
+    /// Subjects that [`Evaluate::save`] would hand over.
+    pub fn changed_subjects(&self) -> usize {
+        self.changed.len()
+    }
+
     /// Begins to restore a state from the answer of [`Evaluate::save`]. `None`
     /// where the bytes are none.
     pub fn restore(

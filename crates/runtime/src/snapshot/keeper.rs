@@ -19,6 +19,10 @@ const NOTES_MAX: usize = 100;
 /// The version of this program.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
+/// Bytes that the end of a session may save. A larger save could take longer
+/// than a process has to end; the one before stands, and more is folded anew.
+const LAST_SAVE_BYTES_MAX: u64 = 256 << 20;
+
 /// What a snapshot is of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
@@ -58,8 +62,9 @@ pub(crate) struct Kept {
     /// Hash of each entry that is saved.
     entries: BTreeMap<Arc<str>, u128>,
     checksum: u128,
-    /// Bytes that the last save wrote, and bytes folded since.
+    /// Bytes and entries that the last save wrote, and bytes folded since.
     saved_bytes: u64,
+    saved_entries: u64,
     folded_bytes: u64,
     /// The last record that was folded since.
     last: Option<(i64, Timestamp)>,
@@ -159,8 +164,21 @@ impl Keeper {
         }
     }
 
+    /// Saves at the end of a session, unless that might take too long.
+    pub(crate) fn save_last(
+        &mut self,
+        context: &Context<'_>,
+        evaluate: &mut Evaluate,
+        kept: &mut Kept,
+    ) {
+        let each = kept.saved_bytes.checked_div(kept.saved_entries).unwrap_or(0);
+        if each.saturating_mul(evaluate.changed_subjects() as u64) <= LAST_SAVE_BYTES_MAX {
+            self.save(context, evaluate, kept);
+        }
+    }
+
     /// Saves what changed since the save before, if anything was folded.
-    pub(crate) fn save(&mut self, context: &Context<'_>, evaluate: &mut Evaluate, kept: &mut Kept) {
+    fn save(&mut self, context: &Context<'_>, evaluate: &mut Evaluate, kept: &mut Kept) {
         let (Some(store), Some((offset, timestamp))) = (&mut self.store, kept.last.take()) else {
             return;
         };
@@ -185,6 +203,7 @@ impl Keeper {
         let bytes =
             save.entries.iter().map(|(name, bytes)| name.len() + bytes.len()).sum::<usize>();
         kept.saved_bytes = (save.header.len() + bytes) as u64;
+        kept.saved_entries = save.entries.len() as u64;
         kept.folded_bytes = 0;
         self.saved_bytes += kept.saved_bytes;
         if let Err(error) = store.save(context.partition, save) {

@@ -175,7 +175,7 @@ impl EvaluateStage {
             let Some(folded) = &mut state.folded else { continue };
             let settings = self.settings.time;
             let context = Context { partition, partitions: folded.partitions, settings };
-            self.keeper.save(&context, &mut folded.evaluate, &mut folded.kept);
+            self.keeper.save_last(&context, &mut folded.evaluate, &mut folded.kept);
         }
     }
 
