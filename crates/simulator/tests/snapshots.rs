@@ -125,11 +125,11 @@ impl World {
             evaluate: None,
             notes: Vec::new(),
         };
-        world.summarise();
+        world.summarise(lines.len());
         world
     }
 
-    fn summarise(&mut self) {
+    fn summarise(&mut self, lines: usize) {
         let settings = summarise::Settings {
             time: self.time,
             commit_interval: TimeSpan::from_micros(1000),
@@ -141,8 +141,8 @@ impl World {
         let mut log = self.store.session("s", &["telemetry"], "s").expect("a session");
         let mut stage =
             SummariseStage::new(settings, self.rules.clone(), Decoder::new(SchemaSet::new()));
-        for turn in 0..200 {
-            let now = start() + TimeSpan::SECOND.times(turn);
+        for turn in 0..lines / 3 + 140 {
+            let now = start() + TimeSpan::SECOND.times(turn as i64);
             stage.turn(&mut log, now).expect("nothing goes wrong");
         }
         self.store.set_batch_records_max(1);
@@ -303,6 +303,40 @@ fn check_after(change: impl FnOnce(&mut World, &MemorySnapshots)) -> (usize, Vec
 fn a_restart_folds_only_what_came_after_the_snapshot() {
     let (restored, dropped) = check_after(|_, _| {});
     assert_eq!((restored, dropped), (2, vec![]));
+}
+
+#[test]
+fn a_long_restore_takes_several_turns_and_goes_on_where_it_was_broken_off() {
+    let events: Vec<(u8, u32, u8)> =
+        (0..9_000u32).map(|i| (i as u8, i * 7 % 3, (i * 37 % 251) as u8)).collect();
+    let lines = lines(&events);
+    let snapshots = MemorySnapshots::default();
+    let mut world = World::new(&lines, Some(snapshots.clone()));
+    world.pace = Pace { folded_bytes_min: 200_000, folded_bytes_per_saved: 0 };
+    world.quiet();
+    let facts = world.facts();
+    let restoring = |world: &World| world.evaluate.as_ref().is_some_and(|(_, s)| !s.is_ready());
+    let mut turns = Vec::new();
+    for breaks_off in [false, true] {
+        snapshots.lose();
+        world.evaluate = None;
+        world.notes.clear();
+        world.turn();
+        let mut count = 0;
+        while restoring(&world) {
+            world.turn();
+            count += 1;
+            if breaks_off && count == 2 {
+                world.evaluate = None;
+                world.turn();
+            }
+        }
+        turns.push(count);
+    }
+    assert!(turns[0] >= 3, "{turns:?}");
+    assert!(world.restored_from_snapshots() > 0, "{:?}", world.notes);
+    world.quiet();
+    assert_eq!(facts, world.facts());
 }
 
 #[test]

@@ -6,7 +6,9 @@
 //! telling anybody, or what of it a snapshot does not hold. Every turn ends
 //! with a commit, so there is never work that a revocation could split.
 
-use std::collections::BTreeMap;
+mod restore;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_detection::evaluate::{Evaluate, Outputs};
 use watchkeep_detection::settings::TimeSettings;
@@ -20,7 +22,12 @@ use crate::outgoing;
 use crate::rules::Rules;
 use crate::snapshot::{Context, Keeper, Kept, Note, Pace, SnapshotStore};
 use crate::stage::StageError;
+use crate::stage::evaluate::restore::Restoring;
 use crate::topics::Topics;
+
+/// Offsets that one turn folds of what is to be restored: some seconds of work
+/// at most. The rest waits for the next turn.
+const RESTORED_OFFSETS_MAX: i64 = 4_000;
 
 /// Settings of the stage.
 #[derive(Clone, Debug)]
@@ -57,8 +64,6 @@ pub struct EvaluateStage {
     rules: Rules,
     /// State of each assigned partition, with its committed position.
     partitions: BTreeMap<Partition, State>,
-    /// Records that came with an assignment, until their partition is restored.
-    waiting: Vec<Delivered>,
     keeper: Keeper,
     counts: Counts,
 }
@@ -67,6 +72,8 @@ pub struct EvaluateStage {
 struct State {
     /// `None` until the part before the committed position is folded.
     folded: Option<Folded>,
+    /// What of that is folded so far.
+    restoring: Option<Restoring>,
     committed: i64,
 }
 
@@ -93,7 +100,7 @@ impl EvaluateStage {
     pub fn new(settings: Settings, rules: Rules) -> Self {
         let keeper = Keeper::off();
         let (partitions, counts) = (BTreeMap::new(), Counts::default());
-        Self { settings, rules, partitions, waiting: Vec::new(), keeper, counts }
+        Self { settings, rules, partitions, keeper, counts }
     }
 
     /// Keeps snapshots, so that a restart folds less.
@@ -146,100 +153,96 @@ impl EvaluateStage {
         self.keeper.take_notes()
     }
 
-    /// Polls once, evaluates and commits. A turn that was assigned partitions
-    /// ends without more, so that the caller can tell of [`Self::is_ready`]
-    /// before the next one restores them, which may take long.
+    /// Restores a part of what is not restored yet, polls once, evaluates and
+    /// commits. A long restore takes many turns, so that the caller can tell of
+    /// [`Self::is_ready`] or end it, and so that the log sees a member that polls.
     ///
     /// # Errors
     /// [`StageError::Log`]: begin a new session. Otherwise stop and look.
     pub fn turn(&mut self, log: &mut dyn Log, max_wait: TimeSpan) -> Result<(), StageError> {
-        if self.partitions.values().all(|state| state.folded.is_some()) {
-            match self.poll(log, max_wait) {
-                Ok(()) => {}
-                Err(LogError::Unavailable(_)) => return Ok(()),
-                Err(error) => return Err(error.into()),
-            }
-            if self.partitions.values().any(|state| state.folded.is_none()) {
-                return Ok(());
-            }
-        } else {
-            self.restore(log)?;
+        let is_restored = self.restore(log)?;
+        let max_wait = if is_restored { max_wait } else { TimeSpan::ZERO };
+        match self.poll(log, max_wait) {
+            Ok(batches) => self.evaluate(log, &batches),
+            Err(LogError::Unavailable(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        let batches = std::mem::take(&mut self.waiting);
-        self.evaluate(log, &batches)
     }
 
-    /// Saves snapshots of all that is committed, at the end of a session.
+    /// Saves snapshots of all that is committed and folded, at the end of a session.
     pub fn drain(&mut self) {
         for (partition, state) in &mut self.partitions {
-            let Some(folded) = &mut state.folded else { continue };
+            let restoring = state.restoring.as_mut().map(|restoring| &mut restoring.folded);
+            let Some(folded) = state.folded.as_mut().or(restoring) else { continue };
             let settings = self.settings.time;
             let context = Context { partition, partitions: folded.partitions, settings };
             self.keeper.save_last(&context, &mut folded.evaluate, &mut folded.kept);
         }
     }
 
-    fn poll(&mut self, log: &mut dyn Log, max_wait: TimeSpan) -> Result<(), LogError> {
-        let (partitions, waiting) = (&mut self.partitions, &mut self.waiting);
+    /// The records of restored partitions. Those of others are left for later.
+    fn poll(&mut self, log: &mut dyn Log, max_wait: TimeSpan) -> Result<Vec<Delivered>, LogError> {
+        let (mut batches, mut early) = (Vec::new(), BTreeSet::new());
+        let partitions = &mut self.partitions;
         log.poll(max_wait, &mut |event| match event {
             Event::Assigned { partition, position } => {
-                let state = State { folded: None, committed: position };
+                let state = State { folded: None, restoring: None, committed: position };
                 partitions.insert(partition.clone(), state);
             }
             Event::Revoked { partition } => {
                 partitions.remove(partition);
                 // Those that remain are delivered again.
-                waiting.clear();
+                batches.clear();
+                early.clear();
             }
-            Event::Record(record) => waiting.push(Delivered {
-                partition: record.partition.clone(),
-                offset: record.offset,
-                timestamp: record.timestamp,
-                value: record.value.to_vec(),
-            }),
+            Event::Record(record) => match partitions.get(record.partition) {
+                Some(State { folded: Some(_), .. }) => batches.push(Delivered {
+                    partition: record.partition.clone(),
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    value: record.value.to_vec(),
+                }),
+                Some(_) => drop(early.insert(record.partition.clone())),
+                None => {}
+            },
             Event::CaughtUp { .. } => {}
-        })
+        })?;
+        for partition in early {
+            if let Some(state) = self.partitions.get(&partition) {
+                log.seek(&partition, state.committed)?;
+            }
+        }
+        Ok(batches)
     }
 
-    fn restore(&mut self, log: &mut dyn Log) -> Result<(), StageError> {
+    /// Folds up to [`RESTORED_OFFSETS_MAX`] offsets of partitions that are not
+    /// folded up to their committed positions. True where none is left.
+    fn restore(&mut self, log: &mut dyn Log) -> Result<bool, StageError> {
+        let mut room = RESTORED_OFFSETS_MAX;
         let waiting = self.partitions.iter_mut().filter(|(_, state)| state.folded.is_none());
         for (partition, state) in waiting {
-            let partitions = log.partition_count(&partition.topic)?;
-            let context = Context { partition, partitions, settings: self.settings.time };
-            let loaded = self.keeper.load(&context, state.committed, log)?;
-            let snapshot = loaded.as_ref().map(|(.., position)| *position);
-            let (mut evaluate, mut kept, from) = match loaded {
-                Some(loaded) => loaded,
+            let mut restoring = match state.restoring.take() {
+                Some(restoring) => restoring,
                 None => {
-                    let (first, _) = log.bounds(partition)?;
-                    let mut evaluate = context.empty();
-                    if first > 0 {
-                        evaluate.begin_midway();
-                    }
-                    (evaluate, Kept::default(), first)
+                    let partitions = log.partition_count(&partition.topic)?;
+                    let context = Context { partition, partitions, settings: self.settings.time };
+                    Restoring::begin(&mut self.keeper, &context, state.committed, log)?
                 }
             };
-            let (rules, keeper) = (&self.rules, &mut self.keeper);
-            let mut result = Ok(());
-            let mut batches = 0;
-            log.scan(partition, from, state.committed, &mut |record| {
-                if result.is_err() {
-                    return;
-                }
-                result = take(&mut evaluate, &record, rules, &mut Outputs::default());
-                if result.is_ok() {
-                    batches += 1;
-                    kept.folded(record.offset, record.timestamp, record.value);
-                    // Also on the way, so that a restore that is broken off
-                    // again and again comes to its end all the same.
-                    keeper.save_if_due(&context, &mut evaluate, &mut kept);
-                }
-            })?;
-            result?;
-            keeper.note(Note::Restored { partition: partition.clone(), snapshot, batches });
-            state.folded = Some(Folded { evaluate, kept, partitions });
+            let to = restoring.next.saturating_add(room).min(state.committed);
+            let settings = self.settings.time;
+            restoring.fold(log, (partition, to), settings, &self.rules, &mut self.keeper)?;
+            room -= to.saturating_sub(restoring.next).max(0);
+            restoring.next = to.max(restoring.next);
+            if to < state.committed {
+                state.restoring = Some(restoring);
+                return Ok(false);
+            }
+            let Restoring { folded, snapshot, batches, .. } = restoring;
+            self.keeper.note(Note::Restored { partition: partition.clone(), snapshot, batches });
+            state.folded = Some(folded);
         }
-        Ok(())
+        Ok(true)
     }
 
     fn evaluate(&mut self, log: &mut dyn Log, batches: &[Delivered]) -> Result<(), StageError> {
