@@ -99,6 +99,28 @@ fn assert_replay_of_summaries_is_the_same(service: &Service, prefix: &str) {
     assert!(audited.status.success(), "{}", String::from_utf8_lossy(&audited.stdout));
 }
 
+/// A replay from the telemetry differs by late records alone, and lists those.
+fn assert_replay_of_telemetry_differs_by_late_records_alone(service: &Service) {
+    let out = service.folder().join("raw");
+    let out = out.to_str().expect("text");
+    service.run(&["replay", "--input", "kafka", "--out", out]);
+    let config = service.config();
+    let output = binary::command(["audit", "replay", out, "--format", "json", "-c"])
+        .arg(config)
+        .output()
+        .expect("the binary can be run");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    let comparison: Value = serde_json::from_str(&told).expect("JSON");
+    assert!(comparison["same"].as_u64() > Some(1_000), "{told}");
+    for difference in comparison["differences"].as_array().expect("a list") {
+        let side = |run: &str, what: &str| difference[run][what].as_u64().unwrap_or(0);
+        let [ours, theirs] =
+            ["service", "replay"].map(|run| side(run, "count") + side(run, "late"));
+        assert_eq!(ours, theirs, "{difference}");
+    }
+}
+
 #[test]
 fn the_output_of_an_embedded_service_proves_itself() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -192,6 +214,7 @@ fn a_log_that_lies_is_found_out_lie_by_lie() {
     let (whole, report) = audit(&service, &["--windows"]);
     assert!(whole, "{report:#}");
     assert_replay_of_summaries_is_the_same(&service, "true.");
+    assert_replay_of_telemetry_differs_by_late_records_alone(&service);
 
     // A hundred lies in one copy: every other one a record that is left out,
     // else one that is there twice, spread over all partitions.

@@ -9,8 +9,8 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_simulator::generator::Scenario;
 
 pub(crate) use self::lists::{
-    Audit, ConfigCommand, IncidentSource, Incidents, IncidentsList, IncidentsShow, Schemas,
-    SchemasCheck, SchemasList, Topics, TopicsCheck, TopicsCreate,
+    Audit, AuditLedger, AuditReplay, ConfigCommand, IncidentSource, Incidents, IncidentsList,
+    IncidentsShow, Schemas, SchemasCheck, SchemasList, Topics, TopicsCheck, TopicsCreate,
 };
 use crate::output::Format;
 

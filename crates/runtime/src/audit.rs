@@ -6,6 +6,7 @@
 //! windows. None of them needs the service, its state or the
 //! telemetry.
 
+pub mod compare;
 pub mod facts;
 pub mod ledger;
 pub mod recount;

@@ -93,6 +93,22 @@ pub(crate) enum Audit {
         after_help = "Examples:\n  watchkeep audit ledger -c watchkeep.toml\n  watchkeep audit ledger -c watchkeep.toml --windows --format json\n  watchkeep audit ledger --from out\n\nReads the topics, or the folder that a replay wrote, and nothing else. Prints what is covered of each source partition and every record that is missing, came again or does not fit. --windows also counts every window anew from the summaries: exact while no service runs. Exit code 1 when something is wrong."
     )]
     Ledger(AuditLedger),
+    /// Hold a replay from telemetry against what the service told, and list where they differ
+    #[command(
+        after_help = "Examples:\n  watchkeep replay --input kafka -c watchkeep.toml --out out\n  watchkeep audit replay out -c watchkeep.toml\n\nCompares the last revision of every window that takes no more events. Records may be late in one run and in time in the other; windows that differ by them are listed. Exit code 1 when a window differs in any other way."
+    )]
+    Replay(AuditReplay),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditReplay {
+    /// The folder that `watchkeep replay --input kafka` wrote
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
 }
 
 #[derive(Debug, Args)]

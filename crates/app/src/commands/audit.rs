@@ -2,6 +2,7 @@
 //! every record counts once.
 
 mod folder;
+mod replay;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -69,7 +70,13 @@ impl From<&Recounted> for RecountedLine {
 /// # Errors
 /// The topics or the folder cannot be read. What is found is no error.
 pub(super) fn run(command: &cli::Audit) -> anyhow::Result<Outcome> {
-    let cli::Audit::Ledger(arguments) = command;
+    match command {
+        cli::Audit::Ledger(arguments) => ledger(arguments),
+        cli::Audit::Replay(arguments) => replay::run(arguments),
+    }
+}
+
+fn ledger(arguments: &cli::AuditLedger) -> anyhow::Result<Outcome> {
     let report = match &arguments.source.from {
         Some(folder) => folder::audit(folder)?,
         None => {

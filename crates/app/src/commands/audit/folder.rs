@@ -108,7 +108,15 @@ pub(super) fn audit(folder: &Path) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-fn each<T: Stored>(folder: &Path, name: &str, mut handle: impl FnMut(T)) -> anyhow::Result<()> {
+/// Hands on every fact of a file.
+///
+/// # Errors
+/// The file is missing or a line of it is no such fact.
+pub(super) fn each<T: Stored>(
+    folder: &Path,
+    name: &str,
+    mut handle: impl FnMut(T),
+) -> anyhow::Result<()> {
     let path = folder.join(name);
     let mut lines = Lines::open(&path)?;
     let mut line = Vec::new();

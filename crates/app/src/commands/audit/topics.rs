@@ -33,8 +33,7 @@ const LOOKS_MAX: u32 = 5;
 /// # Errors
 /// Those of the log.
 pub(super) fn audit(config: &Config, with_windows: bool) -> anyhow::Result<Report> {
-    let store = Store::open_existing(config)?;
-    let mut topics = Topics { reader: store.reader()?, config, progress: Progress::new("records") };
+    let mut topics = Topics::open(config)?;
     let mut report = Report::default();
     // Positions first: what is read afterwards reaches at least as far.
     let committed = topics.committed()?;
@@ -96,13 +95,22 @@ struct Committed {
     summaries: BTreeMap<i32, i64>,
 }
 
-struct Topics<'a> {
+pub(super) struct Topics<'a> {
     reader: Reader,
     config: &'a Config,
     progress: Progress,
 }
 
-impl Topics<'_> {
+impl<'a> Topics<'a> {
+    /// The topics of the configured log.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub(super) fn open(config: &'a Config) -> anyhow::Result<Self> {
+        let reader = Store::open_existing(config)?.reader()?;
+        Ok(Self { reader, config, progress: Progress::new("records") })
+    }
+
     fn count(&mut self, topic: &str) -> anyhow::Result<i32> {
         match self.reader.partition_count(topic)? {
             0 => bail!("there is no topic {topic}: run `watchkeep topics create`"),
@@ -150,7 +158,10 @@ impl Topics<'_> {
     }
 
     /// Hands on every fact of a topic; what cannot be read is a finding.
-    fn each_fact<T: Stored>(
+    ///
+    /// # Errors
+    /// Those of the log; there is no such topic.
+    pub(super) fn each_fact<T: Stored>(
         &mut self,
         name: &str,
         findings: &mut Vec<Finding>,
