@@ -103,8 +103,14 @@ fn assert_replay_of_summaries_is_the_same(service: &Service, prefix: &str) {
 fn assert_replay_of_telemetry_differs_by_late_records_alone(service: &Service) {
     let out = service.folder().join("raw");
     let out = out.to_str().expect("text");
-    service.run(&["replay", "--input", "kafka", "--out", out]);
     let config = service.config();
+    // In a folder where nothing else is called kafka.
+    let replayed = binary::command(["replay", "--input", "kafka", "--out", out, "-c"])
+        .arg(&config)
+        .current_dir(service.folder())
+        .output()
+        .expect("the binary can be run");
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
     let output = binary::command(["audit", "replay", out, "--format", "json", "-c"])
         .arg(config)
         .output()
