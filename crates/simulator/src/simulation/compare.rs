@@ -8,7 +8,7 @@ use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::{Verdict as Told, Window as ToldWindow};
 
 use super::Violation;
-use super::oracle::{self, Expectation, Key, Shape, Step, Verdict, Window};
+use super::oracle::{self, Expectation, Key, Rule, Shape, Step, Verdict, Window};
 use super::plan::{Charter, Disorder, Feature, Plan};
 use super::watch::{Watch, WindowKey};
 use super::world::{TICK, World};
@@ -31,11 +31,10 @@ pub(super) fn final_facts(
     };
     let windows = oracle::windows(world.events.iter(), shapes);
     counts(&windows, watch, plan.deployment.disorder)?;
-    let empty = Window::default();
     for feature in &plan.features {
         no_gaps(plan, feature, world, watch, watermark)?;
         for version in ["", "v2"] {
-            verdicts(feature, version, &windows, &empty, watch)?;
+            verdicts(plan, feature, version, &windows, world, watch)?;
         }
     }
     breaches_and_incidents(watch)?;
@@ -62,6 +61,9 @@ fn counts(
 ) -> Result<(), Violation> {
     let mut known = BTreeSet::new();
     for (key, window) in windows {
+        if disorder == Disorder::Unbounded && key.2.grid().is_none() {
+            continue;
+        }
         let key = told_key(key);
         let told = watch.windows.get(&key).and_then(|revisions| revisions.last());
         let late = watch.late.get(&key).copied().unwrap_or(0);
@@ -87,13 +89,42 @@ fn counts(
         }
         known.insert(key);
     }
+    if disorder == Disorder::Unbounded {
+        sessions_have_all(windows, watch)?;
+    }
     let other = watch.windows.iter().find(|(key, revisions)| {
-        let counts = revisions.iter().any(|told| told.count > 0);
-        counts && key.0 != TICK && !known.contains(*key)
+        let counts = revisions.last().is_some_and(|told| told.count > 0);
+        let is_judged = disorder != Disorder::Unbounded || !key.2.starts_with("session ");
+        counts && is_judged && key.0 != TICK && !known.contains(*key)
     });
     other.map_or(Ok(()), |(key, _)| {
         Err(Violation::new("final windows equal the oracle's", format!("{key:?} has no event")))
     })
+}
+
+/// Where events may be too late for their sessions, others than the oracle's
+/// come out; what they hold and what came too late are all events.
+fn sessions_have_all(windows: &BTreeMap<Key, Window>, watch: &Watch) -> Result<(), Violation> {
+    let mut expected: BTreeMap<(String, String, String), u64> = BTreeMap::new();
+    for ((feature, version, shape, _), window) in windows {
+        if shape.grid().is_none() {
+            let of = (feature.clone(), version.clone(), shape.name());
+            *expected.entry(of).or_default() += window.count;
+        }
+    }
+    for (of, count) in expected {
+        let is_of = |key: &WindowKey| key.0 == of.0 && key.1 == of.1 && key.2 == of.2;
+        let told = watch.windows.iter().filter(|(key, _)| is_of(key));
+        let told: u64 = told.filter_map(|(_, all)| Some(all.last()?.count)).sum();
+        let late: u64 = watch.late.iter().filter(|(key, _)| is_of(key)).map(|(_, n)| n).sum();
+        if told + late != count {
+            return Err(Violation::new(
+                "a window and its late summaries have every event",
+                format!("{of:?}: {count} events, {told} counted, {late} late"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn same(told: &ToldWindow, window: &Window) -> Result<(), &'static str> {
@@ -129,10 +160,11 @@ fn no_gaps(
         return Ok(());
     }
     for shape in shapes_of(feature) {
+        let Some((size, hop)) = shape.grid() else { continue };
         let name = shape.name();
         let told = watch.windows.iter().filter(|(k, _)| k.0 == feature.name && k.2 == name);
         let starts: BTreeSet<Timestamp> = told.clone().map(|(key, _)| key.3).collect();
-        if let Some(ahead) = starts.iter().find(|start| shape.end(**start) > watermark) {
+        if let Some(ahead) = starts.iter().find(|start| **start + size > watermark) {
             return Err(Violation::new(
                 "windows close by the watermark",
                 format!("{} {name} at {ahead} is closed at {watermark}", feature.name),
@@ -150,15 +182,15 @@ fn no_gaps(
             _ => in_time.map(|(key, _)| key.3).min(),
         };
         let Some(from) = from else { continue };
-        let Some(mut next) = shape.starts(from).first().copied() else { continue };
-        while shape.end(next) <= watermark {
+        let Some(mut next) = shape.starts(from).last().copied() else { continue };
+        while next + size <= watermark {
             if !starts.contains(&next) {
                 return Err(Violation::new(
                     "silence has windows",
                     format!("{} {name}: no window at {next}, they begin at {from}", feature.name),
                 ));
             }
-            next = shape.next(next);
+            next = next + hop;
         }
     }
     Ok(())
@@ -166,35 +198,58 @@ fn no_gaps(
 
 /// Verdicts follow from windows, and breaches from verdicts.
 fn verdicts(
+    plan: &Plan,
     feature: &Feature,
     version: &str,
     windows: &BTreeMap<Key, Window>,
-    empty: &Window,
+    world: &World<'_>,
     watch: &Watch,
 ) -> Result<(), Violation> {
+    let empty = Window::default();
+    let times =
+        || world.events.iter().filter(|one| one.feature == feature.name).map(|one| one.time);
     for expectation in &feature.expectations {
         let name = expectation.shape.name();
+        // A feature is silent in all of its versions or in none.
+        let of_all_versions = matches!(expectation.rule, Rule::Silence(_));
+        if of_all_versions && !version.is_empty() {
+            continue;
+        }
+        let is_of = |of: &str| of_all_versions || of == version;
         let told = watch
             .windows
             .iter()
-            .filter(|(key, _)| key.0 == feature.name && key.1 == version && key.2 == name);
-        let mut sequence = Vec::new();
+            .filter(|(key, _)| key.0 == feature.name && is_of(&key.1) && key.2 == name);
+        let mut sequence = BTreeMap::new();
         let (mut is_revised, mut is_known) = (false, true);
         for (key, revisions) in told {
             let Some(last) = revisions.last() else { continue };
             is_revised |= revisions.len() > 1 || last.late_count > 0;
             is_known &= !watch.late.contains_key(key);
+            if expectation.shape.grid().is_none() {
+                // What was withdrawn is judged no more.
+                if last.count == 0 {
+                    continue;
+                }
+                is_known &= plan.deployment.disorder != Disorder::Unbounded;
+            }
             let of = (key.0.clone(), key.1.clone(), expectation.shape, key.3);
-            let window = windows.get(&of).unwrap_or(empty);
+            let window = windows.get(&of).unwrap_or(&empty);
             let said = said(last, expectation)?;
-            let expected = window.judge(expectation);
+            let expected = match expectation.rule {
+                // Only where nothing is late all was known at the window's end.
+                Rule::Silence(after) if plan.deployment.disorder == Disorder::None => {
+                    oracle::silence(times(), last.window_end, after)
+                }
+                _ => window.judge(expectation),
+            };
             if is_known && expected != said && expected != Verdict::Either {
                 return Err(Violation::new(
                     "verdicts equal the oracle's",
                     format!("{}: {expected:?} was to be said of {last:?}", expectation.name),
                 ));
             }
-            sequence.push((key.3, said));
+            sequence.insert(key.3, said);
         }
         let steps = oracle::breaches(sequence.into_iter(), expectation);
         let lines: Vec<&Breach> = watch
@@ -202,7 +257,7 @@ fn verdicts(
             .iter()
             .filter(|line| {
                 line.feature == feature.name
-                    && line.feature_version == version
+                    && is_of(&line.feature_version)
                     && line.expectation == expectation.name
             })
             .collect();

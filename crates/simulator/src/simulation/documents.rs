@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::oracle::{Expectation, Rule};
+use super::oracle::{Expectation, Rule, Shape};
 use super::plan::{Charter, Ladder, Plan};
 
 /// One YAML file that says all.
@@ -45,7 +45,11 @@ fn charter(subject: &str, primary: &str, expectations: &[Expectation]) -> String
     for expectation in expectations {
         let Expectation { name, shape, min_samples, open: (k, of), resolve_after, rule } =
             expectation;
-        let window = shape.name();
+        let window = match shape {
+            Shape::Tumbling(size) => size.to_string(),
+            Shape::Hopping(size, hop) => format!("{{kind: hopping, size: {size}, hop: {hop}}}"),
+            Shape::Session(gap) => format!("{{kind: session, gap: {gap}}}"),
+        };
         let rule = match rule {
             Rule::Latency(above) => {
                 format!("kind: latency, quantile: max, above: {}ms", above / 1000)
@@ -53,6 +57,7 @@ fn charter(subject: &str, primary: &str, expectations: &[Expectation]) -> String
             Rule::Freshness(above) => {
                 format!("kind: freshness, quantile: max, above: {}ms", above / 1000)
             }
+            Rule::Silence(after) => format!("kind: silence, after: {after}"),
             Rule::Volume(below) => format!("kind: volume, below: {below}"),
             Rule::NullRate(above) => format!("kind: null_rate, above: {above}"),
             Rule::ErrorRate(above) => format!("kind: error_rate, above: {above}"),

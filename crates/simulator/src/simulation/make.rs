@@ -171,10 +171,14 @@ fn expectations(dice: &mut Dice, at_least_one: bool) -> Vec<Expectation> {
     let shapes: Vec<Shape> = (0..2).map(|_| shape(dice)).collect();
     (0..dice.between(least.max(1), 3))
         .map(|number| {
-            let rule = match dice.below(6) {
+            let shape = dice.one_of(&shapes);
+            // Where sessions end is told by events alone.
+            let kinds = if shape.grid().is_some() { 8 } else { 5 };
+            let rule = match dice.below(kinds) {
                 0 => Rule::Latency(500_000),
                 1 => Rule::Freshness(60_000_000),
-                2 => Rule::Volume(dice.between(1, 4).unsigned_abs()),
+                5 | 6 => Rule::Volume(dice.between(1, 4).unsigned_abs()),
+                7 => Rule::Silence(seconds(dice.between(30, 600))),
                 3 => Rule::NullRate(dice.one_of(&[0.01, 0.05, 0.1])),
                 4 => Rule::ErrorRate(dice.one_of(&[0.01, 0.05, 0.1])),
                 _ => Rule::Range(-40.0, 40.0),
@@ -182,7 +186,7 @@ fn expectations(dice: &mut Dice, at_least_one: bool) -> Vec<Expectation> {
             let of = dice.one_of(&[1, 1, 2, 3]);
             Expectation {
                 name: format!("e{number}"),
-                shape: dice.one_of(&shapes),
+                shape,
                 rule,
                 min_samples: dice.between(1, 3).unsigned_abs(),
                 open: (dice.between(1, of) as u32, of as u32),
@@ -193,7 +197,12 @@ fn expectations(dice: &mut Dice, at_least_one: bool) -> Vec<Expectation> {
 }
 
 fn shape(dice: &mut Dice) -> Shape {
-    Shape::Tumbling(minutes(dice.one_of(&[1, 2, 3, 5, 10])))
+    let size = dice.between(1, 10);
+    match dice.below(5) {
+        0 => Shape::Hopping(minutes(size), minutes(dice.between(1, size))),
+        1 => Shape::Session(minutes(dice.between(1, 5))),
+        _ => Shape::Tumbling(minutes(dice.one_of(&[1, 2, 3, 5, 10]))),
+    }
 }
 
 /// A span in which a feature or a partition is not as usual.

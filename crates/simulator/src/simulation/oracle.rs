@@ -33,6 +33,10 @@ pub struct Event {
 pub enum Shape {
     /// One window after the other, counted from 1970.
     Tumbling(TimeSpan),
+    /// Windows of a size, one at each multiple of a hop.
+    Hopping(TimeSpan, TimeSpan),
+    /// From a first event to a last one before a gap.
+    Session(TimeSpan),
 }
 
 /// What a window must satisfy.
@@ -50,6 +54,8 @@ pub enum Rule {
     ErrorRate(f64),
     /// No number is below or above.
     Range(f64, f64),
+    /// The feature's last event was less than this before the window's end.
+    Silence(TimeSpan),
 }
 
 /// An expectation of a charter.
@@ -150,6 +156,8 @@ impl Window {
             Rule::Latency(above) => largest(&self.latencies, above),
             Rule::Freshness(above) => largest(&self.ages, above),
             Rule::Volume(below) => verdict(self.count < below),
+            // Other windows tell when the last event was; see `silence`.
+            Rule::Silence(_) => Verdict::Either,
             Rule::NullRate(above) => share(self.nulls, above),
             Rule::ErrorRate(above) => share(self.errors(), above),
             Rule::Range(min, max) => match self.numbers.len() as u64 {
@@ -159,6 +167,13 @@ impl Window {
             },
         }
     }
+}
+
+/// Whether a feature has been silent for too long at the end of a window.
+/// Before its first event it depends on when the stream began.
+pub fn silence(times: impl Iterator<Item = Timestamp>, end: Timestamp, after: TimeSpan) -> Verdict {
+    let last = times.filter(|time| *time < end).max();
+    last.map_or(Verdict::Either, |last| verdict(end.since(last) >= after))
 }
 
 fn verdict(bad: bool) -> Verdict {
@@ -189,46 +204,59 @@ pub fn windows<'a>(
     shapes: impl Fn(&str) -> Vec<Shape>,
 ) -> BTreeMap<Key, Window> {
     let mut windows: BTreeMap<Key, Window> = BTreeMap::new();
+    let mut of_sessions: BTreeMap<(&str, &str, TimeSpan), Vec<&Event>> = BTreeMap::new();
     for event in events {
         for shape in shapes(&event.feature) {
+            if let Shape::Session(gap) = shape {
+                let key = (event.feature.as_str(), event.version.as_str(), gap);
+                of_sessions.entry(key).or_default().push(event);
+            }
             for start in shape.starts(event.time) {
                 let key = (event.feature.clone(), event.version.clone(), shape, start);
                 windows.entry(key).or_default().add(event);
             }
         }
     }
+    for ((feature, version, gap), mut events) in of_sessions {
+        events.sort_by_key(|event| event.time);
+        let (mut start, mut last) = (None, None);
+        for event in events {
+            // Two events exactly the gap apart are one session.
+            let goes_on = last.is_some_and(|last| event.time.since(last) <= gap);
+            last = Some(event.time);
+            let start = *start.insert(start.filter(|_| goes_on).unwrap_or(event.time));
+            let key = (feature.to_owned(), version.to_owned(), Shape::Session(gap), start);
+            windows.entry(key).or_default().add(event);
+        }
+    }
     windows
 }
 
 impl Shape {
-    /// The starts of the windows that hold an instant, ascending.
+    /// The starts of the windows that hold an instant, ascending; none of
+    /// sessions, which have no grid.
     pub fn starts(self, at: Timestamp) -> Vec<Timestamp> {
+        let Some((size, hop)) = self.grid() else { return Vec::new() };
+        let (size, hop, at) = (size.as_micros(), hop.as_micros(), at.as_micros());
+        let last = at.div_euclid(hop) * hop;
+        let count = (0..).take_while(|n| last - n * hop + size > at).count();
+        (0..count as i64).rev().map(|n| Timestamp::from_micros(last - n * hop)).collect()
+    }
+
+    /// Size and hop of windows that lie on a grid.
+    pub fn grid(self) -> Option<(TimeSpan, TimeSpan)> {
         match self {
-            Self::Tumbling(size) => {
-                let size = size.as_micros();
-                vec![Timestamp::from_micros(at.as_micros().div_euclid(size) * size)]
-            }
+            Self::Tumbling(size) => Some((size, size)),
+            Self::Hopping(size, hop) => Some((size, hop)),
+            Self::Session(_) => None,
         }
     }
 
-    /// The end of the window that begins at `start`.
-    pub fn end(self, start: Timestamp) -> Timestamp {
-        match self {
-            Self::Tumbling(size) => start + size,
-        }
-    }
-
-    /// The start of the next window.
-    pub fn next(self, start: Timestamp) -> Timestamp {
-        match self {
-            Self::Tumbling(size) => start + size,
-        }
-    }
-
-    /// How long a window is.
+    /// How long after an event its last window ends at the latest.
     pub fn longest(self) -> TimeSpan {
         match self {
-            Self::Tumbling(size) => size,
+            Self::Tumbling(size) | Self::Hopping(size, _) => size,
+            Self::Session(gap) => gap,
         }
     }
 
@@ -236,6 +264,8 @@ impl Shape {
     pub fn name(self) -> String {
         match self {
             Self::Tumbling(size) => size.to_string(),
+            Self::Hopping(size, hop) => format!("{size}/{hop}"),
+            Self::Session(gap) => format!("session {gap}"),
         }
     }
 }
@@ -296,6 +326,27 @@ mod tests {
         assert_eq!(share_above(5, 10, 0.2), Verdict::Good);
         assert_eq!(share_above(6, 10, 0.2), Verdict::Bad);
         assert_eq!(share_above(2, 2, 0.1), Verdict::Either);
+    }
+
+    #[test]
+    fn windows_that_hold_an_instant_and_sessions_that_a_gap_ends() {
+        let minutes = |n| Timestamp::from_micros(0) + TimeSpan::MINUTE.times(n);
+        let (size, hop) = (TimeSpan::MINUTE.times(5), TimeSpan::MINUTE.times(2));
+        assert_eq!(Shape::Hopping(size, hop).starts(minutes(8)), [4, 6, 8].map(minutes));
+        assert_eq!(Shape::Tumbling(size).starts(minutes(8)), [minutes(5)]);
+        let event = |at| Event {
+            feature: "f".into(),
+            version: String::new(),
+            time: minutes(at),
+            value: None,
+            status: "ok",
+            latency_us: None,
+            age_us: None,
+        };
+        let events = [9, 1, 3, 0, 12].map(event);
+        let windows = windows(events.iter(), |_| vec![Shape::Session(hop)]);
+        let told: Vec<_> = windows.iter().map(|((.., at), window)| (*at, window.count)).collect();
+        assert_eq!(told, [(minutes(0), 3), (minutes(9), 1), (minutes(12), 1)]);
     }
 
     #[test]
