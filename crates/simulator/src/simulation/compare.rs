@@ -29,8 +29,11 @@ pub(super) fn final_facts(
         let feature = plan.features.iter().find(|one| one.name == feature);
         feature.map_or_else(Vec::new, shapes_of)
     };
-    let windows = oracle::windows(world.events.iter(), shapes);
-    counts(&windows, watch, plan.deployment.disorder)?;
+    let deduplicates =
+        |feature: &str| plan.features.iter().any(|one| one.name == feature && one.deduplicates);
+    let events = oracle::without_repeats(&world.events, deduplicates);
+    let windows = oracle::windows(events, shapes);
+    counts(&windows, watch, plan)?;
     for feature in &plan.features {
         no_gaps(plan, feature, world, watch, watermark)?;
         for version in ["", "v2"] {
@@ -54,17 +57,23 @@ fn told_key((feature, version, shape, start): &Key) -> WindowKey {
 }
 
 /// The last revision of each window has every event that was not too late.
-fn counts(
-    windows: &BTreeMap<Key, Window>,
-    watch: &Watch,
-    disorder: Disorder,
-) -> Result<(), Violation> {
+fn counts(windows: &BTreeMap<Key, Window>, watch: &Watch, plan: &Plan) -> Result<(), Violation> {
+    let disorder = plan.deployment.disorder;
+    // Which of two repeats was too late is not for the oracle to know.
+    let repeats = |feature: &str| {
+        let of = |one: &Feature| one.name == feature && one.deduplicates;
+        disorder == Disorder::Unbounded && plan.features.iter().any(of)
+    };
     let mut known = BTreeSet::new();
     for (key, window) in windows {
         if disorder == Disorder::Unbounded && key.2.grid().is_none() {
             continue;
         }
         let key = told_key(key);
+        if repeats(&key.0) {
+            known.insert(key);
+            continue;
+        }
         let told = watch.windows.get(&key).and_then(|revisions| revisions.last());
         let late = watch.late.get(&key).copied().unwrap_or(0);
         let count = told.map_or(0, |told| told.count);
@@ -90,7 +99,7 @@ fn counts(
         known.insert(key);
     }
     if disorder == Disorder::Unbounded {
-        sessions_have_all(windows, watch)?;
+        sessions_have_all(windows, watch, &repeats)?;
     }
     let other = watch.windows.iter().find(|(key, revisions)| {
         let counts = revisions.last().is_some_and(|told| told.count > 0);
@@ -104,10 +113,14 @@ fn counts(
 
 /// Where events may be too late for their sessions, others than the oracle's
 /// come out; what they hold and what came too late are all events.
-fn sessions_have_all(windows: &BTreeMap<Key, Window>, watch: &Watch) -> Result<(), Violation> {
+fn sessions_have_all(
+    windows: &BTreeMap<Key, Window>,
+    watch: &Watch,
+    repeats: &dyn Fn(&str) -> bool,
+) -> Result<(), Violation> {
     let mut expected: BTreeMap<(String, String, String), u64> = BTreeMap::new();
     for ((feature, version, shape, _), window) in windows {
-        if shape.grid().is_none() {
+        if shape.grid().is_none() && !repeats(feature) {
             let of = (feature.clone(), version.clone(), shape.name());
             *expected.entry(of).or_default() += window.count;
         }
@@ -226,6 +239,7 @@ fn verdicts(
             let Some(last) = revisions.last() else { continue };
             is_revised |= revisions.len() > 1 || last.late_count > 0;
             is_known &= !watch.late.contains_key(key);
+            is_known &= !(feature.deduplicates && plan.deployment.disorder == Disorder::Unbounded);
             if expectation.shape.grid().is_none() {
                 // What was withdrawn is judged no more.
                 if last.count == 0 {

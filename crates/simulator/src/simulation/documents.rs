@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::oracle::{Expectation, Rule, Shape};
-use super::plan::{Charter, Ladder, Plan};
+use super::plan::{Charter, Feature, Ladder, Plan};
 
 /// One YAML file that says all.
 pub(super) fn of(plan: &Plan) -> String {
@@ -18,7 +18,7 @@ pub(super) fn of(plan: &Plan) -> String {
             Charter::Pattern => "p*",
         };
         has_pattern |= feature.charter == Charter::Pattern;
-        documents.push(charter(subject, feature.primary, &feature.expectations));
+        documents.push(charter(subject, feature));
     }
     documents.push(policy(&plan.deployment.ladder));
     documents.push(PEOPLE.to_owned());
@@ -27,6 +27,9 @@ pub(super) fn of(plan: &Plan) -> String {
     }
     text
 }
+
+/// Longer than any repeat takes.
+const DEDUPLICATE: &str = "2h";
 
 const PEOPLE: &str = "kind: directory
 users:
@@ -37,10 +40,13 @@ users:
 groups: {governance: {lead: user:dora, members: [user:dora]}}
 governance: group:governance";
 
-fn charter(subject: &str, primary: &str, expectations: &[Expectation]) -> String {
+fn charter(subject: &str, feature: &Feature) -> String {
+    let Feature { primary, expectations, .. } = feature;
+    let deduplicate =
+        if feature.deduplicates { format!("deduplicate: {DEDUPLICATE}\n") } else { String::new() };
     let mut text = format!(
         "kind: charter\nsubject: feature:{subject}\nlifecycle: production\n\
-         policy: simulated\nowners: {{primary: user:{primary}, backup: user:dora}}\nexpectations:\n"
+         policy: simulated\nowners: {{primary: user:{primary}, backup: user:dora}}\n{deduplicate}expectations:\n"
     );
     for expectation in expectations {
         let Expectation { name, shape, min_samples, open: (k, of), resolve_after, rule } =

@@ -149,6 +149,7 @@ fn features(dice: &mut Dice) -> Vec<Feature> {
     let count = dice.between(1, 4);
     let by_pattern = expectations(dice, true);
     let pattern_owner = dice.one_of(&PEOPLE);
+    let pattern_deduplicates = dice.percent(30);
     (0..count)
         .map(|number| {
             let charter = match dice.below(10) {
@@ -161,7 +162,13 @@ fn features(dice: &mut Dice) -> Vec<Feature> {
                 Charter::Pattern => ("p", by_pattern.clone(), pattern_owner),
                 Charter::Named => ("f", expectations(dice, false), dice.one_of(&PEOPLE)),
             };
-            Feature { name: format!("{letter}{number}"), charter, expectations, primary }
+            let deduplicates = match charter {
+                Charter::None => false,
+                Charter::Pattern => pattern_deduplicates,
+                Charter::Named => dice.percent(30),
+            };
+            let name = format!("{letter}{number}");
+            Feature { name, charter, deduplicates, expectations, primary }
         })
         .collect()
 }
@@ -273,17 +280,37 @@ fn arrivals(
             let event_time = if ahead > TimeSpan::ZERO { at + ahead } else { at - behind };
             let (spell, kind) = &trouble[number];
             let bad = spell.holds(event_time).then_some(*kind);
-            Record::Events(events(dice, features, number, event_time, bad))
+            let id = arrivals.len() as u64;
+            Record::Events(events(dice, features, number, id, event_time, bad))
         };
         arrivals.push(Arrival { at, topic, partition, record });
+        if dice.percent(10)
+            && let Some(repeat) = arrivals.last().and_then(|last| repeat(dice, deployment, last))
+        {
+            arrivals.push(repeat);
+        }
     }
+    arrivals.sort_by_key(|arrival| arrival.at);
     arrivals
+}
+
+/// The same record once more, a little later, as a producer sends it that has
+/// not heard whether the first one came through.
+fn repeat(dice: &mut Dice, deployment: &Deployment, first: &Arrival) -> Option<Arrival> {
+    let Record::Events(events) = &first.record else { return None };
+    let latest = events.first()?.time + deployment.time.out_of_orderness;
+    let within = match deployment.disorder {
+        Disorder::Unbounded => minutes(5),
+        _ => latest.since(first.at).max(TimeSpan::ZERO).min(minutes(5)),
+    };
+    Some(Arrival { at: first.at + dice.span(within), ..first.clone() })
 }
 
 fn events(
     dice: &mut Dice,
     features: &[Feature],
     number: usize,
+    id: u64,
     time: Timestamp,
     bad: Option<usize>,
 ) -> Vec<Event> {
@@ -298,6 +325,7 @@ fn events(
     let event = Event {
         feature: features[number].name.clone(),
         version: if dice.percent(5) { "v2".to_owned() } else { String::new() },
+        id,
         time,
         value,
         status: match dice.below(20) {

@@ -5,7 +5,7 @@
 //! window at once, in whatever order they came. So it cannot know what the
 //! order decides: which events were late, and in which revision they were seen.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
@@ -16,6 +16,8 @@ pub struct Event {
     pub feature: String,
     /// Its version.
     pub version: String,
+    /// Its producer's id. Events of one id are the same event, sent again.
+    pub id: u64,
     /// When it happened.
     pub time: Timestamp,
     /// Its number; `None` is null.
@@ -198,6 +200,17 @@ fn share_above(part: u64, n: u64, p: f64) -> Verdict {
     if (tail - 0.01).abs() < 1e-9 { Verdict::Either } else { verdict(tail < 0.01) }
 }
 
+/// The events without repeats, as far as the feature asks for that.
+pub fn without_repeats<'a>(
+    events: &'a [Event],
+    deduplicates: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = &'a Event> {
+    let mut seen = BTreeSet::new();
+    events.iter().filter(move |event| {
+        !deduplicates(&event.feature) || seen.insert((event.feature.clone(), event.id))
+    })
+}
+
 /// Every window that holds an event. `shapes` tells the windows of a feature.
 pub fn windows<'a>(
     events: impl Iterator<Item = &'a Event>,
@@ -337,6 +350,7 @@ mod tests {
         let event = |at| Event {
             feature: "f".into(),
             version: String::new(),
+            id: 0,
             time: minutes(at),
             value: None,
             status: "ok",

@@ -136,6 +136,8 @@ pub struct Feature {
     pub name: String,
     /// How its charter is written.
     pub charter: Charter,
+    /// True where its charter says `deduplicate`.
+    pub deduplicates: bool,
     /// What its charter expects.
     pub expectations: Vec<Expectation>,
     /// Who answers for it, a user without its type.
@@ -413,10 +415,10 @@ impl fmt::Display for Arrival {
         match &self.record {
             Record::Malformed(text) => write!(f, " malformed {text:?}"),
             Record::Events(events) => events.iter().try_for_each(|event| {
-                let Event { feature, version, time, value, status, latency_us, age_us } = event;
+                let Event { feature, version, id, time, value, status, latency_us, age_us } = event;
                 write!(
                     f,
-                    " {feature}@{version} {time} {value:?} {status} {latency_us:?} {age_us:?}"
+                    " {feature}@{version} #{id} {time} {value:?} {status} {latency_us:?} {age_us:?}"
                 )
             }),
         }

@@ -488,10 +488,11 @@ fn bytes(record: &Record) -> Vec<u8> {
             format!("{{\"features\":{{{}}}", values.join(","))
         }
     };
-    let Event { version, time, status, latency_us, age_us, .. } = event;
+    let Event { version, id, time, status, latency_us, age_us, .. } = event;
     let _ = write!(
         line,
-        ",\"event_time\":{},\"feature_version\":\"{version}\",\"status\":\"{status}\"",
+        ",\"event_time\":{},\"feature_version\":\"{version}\",\"status\":\"{status}\",\
+         \"event_id\":\"{id}\"",
         time.as_micros()
     );
     if let Some(latency_us) = latency_us {
