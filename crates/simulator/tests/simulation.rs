@@ -97,7 +97,8 @@ fn found(sabotage: Sabotage) {
         println!("{sabotage:?}: seed {seed}, in {} runs:\n{}", shrunk.runs, shrunk.plan);
         println!("{}\n", shrunk.violation);
     }
-    assert!(run(&shrunk.plan, Sabotage::None).violation.is_none(), "it is the bug that fails");
+    let violation = run(&shrunk.plan, Sabotage::None).violation;
+    assert_eq!(violation, None, "it is the bug that fails");
     assert!(shrunk.plan.schedule.len() < plan.schedule.len().div_ceil(2));
     assert!(shrunk.plan.fault_count() <= 3, "{}", shrunk.plan);
     let again = run(&shrunk.plan, sabotage).violation;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::ExpectationKind;
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::{Verdict as Told, Window as ToldWindow};
 
 use super::Violation;
@@ -27,7 +27,7 @@ pub(super) fn final_facts(
 ) -> Result<(), Violation> {
     let shapes = |feature: &str| -> Vec<Shape> {
         let feature = plan.features.iter().find(|one| one.name == feature);
-        feature.map_or_else(Vec::new, shapes_of)
+        feature.map_or_else(|| vec![Shape::Tumbling(TimeSpan::HOUR)], shapes_of)
     };
     let deduplicates =
         |feature: &str| plan.features.iter().any(|one| one.name == feature && one.deduplicates);
@@ -46,7 +46,7 @@ pub(super) fn final_facts(
 
 fn shapes_of(feature: &Feature) -> Vec<Shape> {
     if feature.charter == Charter::None {
-        return vec![Shape::Tumbling(watchkeep_model::time::TimeSpan::HOUR)];
+        return vec![Shape::Tumbling(TimeSpan::HOUR)];
     }
     let shapes: BTreeSet<Shape> = feature.expectations.iter().map(|one| one.shape).collect();
     shapes.into_iter().collect()

@@ -201,10 +201,10 @@ fn share_above(part: u64, n: u64, p: f64) -> Verdict {
 }
 
 /// The events without repeats, as far as the feature asks for that.
-pub fn without_repeats<'a>(
-    events: &'a [Event],
+pub fn without_repeats(
+    events: &[Event],
     deduplicates: impl Fn(&str) -> bool,
-) -> impl Iterator<Item = &'a Event> {
+) -> impl Iterator<Item = &Event> {
     let mut seen = BTreeSet::new();
     events.iter().filter(move |event| {
         !deduplicates(&event.feature) || seen.insert((event.feature.clone(), event.id))

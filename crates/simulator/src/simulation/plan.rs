@@ -1,7 +1,7 @@
 //! What a simulated run consists of. All of it is data: the same plan gives
 //! the same run, and a part that is left out gives a smaller one.
 
-use std::fmt;
+mod show;
 
 use watchkeep_detection::settings::TimeSettings;
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -345,13 +345,21 @@ impl Plan {
         self.schedule.iter().filter(|action| matches!(action, Action::Fault(_))).count()
     }
 
-    /// The longest window of any feature.
+    /// The longest window of any feature; without a charter it is an hour.
     pub fn longest_window(&self) -> TimeSpan {
-        let longest = |feature: &Feature| match feature.charter {
-            Charter::None => Some(TimeSpan::HOUR),
-            _ => feature.expectations.iter().map(|one| one.shape.longest()).max(),
+        let events = self.arrivals.iter().filter_map(|arrival| match &arrival.record {
+            Record::Events(events) => Some(events),
+            Record::Malformed(_) => None,
+        });
+        let has_charter = |event: &Event| {
+            let of = |one: &Feature| one.name == event.feature && one.charter != Charter::None;
+            self.features.iter().any(of)
         };
-        self.features.iter().filter_map(longest).max().unwrap_or(TimeSpan::ZERO)
+        if !events.flatten().all(has_charter) {
+            return TimeSpan::HOUR;
+        }
+        let expectations = self.features.iter().flat_map(|feature| &feature.expectations);
+        expectations.map(|one| one.shape.longest()).max().unwrap_or(TimeSpan::ZERO)
     }
 
     /// How many events there are, malformed records counted as one.
@@ -361,66 +369,5 @@ impl Plan {
             Record::Malformed(_) => 1,
         };
         self.arrivals.iter().map(count).sum()
-    }
-}
-
-impl fmt::Display for Plan {
-    /// The whole plan, for reading a failure.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Deployment { from, sources, summaries, instances, time, .. } = &self.deployment;
-        writeln!(
-            f,
-            "seed {}: {} source partitions in {} topics, {summaries} of summaries, {} instances, \
-             {} events, {} faults",
-            self.seed,
-            sources.iter().sum::<i32>(),
-            sources.len(),
-            instances.len(),
-            self.event_count(),
-            self.fault_count()
-        )?;
-        writeln!(f, "{time:?}, commit every {}", self.deployment.commit_interval)?;
-        for feature in &self.features {
-            writeln!(f, "{} {:?}", feature.name, feature.charter)?;
-            for expectation in &feature.expectations {
-                writeln!(f, "  {expectation:?}")?;
-            }
-        }
-        let mut now = *from;
-        let (mut arrivals, mut answers) =
-            (self.arrivals.iter().peekable(), self.answers.iter().peekable());
-        for action in &self.schedule {
-            match action {
-                Action::Pass(span) => now = now + *span,
-                Action::Turn(instance, stage) => writeln!(f, "{now} turn {instance} {stage:?}")?,
-                Action::Fault(fault) => writeln!(f, "{now} FAULT {fault:?}")?,
-            }
-            while let Some(arrival) = arrivals.next_if(|arrival| arrival.at <= now) {
-                writeln!(f, "{arrival}")?;
-            }
-            while let Some(answer) = answers.next_if(|answer| answer.at <= now) {
-                writeln!(f, "{} {} {} {}", answer.at, answer.by, answer.command, answer.feature)?;
-            }
-        }
-        for arrival in arrivals {
-            writeln!(f, "{arrival}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Arrival {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} t{}/{}", self.at, self.topic, self.partition)?;
-        match &self.record {
-            Record::Malformed(text) => write!(f, " malformed {text:?}"),
-            Record::Events(events) => events.iter().try_for_each(|event| {
-                let Event { feature, version, id, time, value, status, latency_us, age_us } = event;
-                write!(
-                    f,
-                    " {feature}@{version} #{id} {time} {value:?} {status} {latency_us:?} {age_us:?}"
-                )
-            }),
-        }
     }
 }
