@@ -101,7 +101,13 @@ pub(super) fn arrivals(
 /// not heard whether the first one came through.
 fn repeat(dice: &mut Dice, deployment: &Deployment, first: &Arrival) -> Option<Arrival> {
     let Record::Events(events) = &first.record else { return None };
-    let latest = events.first()?.time + deployment.time.out_of_orderness;
+    let time = events.first()?.time;
+    if time > first.at {
+        // What was too far ahead the first time might not be the second time,
+        // and would run ahead of the others.
+        return None;
+    }
+    let latest = time + deployment.time.out_of_orderness;
     let within = match deployment.disorder {
         Disorder::Unbounded => minutes(5),
         _ => latest.since(first.at).max(TimeSpan::ZERO).min(minutes(5)),
