@@ -47,6 +47,9 @@ struct Options {
     /// Mean time between two faults
     #[arg(long, default_value_t = 7_000, value_name = "MS")]
     gap_ms: u64,
+    /// How long a killed broker stays away; without it any time from 3 to 15 s
+    #[arg(long, value_name = "S")]
+    broker_away_s: Option<u64>,
     /// Time between two commits of a stage
     #[arg(long, default_value_t = 200, value_name = "MS")]
     commit_ms: u64,
@@ -128,8 +131,13 @@ fn plan(options: &Options, round: u64) -> Plan {
             rescales: others,
             broker_kills: share(options.broker_kills),
         },
+        script: &[],
         gap: (gap(3), gap(17)),
-        broker_away: (Duration::from_secs(3), Duration::from_secs(15)),
+        broker_away: options
+            .broker_away_s
+            .map_or((Duration::from_secs(3), Duration::from_secs(15)), |seconds| {
+                (Duration::from_secs(seconds), Duration::from_secs(seconds))
+            }),
         commit_interval: Duration::from_millis(options.commit_ms),
         acknowledge_within: NO_DEADLINE,
         is_told: true,

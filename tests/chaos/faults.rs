@@ -38,8 +38,13 @@ pub enum Fault {
     Freeze,
     /// SIGSTOP, another process takes the instance's name, then SIGCONT.
     Usurp,
-    /// An instance more, or one less for good.
+    /// An instance more, or one less for good, whichever there are too few or
+    /// enough for.
     Rescale,
+    /// An instance more.
+    Join,
+    /// An instance less for good.
+    Leave,
     /// `kill -9` of a broker, which comes back later.
     KillBroker,
     /// The telemetry topic gets more partitions.
@@ -54,6 +59,8 @@ impl fmt::Display for Fault {
             Self::Freeze => "SIGSTOP, SIGCONT",
             Self::Usurp => "zombie",
             Self::Rescale => "join or leave",
+            Self::Join => "join",
+            Self::Leave => "leave",
             Self::KillBroker => "kill -9 of a broker",
             Self::Grow => "more partitions",
         })
@@ -129,22 +136,7 @@ impl Chaos {
     /// The faults of a plan, in the order of its seed.
     pub fn new(plan: &Plan) -> Self {
         let mut random = Random::new(plan.seed);
-        let Counts { kills, stops, freezes, usurps, rescales, broker_kills } = plan.faults;
-        let mut deck = Vec::new();
-        for (fault, count) in [
-            (Fault::Kill, kills),
-            (Fault::Stop, stops),
-            (Fault::Freeze, freezes),
-            (Fault::Usurp, usurps),
-            (Fault::Rescale, rescales),
-            (Fault::KillBroker, broker_kills),
-        ] {
-            deck.extend((0..count).map(|_| fault));
-        }
-        random.shuffle(&mut deck);
-        if plan.partitions_later > plan.partitions {
-            deck.insert(deck.len() / 2, Fault::Grow);
-        }
+        let deck = deck(plan, &mut random);
         let now = Instant::now();
         let next_at = now + random.between(plan.gap);
         Self {
@@ -197,10 +189,11 @@ impl Chaos {
         if now < self.next_at {
             return Ok(false);
         }
-        // The first that can be done now; a fault of the brokers may have to wait.
-        let Some(index) =
-            (0..self.deck.len()).find(|index| self.is_possible(self.deck[*index], fleet))
-        else {
+        // The first that can be done now, as a fault of the brokers may have to
+        // wait; a script is kept to.
+        let among = if self.plan.script.is_empty() { self.deck.len() } else { 1 };
+        let possible = |fault: &Fault| self.is_possible(*fault, fleet);
+        let Some(index) = self.deck.iter().take(among).position(possible) else {
             return Ok(false);
         };
         let fault = self.deck.remove(index);
@@ -212,7 +205,7 @@ impl Chaos {
     fn is_possible(&self, fault: Fault, fleet: &Fleet) -> bool {
         match fault {
             Fault::KillBroker => self.broker.is_none() && Instant::now() >= self.broker_rests_until,
-            Fault::Grow => true,
+            Fault::Grow | Fault::Join => true,
             Fault::Usurp => fleet.zombies() == 0 && !self.at_hand(fleet).is_empty(),
             _ => !self.at_hand(fleet).is_empty(),
         }
@@ -260,18 +253,24 @@ impl Chaos {
                 self.then(frozen, After::WakeZombie(instance));
                 format!("instance {instance} goes on after {} ms", frozen.as_millis())
             }
-            Fault::Rescale
-                if at_hand.len() > 1
-                    && fleet.running().len() >= usize::from(self.plan.instances) =>
-            {
+            Fault::Leave => {
                 let took = self.stop(instance, fleet);
-                format!("instance {instance} leaves within {} ms", took.as_millis())
+                format!("instance {instance} within {} ms", took.as_millis())
             }
-            Fault::Rescale => {
+            Fault::Join => {
                 let free = (0..).find(|n| !fleet.running().contains(n) && !self.busy.contains(n));
                 let free = free.unwrap_or_default();
                 fleet.start(free)?;
-                format!("instance {free} joins")
+                format!("instance {free}")
+            }
+            Fault::Rescale => {
+                let enough = fleet.running().len() >= usize::from(self.plan.instances);
+                let is_one_less = enough && at_hand.len() > 1;
+                return self.inject(
+                    if is_one_less { Fault::Leave } else { Fault::Join },
+                    fleet,
+                    cluster,
+                );
             }
             Fault::KillBroker => {
                 let nodes = u64::from(self.plan.nodes);
@@ -390,6 +389,30 @@ impl Chaos {
             let _ = writeln!(std::io::stderr(), "{seconds:8.2} s  {what}");
         }
     }
+}
+
+/// The script of a plan, or its faults in any order.
+fn deck(plan: &Plan, random: &mut Random) -> Vec<Fault> {
+    if !plan.script.is_empty() {
+        return plan.script.to_vec();
+    }
+    let Counts { kills, stops, freezes, usurps, rescales, broker_kills } = plan.faults;
+    let mut deck = Vec::new();
+    for (fault, count) in [
+        (Fault::Kill, kills),
+        (Fault::Stop, stops),
+        (Fault::Freeze, freezes),
+        (Fault::Usurp, usurps),
+        (Fault::Rescale, rescales),
+        (Fault::KillBroker, broker_kills),
+    ] {
+        deck.extend((0..count).map(|_| fault));
+    }
+    random.shuffle(&mut deck);
+    if plan.partitions_later > plan.partitions {
+        deck.insert(deck.len() / 2, Fault::Grow);
+    }
+    deck
 }
 
 /// The wall clock, in microseconds since 1970.

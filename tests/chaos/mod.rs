@@ -70,6 +70,8 @@ pub struct Plan {
     pub events: u64,
     /// What is done to instances and brokers.
     pub faults: faults::Counts,
+    /// Faults that come in this order instead of those that are counted.
+    pub script: &'static [faults::Fault],
     /// Pause between two faults, from and to.
     pub gap: (Duration, Duration),
     /// How long a killed broker stays away, from and to.

@@ -21,6 +21,7 @@ use super::recovery::Recovery;
 use super::traffic::{SENTINEL, Sent, Traffic, sentinel};
 use super::truth::Truth;
 use super::{FEATURES, OUT_OF_ORDERNESS_US, Plan, WINDOW_US};
+use crate::binary;
 use crate::kafka::Cluster;
 
 /// Time in which something must go on after the last event; past it what is
@@ -75,6 +76,8 @@ pub struct Outcome {
 /// # Errors
 /// What kept the run from coming to its end; what it found is in the outcome.
 pub fn run(plan: &Plan) -> Result<Outcome, String> {
+    // Built before anything is timed.
+    binary::path();
     let cluster = Arc::new(Cluster::start(plan.nodes)?);
     let begun = Instant::now();
     let name = "chaos";

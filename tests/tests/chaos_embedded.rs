@@ -24,6 +24,7 @@ fn plan(seed: u64) -> Plan {
         speed: 20,
         events: 0,
         faults: Counts::default(),
+        script: &[],
         gap: (Duration::from_millis(200), Duration::from_millis(1_500)),
         broker_away: (Duration::ZERO, Duration::ZERO),
         commit_interval: Duration::from_millis(50),
