@@ -137,6 +137,10 @@ fn drive(
         }
     }
     chaos.tell("reading everything back");
+    // The product's own proof must come to the same end as ours.
+    if let Err(why) = fleet.run(&["audit", "ledger", "--windows"]) {
+        findings.other(why);
+    }
     let truth = Truth::read(&mut topics, &sent)?;
     let ledger = Ledger::read(&mut topics)?;
     let published = topics.published()?;

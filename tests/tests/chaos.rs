@@ -49,8 +49,9 @@ fn ten_kills_lose_nothing_and_double_nothing() {
 
 #[test]
 fn a_broker_that_is_away_for_a_while_is_ridden_out() {
-    let faults = Counts { broker_kills: 1, ..Counts::default() };
-    let outcome = passes(&Plan { faults, ..plan(2) });
+    // The other instance starts while no broker is there.
+    let script = &[Fault::KillBroker, Fault::Join];
+    let outcome = passes(&Plan { instances: 1, script, ..plan(2) });
     assert!(outcome.fenced.is_empty(), "{outcome}");
 }
 

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
+use watchkeep_runtime::log::LogError;
 use watchkeep_runtime::rules::Rules;
 use watchkeep_wire::schema_set::SchemaSet;
 
@@ -36,6 +37,13 @@ use crate::{Outcome, charters, http, input};
 /// broker answers, is cut off by the end of the process, which is as safe as
 /// any crash.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
+
+/// How long a log may not answer when the service starts. Past it the service
+/// ends with the reason: the address may be wrong.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Time between two tries.
+const START_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long a stage waits for records before it looks around.
 pub(crate) const POLL_WAIT: TimeSpan = TimeSpan::from_micros(500_000);
@@ -156,8 +164,8 @@ impl Service {
         rules: Rules,
         plan: Plan,
     ) -> anyhow::Result<Self> {
-        check_topics(config, &store)?;
-        check_panes(config, &store)?;
+        patiently(|| check_topics(config, &store))?;
+        patiently(|| check_panes(config, &store))?;
         let shared = Arc::new(Shared {
             store,
             rules,
@@ -226,6 +234,24 @@ impl Service {
         match failure {
             Some(why) => bail!(why),
             None => Ok(()),
+        }
+    }
+}
+
+/// Checks again where the log does not answer: a service that is started while
+/// a broker is away waits for it, as one that runs does.
+fn patiently(check: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let until = Instant::now() + START_PATIENCE;
+    loop {
+        match check() {
+            Err(error)
+                if matches!(error.downcast_ref(), Some(LogError::Unavailable(_)))
+                    && Instant::now() < until =>
+            {
+                tracing::warn!(%error, "waiting for the log");
+                std::thread::sleep(START_PAUSE);
+            }
+            outcome => return outcome,
         }
     }
 }

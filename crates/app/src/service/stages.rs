@@ -146,7 +146,7 @@ impl Setting {
                 shared.status.count(name, told);
             }
         }
-        stage.drain(log, clock::now())
+        stage.drain(log, clock::steady())
     }
 
     fn evaluate(
