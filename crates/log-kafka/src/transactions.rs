@@ -1,7 +1,7 @@
 //! The producing half of a session: one Kafka transaction per commit.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -32,6 +32,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Age at which the number of a topic's partitions is asked for again.
 const COUNT_KEPT_FOR: Duration = Duration::from_secs(10);
 
+/// Key and value of records that no reader ever sees.
+const ABORTED: &[u8] = b"aborted";
+
 /// A transactional producer.
 pub(crate) struct Transactions {
     settings: KafkaSettings,
@@ -40,6 +43,15 @@ pub(crate) struct Transactions {
     partition_counts: BTreeMap<String, (i32, Instant)>,
     /// When the transaction at hand was begun.
     begun: Instant,
+    /// Where nothing of an earlier producer of this name can be open any more.
+    cleared: Cleared,
+}
+
+/// What this producer has ended an aborted transaction in.
+#[derive(Default)]
+struct Cleared {
+    partitions: BTreeSet<(Arc<str>, i32)>,
+    positions: bool,
 }
 
 /// How a commit ended other than well.
@@ -132,12 +144,14 @@ impl Transactions {
     pub(crate) fn take_over(settings: &KafkaSettings) -> Result<Self, LogError> {
         let producer = producer(settings)?;
         let (settings, begun) = (settings.clone(), Instant::now());
-        Ok(Self { settings, producer, partition_counts: BTreeMap::new(), begun })
+        let (partition_counts, cleared) = (BTreeMap::new(), Cleared::default());
+        Ok(Self { settings, producer, partition_counts, begun, cleared })
     }
 
     /// A new producer in the place of one that cannot go on.
     pub(crate) fn renew(&mut self) -> Result<(), LogError> {
         self.producer = producer(&self.settings)?;
+        self.cleared = Cleared::default();
         Ok(())
     }
 
@@ -184,6 +198,7 @@ impl Transactions {
         for record in &records {
             places.push(self.place(record).map_err(Failure::Ended)?);
         }
+        self.clear(&records, &places, offsets.as_ref())?;
         self.producer.context().begin();
         self.begun = Instant::now();
         self.step("beginning a transaction", || self.producer.begin_transaction())?;
@@ -202,6 +217,60 @@ impl Transactions {
                 other => other,
             }
         })
+    }
+
+    /// Ends whatever an earlier producer of this name may have left open where
+    /// the transaction at hand will write, by an aborted one.
+    ///
+    /// Taking over the name is meant to do so: the brokers then abort what is
+    /// open. But a broker that was away for longer than the transaction timeout
+    /// and comes back alone (Kafka 4.3.1) notes the abort and writes its marks
+    /// to no partition; the next commit of the same producer would then commit
+    /// the earlier records, too.
+    fn clear(
+        &mut self,
+        records: &[Outgoing],
+        places: &[Option<i32>],
+        offsets: Option<&(TopicPartitionList, ConsumerGroupMetadata)>,
+    ) -> Result<(), Failure> {
+        let mut wanted = BTreeSet::new();
+        for (record, place) in records.iter().zip(places) {
+            let count = self.partition_counts.get(&*record.topic).map_or(0, |(count, _)| *count);
+            let all = place.map_or(0..count, |number| number..number + 1);
+            wanted.extend(all.map(|number| (record.topic.clone(), number)));
+        }
+        wanted.retain(|partition| !self.cleared.partitions.contains(partition));
+        let offsets = offsets.filter(|_| !self.cleared.positions);
+        if wanted.is_empty() && offsets.is_none() {
+            return Ok(());
+        }
+        self.producer.context().begin();
+        self.begun = Instant::now();
+        self.step("beginning a transaction", || self.producer.begin_transaction())?;
+        for (topic, number) in &wanted {
+            let mark = Outgoing {
+                topic: topic.clone(),
+                partition: Some(*number),
+                key: Some(ABORTED.to_vec()),
+                value: ABORTED.to_vec(),
+                headers: Vec::new(),
+            };
+            self.send(&mark, Some(*number))?;
+        }
+        self.drain()?;
+        if let Some((offsets, group)) = offsets {
+            self.step("adding positions to the transaction", || {
+                self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT)
+            })?;
+        }
+        match self.abort("it ends what was open".to_owned()) {
+            Failure::Aborted(_) => {
+                self.cleared.partitions.extend(wanted);
+                self.cleared.positions |= offsets.is_some();
+                Ok(())
+            }
+            failure => Err(failure),
+        }
     }
 
     /// The partition of a record; none lets librdkafka choose any.
