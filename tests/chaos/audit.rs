@@ -75,7 +75,8 @@ impl Findings {
     }
 }
 
-/// The last line of a window, and whether a revision changed its verdict.
+/// The last line of a window, and whether a revision changed its verdict or
+/// its first line came after that of a later window.
 struct Last<'a> {
     window: &'a Window,
     was_revised_otherwise: bool,
@@ -121,6 +122,7 @@ fn check_ledger(truth: &Truth, ledger: &Ledger, findings: &mut Findings) {
 fn last_windows<'a>(windows: &'a [At<Window>], findings: &mut Findings) -> LastWindows<'a> {
     let mut seen = BTreeSet::new();
     let mut last = LastWindows::new();
+    let mut furthest: BTreeMap<&str, i64> = BTreeMap::new();
     for window in windows.iter().map(|at| &at.fact).filter(|window| window.feature != SENTINEL) {
         let start = window.window_start.as_micros();
         let key =
@@ -135,7 +137,11 @@ fn last_windows<'a>(windows: &'a [At<Window>], findings: &mut Findings) -> LastW
                 findings.other(format!("{key:?} is the first line of its window"));
             }
             None => {
-                of_feature.insert(start, Last { window, was_revised_otherwise: false });
+                // A late event may begin a window after later ones were told.
+                let furthest = furthest.entry(&window.feature).or_insert(start);
+                let was_revised_otherwise = start < *furthest;
+                *furthest = start.max(*furthest);
+                of_feature.insert(start, Last { window, was_revised_otherwise });
             }
             Some(kept) if window.revision == kept.window.revision + 1 => {
                 kept.was_revised_otherwise |= verdict(window) != verdict(kept.window);

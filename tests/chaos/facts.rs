@@ -137,8 +137,8 @@ impl Topics {
         })
     }
 
-    /// Records that a stage's group has not committed yet, by topic; topics
-    /// without such records are left out.
+    /// Records that a stage's group has not committed yet, by partition and
+    /// committed position; partitions without such records are left out.
     ///
     /// # Errors
     /// Those of the log.
@@ -167,7 +167,8 @@ impl Topics {
                 let mut count = 0;
                 self.each(&partition, from, &mut |_| count += 1)?;
                 if count > 0 {
-                    *lags.entry((*topic).to_owned()).or_default() += count;
+                    let place = format!("{topic} {} from {from}", partition.partition);
+                    lags.insert(place, count);
                 }
             }
         }

@@ -34,6 +34,10 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Time between two steps of the faults.
 const STEP: Duration = Duration::from_millis(10);
 
+/// Topics that say who committed what, kept where something is wrong. Kafka's
+/// `kafka.tools.DumpLogSegments` shows them with every control record.
+const EVIDENCE: &[&str] = &["chaos.summaries-", "__consumer_offsets-", "__transaction_state-"];
+
 /// What a run did and what is wrong with the outcome.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
@@ -88,6 +92,7 @@ pub fn run(plan: &Plan) -> Result<Outcome, String> {
             outcome.took = begun.elapsed();
             if !outcome.findings.is_clean() {
                 fleet.keep();
+                cluster.copy_logs(EVIDENCE, &fleet.folder().join("kafka"));
                 outcome.folder = Some(fleet.folder().to_owned());
             }
             Ok(outcome)

@@ -91,6 +91,30 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Copies the folders of partitions whose names begin so, and what the
+    /// nodes told, for a post-mortem. What cannot be copied is left out.
+    pub fn copy_logs(&self, names: &[&str], to: &Path) {
+        let _ = std::fs::create_dir_all(to);
+        for told in ["1.log", "2.log", "3.log"] {
+            let _ = std::fs::copy(self.folder.join(told), to.join(told));
+        }
+        for node in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            for partition in std::fs::read_dir(node.path()).into_iter().flatten().flatten() {
+                let name = partition.file_name().to_string_lossy().into_owned();
+                if names.iter().any(|wanted| name.starts_with(wanted)) {
+                    let target = to.join(node.file_name()).join(&name);
+                    let _ = std::fs::create_dir_all(&target);
+                    for file in std::fs::read_dir(partition.path()).into_iter().flatten().flatten()
+                    {
+                        let _ = std::fs::copy(file.path(), target.join(file.file_name()));
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());

@@ -109,7 +109,7 @@ listen = "127.0.0.1:0"
                 ended.push(name.clone());
             }
         }
-        for name in ended {
+        if let Some(name) = ended.into_iter().next() {
             panic!("{name} ended\n{}", self.log(&name));
         }
     }
