@@ -84,6 +84,24 @@ fn a_seed_repeats_itself_to_the_byte() {
     assert_eq!(digests.len(), 10, "other seeds are other runs");
 }
 
+/// An oracle that used what it judges would judge nothing.
+#[test]
+fn the_oracle_shares_no_code_with_what_decides() {
+    let sources = [
+        include_str!("../src/simulation/oracle.rs"),
+        include_str!("../src/simulation/compare.rs"),
+        include_str!("../src/simulation/incidents.rs"),
+        include_str!("../src/simulation/incidents/incident.rs"),
+    ];
+    for source in sources {
+        for decides in ["watchkeep_detection", "watchkeep_incident", "watchkeep_runtime"] {
+            assert!(!source.contains(decides), "{decides} is used in {source:.60}");
+        }
+    }
+    let plain = ["summary::", "distribution::", "batch::"];
+    assert!(plain.iter().all(|name| !sources[0].contains(name)));
+}
+
 /// The first seed that finds a planted bug, made smaller.
 fn found(sabotage: Sabotage) {
     let fails = |seed: &u64| run(&Plan::from_seed(*seed), sabotage).violation.is_some();
