@@ -242,9 +242,12 @@ impl Summarise {
             slot.next = position;
             slot.told = true;
         }
-        // From a clock that was put back on, the time is counted anew.
-        let since = slot.caught_up_since.filter(|since| *since <= now).unwrap_or(now);
-        slot.caught_up_since = Some(since);
+        // From a clock that was put back on, the time is counted anew; a silence
+        // that began in its future would be told of again under the same name.
+        if slot.caught_up_since.is_some_and(|since| since > now) {
+            (slot.caught_up_since, slot.silent_since) = (None, None);
+        }
+        let since = *slot.caught_up_since.get_or_insert(now);
         let TimeSettings { idle_after, dead_man_after, .. } = self.settings;
         if now.since(since) < idle_after {
             return;

@@ -161,6 +161,7 @@ impl Run<'_> {
     /// window and every revision, and compares.
     fn end(&mut self) -> Result<(), Violation> {
         self.world.heal();
+        self.settle()?;
         let rest = self.world.last_sent_at().since(self.world.now);
         self.act(&Action::Pass(rest))?;
         self.settle()?;
