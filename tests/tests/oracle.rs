@@ -10,9 +10,10 @@ use watchkeep_tests::binary;
 /// threshold, and breaches that a revision takes away and another brings back,
 /// which once had one name for both. From a million on there are all kinds of
 /// windows, silence and repeats; of those beyond the first, one whose sessions
-/// were revised in the order of an earlier end, and one whose names were
-/// forgotten by when the memory was tidied.
-const SEEDS: [&str; 7] = [
+/// were revised in the order of an earlier end, one whose names were forgotten
+/// by when the memory was tidied, and one whose records of one step were taken
+/// in another order than that of arrival.
+const SEEDS: [&str; 8] = [
     "0..56",
     "566..567",
     "771..772",
@@ -20,6 +21,7 @@ const SEEDS: [&str; 7] = [
     "3918..3919",
     "1000000..1000040",
     "1000132..1000133",
+    "1001788..1001789",
 ];
 
 #[test]

@@ -32,7 +32,7 @@ pub struct Summarise {
     session: Timestamp,
     sequence: u64,
     /// True where a step ends at every advance of a watermark.
-    cuts_at_every_advance: bool,
+    cuts_at_every_record: bool,
     sources: BTreeMap<Partition, usize>,
     slots: Vec<Source>,
     names: Names,
@@ -93,7 +93,7 @@ impl Summarise {
             instance: instance.into(),
             session,
             sequence: 0,
-            cuts_at_every_advance: false,
+            cuts_at_every_record: false,
             sources: BTreeMap::new(),
             slots: Vec::new(),
             names: Names::default(),
@@ -143,11 +143,11 @@ impl Summarise {
         self.steps.clear();
     }
 
-    /// Ends a step whenever a watermark advances, and not only where it crosses
-    /// a pane bound, and before and after a record that is behind it: then windows that end within a pane, as sessions do, are
-    /// judged by the watermark before each record.
-    pub fn cut_at_every_advance(&mut self) {
-        self.cuts_at_every_advance = true;
+    /// Ends a step with every record, and not only where the watermark crosses a
+    /// pane bound: then windows that end within a pane, as sessions do, take
+    /// each record by the watermark before it and in the order of arrival.
+    pub fn cut_at_every_record(&mut self) {
+        self.cuts_at_every_record = true;
     }
 
     /// Takes one record: the events that it holds, all of them or none.
@@ -163,14 +163,6 @@ impl Summarise {
         events: &[Telemetry<'_>],
         charters: &dyn Charters,
     ) -> Result<(), FutureEvent> {
-        // What comes after the watermark may be too late for a window, or not,
-        // by what came before it: it is a step of its own.
-        let watermark = self.slots[source.0].watermark;
-        let behind = |event: &Telemetry<'_>| watermark.is_some_and(|at| event.event_time < at);
-        let alone = self.cuts_at_every_advance && events.iter().any(behind);
-        if alone {
-            self.end_step();
-        }
         let Self { settings, slots, names, open, identified, .. } = self;
         let slot = &mut slots[source.0];
         slot.next = offset + 1;
@@ -213,9 +205,8 @@ impl Summarise {
             }
             newest = newest.max(Some(event.event_time - settings.out_of_orderness));
         }
-        let advances = newest > slot.watermark;
         slot.watermark = newest;
-        if alone || self.cuts_at_every_advance && advances {
+        if self.cuts_at_every_record {
             self.end_step();
         } else if let Some(watermark) =
             newest.filter(|watermark| *watermark >= slot.watermark_pane_end)

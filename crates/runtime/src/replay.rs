@@ -143,7 +143,7 @@ pub fn replay(
     responses.sort_by_key(|response| response.at);
     let mut summarise = Summarise::new(settings.time, "replay", Timestamp::default());
     if rules.registry().has_sessions() {
-        summarise.cut_at_every_advance();
+        summarise.cut_at_every_record();
     }
     let mut run = Run {
         settings,

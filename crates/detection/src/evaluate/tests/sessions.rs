@@ -177,7 +177,7 @@ fn a_revision_is_told_in_the_order_of_the_sessions_present_end() {
 
 /// As `check`, with a step for each record where its order could matter, as in a replay.
 fn check_each(settings: TimeSettings, book: &Book, events: &[Event], expected: &Expect) {
-    let cut = |cut| run_with(settings, book, events, cut, Summarise::cut_at_every_advance);
+    let cut = |cut| run_with(settings, book, events, cut, Summarise::cut_at_every_record);
     let out = cut(1);
     assert_eq!(out, cut(1000), "cutting into batches changes nothing");
     expected.assert_eq(&show(&out));
@@ -232,8 +232,8 @@ proptest! {
             now += 3.0;
             ("f", now + f64::from(*step), *latency)
         }).collect();
-        let out = run_with(settings, &visits(), &events, 7, Summarise::cut_at_every_advance);
-        prop_assert_eq!(&out, &run_with(settings, &visits(), &events, 1, Summarise::cut_at_every_advance));
+        let out = run_with(settings, &visits(), &events, 7, Summarise::cut_at_every_record);
+        prop_assert_eq!(&out, &run_with(settings, &visits(), &events, 1, Summarise::cut_at_every_record));
         let mut last = BTreeMap::new();
         let mut revisions = BTreeMap::new();
         for decided in &out.decided {
