@@ -143,6 +143,12 @@ impl Member {
             RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
                 Err(LogError::NoTopic(topic.to_owned()))
             }
+            // librdkafka 2.12 tells of a truncation where leaders changed in quick
+            // succession and nothing was cut. A new session asks for the ends and
+            // stops where a committed position lies beyond one.
+            RDKafkaErrorCode::AutoOffsetReset if text.contains("truncation detected") => {
+                Err(LogError::Aborted(format!("{topic} {text}")))
+            }
             RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => {
                 Err(LogError::Fatal(format!(
                     "{topic}: the next record is not there any more: {text}; \
