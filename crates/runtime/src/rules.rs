@@ -29,6 +29,10 @@ impl Charters for Rules {
         self.0.charter(feature, at)
     }
 
+    fn deduplicates(&self, feature: &str) -> bool {
+        self.0.deduplicates(feature)
+    }
+
     fn named(&self) -> Vec<Arc<str>> {
         self.0
             .named()

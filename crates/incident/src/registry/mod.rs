@@ -16,7 +16,7 @@ mod pattern;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use watchkeep_model::charter::{Charter, CharterDocument, WindowSpec};
@@ -43,6 +43,8 @@ const CACHED_SUBJECTS_MAX: usize = 200_000;
 pub struct Registry {
     index: Index,
     policies: BTreeMap<String, Policy>,
+    /// Subjects and patterns of the documents that say `deduplicate`.
+    deduplicating: BTreeSet<String>,
     directory: Directory,
     edges: Vec<Edge>,
     /// Places in `edges` by the node at which they end.
@@ -67,7 +69,13 @@ impl Registry {
         let Documents { charters, directories, lineage, policies } = documents;
         let (places, values): (Vec<Located<()>>, Vec<CharterDocument>) =
             charters.into_iter().map(split).unzip();
+        let deduplicating = values
+            .iter()
+            .filter(|document| document.fields.deduplicate.is_some())
+            .map(|document| document.subject.clone())
+            .collect();
         let mut registry = Self {
+            deduplicating,
             index: Index::new(values),
             policies: newest(&policies),
             directory: joined(&directories),
@@ -154,6 +162,13 @@ impl Registry {
         let documents = self.index.documents.iter();
         let mut expectations = documents.filter_map(|d| d.fields.expectations.as_ref()).flatten();
         expectations.any(|expectation| matches!(expectation.window, WindowSpec::Session { .. }))
+    }
+
+    /// True where a document, of whatever time, says `deduplicate` for the subject.
+    pub fn deduplicates(&self, subject: &str) -> bool {
+        let subject: Cow<'_, str> =
+            if has_type(subject) { subject.into() } else { typed(subject).into() };
+        self.deduplicating.iter().any(|known| pattern::matches(known, &subject))
     }
 
     /// Every policy, by name.

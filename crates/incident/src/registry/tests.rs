@@ -79,3 +79,13 @@ fn check(text: &str, expected: Expect) {
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
+
+#[test]
+fn repeats_are_looked_for_where_a_document_of_any_time_says_so() {
+    let registry = registry(
+        "kind: charter\nsubject: feature:a.*\ndeduplicate: 10m\n---\n\
+         kind: charter\nsubject: feature:a.*\neffective_from: 2020-01-01\n",
+    );
+    assert!(registry.deduplicates("a.x") && registry.deduplicates("feature:a.x"));
+    assert!(!registry.deduplicates("b.x"));
+}
