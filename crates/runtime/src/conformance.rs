@@ -61,6 +61,52 @@ pub const POLLS_MAX: usize = 400;
 /// Polls after which nothing more is expected to come.
 pub const QUIET_POLLS: usize = 5;
 
+/// A check by its name.
+pub type Check = (&'static str, fn(&mut dyn Harness));
+
+/// The checks of [`conformance_tests!`], for a run that does something between
+/// them, in the same order.
+pub const CHECKS: [Check; 23] = [
+    ("records_come_back_as_they_were", delivery::records_come_back_as_they_were),
+    ("large_records_come_back", delivery::large_records_come_back),
+    ("order_within_a_partition_holds", delivery::order_within_a_partition_holds),
+    ("a_poll_hands_over_one_bounded_batch", delivery::a_poll_hands_over_one_bounded_batch),
+    ("a_poll_hands_over_bounded_bytes", delivery::a_poll_hands_over_bounded_bytes),
+    ("the_end_of_a_partition_is_told", delivery::the_end_of_a_partition_is_told),
+    ("a_key_chooses_its_partition", delivery::a_key_chooses_its_partition),
+    (
+        "a_seek_moves_delivery_and_not_the_commit",
+        delivery::a_seek_moves_delivery_and_not_the_commit,
+    ),
+    ("a_scan_reads_what_it_is_asked_for", delivery::a_scan_reads_what_it_is_asked_for),
+    ("bounds_and_counts_tell_what_is_there", delivery::bounds_and_counts_tell_what_is_there),
+    ("a_missing_topic_is_named", delivery::a_missing_topic_is_named),
+    ("a_commit_holds_positions_and_records", transactions::a_commit_holds_positions_and_records),
+    ("uncommitted_work_is_delivered_again", transactions::uncommitted_work_is_delivered_again),
+    ("an_aborted_commit_leaves_nothing", transactions::an_aborted_commit_leaves_nothing),
+    (
+        "open_and_aborted_transactions_are_never_read",
+        transactions::open_and_aborted_transactions_are_never_read,
+    ),
+    ("a_fenced_instance_cannot_commit", transactions::a_fenced_instance_cannot_commit),
+    ("an_empty_transaction_is_nothing", transactions::an_empty_transaction_is_nothing),
+    (
+        "a_commit_to_a_missing_topic_leaves_nothing",
+        transactions::a_commit_to_a_missing_topic_leaves_nothing,
+    ),
+    ("groups_do_not_share_positions", groups::groups_do_not_share_positions),
+    ("members_share_the_partitions", groups::members_share_the_partitions),
+    ("a_revocation_drops_uncommitted_work", groups::a_revocation_drops_uncommitted_work),
+    (
+        "a_partition_that_went_cannot_be_committed",
+        groups::a_partition_that_went_cannot_be_committed,
+    ),
+    (
+        "every_record_counts_once_while_members_come_and_go",
+        groups::every_record_counts_once_while_members_come_and_go,
+    ),
+];
+
 /// Makes one test of every check: `conformance_tests!(MyHarness::new());`.
 #[macro_export]
 macro_rules! conformance_tests {

@@ -111,10 +111,11 @@ pub fn a_poll_hands_over_one_bounded_batch(harness: &mut dyn Harness) {
 pub fn a_poll_hands_over_bounded_bytes(harness: &mut dyn Harness) {
     let topic = harness.create_topic("in", 2);
     let count = 2 * BATCH_BYTES_MAX / RECORD_BYTES_MAX + 8;
-    let value = vec![7; RECORD_BYTES_MAX];
+    let mut writer = open(harness, "writers", &[], "writer");
     for number in 0..count {
         let record = record(&topic, i32::from(number % 2 == 1), "");
-        produce(harness, vec![Outgoing { value: value.clone(), ..record }]);
+        let record = Outgoing { value: vec![7; RECORD_BYTES_MAX], ..record };
+        commit(writer.as_mut(), vec![], vec![record]);
     }
     let mut log = open(harness, "readers", &[&topic], "reader");
     let (mut found, mut sought) = (Vec::new(), false);
