@@ -124,7 +124,10 @@ impl Embedded {
         loop {
             match self.ended() {
                 Some(ended) => return Ok(ended),
-                None if begun.elapsed() > PATIENCE => return Err("it goes on".to_owned()),
+                None if begun.elapsed() > PATIENCE => {
+                    let log = self.process.as_ref().map(Process::log_tail).unwrap_or_default();
+                    return Err(format!("it goes on\n{log}"));
+                }
                 None => std::thread::sleep(Duration::from_millis(20)),
             }
         }

@@ -84,7 +84,8 @@ fn a_full_disk_ends_the_service_with_the_reason_and_it_goes_on_when_there_is_roo
             break why;
         }
     };
-    let (status, log) = service.await_end().unwrap();
+    let (status, log) =
+        service.await_end().unwrap_or_else(|why| panic!("{why} after a refusal: {refused}"));
     assert_eq!(status.code(), Some(2), "{refused}\n{log}");
     let folder = service.log_folder().display().to_string();
     assert!(log.contains("the disk is full") && log.contains(&folder), "{log}");

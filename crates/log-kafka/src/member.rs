@@ -332,7 +332,9 @@ impl Member {
     ) -> Result<Vec<Slot>, LogError> {
         let mut slots = Vec::with_capacity(partitions.len());
         for (partition, committed, _) in self.ask_committed(partitions)? {
-            let (first, end) = reader.bounds(&partition)?;
+            // The group may hand out an added partition before the reader's
+            // broker knows of it.
+            let (first, end) = reader.bounds(&partition).map_err(passing)?;
             let position = committed.unwrap_or(first);
             let Partition { topic, partition: number } = &partition;
             if position > end {
