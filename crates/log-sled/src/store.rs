@@ -30,14 +30,17 @@ const NAME_BYTES_MAX: usize = 249;
 /// Partitions of one topic. More are refused as a mistake.
 pub const PARTITIONS_MAX: i32 = 1024;
 
+/// What sled says where another process has the folder.
+const HELD: &str = "could not acquire lock";
+
 /// The embedded log of one folder. Clones are the same store; threads share it.
 #[derive(Clone)]
 pub struct SledStore(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
     folder: PathBuf,
-    db: sled::Db,
-    tree: sled::Tree,
+    /// Taken only at the end.
+    files: Option<Files>,
     witness: File,
     /// The store's main file, for telling the disk to keep what was flushed.
     file: File,
@@ -48,6 +51,12 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Told of every commit and every change of membership.
     pub(crate) changed: Condvar,
+}
+
+/// sled's store, and the one tree of it in which everything lies.
+struct Files {
+    db: sled::Db,
+    tree: sled::Tree,
 }
 
 pub(crate) struct Writer {
@@ -75,8 +84,16 @@ impl SledStore {
             .cache_capacity(CACHE_BYTES)
             // Commits flush by themselves, and nothing else writes.
             .flush_every_ms(None);
-        let db = guarded(|| config.open()).map_err(|why| {
-            if why.contains("could not acquire lock") {
+        let opened = guarded(|| config.open()).or_else(|why| {
+            let is_ours = !why.contains(HELD);
+            if is_ours && drop_unfinished(&folder.join("sled")) {
+                guarded(|| config.open())
+            } else {
+                Err(why)
+            }
+        });
+        let db = opened.map_err(|why| {
+            if why.contains(HELD) {
                 fail(
                     "another process holds it: stop that one first, or choose another folder"
                         .into(),
@@ -99,8 +116,7 @@ impl SledStore {
         let (state, sequence) = loaded;
         Ok(Self(Arc::new(Shared {
             folder: folder.to_owned(),
-            db,
-            tree,
+            files: Some(Files { db, tree }),
             witness,
             file,
             writer: Mutex::new(Writer { sequence }),
@@ -272,6 +288,10 @@ impl Room {
 }
 
 impl Shared {
+    fn files(&self) -> &Files {
+        self.files.as_ref().expect("they are taken only when this is dropped")
+    }
+
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -353,9 +373,10 @@ impl Shared {
         let place = (id, partition.partition);
         let mut found = Vec::new();
         let read = || -> sled::Result<Result<Vec<Chunk>, Damaged>> {
-            let start = self.tree.range(record_key(place, 0)..=record_key(place, from)).next_back();
+            let tree = &self.files().tree;
+            let start = tree.range(record_key(place, 0)..=record_key(place, from)).next_back();
             let Some((start, _)) = start.transpose()? else { return Ok(Err(Damaged)) };
-            for pair in self.tree.range(start..record_key(place, end).into()) {
+            for pair in tree.range(start..record_key(place, end).into()) {
                 let (key, bytes) = pair?;
                 let (Some(first), Ok(count)) = (offset_of(&key), chunk::count(&bytes)) else {
                     return Ok(Err(Damaged));
@@ -426,8 +447,9 @@ impl Shared {
         let sequence = writer.sequence + 1;
         batch.insert(b"msequence", sequence.to_be_bytes().to_vec());
         guarded(|| {
-            self.tree.apply_batch(batch)?;
-            self.db.flush()?;
+            let Files { db, tree } = self.files();
+            tree.apply_batch(batch)?;
+            db.flush()?;
             // On Linux sled's flush leaves the bytes in the disk's own cache
             // and the file's new length unsaved.
             Ok(self.file.sync_data()?)
@@ -447,6 +469,34 @@ impl Shared {
         self.changed.notify_all();
         error
     }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.broken.is_some() {
+            // sled 0.34.7 flushes when it is dropped and, after a write that
+            // failed, may wait for ever for that to succeed: a service that was
+            // to end with the reason would not. The process lets go of the files.
+            std::mem::forget(self.files.take());
+        }
+    }
+}
+
+/// Removes snapshots of sled's that were never finished, because the process
+/// was killed or the disk was full, and tells whether there were any. sled
+/// 0.34.7 takes them for finished ones and for damage. They hold nothing of
+/// their own: without them it reads its log from an earlier point on. Only for
+/// a folder that no other process holds.
+fn drop_unfinished(folder: &Path) -> bool {
+    let mut dropped = false;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            dropped |= std::fs::remove_file(entry.path()).is_ok();
+        }
+    }
+    dropped
 }
 
 /// The present time, as commits and appends are stamped with it.

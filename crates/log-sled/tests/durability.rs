@@ -258,6 +258,26 @@ fn damaged_files_are_an_error_that_says_what_to_do_and_never_other_data() {
 }
 
 #[test]
+fn a_snapshot_that_was_never_finished_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let (_store, mut log) = open(folder.path()).unwrap();
+        position(log.as_mut());
+        (1..=9).for_each(|number| commit(log.as_mut(), number).unwrap());
+    }
+    // What a full disk or a kill leaves behind while sled writes one.
+    let unfinished = folder.path().join("sled/snap.00000000000FFFFF.generating");
+    std::fs::write(&unfinished, b"half").unwrap();
+    let (store, mut log) = open(folder.path()).unwrap();
+    assert_eq!(position(log.as_mut()), 9);
+    check(&store, 9);
+    // While somebody holds the log it is left alone.
+    std::fs::write(&unfinished, b"half").unwrap();
+    assert!(open(folder.path()).is_err());
+    assert!(unfinished.exists(), "it may be another process's, being written");
+}
+
+#[test]
 fn a_log_without_its_note_of_what_was_acknowledged_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     {
