@@ -64,7 +64,7 @@ pub const QUIET_POLLS: usize = 5;
 /// A check by its name.
 pub type Check = (&'static str, fn(&mut dyn Harness));
 
-/// The checks of [`conformance_tests!`], for a run that does something between
+/// The checks of `conformance_tests!`, for a run that does something between
 /// them, in the same order.
 pub const CHECKS: [Check; 23] = [
     ("records_come_back_as_they_were", delivery::records_come_back_as_they_were),
@@ -145,7 +145,7 @@ macro_rules! conformance_tests {
     };
 }
 
-/// As [`conformance_tests!`], of the checks that depend on how partitions are
+/// As `conformance_tests!`, of the checks that depend on how partitions are
 /// shared out, for a log that has several ways to do so.
 #[macro_export]
 macro_rules! conformance_tests_of_groups {

@@ -78,6 +78,9 @@ pub(super) fn run(command: &cli::Audit) -> anyhow::Result<Outcome> {
 
 fn ledger(arguments: &cli::AuditLedger) -> anyhow::Result<Outcome> {
     let report = match &arguments.source.from {
+        Some(_) if arguments.windows => anyhow::bail!(
+            "--windows counts windows from the summaries topic: leave out --from, or leave out --windows"
+        ),
         Some(folder) => folder::audit(folder)?,
         None => {
             let config = Config::load_required(arguments.source.configured.file.as_deref())?;
@@ -128,7 +131,7 @@ fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> {
     if let Some(recounted) = &report.recounted {
         output.line(format_args!(
             "windows counted anew: {} ({} may still be revised, {} lines of sessions and {} \
-             windows of features without repeats left out)",
+             windows of features with deduplicate left out)",
             grouped(recounted.windows),
             grouped(recounted.open),
             grouped(recounted.session_lines),

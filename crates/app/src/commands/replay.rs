@@ -83,8 +83,11 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
     let mut decoder = Decoder::new(service::schemas(&config)?);
     let progress = Progress::new("records");
     let (report, files) = if sources::are_summaries(&arguments.input) {
-        if arguments.from.is_some() || arguments.input.len() > 1 {
-            bail!("--input summaries takes neither --from nor a second --input");
+        if arguments.from.is_some() || arguments.to.is_some() || arguments.input.len() > 1 {
+            bail!(
+                "--input summaries takes neither --from, --to nor a second --input: a summary \
+                 cannot be taken apart; replay the telemetry with --input kafka"
+            );
         }
         let sources = sources::summaries(&config)?;
         let mut files = Files::create(&arguments.out, progress, Vec::new())?;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::time::{TimeSpan, Timestamp};
-use watchkeep_model::window::Window;
+use watchkeep_model::window::{Judged, Window};
 
 /// Feature, version, window and its start.
 type Key = (String, String, String, Timestamp);
@@ -37,6 +37,13 @@ impl Run {
                 self.windows.insert(key, window);
             }
         }
+    }
+
+    /// Features and shapes of windows with records that came after a window's close.
+    fn late_shapes(&self) -> impl Iterator<Item = (&str, &str)> {
+        let too_late = self.late.keys().map(|(feature, _, window, _)| (&**feature, &**window));
+        let late = self.windows.values().filter(|window| window.late_count > 0);
+        too_late.chain(late.map(|window| (&*window.feature, &*window.window)))
     }
 
     /// Takes a late summary; other rejects are passed over.
@@ -77,7 +84,7 @@ pub struct Difference {
     pub service: Option<Side>,
     /// The same of the replay.
     pub replay: Option<Side>,
-    /// True where late records explain it.
+    /// True where late records of the feature, in windows of this shape, explain it.
     pub is_late: bool,
 }
 
@@ -105,8 +112,8 @@ pub fn compare(service: &Run, replay: &Run, lateness: TimeSpan) -> Comparison {
         let end = reached.entry(&window.window).or_insert(window.window_end);
         *end = (*end).max(window.window_end);
     }
-    let late: BTreeSet<&str> =
-        service.late.keys().chain(replay.late.keys()).map(|(feature, ..)| &**feature).collect();
+    let late: BTreeSet<(&str, &str)> =
+        [service, replay].into_iter().flat_map(Run::late_shapes).collect();
     let mut comparison = Comparison::default();
     let keys: BTreeSet<&Key> = service.windows.keys().chain(replay.windows.keys()).collect();
     for key in keys {
@@ -130,15 +137,19 @@ pub fn compare(service: &Run, replay: &Run, lateness: TimeSpan) -> Comparison {
             found.then(|| Side { count: window.map_or(0, |window| window.count), late })
         };
         let (ours, theirs) = (side(service, ours), side(replay, theirs));
-        let all = |side: Option<Side>| side.map_or(0, |side| side.count + side.late);
-        let too_late = |side: Option<Side>| side.map_or(0, |side| side.late);
-        // A baseline may hold a window that differs.
-        let same_events = service
+        let differs_by_verdict = service
             .windows
             .get(key)
             .zip(replay.windows.get(key))
-            .is_some_and(|(ours, theirs)| measured(ours) == measured(theirs));
-        let by_baseline = same_events && late.contains(key.0.as_str());
+            .filter(|(ours, theirs)| measured(ours) == measured(theirs));
+        let has_late = late.contains(&(key.0.as_str(), key.2.as_str()));
+        let is_late = match differs_by_verdict {
+            // Of the same events only what looks at other windows may be judged differently.
+            Some((ours, theirs)) => has_late && same_but_for_baselines(ours, theirs),
+            // What is late moves silent lines to other versions, parts sessions at
+            // other places, and may not be told of yet; so the sum alone says too little.
+            None => has_late,
+        };
         let (feature, feature_version, window, window_start) = key.clone();
         comparison.differences.push(Difference {
             feature,
@@ -147,12 +158,21 @@ pub fn compare(service: &Run, replay: &Run, lateness: TimeSpan) -> Comparison {
             window_start,
             service: ours,
             replay: theirs,
-            // The same events, of which one run found some too late.
-            is_late: by_baseline
-                || (all(ours) == all(theirs) && too_late(ours) != too_late(theirs)),
+            is_late,
         });
     }
     comparison
+}
+
+/// True where the verdicts differ in nothing but what a baseline decides.
+fn same_but_for_baselines(ours: &Window, theirs: &Window) -> bool {
+    ours.judged.len() == theirs.judged.len()
+        && ours.judged.iter().zip(&theirs.judged).all(|(ours, theirs)| {
+            let has_baseline = ours.baseline.is_some() || theirs.baseline.is_some();
+            let same = Judged { reason: None, ..ours.clone() }
+                == Judged { reason: None, ..theirs.clone() };
+            ours.expectation == theirs.expectation && (same || has_baseline)
+        })
 }
 
 /// A window without its verdicts.

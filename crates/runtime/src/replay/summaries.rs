@@ -223,6 +223,7 @@ impl Run<'_> {
             self.clock.run_to(watermark + run_on, self.rules.registry());
             self.tell_incidents()?;
         }
+        self.report.duplicates = self.lanes.iter().map(|lane| lane.evaluate.duplicates()).sum();
         // Each partition covers all sources; one that was torn covers less.
         if let Some(lane) = self.lanes.first() {
             let sources = lane.evaluate.sources().iter();
@@ -236,7 +237,12 @@ impl Run<'_> {
 
 fn order(decided: &Decided) -> (Timestamp, Timestamp, TimeSpan, &str, &str, &str) {
     let window = &decided.window;
-    let size = window.window_end.since(window.window_start);
+    // A session ends the gap after its last event, and its size is the gap.
+    let gap = window.window.strip_prefix("session ").and_then(|gap| gap.parse().ok());
+    let (end, size) = match gap {
+        Some(gap) => (window.window_end + gap, gap),
+        None => (window.window_end, window.window_end.since(window.window_start)),
+    };
     let Decided { at, .. } = *decided;
-    (at, window.window_end, size, &window.feature, &window.window, &window.feature_version)
+    (at, end, size, &window.feature, &window.window, &window.feature_version)
 }
