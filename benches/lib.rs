@@ -1,4 +1,5 @@
-//! Inputs of the benchmarks: made up, seeded, the same in every run.
+//! Inputs of the benchmarks: made up, seeded, the same in every run; and what
+//! they measure a process and the machine by.
 
 use watchkeep_model::summary::Summary;
 use watchkeep_model::telemetry::Telemetry;
@@ -129,4 +130,29 @@ fn confluent(event: &Telemetry<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(text.as_bytes());
     }
     out.extend_from_slice(&[0, 0]);
+}
+
+/// The machine's load average over a minute, and its cores: what a figure was
+/// measured beside.
+pub fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!("{} on {cores} cores", text.split(' ').next().unwrap_or_default())
+}
+
+/// What follows a name on the command line.
+pub fn argument(name: &str) -> Option<String> {
+    let mut arguments = std::env::args();
+    arguments.find(|argument| argument == name)?;
+    arguments.next()
+}
+
+/// Time that a process (a number, or `self`) has run, in seconds. Linux only,
+/// where a tick is 10 ms.
+pub fn processor_seconds(process: &str) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name in brackets may hold spaces; the fields after it do not.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split(' ').collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+    (ticks(12).unwrap_or_default() + ticks(13).unwrap_or_default()) / 100.0
 }

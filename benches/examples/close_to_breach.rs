@@ -14,6 +14,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use watchkeep_benches::{argument, load};
 use watchkeep_log_kafka::appender::KafkaAppender;
 use watchkeep_log_kafka::session::KafkaLog;
 use watchkeep_log_kafka::settings::KafkaSettings;
@@ -156,17 +157,4 @@ fn tell(delays: &mut [Duration]) {
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     Timestamp::from_micros(i64::try_from(since.as_micros()).expect("before the year 292277"))
-}
-
-/// The machine's load average over a minute, and its cores.
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{} on {cores} cores", text.split(' ').next().unwrap_or_default())
-}
-
-fn argument(name: &str) -> Option<String> {
-    let mut arguments = std::env::args();
-    arguments.find(|argument| argument == name)?;
-    arguments.next()
 }

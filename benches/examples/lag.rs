@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use watchkeep_benches::{argument, load, processor_seconds};
 use watchkeep_log_kafka::appender::KafkaAppender;
 use watchkeep_log_kafka::settings::KafkaSettings;
 use watchkeep_model::time::TimeSpan;
@@ -105,7 +106,7 @@ fn work_off(service: &Service, events: u64) -> Vec<Sample> {
             since: begun.elapsed(),
             events: service.metric("watchkeep_events_total") as u64,
             resident_bytes: resident_bytes(process),
-            processor_seconds: processor_seconds(process),
+            processor_seconds: processor_seconds(&process.to_string()),
         };
         println!(
             "{:>6.1} s {:>10} events {:>6.1} MB",
@@ -156,26 +157,4 @@ fn resident_bytes(process: u32) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kilobytes.unwrap_or_default() * 1024
-}
-
-/// Time that a process has run, in seconds. Linux only, where a tick is 10 ms.
-fn processor_seconds(process: u32) -> f64 {
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The name in brackets may hold spaces; the fields after it do not.
-    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split(' ').collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
-    (ticks(12).unwrap_or_default() + ticks(13).unwrap_or_default()) / 100.0
-}
-
-/// The machine's load average over a minute, and its cores.
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{} on {cores} cores", text.split(' ').next().unwrap_or_default())
-}
-
-fn argument(name: &str) -> Option<String> {
-    let mut arguments = std::env::args();
-    arguments.find(|argument| argument == name)?;
-    arguments.next()
 }

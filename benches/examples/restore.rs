@@ -18,6 +18,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
+use watchkeep_benches::processor_seconds;
 use watchkeep_detection::settings::TimeSettings;
 use watchkeep_incident::registry::Registry;
 use watchkeep_log_sled::cache::SledSnapshots;
@@ -176,11 +177,11 @@ fn steady(folder: &Path) {
         let mut log = store.session("e", &[&topics.summaries], "e").expect("a session");
         let (folder, time) = (folder.join(format!("steady-{number}")), TimeSettings::default());
         let mut stage = stage(&folder, time, with_snapshots, Pace::default());
-        let began = cpu_seconds();
+        let began = processor_seconds("self");
         for _ in 0..BATCHES + 2 {
             stage.turn(&mut log, TimeSpan::ZERO).expect("a turn");
         }
-        let seconds = cpu_seconds() - began;
+        let seconds = processor_seconds("self") - began;
         cost[usize::from(with_snapshots)] += seconds;
         println!(
             "  {} snapshots: {seconds:.2} s of the processor for {} of batches, {} saved",
@@ -200,22 +201,14 @@ struct Watch {
 
 impl Watch {
     fn start() -> Self {
-        Self { began: Instant::now(), cpu_seconds: cpu_seconds() }
+        Self { began: Instant::now(), cpu_seconds: processor_seconds("self") }
     }
 
     fn tell(&self, what: &str) {
-        let cpu_seconds = cpu_seconds() - self.cpu_seconds;
+        let cpu_seconds = processor_seconds("self") - self.cpu_seconds;
         let elapsed = self.began.elapsed().as_secs_f64();
         println!("  {what} in {elapsed:.2} s, {cpu_seconds:.2} s of the processor");
     }
-}
-
-/// Of all threads, user and system. Linux only.
-fn cpu_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split(' ').collect();
-    let ticks = |n: usize| fields.get(n).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
-    (ticks(12) + ticks(13)) / 100.0
 }
 
 fn record(batch: &SummaryBatch) -> Outgoing {

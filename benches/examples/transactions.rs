@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use watchkeep_benches::{argument, load};
 use watchkeep_log_kafka::admin::{KafkaAdmin, TopicSpec};
 use watchkeep_log_kafka::session::KafkaLog;
 use watchkeep_log_kafka::settings::KafkaSettings;
@@ -127,17 +128,4 @@ fn tell(name: &str, mut times: Vec<Duration>) {
         quantile(0.99),
         quantile(1.0),
     );
-}
-
-/// The machine's load average over a minute, and its cores.
-fn load() -> String {
-    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{} on {cores} cores", text.split(' ').next().unwrap_or_default())
-}
-
-fn argument(name: &str) -> Option<String> {
-    let mut arguments = std::env::args();
-    arguments.find(|argument| argument == name)?;
-    arguments.next()
 }

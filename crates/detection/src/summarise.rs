@@ -31,7 +31,7 @@ pub struct Summarise {
     /// When the session began, and the number of the next batch in it.
     session: Timestamp,
     sequence: u64,
-    /// True where a step ends at every advance of a watermark.
+    /// True where a step ends with every record.
     cuts_at_every_record: bool,
     sources: BTreeMap<Partition, usize>,
     slots: Vec<Source>,

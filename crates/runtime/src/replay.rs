@@ -4,6 +4,7 @@
 
 pub mod escalation_clock;
 pub mod summaries;
+mod teller;
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,7 +16,7 @@ use watchkeep_detection::summarise::{SourceId, Summarise};
 use watchkeep_incident::escalate::Settings as EscalationSettings;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::escalation::Escalation;
-use watchkeep_model::incident::{Fact, FactName};
+use watchkeep_model::incident::Fact;
 use watchkeep_model::position::{Partition, Position};
 use watchkeep_model::reject::{Reject, reason};
 use watchkeep_model::response::Response;
@@ -26,6 +27,7 @@ use watchkeep_wire::reject;
 use watchkeep_wire::telemetry::Decoder;
 
 use crate::replay::escalation_clock::EscalationClock;
+use crate::replay::teller::Teller;
 use crate::rules::Rules;
 
 /// One partition of telemetry to replay, record by record in its order.
@@ -147,12 +149,14 @@ pub fn replay(
     }
     let mut run = Run {
         settings,
-        rules,
         evaluate: Evaluate::new(settings.time, 0, 1),
-        clock: EscalationClock::new(settings.escalation.clone(), VecDeque::from(responses)),
         outputs: Outputs::default(),
-        report: Report::default(),
-        sink,
+        teller: Teller {
+            rules,
+            clock: EscalationClock::new(settings.escalation.clone(), VecDeque::from(responses)),
+            report: Report::default(),
+            sink,
+        },
     };
     let topics: Vec<(Arc<str>, i32)> = sources
         .iter()
@@ -173,7 +177,7 @@ pub fn replay(
             run.take(&mut summarise, ids[next], partition, &record, decoder)?;
             records += 1;
             if records % PROGRESS_EVERY == 0 {
-                run.sink.progress(records);
+                run.teller.sink.progress(records);
             }
         } else {
             summarise.exhausted(ids[next]);
@@ -186,19 +190,16 @@ pub fn replay(
             run.evaluate(summarise.take_ended())?;
         }
     }
-    run.sink.progress(records);
+    run.teller.sink.progress(records);
     run.evaluate(summarise.take_steps())?;
     run.finish()
 }
 
 struct Run<'a> {
     settings: &'a Settings,
-    rules: &'a Rules,
     evaluate: Evaluate,
-    clock: EscalationClock,
     outputs: Outputs,
-    report: Report,
-    sink: &'a mut dyn Sink,
+    teller: Teller<'a>,
 }
 
 impl Run<'_> {
@@ -226,22 +227,22 @@ impl Run<'_> {
                     && to.is_none_or(|to| event.event_time < to)
             });
             summarise
-                .record(id, record.offset, received_at, &events, self.rules)
+                .record(id, record.offset, received_at, &events, self.teller.rules)
                 .map_err(|future| Malformed { reason: reason::FUTURE, detail: future.to_string() })
         });
         match result {
             Ok(()) => {
-                self.report.events += events.len() as u64;
+                self.teller.report.events += events.len() as u64;
                 for event in &events {
                     let at = event.event_time;
-                    let (first, last) = self.report.event_time.get_or_insert((at, at));
+                    let (first, last) = self.teller.report.event_time.get_or_insert((at, at));
                     *first = (*first).min(at);
                     *last = (*last).max(at);
                 }
             }
             Err(malformed) => {
                 summarise.skip(id, record.offset);
-                self.report.rejected += 1;
+                self.teller.report.rejected += 1;
                 let position = Position {
                     topic: partition.topic.clone(),
                     partition: partition.partition,
@@ -249,7 +250,7 @@ impl Run<'_> {
                 };
                 let reject =
                     reject::of_record(&record.bytes, &malformed, &position, received_at, None);
-                self.sink.reject(&reject)?;
+                self.teller.sink.reject(&reject)?;
             }
         }
         Ok(())
@@ -257,11 +258,10 @@ impl Run<'_> {
 
     fn evaluate(&mut self, steps: Vec<watchkeep_model::batch::Step>) -> io::Result<()> {
         for step in steps {
-            self.evaluate.step(&step, self.rules, &mut self.outputs);
+            self.evaluate.step(&step, self.teller.rules, &mut self.outputs);
             self.write()?;
             if let Some(watermark) = self.evaluate.watermark() {
-                self.clock.run_to(watermark, self.rules.registry());
-                self.write_incidents()?;
+                self.teller.run_to(watermark)?;
             }
         }
         Ok(())
@@ -270,51 +270,29 @@ impl Run<'_> {
     fn write(&mut self) -> io::Result<()> {
         // Telemetry that stops is told of by the clock, and here is none.
         let Outputs { decided, late, .. } = std::mem::take(&mut self.outputs);
-        for decided in decided {
-            self.clock.run_before(decided.at, self.rules.registry());
-            self.report.windows += 1;
-            self.sink.window(&decided.window)?;
-            for breach in &decided.breaches {
-                self.report.breaches += 1;
-                self.sink.breach(breach)?;
-            }
-            self.clock.take(&decided, self.rules.registry());
-            self.write_incidents()?;
+        for decided in &decided {
+            self.teller.decided(decided)?;
         }
         for reject in &late {
-            self.sink.reject(reject)?;
-        }
-        Ok(())
-    }
-
-    fn write_incidents(&mut self) -> io::Result<()> {
-        let outputs = self.clock.take_outputs();
-        for fact in &outputs.facts {
-            self.report.incidents += u64::from(fact.fact == FactName::Opened);
-            self.sink.fact(fact)?;
-        }
-        for escalation in &outputs.escalations {
-            self.report.escalations += 1;
-            self.sink.escalation(escalation)?;
+            self.teller.sink.reject(reject)?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> io::Result<Report> {
-        self.evaluate.finish(self.settings.to, self.rules, &mut self.outputs);
+        self.evaluate.finish(self.settings.to, self.teller.rules, &mut self.outputs);
         self.write()?;
         if let Some(watermark) = self.evaluate.watermark() {
-            self.clock.run_to(watermark + self.settings.run_on, self.rules.registry());
-            self.write_incidents()?;
+            self.teller.run_to(watermark + self.settings.run_on)?;
         }
-        self.report.late = self.evaluate.late_count();
-        self.report.duplicates = self.evaluate.duplicates();
-        self.report.ledger = self
+        self.teller.report.late = self.evaluate.late_count();
+        self.teller.report.duplicates = self.evaluate.duplicates();
+        self.teller.report.ledger = self
             .evaluate
             .sources()
             .iter()
             .map(|(partition, source)| (partition.clone(), source.from, source.to))
             .collect();
-        Ok(self.report)
+        Ok(self.teller.report)
     }
 }

@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use watchkeep_detection::charters::Charters;
+use watchkeep_model::charter::ExpectationKind;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::{Judged, Window};
@@ -106,7 +108,14 @@ impl Comparison {
 
 /// Compares two runs. Windows that the replay broke off, and those that the
 /// service may still revise, `lateness` after their end, are left out.
-pub fn compare(service: &Run, replay: &Run, lateness: TimeSpan) -> Comparison {
+///
+/// `charters` tell which expectations look at more than the window itself.
+pub fn compare(
+    service: &Run,
+    replay: &Run,
+    lateness: TimeSpan,
+    charters: &dyn Charters,
+) -> Comparison {
     let mut reached: BTreeMap<&str, Timestamp> = BTreeMap::new();
     for window in service.windows.values() {
         let end = reached.entry(&window.window).or_insert(window.window_end);
@@ -145,7 +154,7 @@ pub fn compare(service: &Run, replay: &Run, lateness: TimeSpan) -> Comparison {
         let has_late = late.contains(&(key.0.as_str(), key.2.as_str()));
         let is_late = match differs_by_verdict {
             // Of the same events only what looks at other windows may be judged differently.
-            Some((ours, theirs)) => has_late && same_but_for_baselines(ours, theirs),
+            Some((ours, theirs)) => has_late && same_verdicts(ours, theirs, charters),
             // What is late moves silent lines to other versions, parts sessions at
             // other places, and may not be told of yet; so the sum alone says too little.
             None => has_late,
@@ -164,14 +173,21 @@ pub fn compare(service: &Run, replay: &Run, lateness: TimeSpan) -> Comparison {
     comparison
 }
 
-/// True where the verdicts differ in nothing but what a baseline decides.
-fn same_but_for_baselines(ours: &Window, theirs: &Window) -> bool {
+/// True where the verdicts differ in nothing but what other windows decide: a
+/// baseline, or when the last event before the window came.
+fn same_verdicts(ours: &Window, theirs: &Window, charters: &dyn Charters) -> bool {
+    let charter = charters.charter(&ours.feature, ours.window_end);
+    let is_silence = |judged: &Judged| {
+        let expectations = charter.iter().flat_map(|charter| charter.expectations());
+        let mut named = expectations.filter(|known| known.name == judged.expectation);
+        named.any(|known| known.rule.kind() == ExpectationKind::Silence)
+    };
     ours.judged.len() == theirs.judged.len()
         && ours.judged.iter().zip(&theirs.judged).all(|(ours, theirs)| {
             let has_baseline = ours.baseline.is_some() || theirs.baseline.is_some();
             let same = Judged { reason: None, ..ours.clone() }
                 == Judged { reason: None, ..theirs.clone() };
-            ours.expectation == theirs.expectation && (same || has_baseline)
+            ours.expectation == theirs.expectation && (same || has_baseline || is_silence(ours))
         })
 }
 

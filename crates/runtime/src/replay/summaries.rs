@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::io;
 
 use watchkeep_detection::evaluate::{Decided, Evaluate, Outputs};
-use watchkeep_model::incident::FactName;
 use watchkeep_model::position::{Partition, Position};
 use watchkeep_model::response::Response;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_wire::summary_batch;
 
 use super::escalation_clock::EscalationClock;
+use super::teller::Teller;
 use super::{PROGRESS_EVERY, Report, Settings, Sink, Source, SourceRecord};
 use crate::rules::Rules;
 
@@ -60,11 +60,13 @@ pub fn replay_summaries(
         .collect();
     let mut run = Run {
         lanes,
-        rules,
-        clock: EscalationClock::new(settings.escalation.clone(), responses.into()),
-        report: Report::default(),
         records: 0,
-        sink,
+        teller: Teller {
+            rules,
+            clock: EscalationClock::new(settings.escalation.clone(), responses.into()),
+            report: Report::default(),
+            sink,
+        },
     };
     run.drain()?;
     if !is_live {
@@ -83,11 +85,8 @@ struct Lane<'a> {
 
 struct Run<'a> {
     lanes: Vec<Lane<'a>>,
-    rules: &'a Rules,
-    clock: EscalationClock,
-    report: Report,
     records: u64,
-    sink: &'a mut dyn Sink,
+    teller: Teller<'a>,
 }
 
 impl Run<'_> {
@@ -115,7 +114,7 @@ impl Run<'_> {
         }
         self.records += 1;
         if self.records.is_multiple_of(PROGRESS_EVERY) {
-            self.sink.progress(self.records);
+            self.teller.sink.progress(self.records);
         }
         let Partition { topic, partition } = lane.source.partition.clone();
         let wrong = |error: String| {
@@ -127,16 +126,16 @@ impl Run<'_> {
         let duplicates = lane.evaluate.duplicate_batches();
         let appended_at = record.received_at.unwrap_or_default();
         lane.evaluate
-            .batch(&batch, appended_at, self.rules, &mut outputs)
+            .batch(&batch, appended_at, self.teller.rules, &mut outputs)
             .map_err(|error| wrong(error.to_string()))?;
         let is_used = lane.evaluate.duplicate_batches() == duplicates;
         if is_used && lane.evaluate.torn().is_none() {
             let deltas = batch.steps.iter().flat_map(|step| &step.deltas);
             for delta in deltas {
-                self.report.events += delta.summary.count;
+                self.teller.report.events += delta.summary.count;
                 let first = delta.summary.first_event_time;
                 if let (Some(from), Some(to)) = (first, delta.summary.last_event_time) {
-                    let (first, last) = self.report.event_time.get_or_insert((from, to));
+                    let (first, last) = self.teller.report.event_time.get_or_insert((from, to));
                     (*first, *last) = ((*first).min(from), (*last).max(to));
                 }
             }
@@ -154,14 +153,11 @@ impl Run<'_> {
         lane.decided.extend(outputs.decided);
         let now = lane.evaluate.watermark();
         for reject in &outputs.late {
-            self.report.late += reject.count.unwrap_or_default();
-            self.sink.reject(reject)?;
+            self.teller.report.late += reject.count.unwrap_or_default();
+            self.teller.sink.reject(reject)?;
         }
         for breach in &outputs.platform {
-            self.report.breaches += 1;
-            self.sink.breach(breach)?;
-            self.clock.platform(breach, now.unwrap_or_default(), self.rules.registry());
-            self.tell_incidents()?;
+            self.teller.platform(breach, now.unwrap_or_default())?;
         }
         Ok(())
     }
@@ -178,29 +174,8 @@ impl Run<'_> {
         let Some(decided) = first.and_then(|number| self.lanes[number].decided.pop_front()) else {
             return Ok(false);
         };
-        self.clock.run_before(decided.at, self.rules.registry());
-        self.report.windows += 1;
-        self.sink.window(&decided.window)?;
-        for breach in &decided.breaches {
-            self.report.breaches += 1;
-            self.sink.breach(breach)?;
-        }
-        self.clock.take(&decided, self.rules.registry());
-        self.tell_incidents()?;
+        self.teller.decided(&decided)?;
         Ok(true)
-    }
-
-    fn tell_incidents(&mut self) -> io::Result<()> {
-        let outputs = self.clock.take_outputs();
-        for fact in &outputs.facts {
-            self.report.incidents += u64::from(fact.fact == FactName::Opened);
-            self.sink.fact(fact)?;
-        }
-        for escalation in &outputs.escalations {
-            self.report.escalations += 1;
-            self.sink.escalation(escalation)?;
-        }
-        Ok(())
     }
 
     /// The end of the input, as of a replay from telemetry.
@@ -209,7 +184,7 @@ impl Run<'_> {
         let to = to.or(ends.max());
         for number in 0..self.lanes.len() {
             let mut outputs = Outputs::default();
-            self.lanes[number].evaluate.finish(to, self.rules, &mut outputs);
+            self.lanes[number].evaluate.finish(to, self.teller.rules, &mut outputs);
             self.take(number, outputs)?;
         }
         while self.tell_first()? {}
@@ -217,21 +192,21 @@ impl Run<'_> {
     }
 
     fn end(mut self, run_on: TimeSpan) -> io::Result<Report> {
-        self.sink.progress(self.records);
+        self.teller.sink.progress(self.records);
         let watermark = self.lanes.iter().map(|lane| lane.evaluate.watermark()).min().flatten();
         if let Some(watermark) = watermark {
-            self.clock.run_to(watermark + run_on, self.rules.registry());
-            self.tell_incidents()?;
+            self.teller.run_to(watermark + run_on)?;
         }
-        self.report.duplicates = self.lanes.iter().map(|lane| lane.evaluate.duplicates()).sum();
+        self.teller.report.duplicates =
+            self.lanes.iter().map(|lane| lane.evaluate.duplicates()).sum();
         // Each partition covers all sources; one that was torn covers less.
         if let Some(lane) = self.lanes.first() {
             let sources = lane.evaluate.sources().iter();
             let ledger =
                 sources.map(|(source, covered)| (source.clone(), covered.from, covered.to));
-            self.report.ledger = ledger.collect();
+            self.teller.report.ledger = ledger.collect();
         }
-        Ok(self.report)
+        Ok(self.teller.report)
     }
 }
 

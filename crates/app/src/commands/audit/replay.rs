@@ -7,10 +7,10 @@ use watchkeep_runtime::audit::compare::{Comparison, Run, Side, compare};
 
 use super::folder;
 use super::topics::Topics;
-use crate::Outcome;
 use crate::cli::AuditReplay;
 use crate::config::Config;
 use crate::output::{Format, Output, Table, complain, grouped};
+use crate::{Outcome, charters};
 
 /// # Errors
 /// The topics or the folder cannot be read. What is found is no error.
@@ -33,7 +33,8 @@ pub(super) fn run(arguments: &AuditReplay) -> anyhow::Result<Outcome> {
         complain(&finding.detail);
     }
     let lateness = config.time.allowed_lateness + config.time.revise_every;
-    let comparison = compare(&service, &replay, lateness);
+    let rules = charters::rules(config.charters.as_deref(), config.time.pane)?;
+    let comparison = compare(&service, &replay, lateness, &rules);
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(&comparison)?,
