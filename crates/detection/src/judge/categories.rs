@@ -1,0 +1,44 @@
+//! Categories that are not among those allowed, or not in the baseline.
+
+use watchkeep_model::charter::Expectation;
+use watchkeep_model::summary::Summary;
+use watchkeep_model::window::Drift;
+
+use super::{Measured, enough};
+use crate::baseline::Baseline;
+use crate::drift;
+
+/// The share of unseen categories.
+pub(super) fn unseen(
+    expectation: &Expectation,
+    summary: &Summary,
+    allowed: Option<&[String]>,
+    baseline: Result<&Baseline, &str>,
+) -> Result<Measured, String> {
+    enough(expectation, summary.categories.total(), "categories")?;
+    let mut drift = Drift { n: summary.categories.total(), ..Drift::default() };
+    match allowed {
+        Some(allowed) => {
+            drift::unseen(&mut drift, &summary.categories, |name| {
+                allowed.iter().any(|a| a == name)
+            });
+        }
+        None => {
+            let known = &baseline?.summary.categories;
+            if known.total() == 0 {
+                return Err("the baseline has no categories".into());
+            }
+            drift.n_ref = known.total();
+            drift::unseen(&mut drift, &summary.categories, |name| {
+                known.counts().contains_key(name)
+            });
+        }
+    }
+    let observed = drift.unseen_share.unwrap_or_default();
+    Ok(Measured { observed, drift: Some(drift), ..Measured::default() })
+}
+
+pub(super) fn reason(measured: &Measured, above: f64) -> String {
+    let names = measured.drift.as_ref().map(|d| d.unseen.join(", ")).unwrap_or_default();
+    format!("share {:.4} of unseen categories is above {above}: {names}", measured.observed)
+}

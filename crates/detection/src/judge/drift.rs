@@ -1,0 +1,79 @@
+//! Two keys: the change is real, by a p-value, and it matters, by an effect size.
+
+use watchkeep_model::charter::{Charter, Effect, Expectation, Statistic};
+use watchkeep_model::summary::Summary;
+
+use super::{Measured, enough};
+use crate::baseline::Baseline;
+use crate::drift::{self, Scale};
+
+/// Effect bound where the charter sets none.
+const EFFECT_DEFAULT: f64 = 0.1;
+
+/// The comparison of the window with its baseline.
+pub(super) fn compare(
+    expectation: &Expectation,
+    charter: &Charter,
+    summary: &Summary,
+    baseline: Result<&Baseline, &str>,
+    effect: Option<Effect>,
+    bins: u32,
+) -> Result<Measured, String> {
+    let reference = &baseline?.summary;
+    let scale = drift::scale(charter, reference);
+    let counts = match scale {
+        Scale::Numeric => (summary.numbers.count(), reference.numbers.count()),
+        Scale::Categorical => (summary.categories.total(), reference.categories.total()),
+    };
+    enough(expectation, counts.0, "values")?;
+    if counts.1 < expectation.min_samples.max(1) {
+        return Err(format!(
+            "the baseline has {} values, fewer than min_samples = {}",
+            counts.1, expectation.min_samples
+        ));
+    }
+    let (drift, p_value, usual) = match scale {
+        Scale::Numeric => {
+            let drift = drift::numeric(summary, reference, bins);
+            let p_value = drift.ks_p;
+            (drift, p_value, Statistic::KsStat)
+        }
+        Scale::Categorical => {
+            let drift = drift::categorical(summary, reference);
+            let p_value = drift.chi2_p;
+            (drift, p_value, Statistic::Js)
+        }
+    };
+    let statistic = effect.map_or(usual, |effect| effect.statistic);
+    let size = drift::statistic(&drift, statistic)
+        .ok_or_else(|| format!("{} does not apply to these values", statistic.name()))?;
+    Ok(Measured {
+        observed: size,
+        p_value,
+        effect: Some(size),
+        statistic: Some(statistic),
+        drift: Some(drift),
+        ..Measured::default()
+    })
+}
+
+/// True where both keys turn.
+pub(super) fn is_bad(measured: &Measured, p_below: f64, effect: Option<Effect>) -> bool {
+    // One bin on each side has no test: then nothing differs.
+    measured.p_value.is_some_and(|p| p < p_below) && measured.observed > effect_bound(effect)
+}
+
+pub(super) fn reason(measured: &Measured, p_below: f64, effect: Option<Effect>) -> String {
+    format!(
+        "{} {:.4} is above {} with p-value {:.3e} below {p_below}",
+        measured.statistic.map_or("", Statistic::name),
+        measured.observed,
+        effect_bound(effect),
+        measured.p_value.unwrap_or(1.0),
+    )
+}
+
+/// What the effect has to be above.
+pub(super) fn effect_bound(effect: Option<Effect>) -> f64 {
+    effect.map_or(EFFECT_DEFAULT, |effect| effect.above)
+}
