@@ -79,7 +79,7 @@ expectations:
 type Finding = (&'static str, u64, u64, &'static str, &'static str, &'static str, &'static str);
 
 /// Every error of the folder, in the order of files and lines.
-const ERRORS: [Finding; 26] = [
+const ERRORS: [Finding; 27] = [
     (
         "directory.yaml",
         3,
@@ -133,6 +133,7 @@ const ERRORS: [Finding; 26] = [
     ("shop.yaml", 3, 1, "teir", "unknown_field", "`teir`", "did you mean `tier`?"),
     ("shop.yaml", 6, 3, "", "duplicate_key", "`primary` is written twice", "keep one of them"),
     ("shop.yaml", 11, 19, "owners.primary", "unknown_user", "`adda`", "did you mean `user:ada`?"),
+    ("shop.yaml", 11, 38, "owners.backup", "backup_without_contact", "user:grace", "a contact"),
     ("shop.yaml", 12, 9, "policy", "unknown_policy", "`shpo`", "did you mean `shop`?"),
     ("shop.yaml", 13, 15, "review_every", "wrong_value", "`90` is not a duration", ""),
     ("shop.yaml", 15, 55, "expectations[0].quantile", "wrong_value", "`p98`", "did you mean"),

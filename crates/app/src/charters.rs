@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::bail;
-use watchkeep_incident::registry::Registry;
+use watchkeep_incident::registry::{Checks, Registry};
 use watchkeep_model::document::{Diagnostic, Level};
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::rules::Rules;
@@ -27,6 +27,14 @@ impl Folder {
     /// # Errors
     /// What the system says; findings are no errors here.
     pub(crate) fn read(folder: &Path, pane: TimeSpan) -> anyhow::Result<Self> {
+        Self::read_and_check(folder, &Checks::of_pane(pane))
+    }
+
+    /// The same with checks that need more than the folder.
+    ///
+    /// # Errors
+    /// What the system says; findings are no errors here.
+    pub(crate) fn read_and_check(folder: &Path, checks: &Checks) -> anyhow::Result<Self> {
         let paths = input::files_below(folder, &[".yaml", ".yml"])?;
         if paths.is_empty() {
             bail!("{}: there is no .yaml file in this folder", folder.display());
@@ -35,13 +43,17 @@ impl Folder {
         for path in &paths {
             files.push((path.display().to_string(), input::read_text(path)?));
         }
-        Ok(Self::of(files, pane))
+        Ok(Self::checked(files, checks))
     }
 
     /// Checks texts.
     pub(crate) fn of(files: Vec<(String, String)>, pane: TimeSpan) -> Self {
+        Self::checked(files, &Checks::of_pane(pane))
+    }
+
+    fn checked(files: Vec<(String, String)>, checks: &Checks) -> Self {
         let (documents, mut diagnostics) = yaml::read(&files);
-        let (registry, mut found) = Registry::new(documents, pane);
+        let (registry, mut found) = Registry::checked(documents, checks);
         diagnostics.append(&mut found);
         diagnostics.sort();
         Self { files, registry, diagnostics }

@@ -285,7 +285,7 @@ pub(crate) struct Generate {
 pub(crate) enum Charters {
     /// Report everything that is wrong in a charter folder, with file, line and a hint
     #[command(
-        after_help = "Examples:\n  watchkeep charters lint charters\n  watchkeep charters lint charters --format json\n\nExit code 1 when there is an error; warnings alone are 0."
+        after_help = "Examples:\n  watchkeep charters lint charters\n  watchkeep charters lint charters --format sarif > lint.sarif\n  watchkeep charters lint charters --history out\n  watchkeep charters lint --explain stale_review\n\nExit code 1 when there is an error; warnings alone are 0."
     )]
     Lint(Lint),
 }
@@ -293,13 +293,34 @@ pub(crate) enum Charters {
 #[derive(Debug, Args)]
 pub(crate) struct Lint {
     /// The folder
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
-    #[command(flatten)]
-    pub(crate) formatted: Formatted,
+    #[arg(value_name = "DIR", required_unless_present = "explain")]
+    pub(crate) folder: Option<PathBuf>,
+    /// How to print; sarif is what code reviews read
+    #[arg(long, value_enum, default_value_t = LintFormat::Table)]
+    pub(crate) format: LintFormat,
     /// Configuration whose pane the windows must fit; without it a pane of 60s
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Look for overdue reviews as of this instant; without it now
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) at: Option<Timestamp>,
+    /// Output folder of a replay: finds expectations that would have judged none of its windows
+    #[arg(long, value_name = "DIR")]
+    pub(crate) history: Option<PathBuf>,
+    /// Tell what a rule means and what to do; `all` tells every rule
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["folder", "history", "at", "config"])]
+    pub(crate) explain: Option<String>,
+}
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LintFormat {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// SARIF 2.1.0, for code reviews.
+    Sarif,
 }
 
 #[derive(Debug, Args)]

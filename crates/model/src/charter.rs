@@ -69,6 +69,8 @@ pub struct CharterFields {
     pub policy: Option<String>,
     /// Link to the runbook.
     pub runbook: Option<String>,
+    /// When somebody last followed the runbook and found it right.
+    pub runbook_reviewed_at: Option<Timestamp>,
     /// How to go back.
     pub rollback: Rollback,
     /// How often the charter is reviewed.

@@ -1,7 +1,7 @@
 //! `watchkeep audit ledger`: proves from topics or from a replay's folder that
 //! every record counts once.
 
-mod folder;
+pub(super) mod folder;
 mod replay;
 mod topics;
 

@@ -1,27 +1,49 @@
 //! `watchkeep charters lint`.
 
-use watchkeep_model::document::Level;
+use anyhow::bail;
+use watchkeep_incident::registry::{self, Checks, History};
+use watchkeep_model::document::{Level, nearest};
+use watchkeep_model::window::Window;
 use watchkeep_wire::yaml;
 
-use crate::Outcome;
 use crate::charters::Folder;
-use crate::cli;
+use crate::cli::{self, LintFormat};
+use crate::commands::audit::folder;
 use crate::config::Config;
-use crate::output::{Format, Output};
+use crate::output::Output;
+use crate::{Outcome, service};
 
 /// # Errors
 /// The folder cannot be read; findings are no errors.
 pub(super) fn run(command: &cli::Charters) -> anyhow::Result<Outcome> {
     let cli::Charters::Lint(arguments) = command;
+    match (&arguments.explain, &arguments.folder) {
+        (Some(rule), _) => explain(rule),
+        (None, Some(folder)) => lint(arguments, folder),
+        (None, None) => bail!("name a charter folder"),
+    }
+}
+
+fn lint(arguments: &cli::Lint, folder: &std::path::Path) -> anyhow::Result<Outcome> {
     let pane = match &arguments.config {
         Some(file) => Config::load(Some(file))?.time.pane,
         None => watchkeep_detection::settings::TimeSettings::default().pane,
     };
-    let folder = Folder::read(&arguments.folder, pane)?;
+    let mut history = History::default();
+    if let Some(folder) = &arguments.history {
+        folder::each(folder, "windows.ndjson", |window: Window| history.add(&window))?;
+    }
+    let now = arguments.at.unwrap_or_else(service::clock::now);
+    let checks = Checks { pane, now: Some(now), history };
+    let folder = Folder::read_and_check(folder, &checks)?;
     let mut output = Output::new();
-    match arguments.formatted.format {
-        Format::Json => output.json(&folder.diagnostics)?,
-        Format::Table => {
+    match arguments.format {
+        LintFormat::Json => output.json(&folder.diagnostics)?,
+        LintFormat::Sarif => {
+            let version = env!("CARGO_PKG_VERSION");
+            output.text(&yaml::sarif(&folder.diagnostics, rules(), version))?;
+        }
+        LintFormat::Table => {
             output.text(&yaml::render(&folder.diagnostics, &folder.files, yaml::Format::Text))?;
             let (files, errors) = (folder.files.len(), folder.count(Level::Error));
             let warnings = folder.count(Level::Warning);
@@ -33,4 +55,25 @@ pub(super) fn run(command: &cli::Charters) -> anyhow::Result<Outcome> {
     output.finish()?;
     let has_errors = folder.count(Level::Error) > 0;
     Ok(if has_errors { Outcome::Found } else { Outcome::Fine })
+}
+
+/// Every rule with what it means, those of the reader first.
+fn rules() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    yaml::RULES.iter().chain(&registry::RULES)
+}
+
+fn explain(wanted: &str) -> anyhow::Result<Outcome> {
+    let found: Vec<_> = rules().filter(|(name, _)| wanted == "all" || wanted == *name).collect();
+    if found.is_empty() {
+        match nearest(wanted, rules().map(|(name, _)| *name)) {
+            Some(near) => bail!("there is no rule `{wanted}`: did you mean `{near}`?"),
+            None => bail!("there is no rule `{wanted}`: `--explain all` tells every one"),
+        }
+    }
+    let mut output = Output::new();
+    for (name, text) in found {
+        output.line(format_args!("{name}\n    {text}"))?;
+    }
+    output.finish()?;
+    Ok(Outcome::Fine)
 }

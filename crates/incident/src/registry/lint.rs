@@ -9,20 +9,27 @@ use watchkeep_model::directory::Directory;
 use watchkeep_model::document::{Diagnostic, Level, Located, nearest};
 use watchkeep_model::lineage::Edge;
 use watchkeep_model::policy::Policy;
-use watchkeep_model::time::TimeSpan;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::Registry;
 use super::lineage::{Ends, Source};
 
+mod age;
 mod ambiguity;
 mod charters;
 mod cycles;
+mod history;
+mod meaning;
 mod names;
+mod nodes;
+mod people;
 mod policies;
 mod windows;
 
+pub use history::History;
+
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 25] = [
+pub const RULES: [(&str, &str); 31] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, so neither wins. Keep one, or make one \
@@ -91,6 +98,34 @@ pub const RULES: [(&str, &str); 25] = [
         "Data cannot be made from themselves; the root of a breach would be anywhere.",
     ),
     ("parent_cycle", "A system or domain cannot be a part of itself."),
+    (
+        "departed_owner",
+        "The directory says `active: false` of somebody who still holds a role. Breaches go down the \
+         chain past them, so name who has taken over.",
+    ),
+    (
+        "stale_review",
+        "The charter promises a review every `review_every`, and the last one is longer ago.",
+    ),
+    (
+        "stale_runbook",
+        "A runbook that nobody has followed for longer than `review_every` may describe a system \
+         that is no more.",
+    ),
+    (
+        "contradiction",
+        "No window can be good by both expectations, so one of them is always in breach.",
+    ),
+    (
+        "unknown_node",
+        "A feature of the lineage has no charter, or a node is named once and nearly as another. \
+         Blame cannot be put on what nobody knows.",
+    ),
+    (
+        "never_judged",
+        "By the history given with `--history`, no window had enough for the expectation: it would \
+         watch nothing.",
+    ),
     ("not_in_force", "The field is read and kept, and does nothing yet in this version."),
 ];
 
@@ -109,7 +144,26 @@ pub(super) struct Folder<'a> {
     pub(super) policies: &'a [Located<Policy>],
     /// Where each edge was written first.
     pub(super) sources: &'a std::collections::BTreeMap<Ends, Source>,
-    pub(super) pane: TimeSpan,
+    pub(super) checks: &'a Checks,
+}
+
+/// What a folder is checked against beside itself.
+#[derive(Clone, Debug)]
+pub struct Checks {
+    /// The deployment's pane, of which windows must be multiples.
+    pub pane: TimeSpan,
+    /// The instant at which reviews are overdue; `None` leaves them alone, so
+    /// that a service that starts does not look at the clock.
+    pub now: Option<Timestamp>,
+    /// Windows of the past.
+    pub history: History,
+}
+
+impl Checks {
+    /// What every start of a service checks.
+    pub fn of_pane(pane: TimeSpan) -> Self {
+        Self { pane, now: None, history: History::default() }
+    }
 }
 
 /// All findings, each once: what many subjects inherit is said of its source.
@@ -120,6 +174,12 @@ pub(super) fn lint(folder: &Folder<'_>) -> Vec<Diagnostic> {
     names::check(folder, &mut found);
     policies::check(folder, &mut found);
     cycles::check(folder, &mut found);
+    people::check(folder, &mut found);
+    nodes::check(folder, &mut found);
+    history::check(folder, &folder.checks.history, &mut found);
+    if let Some(now) = folder.checks.now {
+        age::check(folder, now, &mut found);
+    }
     found.0.into_iter().collect()
 }
 

@@ -41,6 +41,7 @@ pub(super) fn merge(documents: &[&CharterDocument]) -> CharterFields {
         independence: first!(independence),
         policy: first!(policy),
         runbook: first!(runbook),
+        runbook_reviewed_at: first!(runbook_reviewed_at),
         rollback: Rollback {
             procedure: first!(rollback.procedure),
             within: first!(rollback.within),

@@ -29,7 +29,7 @@ use watchkeep_model::policy::Policy;
 use watchkeep_model::subject::{has_type, typed};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-pub use lint::{RULES, explain};
+pub use lint::{Checks, History, RULES, explain};
 
 use crate::context::Context;
 use index::{Index, NEVER};
@@ -66,6 +66,12 @@ impl Registry {
     /// The findings are ordered by file, line and column; with an error among
     /// them the folder is to be refused as a whole.
     pub fn new(documents: Documents, pane: TimeSpan) -> (Self, Vec<Diagnostic>) {
+        Self::checked(documents, &Checks::of_pane(pane))
+    }
+
+    /// The same with checks that need more than the folder: reviews that are
+    /// overdue, and what the windows of the past had.
+    pub fn checked(documents: Documents, checks: &Checks) -> (Self, Vec<Diagnostic>) {
         let Documents { charters, directories, lineage, policies } = documents;
         let (places, values): (Vec<Located<()>>, Vec<CharterDocument>) =
             charters.into_iter().map(split).unzip();
@@ -93,7 +99,7 @@ impl Registry {
             lineage: &lineage,
             policies: &policies,
             sources: &sources,
-            pane,
+            checks,
         };
         let found = lint::lint(&checked);
         (registry, found)

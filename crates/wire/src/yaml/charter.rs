@@ -8,7 +8,7 @@ use super::expectation;
 use super::node::Node;
 use super::walk::{Map, Walk};
 
-const FIELDS: [&str; 32] = [
+const FIELDS: [&str; 33] = [
     "kind",
     "subject",
     "description",
@@ -32,6 +32,7 @@ const FIELDS: [&str; 32] = [
     "independence",
     "policy",
     "runbook",
+    "runbook_reviewed_at",
     "rollback",
     "review_every",
     "reviewed_at",
@@ -85,6 +86,7 @@ pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<CharterDocument> {
         independence: w.field(map, "independence", Walk::text),
         policy: w.field(map, "policy", Walk::text),
         runbook: w.field(map, "runbook", Walk::text),
+        runbook_reviewed_at: w.field(map, "runbook_reviewed_at", Walk::instant),
         rollback: w.field(map, "rollback", rollback).unwrap_or_default(),
         review_every: w.field(map, "review_every", Walk::positive_span),
         reviewed_at: w.field(map, "reviewed_at", Walk::instant),

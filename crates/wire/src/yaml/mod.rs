@@ -12,6 +12,7 @@ mod expectation;
 mod node;
 mod policy;
 mod render;
+mod sarif;
 mod walk;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use watchkeep_model::document::{Diagnostic, Documents, Level, Located, Place, nearest};
 
 pub use render::{Format, render};
+pub use sarif::sarif;
 
 use node::{Node, Value};
 use walk::Walk;

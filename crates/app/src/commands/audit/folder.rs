@@ -112,7 +112,7 @@ pub(super) fn audit(folder: &Path) -> anyhow::Result<Report> {
 ///
 /// # Errors
 /// The file is missing or a line of it is no such fact.
-pub(super) fn each<T: Stored>(
+pub(in crate::commands) fn each<T: Stored>(
     folder: &Path,
     name: &str,
     mut handle: impl FnMut(T),

@@ -6,7 +6,7 @@ use watchkeep_model::charter::{CharterFields, Expectation};
 use watchkeep_model::directory::{Directory, PERSON_TYPES};
 
 use super::super::index::NEVER;
-use super::{Folder, Found, did_you_mean, windows};
+use super::{Folder, Found, did_you_mean, meaning, windows};
 
 /// Systems or domains in one another that are asked for an owner; cycles end
 /// here too, and are a finding of their own.
@@ -31,6 +31,7 @@ fn own(folder: &Folder<'_>, found: &mut Found, number: usize) {
     let Some(expectations) = &folder.registry.index.documents[number].fields.expectations else {
         return;
     };
+    meaning::check(place, expectations, found);
     let mut names = BTreeSet::new();
     for (expectation, path) in expectations.iter().zip(place.items("expectations")) {
         let name = &expectation.name;
@@ -38,7 +39,7 @@ fn own(folder: &Folder<'_>, found: &mut Found, number: usize) {
             let message = format!("the charter has an expectation `{name}` already");
             found.error(place, &format!("{path}.name"), "duplicate_expectation", message, None);
         }
-        windows::check(folder.pane, expectation, &mut |field, rule, message, hint| {
+        windows::check(folder.checks.pane, expectation, &mut |field, rule, message, hint| {
             found.error(place, &format!("{path}.{field}"), rule, message, hint);
         });
     }
@@ -83,7 +84,7 @@ fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool)
         let message = format!("{backup} has no contact");
         let hint = Some("give the directory a contact: {tool: email, to: …}".into());
         let place = &folder.charters[number];
-        found.warning(place, "owners.backup", "backup_without_contact", message, hint);
+        found.error(place, "owners.backup", "backup_without_contact", message, hint);
     }
 
     let tier = first(folder, &documents, |fields| fields.tier.as_ref());
@@ -95,7 +96,7 @@ fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool)
         let message = format!("{subject} is of tier 1 and has no rollback procedure");
         let place = &folder.charters[number];
         let hint = Some("add `rollback: {procedure: …, within: …}`".into());
-        found.warning(place, "tier", "tier1_rollback", message, hint);
+        found.error(place, "tier", "tier1_rollback", message, hint);
     }
 
     let criteria = first(folder, &documents, |fields| fields.rollback.criteria.as_ref());

@@ -25,9 +25,9 @@ fn ambiguous() {
     check(
         &[doc("feature:a", "tier: 1"), other("feature:a", "tier: 2\nunit: min")].concat(),
         expect![[r#"
-        0.yaml:4:7 tier warning[tier1_rollback] feature:a is of tier 1 and has no rollback procedure => add `rollback: {procedure: …, within: …}`
-        0.yaml:8:7 tier error[ambiguous] `tier` is also set for the equally specific `feature:a` in 0.yaml:4 => keep one of them
-    "#]],
+            0.yaml:4:7 tier error[tier1_rollback] feature:a is of tier 1 and has no rollback procedure => add `rollback: {procedure: …, within: …}`
+            0.yaml:8:7 tier error[ambiguous] `tier` is also set for the equally specific `feature:a` in 0.yaml:4 => keep one of them
+        "#]],
     );
     check(&[doc("feature:a", "tier: 2"), other("feature:a", "unit: min")].concat(), expect![]);
     check(
@@ -204,14 +204,20 @@ fn policies() {
 
 #[test]
 fn lineage_type() {
-    check("kind: lineage\nedges:\n  - {from: dataset:a, to: feature:b}\n", expect![]);
+    check(
+        "kind: lineage\nedges:\n  - {from: dataset:a, to: feature:b}\n",
+        expect![[r#"
+        0.yaml:3:27 edges[0].to warning[unknown_node] no charter is about feature:b => write a charter, or take the edge away
+    "#]],
+    );
     check(
         "kind: lineage\nedges:\n  - {from: datasets:a, to: b}\n  - {from: \"dataset:\", to: feature:b}\n",
         expect![[r#"
-        0.yaml:3:12 edges[0].from error[lineage_type] `datasets:a` is no feature, dataset, pipeline, view, model, dashboard or service => did you mean `dataset:a`?
-        0.yaml:3:28 edges[0].to error[lineage_type] `b` has no type: feature, dataset, pipeline, view, model, dashboard or service => write `feature:b`
-        0.yaml:4:12 edges[1].from error[lineage_type] `dataset:` has a type and no name
-    "#]],
+            0.yaml:3:12 edges[0].from error[lineage_type] `datasets:a` is no feature, dataset, pipeline, view, model, dashboard or service => did you mean `dataset:a`?
+            0.yaml:3:28 edges[0].to error[lineage_type] `b` has no type: feature, dataset, pipeline, view, model, dashboard or service => write `feature:b`
+            0.yaml:4:12 edges[1].from error[lineage_type] `dataset:` has a type and no name
+            0.yaml:4:28 edges[1].to warning[unknown_node] no charter is about feature:b => write a charter, or take the edge away
+        "#]],
     );
     check(
         &charter("upstream: [table:x]\nconsumers: [model:m, report]"),
@@ -237,14 +243,14 @@ fn backups() {
     check(
         "kind: charter\nsubject: feature:a\nowners: {primary: user:ada, backup: user:ken}\n",
         expect![[r#"
-        0.yaml:3:37 owners.backup warning[backup_without_contact] user:ken has no contact => give the directory a contact: {tool: email, to: …}
-    "#]],
+            0.yaml:3:37 owners.backup error[backup_without_contact] user:ken has no contact => give the directory a contact: {tool: email, to: …}
+        "#]],
     );
     check(
         "kind: charter\nsubject: feature:a\nowners: {primary: user:ada, backup: group:nobody}\n",
         expect![[r#"
-        0.yaml:3:37 owners.backup warning[backup_without_contact] group:nobody has no contact => give the directory a contact: {tool: email, to: …}
-    "#]],
+            0.yaml:3:37 owners.backup error[backup_without_contact] group:nobody has no contact => give the directory a contact: {tool: email, to: …}
+        "#]],
     );
     check(
         "kind: charter\nsubject: feature:a\nowners: {primary: user:ada, backup: schedule:rota}\n",
@@ -395,8 +401,8 @@ fn tier_1_rollback() {
     check(
         &charter("tier: 1"),
         expect![[r#"
-        0.yaml:4:7 tier warning[tier1_rollback] feature:a is of tier 1 and has no rollback procedure => add `rollback: {procedure: …, within: …}`
-    "#]],
+            0.yaml:4:7 tier error[tier1_rollback] feature:a is of tier 1 and has no rollback procedure => add `rollback: {procedure: …, within: …}`
+        "#]],
     );
     check(&charter("tier: 2"), expect![]);
     check(&charter("tier: 1\nrollback: {procedure: turn it off}"), expect![]);

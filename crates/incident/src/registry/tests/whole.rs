@@ -68,7 +68,7 @@ fn findings_of_meaning_are_shown_like_those_of_spelling() {
     found.extend(more);
     found.sort();
     expect![[r#"
-        warning[tier1_rollback]: feature:ride.price is of tier 1 and has no rollback procedure
+        error[tier1_rollback]: feature:ride.price is of tier 1 and has no rollback procedure
           --> a.yaml:3:7 (charter feature:ride.price, tier)
           |
         3 | tier: 1
@@ -120,7 +120,7 @@ fn findings_of_meaning_are_shown_like_those_of_spelling() {
         11 |   - {name: slow, kind: latency, window: 1h, quantile: p99, above: 1s}
            |            ^
 
-        7 errors, 1 warning
+        8 errors
     "#]].assert_eq(&render(&found, &files, Format::Text));
 }
 
