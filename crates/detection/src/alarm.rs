@@ -69,6 +69,9 @@ pub struct Alarm {
     verdicts: Verdicts,
     /// Announced breaches that a revision may still touch, ascending.
     announced: Vec<Announced>,
+    /// Breaches that no revision can touch any more, ascending, as far back as
+    /// baselines ask for them.
+    history: Vec<Interval>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,9 +151,31 @@ impl Alarm {
         out
     }
 
-    /// No window that starts before `start` will be revised any more.
-    pub fn settle(&mut self, start: Timestamp, damping: Damping) {
-        self.verdicts.settle(start, damping);
+    /// The breaches that the verdicts come to as they are now, each with the
+    /// starts of the windows that opened and that cleared it: those that go on,
+    /// and ended ones as far back as [`Alarm::settle`] was told to keep them.
+    pub fn intervals(&self, damping: Damping) -> Vec<(Timestamp, Option<Timestamp>)> {
+        let mut fold = self.verdicts.base.clone();
+        let mut intervals = self.history.clone();
+        for (start, judgement) in &self.verdicts.kept {
+            intervals.extend(fold.push(*start, *judgement, damping));
+        }
+        intervals.extend(fold.open.map(|opened_at| Interval { opened_at, cleared_at: None }));
+        intervals.into_iter().map(|interval| (interval.opened_at, interval.cleared_at)).collect()
+    }
+
+    /// No window that starts before `start` will be revised any more. Breaches
+    /// that ended since `remember` are kept for [`Alarm::intervals`]; none where
+    /// it is `None`.
+    pub fn settle(&mut self, start: Timestamp, damping: Damping, remember: Option<Timestamp>) {
+        let ended = self.verdicts.settle(start, damping);
+        match remember {
+            Some(from) => {
+                self.history.extend(ended);
+                self.history.retain(|interval| interval.cleared_at.is_none_or(|at| at >= from));
+            }
+            None => self.history.clear(),
+        }
         let going_on =
             self.verdicts.base.open.map(|opened_at| Interval { opened_at, cleared_at: None });
         self.announced.retain(|breach| {
@@ -262,11 +287,15 @@ impl Verdicts {
         intervals
     }
 
-    fn settle(&mut self, start: Timestamp, damping: Damping) {
+    /// Answers with the intervals that have come to their end for good.
+    fn settle(&mut self, start: Timestamp, damping: Damping) -> Vec<Interval> {
         let rest = self.kept.split_off(&start);
+        let mut ended = Vec::new();
         for (start, judgement) in std::mem::replace(&mut self.kept, rest) {
-            self.ended.extend(self.base.push(start, judgement, damping));
+            ended.extend(self.base.push(start, judgement, damping));
         }
+        self.ended.extend_from_slice(&ended);
+        ended
     }
 }
 
@@ -421,7 +450,8 @@ mod tests {
                     kept.judge(line(at, revision, &version), judgement, damping),
                     settled.judge(line(at, revision, &version), judgement, damping)
                 );
-                settled.settle(Timestamp::from_micros(newest - 3), damping);
+                settled.settle(Timestamp::from_micros(newest - 3), damping, Some(Timestamp::MIN));
+                prop_assert_eq!(kept.intervals(damping), settled.intervals(damping));
             }
         }
 
@@ -436,7 +466,7 @@ mod tests {
                 let verdict = [Verdict::Good, Verdict::Bad, Verdict::NotJudged][usize::from(*verdict)];
                 let judgement = Judgement { fire: verdict, resolve: verdict };
                 prop_assert_eq!(kept.judge(line(at, 0, &version), judgement, damping), settled.judge(line(at, 0, &version), judgement, damping));
-                settled.settle(at, damping);
+                settled.settle(at, damping, None);
             }
         }
 

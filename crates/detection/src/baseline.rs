@@ -1,27 +1,64 @@
 //! What windows are compared with: summaries of other times of the same stream.
 
+mod season;
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use watchkeep_model::charter::{BaselineSpec, Season};
 use watchkeep_model::identifier::sha256_hex;
 use watchkeep_model::summary::Summary;
-use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_model::time::Timestamp;
+
+pub use season::season;
 
 /// A baseline that is fit to judge by.
 #[derive(Clone, Debug)]
 pub struct Baseline {
     /// What it holds.
     pub summary: Arc<Summary>,
-    /// Kind, extent and content hash, as facts name it.
+    /// Kind, extent, size and content hash, as facts name it.
     pub name: Arc<str>,
+    /// The past windows that it is made of, latest first; none where it is not
+    /// made of windows.
+    pub parts: Vec<Part>,
+}
+
+/// One past window of a baseline.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// Where the window begins.
+    pub start: Timestamp,
+    /// Its events.
+    pub count: u64,
+    /// Its events without a value.
+    pub null_count: u64,
+    /// Its finite numbers.
+    pub numbers: u64,
+    /// Their mean; `None` where there are none.
+    pub mean: Option<f64>,
+}
+
+impl Part {
+    /// The part of a baseline that a past window is.
+    pub fn of(start: Timestamp, window: &Summary) -> Self {
+        Self {
+            start,
+            count: window.count,
+            null_count: window.null_count,
+            numbers: window.numbers.count(),
+            mean: window.numbers.mean(),
+        }
+    }
 }
 
 impl Baseline {
     /// Names a summary as the content of a baseline.
-    pub fn new(spec: &BaselineSpec, summary: Arc<Summary>) -> Self {
-        let name = format!("{} sha256:{}", extent(spec), &content_hash(&summary)[..16]);
-        Self { summary, name: name.into() }
+    pub fn new(spec: &BaselineSpec, summary: Arc<Summary>, parts: Vec<Part>) -> Self {
+        let hash = &content_hash(&summary)[..16];
+        let of = if parts.is_empty() { String::new() } else { format!(" windows={}", parts.len()) };
+        let name = format!("{}{of} n={} sha256:{hash}", extent(spec), summary.count);
+        Self { summary, name: name.into(), parts }
     }
 }
 
@@ -29,23 +66,17 @@ impl Baseline {
 pub fn extent(spec: &BaselineSpec) -> String {
     match spec {
         BaselineSpec::Fixed { from, to } => format!("fixed {from}/{to}"),
-        BaselineSpec::Seasonal { by: Season::HourOfDay, weeks } => {
-            format!("seasonal hour_of_day {weeks}w")
+        BaselineSpec::Rolling { windows, .. } => format!("rolling {windows}"),
+        BaselineSpec::Seasonal { by, weeks, zone, .. } => {
+            let by = match by {
+                Season::HourOfDay => "hour_of_day",
+                Season::HourOfWeek => "hour_of_week",
+            };
+            let zone = zone.as_ref().map(|zone| format!(" {zone}")).unwrap_or_default();
+            format!("seasonal {by} {weeks}w{zone}")
         }
-        BaselineSpec::Seasonal { by: Season::HourOfWeek, weeks } => {
-            format!("seasonal hour_of_week {weeks}w")
-        }
+        BaselineSpec::Profile { id } => format!("profile {id}"),
     }
-}
-
-/// Starts of the windows that a seasonal baseline of the window at `start` is
-/// made of, latest first.
-pub fn season(by: Season, weeks: u32, start: Timestamp) -> impl Iterator<Item = Timestamp> {
-    let (period, count) = match by {
-        Season::HourOfDay => (TimeSpan::DAY, i64::from(weeks) * 7),
-        Season::HourOfWeek => (TimeSpan::WEEK, i64::from(weeks)),
-    };
-    (1..=count).map(move |back| start - period.times(back))
 }
 
 /// SHA-256 over counts, cells and categories in their order: equal contents
@@ -70,18 +101,4 @@ pub fn content_hash(summary: &Summary) -> String {
     }
     let _ = write!(text, "\n{} {}", summary.categories.level(), summary.categories.other());
     sha256_hex(text.as_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_season_goes_back_week_by_week_or_day_by_day() {
-        let start: Timestamp = "2013-05-06T00:00:00Z".parse().unwrap();
-        let weekly: Vec<String> =
-            season(Season::HourOfWeek, 2, start).map(|at| at.to_string()).collect();
-        assert_eq!(weekly, ["2013-04-29T00:00:00Z", "2013-04-22T00:00:00Z"]);
-        assert_eq!(season(Season::HourOfDay, 2, start).count(), 14);
-    }
 }

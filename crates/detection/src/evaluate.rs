@@ -5,8 +5,10 @@
 //! takes them in order of their instant, however far it jumps.
 
 mod baselines;
+mod breaches;
 mod dedupe;
 mod grid;
+mod past;
 mod plan;
 mod recency;
 mod sessions;

@@ -7,6 +7,8 @@
 
 mod forms;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::{TimeSpan, Timestamp};
@@ -338,6 +340,26 @@ impl WindowSpec {
         }
     }
 
+    /// Distance between the starts of windows that follow each other without
+    /// overlap: the size, of hopping ones rounded up to whole hops.
+    pub fn stride(&self) -> TimeSpan {
+        match self {
+            Self::Hopping { size, hop } => {
+                hop.times((size.as_micros() + hop.as_micros() - 1) / hop.as_micros().max(1))
+            }
+            Self::Tumbling { .. } | Self::Session { .. } => self.size(),
+        }
+    }
+
+    /// The end of the window before the one that starts at `start`; of sessions,
+    /// which leave time between them, that start itself.
+    pub fn last_end_before(&self, start: Timestamp) -> Timestamp {
+        match self {
+            Self::Hopping { size, hop } => start - *hop + *size,
+            Self::Tumbling { .. } | Self::Session { .. } => start,
+        }
+    }
+
     const fn rank(&self) -> (TimeSpan, u8, TimeSpan) {
         match self {
             Self::Tumbling { size } => (*size, 0, TimeSpan::ZERO),
@@ -551,8 +573,9 @@ impl Quantile {
     }
 }
 
-/// What a window is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What a window is compared with. Rolling and seasonal ones leave out windows
+/// that lie in a breach of the feature version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BaselineSpec {
     /// A time range of this stream, `[from, to)`.
     Fixed {
@@ -561,14 +584,58 @@ pub enum BaselineSpec {
         /// End.
         to: Timestamp,
     },
+    /// The last windows before, one after the other without overlap.
+    Rolling {
+        /// How many windows with events.
+        windows: u32,
+        /// How many of them are enough; absent is all.
+        min_windows: Option<u32>,
+    },
     /// The same hour of day or of week over the weeks before.
     Seasonal {
         /// Which windows are alike.
         by: Season,
         /// How many weeks back.
         weeks: u32,
+        /// IANA name of the zone whose wall clock tells the hour; absent is UTC.
+        zone: Option<Arc<str>>,
+        /// How many windows with events are enough; absent is all.
+        min_windows: Option<u32>,
+    },
+    /// A summary that was captured before, from a training set.
+    Profile {
+        /// The name that it was captured under.
+        id: Arc<str>,
     },
 }
+
+impl BaselineSpec {
+    /// The span of time that a baseline of past windows is meant to hold; `None`
+    /// for other baselines.
+    pub fn extent(&self, window: WindowSpec) -> Option<TimeSpan> {
+        match self {
+            Self::Rolling { windows, .. } => Some(window.stride().times(i64::from(*windows))),
+            Self::Seasonal { weeks, .. } => Some(TimeSpan::WEEK.times(i64::from(*weeks))),
+            Self::Fixed { .. } | Self::Profile { .. } => None,
+        }
+    }
+
+    /// How far back windows are looked for: from the start of the judged window
+    /// to that of the earliest one that it may be compared with. `None` for
+    /// baselines that are not made of single windows.
+    pub fn reach(&self, window: WindowSpec) -> Option<TimeSpan> {
+        match self {
+            Self::Rolling { .. } => Some(self.extent(window)?.times(ROLLING_LOOK_BACK)),
+            // By the clock of a zone the same hour may be further away.
+            Self::Seasonal { zone: Some(_), .. } => Some(self.extent(window)? + TimeSpan::DAY),
+            _ => self.extent(window),
+        }
+    }
+}
+
+/// A rolling baseline of k windows is looked for in the last `2 k` places: as
+/// many as may have no event or lie in a breach.
+pub const ROLLING_LOOK_BACK: i64 = 2;
 
 /// Which windows are alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -112,6 +112,12 @@ impl TimeSpan {
         Self(self.0.saturating_mul(n))
     }
 
+    /// Half of it, to the microsecond below.
+    #[must_use]
+    pub const fn half(self) -> Self {
+        Self(self.0 / 2)
+    }
+
     /// True where this span is a whole number of `unit`s.
     pub const fn is_multiple_of(self, unit: Self) -> bool {
         unit.0 != 0 && self.0 % unit.0 == 0

@@ -37,7 +37,8 @@ impl FixedBaselines {
             let BaselineSpec::Fixed { from, to } = *spec else { continue };
             let in_range = from <= delta.pane_start && delta.pane_start < to;
             if in_range && takes(to, watermark, settings) {
-                let fixed = self.0.entry((*spec, delta.feature_version.clone())).or_default();
+                let fixed =
+                    self.0.entry((spec.clone(), delta.feature_version.clone())).or_default();
                 fixed.summary.merge(&delta.summary);
                 fixed.named = None;
             }
@@ -56,10 +57,12 @@ impl FixedBaselines {
         if start < to {
             return Err(format!("the baseline ({}) is complete only from {to} on", extent()));
         }
-        let Some(Fixed { summary, named }) = self.0.get_mut(&(*spec, version.clone())) else {
+        let Some(Fixed { summary, named }) = self.0.get_mut(&(spec.clone(), version.clone()))
+        else {
             return Err(format!("the baseline ({}) holds no event of this version", extent()));
         };
-        let named = named.get_or_insert_with(|| Baseline::new(spec, Arc::new(summary.clone())));
+        let named =
+            named.get_or_insert_with(|| Baseline::new(spec, Arc::new(summary.clone()), Vec::new()));
         Ok(named.clone())
     }
 
@@ -76,7 +79,7 @@ impl FixedBaselines {
     ) -> Option<Timestamp> {
         let takers = self.0.keys().filter_map(|(spec, _)| match *spec {
             BaselineSpec::Fixed { from, to } => takes(to, watermark, settings).then_some(from),
-            BaselineSpec::Seasonal { .. } => None,
+            _ => None,
         });
         takers.min()
     }

@@ -12,11 +12,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use watchkeep_model::batch::Delta;
-use watchkeep_model::charter::{BaselineSpec, WindowSpec};
+use watchkeep_model::charter::WindowSpec;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-use crate::baseline::{self, Baseline};
 use crate::evaluate::subject::Moment;
 use crate::evaluate::{Action, Deadline};
 use crate::settings::TimeSettings;
@@ -92,7 +91,7 @@ pub(super) struct Grid {
     slices: BTreeMap<Timestamp, BTreeMap<Arc<str>, Box<Summary>>>,
     /// Windows that take events, before or after their close.
     windows: BTreeMap<Timestamp, Open>,
-    /// Summaries of settled windows that a seasonal baseline still needs.
+    /// Summaries of settled windows that a rolling or seasonal baseline still needs.
     past: BTreeMap<(Arc<str>, Timestamp), Summary>,
     /// How far back those go.
     past_span: Option<TimeSpan>,
@@ -143,7 +142,7 @@ impl Grid {
         }
     }
 
-    /// Keeps summaries of windows for a seasonal baseline that goes so far back.
+    /// Keeps summaries of windows for baselines that go so far back.
     pub(super) fn keep_past(&mut self, span: TimeSpan) {
         self.past_span = self.past_span.max(Some(span));
     }
@@ -305,7 +304,7 @@ impl Grid {
                 let summary = self.summary(shape, start, &version).into_owned();
                 self.past.insert((version, start), summary);
             }
-            // A season is looked for from windows that may still be revised.
+            // Baselines are looked for from windows that may still be revised.
             let needed = start - span - settings.allowed_lateness;
             self.past.retain(|(_, start), _| *start >= needed);
         }
@@ -314,33 +313,22 @@ impl Grid {
         next
     }
 
-    /// The windows of other weeks that a window is compared with.
-    pub(super) fn season(
+    /// A version's window that has closed, with the events that it has by now;
+    /// `None` where it has none or is not kept.
+    pub(super) fn past(
         &self,
         shape: Shape,
-        spec: &BaselineSpec,
         start: Timestamp,
         version: &Arc<str>,
-    ) -> Result<Baseline, String> {
-        let BaselineSpec::Seasonal { by, weeks } = *spec else { return Err(String::new()) };
-        let mut summary = Summary::default();
-        let (mut found, mut wanted) = (0, 0);
-        for at in baseline::season(by, weeks, start) {
-            wanted += 1;
-            let open = self.windows.contains_key(&at).then(|| self.summary(shape, at, version));
-            let past = || self.past.get(&(version.clone(), at)).map(Cow::Borrowed);
-            if let Some(past) = open.filter(|summary| summary.count > 0).or_else(past) {
-                summary.merge(&past);
-                found += 1;
-            }
-        }
-        if found < wanted {
-            return Err(format!(
-                "the baseline ({}) has {found} of {wanted} windows",
-                baseline::extent(spec)
-            ));
-        }
-        Ok(Baseline::new(spec, Arc::new(summary)))
+    ) -> Option<Cow<'_, Summary>> {
+        let open = self.windows.contains_key(&start).then(|| self.summary(shape, start, version));
+        let settled = || self.past.get(&(version.clone(), start)).map(Cow::Borrowed);
+        open.filter(|summary| summary.count > 0).or_else(settled)
+    }
+
+    /// How far back windows are kept; `None` where none are.
+    pub(super) fn past_span(&self) -> Option<TimeSpan> {
+        self.past_span
     }
 
     /// Windows that take events.

@@ -14,8 +14,8 @@ pub(super) struct Plan {
     made_from: Option<[Option<Arc<Charter>>; 2]>,
     pub(super) windows: Vec<WindowSpec>,
     pub(super) fixed: Vec<BaselineSpec>,
-    /// Windows with a seasonal baseline, and how far back it goes.
-    pub(super) seasonal: Vec<(WindowSpec, TimeSpan)>,
+    /// Windows with a baseline of past windows, and how far back it goes.
+    pub(super) past: Vec<(WindowSpec, TimeSpan)>,
     /// True where silence is judged.
     pub(super) silence: bool,
     /// True where a charter matches: such a subject has windows when silent.
@@ -45,22 +45,20 @@ impl Plan {
             made_from.iter().flat_map(|charter| windows_of(charter.as_deref())).collect();
         windows.sort_unstable();
         windows.dedup();
-        let (mut fixed, mut seasonal, mut silence) = (Vec::new(), Vec::new(), false);
+        let (mut fixed, mut past, mut silence) = (Vec::new(), Vec::new(), false);
         for expectation in made_from.iter().flatten().flat_map(|charter| charter.expectations()) {
             silence |= matches!(expectation.rule, Rule::Silence { .. });
-            match expectation.rule.baseline() {
-                Some(spec @ BaselineSpec::Fixed { .. }) => fixed.push(*spec),
-                Some(BaselineSpec::Seasonal { weeks, .. }) => {
-                    seasonal.push((expectation.window, TimeSpan::WEEK.times(i64::from(*weeks))));
-                }
-                None => {}
+            let Some(spec) = expectation.rule.baseline() else { continue };
+            if let BaselineSpec::Fixed { .. } = spec {
+                fixed.push(spec.clone());
             }
+            past.extend(spec.reach(expectation.window).map(|span| (expectation.window, span)));
         }
         fixed.sort_unstable();
         fixed.dedup();
         let chartered = made_from.iter().any(Option::is_some);
         let named = made_from.iter().flatten().any(|charter| charter.exact);
         let made_from = Some(made_from);
-        *self = Self { made_from, windows, fixed, seasonal, silence, chartered, named };
+        *self = Self { made_from, windows, fixed, past, silence, chartered, named };
     }
 }

@@ -11,8 +11,10 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use crate::baseline::Baseline;
 use crate::charters::{Charters, windows_of};
 use crate::evaluate::baselines::FixedBaselines;
+use crate::evaluate::breaches::Breaches;
 use crate::evaluate::dedupe::Kept;
 use crate::evaluate::grid::{Grid, Shape};
+use crate::evaluate::past::{self, Search};
 use crate::evaluate::plan::Plan;
 use crate::evaluate::recency::Recency;
 use crate::evaluate::sessions::{Came, Sessions};
@@ -91,7 +93,7 @@ impl Subject {
             }
             grid.take(shape, delta, moment, &mut late);
         }
-        for (window, span) in &self.plan.seasonal {
+        for (window, span) in &self.plan.past {
             self.grids.entry(*window).or_default().keep_past(*span);
         }
         self.fixed.take(&self.plan.fixed, delta, moment.watermark, moment.settings);
@@ -161,11 +163,18 @@ impl Subject {
             return;
         }
         let expectations = expectations_of(charter, window);
+        let of_past = expectations.iter().filter_map(|expectation| expectation.rule.baseline());
+        let of_past = of_past.into_iter().any(|spec| spec.reach(window).is_some());
         for due in grid.changed(start) {
             let version = &due.version;
+            let breaches = if of_past { alarms.breaches(version) } else { Breaches::default() };
+            let search = Search { window, start, breaches: &breaches };
             let baselines = baselines(&expectations, partial, |spec| match spec {
                 BaselineSpec::Fixed { .. } => fixed.of(spec, start, version),
-                BaselineSpec::Seasonal { .. } => grid.season(shape, spec, start, version),
+                BaselineSpec::Rolling { .. } | BaselineSpec::Seasonal { .. } => {
+                    past::baseline(spec, &search, |at| grid.past(shape, at, version))
+                }
+                BaselineSpec::Profile { id } => Err(format!("there is no profile {id}")),
             });
             let measured = Measured {
                 feature: &deadline.feature,
@@ -206,7 +215,8 @@ impl Subject {
             Came::Ended(last) => {
                 // A later session begins after the last event of this one.
                 let next = last + TimeSpan::from_micros(1);
-                alarms.settle(deadline.window, Some(version), next);
+                let remember = self.remember_from(deadline.start, moment.settings);
+                self.alarms.settle(deadline.window, Some(version), next, remember);
                 self.forget(deadline.due, moment.settings);
                 return;
             }
@@ -246,9 +256,19 @@ impl Subject {
     fn settle(&mut self, shape: Shape, deadline: &Deadline, moment: &Moment<'_>) {
         let Some(grid) = self.grids.get_mut(&deadline.window) else { return };
         let next = grid.settle(shape, deadline.start, moment.settings);
-        self.alarms.settle(deadline.window, None, next);
+        let remember = self.remember_from(deadline.start, moment.settings);
+        self.alarms.settle(deadline.window, None, next, remember);
         self.recency.settle(deadline.end);
         self.forget(deadline.due, moment.settings);
+    }
+
+    /// From when on breaches are remembered at the settling of a window that
+    /// starts at `start`: as far back as any past window of a baseline begins.
+    fn remember_from(&self, start: Timestamp, settings: &TimeSettings) -> Option<Timestamp> {
+        let grids = self.grids.iter();
+        let kept = grids.filter_map(|(window, grid)| Some(grid.past_span()? + window.size()));
+        let span = kept.max()?;
+        Some(start - span - settings.allowed_lateness)
     }
 
     /// Forgets the named events that no window or baseline could take a repeat

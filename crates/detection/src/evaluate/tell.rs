@@ -15,13 +15,22 @@ use watchkeep_model::window::Window;
 use crate::alarm::{Alarm, Announcement, Damping, Judgement, Line};
 use crate::baseline::Baseline;
 use crate::evaluate::Decided;
+use crate::evaluate::breaches::Breaches;
 use crate::judge::{self, Evidence, Opinion};
 use crate::measure::{self, Frame};
 
 /// The alarms of one subject, by version, expectation and window. A silence is
 /// that of all versions, so its alarm has none.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Alarms(BTreeMap<(Arc<str>, String, WindowSpec), (Alarm, Damping)>);
+pub(super) struct Alarms(BTreeMap<(Arc<str>, String, WindowSpec), Watched>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Watched {
+    alarm: Alarm,
+    damping: Damping,
+    /// True where its breaches are those of every version.
+    of_all_versions: bool,
+}
 
 /// A window of one version that is told now.
 pub(super) struct Measured<'a> {
@@ -90,8 +99,12 @@ impl Alarms {
         let version = if of_all_versions { Arc::default() } else { measured.version.clone() };
         let damping = Damping { open: expectation.r#for, resolve_after: expectation.resolve_after };
         let key = (version, expectation.name.clone(), measured.window);
-        let (alarm, kept) = self.0.entry(key).or_insert((Alarm::default(), damping));
-        *kept = damping;
+        let watched = self.0.entry(key).or_insert_with(|| Watched {
+            alarm: Alarm::default(),
+            damping,
+            of_all_versions,
+        });
+        watched.damping = damping;
         let line = Line {
             start: measured.start,
             revision: measured.revision,
@@ -99,22 +112,39 @@ impl Alarms {
             replaces: measured.replaces,
         };
         let judgement = Judgement { fire: opinion.judged.verdict, resolve: opinion.resolve };
-        alarm.judge(line, judgement, damping)
+        watched.alarm.judge(line, judgement, damping)
     }
 
     /// No window of this kind, of `version` or of all, that starts before
-    /// `start` is told any more.
+    /// `start` is told any more. Breaches that ended since `remember` are kept.
     pub(super) fn settle(
         &mut self,
         window: WindowSpec,
         version: Option<&Arc<str>>,
         start: Timestamp,
+        remember: Option<Timestamp>,
     ) {
-        for ((of_version, _, of_window), (alarm, damping)) in &mut self.0 {
+        for ((of_version, _, of_window), watched) in &mut self.0 {
             if *of_window == window && version.is_none_or(|version| of_version == version) {
-                alarm.settle(start, *damping);
+                watched.alarm.settle(start, watched.damping, remember);
             }
         }
+    }
+
+    /// The breaches of a version, by whatever expectation, and those of all
+    /// versions: from the start of the window that opened one to the end of the
+    /// last one before that which cleared it.
+    pub(super) fn breaches(&self, version: &str) -> Breaches {
+        let mut breaches = Breaches::default();
+        for ((of_version, _, window), watched) in &self.0 {
+            if !watched.of_all_versions && &**of_version != version {
+                continue;
+            }
+            for (opened_at, cleared_at) in watched.alarm.intervals(watched.damping) {
+                breaches.add(opened_at, cleared_at.map(|at| window.last_end_before(at)));
+            }
+        }
+        breaches
     }
 }
 

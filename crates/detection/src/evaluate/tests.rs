@@ -1,6 +1,7 @@
 //! Tests of windows, lateness, silence and revisions, each told as a stream of
 //! events and read as the lines that it leads to.
 
+mod baselines;
 mod hopping;
 mod repeats;
 mod sessions;

@@ -85,7 +85,8 @@ pub const RULES: [(&str, &str); 31] = [
     (
         "season",
         "A seasonal baseline is made of windows that begin a day or a week earlier, at the same \
-         time. So a session has none, and the hop of other windows must divide the day or the week.",
+         time, a rolling one of the last windows before. So a session has neither, and for a season \
+         the hop of other windows must divide the day or the week.",
     ),
     (
         "naming",

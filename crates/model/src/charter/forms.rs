@@ -2,6 +2,8 @@
 //! where people read it, by number where programs alone do. A tag by name needs
 //! a format that describes itself, which compact ones do not.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{BaselineSpec, Season, WindowSpec};
@@ -26,15 +28,35 @@ enum NumberedWindow {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "BaselineSpec", tag = "kind", rename_all = "snake_case")]
 enum NamedBaseline {
-    Fixed { from: Timestamp, to: Timestamp },
-    Seasonal { by: Season, weeks: u32 },
+    Fixed {
+        from: Timestamp,
+        to: Timestamp,
+    },
+    Rolling {
+        windows: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_windows: Option<u32>,
+    },
+    Seasonal {
+        by: Season,
+        weeks: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        zone: Option<Arc<str>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_windows: Option<u32>,
+    },
+    Profile {
+        id: Arc<str>,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "BaselineSpec")]
 enum NumberedBaseline {
     Fixed { from: Timestamp, to: Timestamp },
-    Seasonal { by: Season, weeks: u32 },
+    Rolling { windows: u32, min_windows: Option<u32> },
+    Seasonal { by: Season, weeks: u32, zone: Option<Arc<str>>, min_windows: Option<u32> },
+    Profile { id: Arc<str> },
 }
 
 impl Serialize for WindowSpec {

@@ -1,15 +1,16 @@
 //! Expectations of a charter: windows, baselines, rules and their easier form.
 
 use watchkeep_model::charter::{
-    BaselineSpec, Effect, Expectation, ExpectationKind, ForSpec, Quantile, Rule, Season, Severity,
-    Statistic, ValueType,
+    Effect, Expectation, ExpectationKind, ForSpec, Quantile, Rule, Severity, Statistic, ValueType,
 };
 
 use super::node::{Node, Value};
 use super::walk::{Map, Walk};
+use baseline::baseline;
 use eased::eased;
 use window::window;
 
+mod baseline;
 mod eased;
 mod window;
 
@@ -19,9 +20,6 @@ const FOR_WINDOWS_MAX: u32 = 1000;
 
 /// Bins of a drift table; with more, windows of the usual size leave most of them empty.
 const BINS_MAX: u32 = 200;
-
-/// Weeks that a seasonal baseline may look back, ten years.
-const WEEKS_MAX: u32 = 520;
 
 /// Default of `p_below`.
 const P_BELOW_DEFAULT: f64 = 0.001;
@@ -300,29 +298,4 @@ fn for_spec(w: &mut Walk<'_>, node: &Node) -> Option<ForSpec> {
         return None;
     }
     Some(ForSpec { k, of })
-}
-
-fn baseline(w: &mut Walk<'_>, node: &Node) -> Option<BaselineSpec> {
-    let map = w.any_mapping(node)?;
-    let kinds = ["fixed", "seasonal", "rolling", "profile"].map(|kind| (kind, kind));
-    let kind = w.required(map, "kind", |w, node| {
-        let kind = w.choice(node, &kinds)?;
-        if matches!(kind, "rolling" | "profile") {
-            let message = format!("baseline kind {kind} is not supported yet");
-            w.report(node.place, "unsupported", message, None);
-            return None;
-        }
-        Some(kind)
-    })?;
-    if kind == "fixed" {
-        w.check_keys(map, &["kind", "from", "to"], &[]);
-        let (from, to) = w.period(map)?;
-        return Some(BaselineSpec::Fixed { from, to });
-    }
-    w.check_keys(map, &["kind", "by", "weeks"], &[]);
-    let by = w.required(map, "by", |w, node| {
-        w.choice(node, &[("hour_of_day", Season::HourOfDay), ("hour_of_week", Season::HourOfWeek)])
-    });
-    let weeks = w.required(map, "weeks", |w, node| w.small(node, 1..=WEEKS_MAX));
-    Some(BaselineSpec::Seasonal { by: by?, weeks: weeks? })
 }

@@ -365,12 +365,6 @@ fn unsupported() {
     "#]],
     );
     check_expectation(
-        "kind: drift\nwindow: 1h\nbaseline: {kind: rolling, windows: 5}",
-        expect![[r#"
-        7:22 expectations[0].baseline.kind [unsupported] baseline kind rolling is not supported yet
-    "#]],
-    );
-    check_expectation(
         "kind: drift\nwindow: 1h\nbaseline: {kind: profile, id: a}",
         expect![[r#"
         7:22 expectations[0].baseline.kind [unsupported] baseline kind profile is not supported yet

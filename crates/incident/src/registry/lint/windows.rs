@@ -40,8 +40,19 @@ pub(super) fn check(pane: TimeSpan, expectation: &Expectation, tell: Tell<'_>) {
         let hint = "judge silence by a tumbling or hopping window".to_owned();
         tell("window", "session_silence", message, Some(hint));
     }
-    if let Some(BaselineSpec::Seasonal { by, .. }) = expectation.rule.baseline() {
-        season(window, *by, tell);
+    match expectation.rule.baseline() {
+        Some(BaselineSpec::Seasonal { by, .. }) => season(window, *by, tell),
+        Some(BaselineSpec::Rolling { .. }) => rolling(window, tell),
+        _ => {}
+    }
+}
+
+/// The last windows before are told by a grid.
+fn rolling(window: WindowSpec, tell: Tell<'_>) {
+    if let WindowSpec::Session { .. } = window {
+        let message = "sessions have no rolling baseline: they begin at any time".to_owned();
+        let hint = "compare with a fixed baseline or a profile".to_owned();
+        tell("baseline", "season", message, Some(hint));
     }
 }
 

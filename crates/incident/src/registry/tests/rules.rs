@@ -332,6 +332,12 @@ fn windows() {
     "#]],
     );
     check(
+        &one("{kind: session, gap: 5m}", "kind: drift, baseline: {kind: rolling, windows: 2}"),
+        expect![[r#"
+            0.yaml:5:72 expectations[0].baseline error[season] sessions have no rolling baseline: they begin at any time => compare with a fixed baseline or a profile
+        "#]],
+    );
+    check(
         &one("{kind: hopping, size: 20h, hop: 5h}", &seasonal("hour_of_week")),
         expect![[r#"
         0.yaml:5:83 expectations[0].baseline error[season] no window of 20h/5h begins 1w before another => write a hop that divides 1w

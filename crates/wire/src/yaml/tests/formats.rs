@@ -17,6 +17,43 @@ fn expectations_as_they_should_be() {
 }
 
 #[test]
+fn baselines_of_past_windows() {
+    for baseline in [
+        "{kind: rolling, windows: 24}",
+        "{kind: rolling, windows: 24, min_windows: 12}",
+        "{kind: seasonal, by: hour_of_week, weeks: 4, zone: Europe/Berlin, min_windows: 2}",
+        "{kind: seasonal, by: hour_of_day, weeks: 1, zone: UTC, min_windows: 7}",
+    ] {
+        check_expectation(&format!("kind: drift\nwindow: 1h\nbaseline: {baseline}"), expect![]);
+    }
+    check_expectation(
+        "kind: drift\nwindow: 1h\nbaseline: {kind: rolling}",
+        expect![[r#"
+        7:15 expectations[0].baseline.windows [missing_field] `windows` is missing
+    "#]],
+    );
+    check_expectation(
+        "kind: drift\nwindow: 1h\nbaseline: {kind: rolling, windows: 5, min_windows: 6, zone: UTC}",
+        expect![[r#"
+            7:56 expectations[0].baseline.min_windows [wrong_value] `6` is not a whole number from 1 to 5
+            7:59 expectations[0].baseline.zone [unknown_field] unknown field `zone` => known here: kind, windows, min_windows
+        "#]],
+    );
+    check_expectation(
+        "kind: drift\nwindow: 1h\nbaseline: {kind: seasonal, by: hour_of_week, weeks: 4, zone: Europe/Berln, min_windows: 5}",
+        expect![[r#"
+            7:66 expectations[0].baseline.zone [wrong_value] `Europe/Berln` is not a time zone => did you mean `Europe/Berlin`?
+        "#]],
+    );
+    check_expectation(
+        "kind: drift\nwindow: 1h\nbaseline: {kind: seasonal, by: hour_of_week, weeks: 4, min_windows: 5}",
+        expect![[r#"
+            7:73 expectations[0].baseline.min_windows [wrong_value] `5` is not a whole number from 1 to 4
+        "#]],
+    );
+}
+
+#[test]
 fn the_easier_form_is_the_rule_with_other_thresholds() {
     let text = with_expectation(
         "kind: drift\nwindow: 1h\nbaseline: {kind: fixed, from: 2013-04-01, to: 2013-04-29}\n\

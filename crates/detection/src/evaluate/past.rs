@@ -1,0 +1,142 @@
+//! Baselines that are made of past windows: rolling and seasonal ones.
+
+use std::borrow::Cow;
+
+use watchkeep_model::charter::{BaselineSpec, ROLLING_LOOK_BACK, WindowSpec};
+use watchkeep_model::summary::Summary;
+use watchkeep_model::time::Timestamp;
+
+use crate::baseline::{self, Baseline, Part};
+use crate::evaluate::breaches::Breaches;
+
+/// What a baseline is looked for with.
+pub(super) struct Search<'a> {
+    /// The shape of the windows.
+    pub(super) window: WindowSpec,
+    /// The start of the judged window.
+    pub(super) start: Timestamp,
+    /// When the version was in breach.
+    pub(super) breaches: &'a Breaches,
+}
+
+/// Windows that were found, and why others were not taken.
+#[derive(Default)]
+struct Found {
+    summary: Summary,
+    parts: Vec<Part>,
+    /// Places in a breach, whether or not there was a window.
+    in_breach: usize,
+    /// Places that the clock skipped.
+    skipped: usize,
+}
+
+/// The baseline of a window, of the windows that `past` knows, or why there is
+/// none. `past` answers for the start of a window that has closed, with `None`
+/// where there is none or it has no event.
+pub(super) fn baseline<'p>(
+    spec: &BaselineSpec,
+    search: &Search<'_>,
+    past: impl Fn(Timestamp) -> Option<Cow<'p, Summary>>,
+) -> Result<Baseline, String> {
+    let (found, enough, of) = match spec {
+        BaselineSpec::Rolling { windows, min_windows } => {
+            let found = rolling(spec, search, *windows, past);
+            (found, min_windows.unwrap_or(*windows) as usize, *windows as usize)
+        }
+        BaselineSpec::Seasonal { by, weeks, zone, min_windows } => {
+            let places = baseline::season(*by, *weeks, zone.as_deref(), search.start);
+            let of = places.len();
+            let found = seasonal(spec, search, places, past);
+            let enough = match min_windows {
+                Some(windows) => *windows as usize,
+                None => season_enough(of, found.in_breach + found.skipped),
+            };
+            (found, enough, of)
+        }
+        BaselineSpec::Fixed { .. } | BaselineSpec::Profile { .. } => return Err(String::new()),
+    };
+    if found.parts.len() < enough.max(1) {
+        return Err(found.too_few(spec, enough, of));
+    }
+    Ok(Baseline::new(spec, found.summary.into(), found.parts))
+}
+
+/// All windows that are not left out, and of those so many that half of the
+/// season is there, at least two where it has two.
+fn season_enough(of: usize, left_out: usize) -> usize {
+    (of - left_out).max(of.div_ceil(2)).max(of.min(2))
+}
+
+/// The last `windows` good ones, one after the other without overlap.
+fn rolling<'p>(
+    spec: &BaselineSpec,
+    search: &Search<'_>,
+    windows: u32,
+    past: impl Fn(Timestamp) -> Option<Cow<'p, Summary>>,
+) -> Found {
+    let stride = search.window.stride();
+    let mut found = Found::default();
+    for back in 1..=ROLLING_LOOK_BACK * i64::from(windows) {
+        if found.parts.len() >= windows as usize {
+            break;
+        }
+        found.take(spec, search, search.start - stride.times(back), &past);
+    }
+    found
+}
+
+fn seasonal<'p>(
+    spec: &BaselineSpec,
+    search: &Search<'_>,
+    places: Vec<Option<Timestamp>>,
+    past: impl Fn(Timestamp) -> Option<Cow<'p, Summary>>,
+) -> Found {
+    let hop = match search.window {
+        WindowSpec::Tumbling { size } => size,
+        WindowSpec::Hopping { hop, .. } => hop,
+        WindowSpec::Session { .. } => return Found::default(),
+    };
+    let mut found = Found::default();
+    for place in places {
+        match place {
+            // The clock may have moved by less than a hop: then it is the nearest window.
+            Some(at) => found.take(spec, search, (at + hop.half()).floor(hop), &past),
+            None => found.skipped += 1,
+        }
+    }
+    found
+}
+
+impl Found {
+    fn take<'p>(
+        &mut self,
+        spec: &BaselineSpec,
+        search: &Search<'_>,
+        at: Timestamp,
+        past: impl Fn(Timestamp) -> Option<Cow<'p, Summary>>,
+    ) {
+        let Search { window, breaches, .. } = search;
+        let within = spec.extent(*window).unwrap_or_default();
+        if breaches.hold(at, at + window.size(), within) {
+            self.in_breach += 1;
+        } else if let Some(window) = past(at) {
+            self.parts.push(Part::of(at, &window));
+            self.summary.merge(&window);
+        }
+    }
+
+    fn too_few(&self, spec: &BaselineSpec, enough: usize, of: usize) -> String {
+        let (extent, found) = (baseline::extent(spec), self.parts.len());
+        let mut reason = format!("the baseline ({extent}) has {found} of {of} windows");
+        if enough < of {
+            reason += &format!(", {enough} are needed");
+        }
+        if self.in_breach > 0 {
+            reason += &format!("; {} left out for a breach", self.in_breach);
+        }
+        if self.skipped > 0 {
+            reason += &format!("; {} left out because the clock skipped the hour", self.skipped);
+        }
+        reason
+    }
+}
