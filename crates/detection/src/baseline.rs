@@ -2,10 +2,10 @@
 
 mod season;
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use watchkeep_model::charter::{BaselineSpec, Season};
+use watchkeep_model::compact;
 use watchkeep_model::identifier::sha256_hex;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::Timestamp;
@@ -79,26 +79,8 @@ pub fn extent(spec: &BaselineSpec) -> String {
     }
 }
 
-/// SHA-256 over counts, cells and categories in their order: equal contents
-/// have equal hashes, whatever they were merged from.
+/// SHA-256 of the counts, numbers and categories: equal contents have equal
+/// hashes, whatever they were merged from.
 pub fn content_hash(summary: &Summary) -> String {
-    let mut text =
-        format!("{} {} {}\n", summary.count, summary.null_count, summary.non_finite_count);
-    match summary.numbers.raw() {
-        Some(values) => {
-            for value in values {
-                let _ = write!(text, "{:x} ", value.to_bits());
-            }
-        }
-        None => {
-            for (cell, count) in summary.numbers.cells() {
-                let _ = write!(text, "{cell}:{count} ");
-            }
-        }
-    }
-    for (category, count) in summary.categories.counts() {
-        let _ = write!(text, "\n{}:{category} {count}", category.len());
-    }
-    let _ = write!(text, "\n{} {}", summary.categories.level(), summary.categories.other());
-    sha256_hex(text.as_bytes())
+    sha256_hex(&compact::encode(summary))
 }

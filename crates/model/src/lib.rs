@@ -24,8 +24,10 @@
 //! Everything here is data and algebra: nothing decides, nothing reads a clock.
 
 pub mod batch;
+pub mod bits;
 pub mod breach;
 pub mod charter;
+pub mod compact;
 pub mod directory;
 pub mod distribution;
 pub mod document;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use watchkeep_model::batch::Delta;
 use watchkeep_model::charter::WindowSpec;
+use watchkeep_model::compact;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
@@ -91,8 +92,9 @@ pub(super) struct Grid {
     slices: BTreeMap<Timestamp, BTreeMap<Arc<str>, Box<Summary>>>,
     /// Windows that take events, before or after their close.
     windows: BTreeMap<Timestamp, Open>,
-    /// Summaries of settled windows that a rolling or seasonal baseline still needs.
-    past: BTreeMap<(Arc<str>, Timestamp), Summary>,
+    /// What rolling and seasonal baselines still need of settled windows, as
+    /// [`compact`] bytes.
+    past: BTreeMap<(Arc<str>, Timestamp), Box<[u8]>>,
     /// How far back those go.
     past_span: Option<TimeSpan>,
     silent_run: u32,
@@ -301,8 +303,8 @@ impl Grid {
             versions.sort_unstable();
             versions.dedup();
             for version in versions {
-                let summary = self.summary(shape, start, &version).into_owned();
-                self.past.insert((version, start), summary);
+                let bytes = compact::encode(&self.summary(shape, start, &version));
+                self.past.insert((version, start), bytes.into());
             }
             // Baselines are looked for from windows that may still be revised.
             let needed = start - span - settings.allowed_lateness;
@@ -322,7 +324,10 @@ impl Grid {
         version: &Arc<str>,
     ) -> Option<Cow<'_, Summary>> {
         let open = self.windows.contains_key(&start).then(|| self.summary(shape, start, version));
-        let settled = || self.past.get(&(version.clone(), start)).map(Cow::Borrowed);
+        let settled = || {
+            let bytes = self.past.get(&(version.clone(), start))?;
+            compact::decode(bytes).map(Cow::Owned)
+        };
         open.filter(|summary| summary.count > 0).or_else(settled)
     }
 
@@ -361,7 +366,7 @@ impl Grid {
     /// Every summary that is kept.
     pub(super) fn summaries(&mut self) -> impl Iterator<Item = &mut Summary> {
         let slices = self.slices.values_mut().flat_map(BTreeMap::values_mut);
-        slices.map(Box::as_mut).chain(self.past.values_mut())
+        slices.map(Box::as_mut)
     }
 
     fn goes_on(&self, start: Timestamp) -> bool {
