@@ -48,6 +48,14 @@ fn ten_kills_lose_nothing_and_double_nothing() {
 }
 
 #[test]
+fn a_broker_that_is_away_for_a_while_is_ridden_out() {
+    // The other instance starts while no broker is there.
+    let script = &[Fault::KillBroker, Fault::Join];
+    let outcome = passes(&Plan { instances: 1, script, ..plan(2) });
+    assert!(outcome.fenced.is_empty(), "{outcome}");
+}
+
+#[test]
 fn instances_and_partitions_come_and_go_under_load() {
     use Fault::{Grow, Join, Kill, Leave, Usurp};
     let outcome = passes(&Plan {

@@ -32,6 +32,10 @@ const REBALANCE_EVERY: TimeSpan = TimeSpan::from_micros(20_000);
 /// Time until a seek is tried again in a partition that is only starting.
 const SEEK_AGAIN_AFTER: Duration = Duration::from_millis(2);
 
+/// Time after which a group that answers everything but its positions is asked
+/// by another session: the begin of one ends what its own name left pending.
+const PENDING_MAX: Duration = Duration::from_secs(60);
+
 /// Messages of one fetch; the rest waits for the next poll.
 const FETCH_MESSAGES_MAX: usize = 4096;
 const _: () = assert!(FETCH_MESSAGES_MAX <= BATCH_RECORDS_MAX);
@@ -50,6 +54,9 @@ pub(crate) struct Member {
     ends_asked: Option<Instant>,
     /// Assigned by the group and not taken yet.
     offered: Option<Offer>,
+    /// Since when the group has not told positions although brokers answer.
+    pending_since: Option<Instant>,
+    group: String,
 }
 
 /// Partitions that the group has assigned.
@@ -68,6 +75,8 @@ struct Slot {
     /// The position is not where librdkafka fetches: seek before the next fetch.
     moved: bool,
     committed: i64,
+    /// The position that the group has; none before its first commit.
+    told: Option<i64>,
     /// Whether the position was the end when the ends were last asked for.
     is_at_end: bool,
 }
@@ -89,6 +98,8 @@ impl Member {
             rest: None,
             ends_asked: None,
             offered: None,
+            pending_since: None,
+            group: settings.group.clone(),
         })
     }
 
@@ -141,6 +152,7 @@ impl Member {
         for (partition, position) in positions {
             if let Some(slot) = self.slots.iter_mut().find(|slot| slot.partition == *partition) {
                 slot.committed = *position;
+                slot.told = Some(*position);
             }
         }
     }
@@ -155,6 +167,12 @@ impl Member {
 
     /// Reads the committed positions anew from the group, and tells whether
     /// they are those of the transaction with this marker.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] where the group does not tell, and where it
+    /// stands before what it had committed: a lone broker that dies right after
+    /// it has agreed to a commit may lose it. What this session knows then does
+    /// not hold, and another one has to begin.
     pub(crate) fn recall(&mut self, marker: &str) -> Result<bool, LogError> {
         let partitions: Vec<Partition> =
             self.slots.iter().map(|slot| slot.partition.clone()).collect();
@@ -162,9 +180,19 @@ impl Member {
         for (partition, committed, metadata) in self.ask_committed(&partitions)? {
             holds |= metadata == marker;
             let slot = self.slots.iter_mut().find(|slot| slot.partition == partition);
-            if let (Some(slot), Some(committed)) = (slot, committed) {
-                slot.committed = committed;
+            let Some(slot) = slot else { continue };
+            // A group that has committed nothing stands before every position.
+            if committed < slot.told {
+                let Partition { topic, partition } = &slot.partition;
+                let told = slot.told.unwrap_or(slot.committed);
+                return Err(LogError::Unavailable(format!(
+                    "the group {} stands before offset {told} of {topic} {partition}, which was \
+                     committed: the brokers have lost a commit",
+                    self.group
+                )));
             }
+            slot.told = committed;
+            slot.committed = committed.unwrap_or(slot.committed);
         }
         Ok(holds)
     }
@@ -308,8 +336,12 @@ impl Member {
         handle: &mut dyn FnMut(Event<'_>),
     ) -> Result<bool, LogError> {
         let Some(Offer { partitions, are_further }) = &self.offered else { return Ok(false) };
-        let (are_further, slots) = (*are_further, self.positions(reader, partitions)?);
-        self.offered = None;
+        let are_further = *are_further;
+        let slots = match self.positions(reader, partitions) {
+            Err(LogError::Unavailable(why)) => return Err(self.pending(reader, why)),
+            slots => slots?,
+        };
+        (self.offered, self.pending_since) = (None, None);
         self.assign(&slots, are_further)?;
         for slot in &slots {
             handle(Event::Assigned { partition: &slot.partition, position: slot.position });
@@ -321,6 +353,29 @@ impl Member {
         self.slots.extend(slots);
         self.slots.sort_by(|a, b| a.partition.cmp(&b.partition));
         Ok(told)
+    }
+
+    /// What it means that the group does not tell its positions: brokers that
+    /// are away are waited for, a transaction that is neither committed nor
+    /// aborted only for [`PENDING_MAX`].
+    fn pending(&mut self, reader: &mut KafkaReader, why: String) -> LogError {
+        let first = self.offered.as_ref().and_then(|offer| offer.partitions.first());
+        if first.is_none_or(|partition| reader.bounds(partition).is_err()) {
+            self.pending_since = None;
+            return LogError::Unavailable(why);
+        }
+        let since = *self.pending_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < PENDING_MAX {
+            return LogError::Unavailable(why);
+        }
+        LogError::Aborted(format!(
+            "brokers answer, but for {} s not where the group {} stands: a transaction that \
+             names positions of it is neither committed nor aborted. Whichever instance had \
+             begun it ends it when it comes back under its name (--instance). If it never will, \
+             end it with kafka-transactions.sh (find-hanging, then abort). Kafka says: {why}",
+            since.elapsed().as_secs(),
+            self.group
+        ))
     }
 
     /// Where newly assigned partitions begin: at their committed positions,
@@ -359,6 +414,7 @@ impl Member {
                 position,
                 moved: false,
                 committed: position,
+                told: committed,
                 is_at_end: false,
             });
         }

@@ -175,6 +175,13 @@ impl KafkaSettings {
         Ok(config)
     }
 
+    /// The configuration of a client that speaks of the group and is no member.
+    pub(crate) fn outsider(&self) -> Result<ClientConfig, LogError> {
+        let mut config = self.reader()?;
+        config.set("group.id", &self.group);
+        Ok(config)
+    }
+
     /// The configuration of the transactional producer.
     pub(crate) fn transactions(&self) -> Result<ClientConfig, LogError> {
         let mut config = self.producer()?;

@@ -1,5 +1,7 @@
 //! The producing half of a session: one Kafka transaction per commit.
 
+mod clearing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,9 +34,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Age at which the number of a topic's partitions is asked for again.
 const COUNT_KEPT_FOR: Duration = Duration::from_secs(10);
 
-/// Key and value of records that no reader ever sees.
-const ABORTED: &[u8] = b"aborted";
-
 /// A transactional producer.
 pub(crate) struct Transactions {
     settings: KafkaSettings,
@@ -43,15 +42,9 @@ pub(crate) struct Transactions {
     partition_counts: BTreeMap<String, (i32, Instant)>,
     /// When the transaction at hand was begun.
     begun: Instant,
-    /// Where nothing of an earlier producer of this name can be open any more.
-    cleared: Cleared,
-}
-
-/// What this producer has ended an aborted transaction in.
-#[derive(Default)]
-struct Cleared {
-    partitions: BTreeSet<(Arc<str>, i32)>,
-    positions: bool,
+    /// Partitions in which nothing of an earlier producer of this name can be
+    /// open any more, because this one has ended an aborted transaction there.
+    cleared: BTreeSet<(Arc<str>, i32)>,
 }
 
 /// How a commit ended other than well.
@@ -140,19 +133,23 @@ impl DeliveryContext {
 
 impl Transactions {
     /// Takes the place of whoever had this transactional id: its open
-    /// transaction is aborted and it cannot commit any more.
+    /// transaction is aborted and it cannot commit any more. Positions that it
+    /// left pending are pending no more when this returns.
     pub(crate) fn take_over(settings: &KafkaSettings) -> Result<Self, LogError> {
         let producer = producer(settings)?;
         let (settings, begun) = (settings.clone(), Instant::now());
-        let (partition_counts, cleared) = (BTreeMap::new(), Cleared::default());
-        Ok(Self { settings, producer, partition_counts, begun, cleared })
+        let (partition_counts, cleared) = (BTreeMap::new(), BTreeSet::new());
+        let mut all = Self { settings, producer, partition_counts, begun, cleared };
+        all.clear_positions()?;
+        Ok(all)
     }
 
-    /// A new producer in the place of one that cannot go on.
+    /// A new producer in the place of one that cannot go on. As
+    /// [`Self::take_over`] it leaves no positions pending.
     pub(crate) fn renew(&mut self) -> Result<(), LogError> {
         self.producer = producer(&self.settings)?;
-        self.cleared = Cleared::default();
-        Ok(())
+        self.cleared.clear();
+        self.clear_positions()
     }
 
     /// The number of partitions of a topic, 0 where it does not exist. It is
@@ -198,7 +195,7 @@ impl Transactions {
         for record in &records {
             places.push(self.place(record).map_err(Failure::Ended)?);
         }
-        self.clear(&records, &places, offsets.as_ref())?;
+        self.clear(&records, &places)?;
         self.producer.context().begin();
         self.begun = Instant::now();
         self.step("beginning a transaction", || self.producer.begin_transaction())?;
@@ -217,60 +214,6 @@ impl Transactions {
                 other => other,
             }
         })
-    }
-
-    /// Ends whatever an earlier producer of this name may have left open where
-    /// the transaction at hand will write, by an aborted one.
-    ///
-    /// Taking over the name is meant to do so: the brokers then abort what is
-    /// open. But a broker that was away for longer than the transaction timeout
-    /// and comes back alone (Kafka 4.3.1) notes the abort and writes its marks
-    /// to no partition; the next commit of the same producer would then commit
-    /// the earlier records, too.
-    fn clear(
-        &mut self,
-        records: &[Outgoing],
-        places: &[Option<i32>],
-        offsets: Option<&(TopicPartitionList, ConsumerGroupMetadata)>,
-    ) -> Result<(), Failure> {
-        let mut wanted = BTreeSet::new();
-        for (record, place) in records.iter().zip(places) {
-            let count = self.partition_counts.get(&*record.topic).map_or(0, |(count, _)| *count);
-            let all = place.map_or(0..count, |number| number..number + 1);
-            wanted.extend(all.map(|number| (record.topic.clone(), number)));
-        }
-        wanted.retain(|partition| !self.cleared.partitions.contains(partition));
-        let offsets = offsets.filter(|_| !self.cleared.positions);
-        if wanted.is_empty() && offsets.is_none() {
-            return Ok(());
-        }
-        self.producer.context().begin();
-        self.begun = Instant::now();
-        self.step("beginning a transaction", || self.producer.begin_transaction())?;
-        for (topic, number) in &wanted {
-            let mark = Outgoing {
-                topic: topic.clone(),
-                partition: Some(*number),
-                key: Some(ABORTED.to_vec()),
-                value: ABORTED.to_vec(),
-                headers: Vec::new(),
-            };
-            self.send(&mark, Some(*number))?;
-        }
-        self.drain()?;
-        if let Some((offsets, group)) = offsets {
-            self.step("adding positions to the transaction", || {
-                self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT)
-            })?;
-        }
-        match self.abort("it ends what was open".to_owned()) {
-            Failure::Aborted(_) => {
-                self.cleared.partitions.extend(wanted);
-                self.cleared.positions |= offsets.is_some();
-                Ok(())
-            }
-            failure => Err(failure),
-        }
     }
 
     /// The partition of a record; none lets librdkafka choose any.
@@ -394,22 +337,27 @@ impl Transactions {
         offsets: &TopicPartitionList,
         group: &ConsumerGroupMetadata,
     ) -> Result<(), LogError> {
-        self.begun = Instant::now();
-        let tried = self
-            .step("beginning a transaction", || self.producer.begin_transaction())
-            .and_then(|()| {
-                self.step("asking for the transactional id", || {
-                    self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT)
-                })
-            })
-            .and_then(|()| match self.abort("only asked".to_owned()) {
-                Failure::Aborted(_) => Ok(()),
-                failure => Err(failure),
-            });
-        match tried {
+        match self.abort_positions("asking for the transactional id", offsets, group) {
             Ok(()) | Err(Failure::Aborted(_)) => Ok(()),
             Err(Failure::Ended(error)) => Err(error),
             Err(Failure::Broken(broken)) => Err(LogError::Unavailable(broken.why)),
+        }
+    }
+
+    /// A transaction of positions alone, which is aborted.
+    fn abort_positions(
+        &mut self,
+        doing: &str,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), Failure> {
+        self.producer.context().begin();
+        self.begun = Instant::now();
+        self.step("beginning a transaction", || self.producer.begin_transaction())?;
+        self.step(doing, || self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT))?;
+        match self.abort("nothing was meant to hold".to_owned()) {
+            Failure::Aborted(_) => Ok(()),
+            failure => Err(failure),
         }
     }
 
