@@ -67,6 +67,7 @@ fn drift_charter() -> Same {
             bins: 10,
         },
         resolve: None,
+        learned: None,
     };
     let mut charter = Charter { subject: "feature:bench".into(), ..Charter::default() };
     charter.fields.expectations = Some(vec![expectation]);

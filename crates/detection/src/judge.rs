@@ -70,6 +70,7 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
             threshold,
             p_value: measured.as_ref().and_then(|m| m.p_value),
             baseline: name,
+            learned: None,
             drift: measured.and_then(|m| m.drift).map(Box::new),
         },
     }
@@ -85,6 +86,7 @@ pub fn not_judged(expectation: &Expectation, reason: &str) -> Judged {
         threshold: None,
         p_value: None,
         baseline: None,
+        learned: None,
         drift: None,
     }
 }
@@ -119,6 +121,9 @@ fn measure(
     evidence: &Evidence<'_>,
 ) -> Result<Measured, String> {
     let Evidence { summary, baseline, silent_for } = *evidence;
+    if expectation.learned.is_some() {
+        return Err("no bound has been learned".into());
+    }
     match &expectation.rule {
         Rule::Latency { quantile, .. } => {
             durations::quantile(expectation, &summary.latency_us, *quantile, "latencies")

@@ -6,11 +6,13 @@
 //! come to, field by field.
 
 mod forms;
+mod learned;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::learned::{COUNT_UNLEARNED, Learned, Side, Threshold};
 use crate::time::{TimeSpan, Timestamp};
 
 /// One charter document as it was written; every field but the subject may be absent.
@@ -282,6 +284,9 @@ pub struct Expectation {
     /// The same rule with the easier thresholds of `resolve`, by which an open
     /// breach is judged; absent where the charter sets none.
     pub resolve: Option<Rule>,
+    /// Which of the rule's thresholds are learned from the windows before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Learned>,
 }
 
 impl Expectation {

@@ -86,6 +86,8 @@ impl Timestamp {
 impl TimeSpan {
     /// Nothing.
     pub const ZERO: Self = Self(0);
+    /// Longer than anything that happens.
+    pub const MAX: Self = Self(i64::MAX);
     /// One second.
     pub const SECOND: Self = Self(1_000_000);
     /// One minute.

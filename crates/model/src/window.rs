@@ -140,9 +140,30 @@ pub struct Judged {
     /// The baseline that was compared with: its kind and content hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
+    /// The bounds, where they were learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Box<LearnedBounds>>,
     /// The whole comparison, for drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Box<Drift>>,
+}
+
+/// Bounds that were learned from the windows before, in the unit of `observed`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LearnedBounds {
+    /// Good windows that they were learned from.
+    pub windows: u64,
+    /// Share of good windows that may be called bad, both bounds together.
+    pub false_alarm_rate: f64,
+    /// Less than this is bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub below: Option<f64>,
+    /// More than this is bad.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub above: Option<f64>,
+    /// How they were learned: `order_statistic` or `tail`, and `seasonal`
+    /// behind it where the hour of the day was taken out.
+    pub method: String,
 }
 
 /// What an expectation says of a window.

@@ -55,6 +55,7 @@ fn expectation(name: &str, window: TimeSpan, rule: Rule) -> Expectation {
         resolve_after: 1,
         rule,
         resolve: None,
+        learned: None,
     }
 }
 

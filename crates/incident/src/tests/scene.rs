@@ -325,6 +325,7 @@ pub(super) fn window(of: &Breach, when: &str, verdict: Verdict) -> Window {
         threshold: None,
         p_value: None,
         baseline: None,
+        learned: None,
         drift: None,
     };
     let mut window: Window = serde_json::from_str(

@@ -1,17 +1,21 @@
 //! Expectations of a charter: windows, baselines, rules and their easier form.
 
 use watchkeep_model::charter::{
-    Effect, Expectation, ExpectationKind, ForSpec, Quantile, Rule, Severity, Statistic, ValueType,
+    COUNT_UNLEARNED, Effect, Expectation, ExpectationKind, ForSpec, Quantile, Rule, Severity,
+    Statistic, Threshold, ValueType,
 };
+use watchkeep_model::time::TimeSpan;
 
-use super::node::{Node, Value};
+use super::node::Node;
 use super::walk::{Map, Walk};
 use baseline::baseline;
 use eased::eased;
+use learned::Learning;
 use window::window;
 
 mod baseline;
 mod eased;
+mod learned;
 mod window;
 
 /// Judged windows that `for` may look at. More would be kept for each open
@@ -39,6 +43,9 @@ const SEVERITIES: [(&str, Severity); 4] = [
     ("warning", Severity::Warning),
     ("info", Severity::Info),
 ];
+
+/// Thresholds of an expectation that can be learned; an effect's stands in its own mapping.
+const LEARNABLE: [&str; 4] = ["above", "below", "min", "max"];
 
 /// What a volume has in the format and not yet here.
 const VOLUME_REFUSED: [&str; 3] = ["change", "baseline", "p_below"];
@@ -77,23 +84,27 @@ pub(super) fn read(
     let parameters = kind.and_then(parameters);
     if let Some(parameters) = parameters {
         // What is refused by name elsewhere is not reported as unknown too.
-        let refused: &[&str] = if is_learned(map.get("above").map(|entry| &*entry.node)) {
-            &["false_alarm_rate", "from"]
-        } else if kind == Some(ExpectationKind::Volume) {
-            &VOLUME_REFUSED
-        } else {
-            &[]
-        };
-        w.check_keys(map, &[&COMMON[..], parameters].concat(), refused);
+        let refused: &[&str] =
+            if kind == Some(ExpectationKind::Volume) { &VOLUME_REFUSED } else { &[] };
+        let learns = LEARNABLE.iter().any(|key| has_learned(map, key));
+        let learned: &[&str] = if learns { &learned::KEYS } else { &[] };
+        w.check_keys(map, &[&COMMON[..], parameters, learned].concat(), refused);
     }
     let window = w.required(map, "window", window);
     let severity = w.field(map, "severity", severity);
     let min_samples = w.field(map, "min_samples", |w, node| w.integer(node, 0..=u64::MAX));
     let r#for = w.field(map, "for", for_spec);
     let resolve_after = w.field(map, "resolve_after", |w, node| w.small(node, 1..=FOR_WINDOWS_MAX));
-    let rule = kind.and_then(|kind| rule(w, map, kind, value_type));
+    let mut learning = Learning::default();
+    let rule = kind.and_then(|kind| rule(w, map, kind, value_type, &mut learning));
+    let mut learned = None;
+    if !learning.is_empty() {
+        learned = Some(learning.finish(w, map, window)?);
+    }
     let resolve = match (&rule, map.get("resolve")) {
-        (Some(rule), Some(entry)) => w.entry(entry, |w, node| eased(w, node, rule, value_type)),
+        (Some(rule), Some(entry)) => {
+            w.entry(entry, |w, node| eased(w, node, rule, value_type, learned.as_mut()))
+        }
         _ => None,
     };
     Some(Expectation {
@@ -105,6 +116,7 @@ pub(super) fn read(
         resolve_after: resolve_after.unwrap_or(1),
         rule: rule?,
         resolve,
+        learned,
     })
 }
 
@@ -127,12 +139,15 @@ fn rule(
     map: Map<'_>,
     kind: ExpectationKind,
     value_type: Option<ValueType>,
+    learning: &mut Learning,
 ) -> Option<Rule> {
-    Some(match kind {
+    let share = (Threshold::Above, f64::MAX);
+    let rule = match kind {
         ExpectationKind::Drift => {
             let baseline = w.required(map, "baseline", baseline);
             let p_below = w.field(map, "p_below", Walk::probability);
-            let effect = w.field(map, "effect", |w, node| effect(w, node, None, value_type));
+            let effect =
+                w.field(map, "effect", |w, node| effect(w, node, None, value_type, learning));
             let bins = w.field(map, "bins", |w, node| w.small(node, 2..=BINS_MAX));
             Rule::Drift {
                 baseline: baseline?,
@@ -145,7 +160,9 @@ fn rule(
             let quantile = w.required(map, "quantile", |w, node| {
                 w.choice(node, &Quantile::ALL.map(|(quantile, name, _)| (name, quantile)))
             });
-            let above = w.required(map, "above", |w, node| learned(w, node, Walk::span));
+            let above = w.required(map, "above", |w, node| {
+                learning.or(w, node, (Threshold::Above, TimeSpan::MAX), Walk::span)
+            });
             let (quantile, above) = (quantile?, above?);
             if kind == ExpectationKind::Latency {
                 Rule::Latency { quantile, above }
@@ -157,7 +174,8 @@ fn rule(
             Rule::Silence { after: w.required(map, "after", Walk::positive_span)? }
         }
         ExpectationKind::NullRate | ExpectationKind::ErrorRate => {
-            let above = w.required(map, "above", |w, node| learned(w, node, Walk::share));
+            let above =
+                w.required(map, "above", |w, node| learning.or(w, node, share, Walk::share));
             let confidence = w.field(map, "confidence", Walk::probability);
             let (above, confidence) = (above?, confidence.unwrap_or(CONFIDENCE_DEFAULT));
             if kind == ExpectationKind::NullRate {
@@ -166,11 +184,15 @@ fn rule(
                 Rule::ErrorRate { above, confidence }
             }
         }
-        ExpectationKind::Volume => volume(w, map)?,
+        ExpectationKind::Volume => volume(w, map, learning)?,
         ExpectationKind::Range => {
-            let min = w.field(map, "min", Walk::number);
-            let max = w.field(map, "max", Walk::number);
-            let above = w.field(map, "above", |w, node| learned(w, node, Walk::share));
+            let min = w.field(map, "min", |w, node| {
+                learning.or(w, node, (Threshold::Min, f64::MIN), Walk::number)
+            });
+            let max = w.field(map, "max", |w, node| {
+                learning.or(w, node, (Threshold::Max, f64::MAX), Walk::number)
+            });
+            let above = w.field(map, "above", |w, node| learning.or(w, node, share, Walk::share));
             if !map.has("min") && !map.has("max") {
                 w.report(map.place, "missing_field", "`min` or `max` is missing", None);
                 return None;
@@ -181,7 +203,7 @@ fn rule(
         ExpectationKind::Categories => {
             let allowed = w.field(map, "allowed", Walk::texts);
             let baseline = w.field(map, "baseline", baseline);
-            let above = w.field(map, "above", |w, node| learned(w, node, Walk::share));
+            let above = w.field(map, "above", |w, node| learning.or(w, node, share, Walk::share));
             if map.has("allowed") == map.has("baseline") {
                 let message = "exactly one of `allowed` and `baseline` is needed";
                 w.report(map.place, "missing_field", message, None);
@@ -193,16 +215,23 @@ fn rule(
             Rule::Categories { allowed, baseline, above: above.unwrap_or(0.0) }
         }
         ExpectationKind::Slo | ExpectationKind::Platform => return None,
-    })
+    };
+    // Those of an effect stand beside its own `above`.
+    if kind != ExpectationKind::Drift {
+        learning.keys(w, map);
+    }
+    Some(rule)
 }
 
-fn volume(w: &mut Walk<'_>, map: Map<'_>) -> Option<Rule> {
+fn volume(w: &mut Walk<'_>, map: Map<'_>, learning: &mut Learning) -> Option<Rule> {
     for name in VOLUME_REFUSED {
         w.unsupported(map, name, &format!("volume `{name}`"));
     }
     let count = |w: &mut Walk<'_>, node: &Node| w.integer(node, 0..=u64::MAX);
-    let below = w.field(map, "below", count);
-    let above = w.field(map, "above", |w, node| learned(w, node, count));
+    let below = w.field(map, "below", |w, node| learning.or(w, node, (Threshold::Below, 0), count));
+    let above = w.field(map, "above", |w, node| {
+        learning.or(w, node, (Threshold::Above, COUNT_UNLEARNED), count)
+    });
     if !map.has("below") && !map.has("above") {
         if !VOLUME_REFUSED.iter().any(|name| map.has(name)) {
             w.report(map.place, "missing_field", "`below` or `above` is missing", None);
@@ -234,21 +263,9 @@ fn in_order<T: PartialOrd + std::fmt::Display>(
     Some(())
 }
 
-/// A threshold; `learned` is refused by name.
-fn learned<'a, T>(
-    w: &mut Walk<'a>,
-    node: &Node,
-    read: impl FnOnce(&mut Walk<'a>, &Node) -> Option<T>,
-) -> Option<T> {
-    if is_learned(Some(node)) {
-        w.report(node.place, "unsupported", "`above: learned` is not supported yet", None);
-        return None;
-    }
-    read(w, node)
-}
-
-fn is_learned(node: Option<&Node>) -> bool {
-    node.is_some_and(|node| matches!(&node.value, Value::Scalar { text, .. } if text == "learned"))
+/// True where the mapping has a key whose threshold is learned.
+fn has_learned(map: Map<'_>, key: &str) -> bool {
+    map.get(key).is_some_and(|entry| learned::is_learned(&entry.node))
 }
 
 fn effect(
@@ -256,13 +273,16 @@ fn effect(
     node: &Node,
     eases: Option<Effect>,
     value_type: Option<ValueType>,
+    learning: &mut Learning,
 ) -> Option<Effect> {
-    let map = w.mapping(node, &["statistic", "above"])?;
+    let map = w.any_mapping(node)?;
+    let beside: &[&str] = if has_learned(map, "above") { &learned::KEYS } else { &[] };
+    w.check_keys(map, &[&["statistic", "above"], beside].concat(), &[]);
     let statistic = w.field(map, "statistic", |w, node| {
         w.choice(node, &Statistic::ALL.map(|(statistic, name)| (name, statistic)))
     });
     let above = w.field(map, "above", |w, node| {
-        learned(w, node, |w, node| {
+        learning.or(w, node, (Threshold::Effect, f64::MAX), |w, node| {
             let above = w.number(node)?;
             if above < 0.0 {
                 w.report(node.place, "wrong_value", "an effect is never below 0", None);
@@ -271,6 +291,7 @@ fn effect(
             Some(above)
         })
     });
+    learning.keys(w, map);
     if map.has("above") && above.is_none() || map.has("statistic") && statistic.is_none() {
         return None;
     }

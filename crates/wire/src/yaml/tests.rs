@@ -371,17 +371,69 @@ fn unsupported() {
     "#]],
     );
     check_expectation(
-        "kind: latency\nwindow: 1h\nquantile: p99\nabove: learned\nfalse_alarm_rate: 0.001\nfrom: 4w",
-        expect![[r#"
-        8:12 expectations[0].above [unsupported] `above: learned` is not supported yet
-    "#]],
-    );
-    check_expectation(
         "kind: volume\nwindow: 1h\nchange: 0.5\nbaseline: {kind: rolling, windows: 5}\np_below: 0.01",
         expect![[r#"
         7:5 expectations[0].change [unsupported] volume `change` is not supported yet
         8:5 expectations[0].baseline [unsupported] volume `baseline` is not supported yet
         9:5 expectations[0].p_below [unsupported] volume `p_below` is not supported yet
     "#]],
+    );
+}
+
+#[test]
+fn learned_thresholds() {
+    check_expectation(
+        "kind: latency\nwindow: 1h\nquantile: p99\nabove: learned\nfalse_alarm_rate: 0.001\nfrom: 4w\nresolve: {false_alarm_rate: 0.01}",
+        expect![],
+    );
+    check_expectation(
+        "kind: range\nwindow: 5m\nmin: learned\nmax: learned\nfalse_alarm_rate: 0.001\nfrom: 4w",
+        expect![],
+    );
+    check_expectation(
+        "kind: volume\nwindow: 1h\nbelow: learned\nabove: 100\nfalse_alarm_rate: 0.001\nfrom: 4w",
+        expect![],
+    );
+    check_expectation(
+        "kind: drift\nwindow: 1h\nbaseline: {kind: seasonal, by: hour_of_week, weeks: 4}\neffect: {statistic: js, above: learned, false_alarm_rate: 0.001, from: 4w}",
+        expect![],
+    );
+    check_expectation(
+        "kind: latency\nwindow: 1h\nquantile: p99\nabove: learned",
+        expect![[r#"
+        4:5 expectations[0].false_alarm_rate [missing_field] `false_alarm_rate` is missing
+        4:5 expectations[0].from [missing_field] `from` is missing
+    "#]],
+    );
+    check_expectation(
+        "kind: latency\nwindow: 1h\nquantile: p99\nabove: 1s\nfrom: 4w",
+        expect![[r#"
+        9:5 expectations[0].from [unknown_field] unknown field `from` => known here: name, kind, window, severity, min_samples, for, resolve_after, resolve, quantile, above
+    "#]],
+    );
+    check_expectation(
+        "kind: latency\nwindow: 1h\nquantile: p99\nabove: learned\nfalse_alarm_rate: 0.5\nfrom: 4w",
+        expect![[r#"
+            9:23 expectations[0].false_alarm_rate [wrong_value] 0.5 is not a share of false alarms from 0.000001 to below 0.5
+        "#]],
+    );
+    check_expectation(
+        "kind: null_rate\nwindow: 1h\nabove: learned\nfalse_alarm_rate: 0.01\nfrom: 10h\nresolve: {false_alarm_rate: 0.001}",
+        expect![[r#"
+            9:11 expectations[0].from [wrong_value] 10h hold 10 windows, no bound is learned from fewer than 20 => write at least 20h
+        "#]],
+    );
+    check_expectation(
+        "kind: null_rate\nwindow: 1h\nabove: learned\nfalse_alarm_rate: 0.01\nfrom: 1w\nresolve: {above: 0.1, false_alarm_rate: 0.001}",
+        expect![[r#"
+            10:15 expectations[0].resolve.above [unknown_field] unknown field `above` => known here: false_alarm_rate
+            10:45 expectations[0].resolve.false_alarm_rate [wrong_value] `false_alarm_rate` of `resolve` must be at least 0.01, that of the expectation
+        "#]],
+    );
+    check_expectation(
+        "kind: range\nwindow: 1h\nmin: learned\nabove: learned\nfalse_alarm_rate: 0.01\nfrom: 1w",
+        expect![[r#"
+            4:5 expectations[0] [wrong_value] `above` cannot be learned beside `min` or `max`: the share outside follows from them
+        "#]],
     );
 }

@@ -4,11 +4,12 @@
 
 use std::fmt::Display;
 
-use watchkeep_model::charter::{Rule, ValueType};
+use watchkeep_model::charter::{Learned, Rule, ValueType};
 
 use super::super::node::Node;
 use super::super::walk::{Map, Walk};
-use super::effect;
+use super::learned::Learning;
+use super::{effect, learned};
 
 /// Which way a threshold becomes easier to hold against a breach.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,28 +23,38 @@ pub(super) fn eased(
     node: &Node,
     rule: &Rule,
     value_type: Option<ValueType>,
+    learned: Option<&mut Learned>,
 ) -> Option<Rule> {
-    let keys: &[&str] = match rule {
-        Rule::Drift { .. } => &["p_below", "effect"],
-        Rule::Volume { .. } => &["below", "above"],
-        Rule::Range { .. } => &["min", "max", "above"],
-        Rule::Silence { .. } => &["after"],
-        _ => &["above"],
+    let mut keys = match rule {
+        Rule::Drift { .. } => vec!["p_below", "effect"],
+        Rule::Volume { .. } => vec!["below", "above"],
+        Rule::Range { .. } => vec!["min", "max", "above"],
+        Rule::Silence { .. } => vec!["after"],
+        _ => vec!["above"],
     };
-    let map = w.mapping(node, keys)?;
+    // A learned threshold is eased by its rate, the stated ones beside it by themselves.
+    if let Some(learned) = &learned {
+        let by_rate = |key: &&str| learned.thresholds.iter().any(|t| t.name() == *key);
+        keys.retain(|key| !by_rate(key));
+        keys.push("false_alarm_rate");
+    }
+    let map = w.mapping(node, &keys)?;
     if map.entries().is_empty() {
         let hint = format!("write one of {}", keys.join(", "));
         w.report(node.place, "missing_field", "`resolve` has no threshold", Some(hint));
         return None;
+    }
+    if let Some(learned) = learned {
+        learned::eased(w, map, learned);
     }
     let mut eased = rule.clone();
     match &mut eased {
         Rule::Drift { p_below, effect: bound, .. } => {
             ease(w, map, "p_below", p_below, Easier::Higher, Walk::probability);
             let before = *bound;
-            if let Some(after) =
-                w.field(map, "effect", |w, node| effect(w, node, before, value_type))
-            {
+            if let Some(after) = w.field(map, "effect", |w, node| {
+                effect(w, node, before, value_type, &mut Learning::default())
+            }) {
                 if let Some(before) = before
                     && (after.statistic != before.statistic || after.above > before.above)
                 {

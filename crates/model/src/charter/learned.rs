@@ -1,0 +1,120 @@
+//! Thresholds that are learned from the windows before.
+
+use serde::{Deserialize, Serialize};
+
+use super::Rule;
+use crate::time::TimeSpan;
+
+/// Which thresholds of a rule are learned, and how. The rule itself holds in
+/// their place what nothing passes, so that an unlearned bound never fires.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// The thresholds, at least one. Two of them share the rate.
+    pub thresholds: Vec<Threshold>,
+    /// Share of good windows that may be called bad, above 0 and below 0.5.
+    pub false_alarm_rate: f64,
+    /// How far back the windows go that are learned from.
+    pub from: TimeSpan,
+    /// `resolve: {false_alarm_rate}`: an open breach is held against the
+    /// nearer bounds of this higher rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolve_rate: Option<f64>,
+}
+
+impl Learned {
+    /// True where both a lower and an upper bound are learned.
+    pub fn is_two_sided(&self) -> bool {
+        let lower = |threshold: &&Threshold| threshold.side() == Side::Lower;
+        let count = self.thresholds.iter().filter(lower).count();
+        count > 0 && count < self.thresholds.len()
+    }
+
+    /// True where the threshold is learned.
+    pub fn learns(&self, threshold: Threshold) -> bool {
+        self.thresholds.contains(&threshold)
+    }
+}
+
+/// A threshold of a rule that can be learned, named as in charters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Threshold {
+    /// The upper bound of what a kind measures.
+    Above,
+    /// The lower bound of a volume.
+    Below,
+    /// The smallest good value of a range.
+    Min,
+    /// The largest good value of a range.
+    Max,
+    /// What the effect of a drift must be above.
+    Effect,
+}
+
+/// On which side of the usual a bound stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// What is less is bad.
+    Lower,
+    /// What is more is bad.
+    Upper,
+}
+
+impl Threshold {
+    /// On which side it stands.
+    pub const fn side(self) -> Side {
+        match self {
+            Self::Below | Self::Min => Side::Lower,
+            Self::Above | Self::Max | Self::Effect => Side::Upper,
+        }
+    }
+
+    /// The name used in charters and facts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::Below => "below",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Effect => "effect",
+        }
+    }
+}
+
+/// A count that no window has, in place of one that is to be learned. Avro's
+/// `long` ends here.
+pub const COUNT_UNLEARNED: u64 = i64::MAX as u64;
+
+impl Rule {
+    /// The same rule with a learned bound, in the unit of what is observed
+    /// (durations in microseconds). A threshold that the kind does not have is
+    /// left out.
+    #[must_use]
+    pub fn with_threshold(mut self, threshold: Threshold, bound: f64) -> Self {
+        match (&mut self, threshold) {
+            (Self::Latency { above, .. } | Self::Freshness { above, .. }, Threshold::Above) => {
+                *above = TimeSpan::from_micros(bound as i64);
+            }
+            (
+                Self::NullRate { above, .. }
+                | Self::ErrorRate { above, .. }
+                | Self::Range { above, .. }
+                | Self::Categories { above, .. },
+                Threshold::Above,
+            ) => *above = bound,
+            // Counts are whole: 10.5 is passed by 11 upwards and by 10 downwards.
+            (Self::Volume { above, .. }, Threshold::Above) => {
+                *above = Some(bound.floor().max(0.0) as u64);
+            }
+            (Self::Volume { below, .. }, Threshold::Below) => {
+                *below = Some(bound.ceil().max(0.0) as u64);
+            }
+            (Self::Range { min, .. }, Threshold::Min) => *min = Some(bound),
+            (Self::Range { max, .. }, Threshold::Max) => *max = Some(bound),
+            (Self::Drift { effect: Some(effect), .. }, Threshold::Effect) => effect.above = bound,
+            _ => {}
+        }
+        self
+    }
+}
