@@ -13,7 +13,9 @@ mod node;
 mod policy;
 mod render;
 mod sarif;
+mod tree;
 mod walk;
+pub mod write;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use watchkeep_model::document::{Diagnostic, Documents, Level, Located, Place, ne
 
 pub use render::{Format, render};
 pub use sarif::sarif;
+pub use tree::{Content, Tree, trees};
 
 use node::{Node, Value};
 use walk::Walk;

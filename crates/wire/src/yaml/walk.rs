@@ -13,6 +13,8 @@ use super::node::{Entry, Node, Value};
 
 mod values;
 
+pub(super) use values::means_more_than_text;
+
 /// The state of one document's reading.
 pub(super) struct Walk<'a> {
     pub(super) file: &'a str,

@@ -194,7 +194,7 @@ fn parse_number(text: &str) -> Option<f64> {
 }
 
 /// True where YAML 1.2 reads a plain text as something other than text.
-fn means_more_than_text(text: &str) -> bool {
+pub(in crate::yaml) fn means_more_than_text(text: &str) -> bool {
     matches!(
         text,
         "true" | "True" | "TRUE" | "false" | "False" | "FALSE" | ".nan" | ".NaN" | ".inf" | "-.inf"
