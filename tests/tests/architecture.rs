@@ -17,7 +17,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("wire", &["model"]),
     ("detection", &["model"]),
     ("incident", &["model"]),
-    ("interop", &["model"]),
+    ("interop", &["model", "wire"]),
     ("runtime", &["detection", "incident", "model", "wire"]),
     ("log-kafka", &["model", "runtime"]),
     ("log-sled", &["model", "runtime"]),

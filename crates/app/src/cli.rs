@@ -1,5 +1,6 @@
 //! The command line: which commands there are, and what `--help` teaches.
 
+mod exchange;
 mod lists;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_simulator::generator::Scenario;
 
+pub(crate) use self::exchange::{Export as ChartersExport, Import as ChartersImport};
 pub(crate) use self::lists::{
     Audit, AuditLedger, AuditReplay, ConfigCommand, IncidentSource, Incidents, IncidentsList,
     IncidentsShow, Schemas, SchemasCheck, SchemasList, Topics, TopicsCheck, TopicsCreate,
@@ -43,7 +45,7 @@ pub(crate) enum Command {
     Export(Export),
     /// Make telemetry up, the same for the same options
     Generate(Generate),
-    /// Check the charter folder
+    /// Check the charter folder, or exchange it with other programs
     #[command(subcommand)]
     Charters(Charters),
     /// Tell who answers for a feature, what feeds it and what watches it
@@ -288,6 +290,16 @@ pub(crate) enum Charters {
         after_help = "Examples:\n  watchkeep charters lint charters\n  watchkeep charters lint charters --format sarif > lint.sarif\n  watchkeep charters lint charters --history out\n  watchkeep charters lint --explain stale_review\n\nExit code 1 when there is an error; warnings alone are 0."
     )]
     Lint(Lint),
+    /// Make charters, a directory and lineage of another program's files
+    #[command(
+        after_help = "Examples:\n  watchkeep charters import backstage catalog-info.yaml org.yaml --out charters/backstage\n  watchkeep charters import backstage catalog/ --owner group:data-governance --out charters/backstage --format json\n\nWhat a charter folder has no place for is told on standard error. Faults of the files: exit code 2, nothing is written. Exit code 1 where `charters lint` finds errors in that folder."
+    )]
+    Import(ChartersImport),
+    /// Write a charter folder in another program's format
+    #[command(
+        after_help = "Examples:\n  watchkeep charters export backstage --charters charters --out catalog\n\nWhat the format has no place for is told on standard error."
+    )]
+    Export(ChartersExport),
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,6 @@
-//! `watchkeep charters lint`.
+//! `watchkeep charters`: lint here, import and export in [`exchange`].
+
+mod exchange;
 
 use anyhow::bail;
 use watchkeep_incident::registry::{self, Checks, History};
@@ -14,13 +16,17 @@ use crate::output::Output;
 use crate::{Outcome, service};
 
 /// # Errors
-/// The folder cannot be read; findings are no errors.
+/// The folder cannot be read, or what is exchanged cannot be used; findings of
+/// the lint are no errors.
 pub(super) fn run(command: &cli::Charters) -> anyhow::Result<Outcome> {
-    let cli::Charters::Lint(arguments) = command;
-    match (&arguments.explain, &arguments.folder) {
-        (Some(rule), _) => explain(rule),
-        (None, Some(folder)) => lint(arguments, folder),
-        (None, None) => bail!("name a charter folder"),
+    match command {
+        cli::Charters::Lint(arguments) => match (&arguments.explain, &arguments.folder) {
+            (Some(rule), _) => explain(rule),
+            (None, Some(folder)) => lint(arguments, folder),
+            (None, None) => bail!("name a charter folder"),
+        },
+        cli::Charters::Import(arguments) => exchange::import(arguments),
+        cli::Charters::Export(arguments) => exchange::export(arguments),
     }
 }
 

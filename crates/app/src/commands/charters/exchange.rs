@@ -1,0 +1,267 @@
+//! `watchkeep charters import` and `export`: files in, files out, and what was
+//! not carried.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use watchkeep_interop::{
+    Catalog, Converted, FILE_BYTES_MAX, Note, NoteKind, Options, Source, Written,
+};
+use watchkeep_model::charter::CharterDocument;
+use watchkeep_model::directory::PERSON_TYPES;
+use watchkeep_model::document::{Diagnostic, Level};
+use watchkeep_wire::yaml;
+
+use crate::charters::Folder;
+use crate::cli::{ChartersExport, ChartersImport};
+use crate::output::{Format, Output, Table, complain};
+use crate::{Outcome, input, service};
+
+/// What a program gets.
+#[derive(Serialize)]
+struct Report<'r> {
+    files: Vec<String>,
+    notes: &'r [Note],
+    /// What `charters lint` finds in the folder now.
+    findings: &'r [Diagnostic],
+}
+
+/// # Errors
+/// The files cannot be read or understood, or the result cannot be written.
+pub(super) fn import(arguments: &ChartersImport) -> anyhow::Result<Outcome> {
+    if let Some(owner) = &arguments.owner
+        && !owner.split_once(':').is_some_and(|(kind, _)| PERSON_TYPES.contains(&kind))
+    {
+        bail!("--owner {owner}: write user:, group: or schedule: before the name");
+    }
+    let sources = sources(&arguments.paths, arguments.source.suffixes())?;
+    let options = Options { owner: arguments.owner.clone() };
+    let converted = match watchkeep_interop::import(arguments.source, &sources, &options) {
+        Ok(converted) => converted,
+        Err(found) => return refused(&found, &sources, arguments.formatted.format),
+    };
+    let files = write(&arguments.out, &converted.files, arguments.force)?;
+    // With what was in the folder before: a policy that charters name, say.
+    let pane = watchkeep_detection::settings::TimeSettings::default().pane;
+    let folder = if files.is_empty() {
+        Folder::of(Vec::new(), pane)
+    } else {
+        Folder::read(&arguments.out, pane)?
+    };
+    let errors = folder.count(Level::Error);
+    tell(&converted, files, &folder.diagnostics, arguments.formatted.format)?;
+    if errors == 0 {
+        return Ok(Outcome::Fine);
+    }
+    if arguments.formatted.format == Format::Table {
+        let text = yaml::render(&folder.diagnostics, &folder.files, yaml::Format::Text);
+        complain("`charters lint` finds in the folder now:");
+        text.trim_end().lines().for_each(complain);
+    }
+    Ok(Outcome::Found)
+}
+
+/// # Errors
+/// The charter folder cannot be used, or the result cannot be written.
+pub(super) fn export(arguments: &ChartersExport) -> anyhow::Result<Outcome> {
+    let pane = watchkeep_detection::settings::TimeSettings::default().pane;
+    let folder = Folder::read(&arguments.charters, pane)?;
+    let (documents, _) = yaml::read(&folder.files);
+    let patterns = documents.charters.iter().map(|charter| &charter.value.subject);
+    let mut others: Vec<String> = patterns
+        .filter(|subject| subject.contains('*'))
+        .map(|subject| format!("pattern {subject}"))
+        .collect();
+    others.extend(documents.policies.iter().map(|policy| format!("policy {}", policy.value.name)));
+    others.sort();
+    others.dedup();
+    let rules = folder.rules()?;
+    let registry = rules.registry();
+    let at = arguments.at.unwrap_or_else(service::clock::now);
+    let charters = registry.named().filter_map(|subject| {
+        let charter = registry.charter(subject, at).filter(|charter| charter.exact)?;
+        Some(CharterDocument { subject: subject.to_owned(), fields: charter.fields.clone() })
+    });
+    let edges = registry.edges().iter().cloned();
+    let mut catalog = Catalog::new(charters, registry.directory().clone(), edges);
+    catalog.others = others;
+    let converted = watchkeep_interop::export(arguments.target, &catalog);
+    let files = write(&arguments.out, &converted.files, arguments.force)?;
+    tell(&converted, files, &[], arguments.formatted.format)?;
+    Ok(Outcome::Fine)
+}
+
+/// Files by name; a folder stands for the files of the format in it.
+fn sources(paths: &[PathBuf], suffixes: &[&str]) -> anyhow::Result<Vec<Source>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let found = input::files_below(path, suffixes)?;
+        if found.is_empty() {
+            bail!("{}: no file here ends in {}", path.display(), suffixes.join(" or "));
+        }
+        files.extend(found);
+    }
+    files.sort();
+    files.dedup();
+    let read = |path: &PathBuf| {
+        let name = path.display().to_string();
+        let size = std::fs::metadata(path).with_context(|| name.clone())?.len();
+        // A file that is too large is refused by its size, without its bytes.
+        if size > FILE_BYTES_MAX as u64 {
+            bail!("{name}: the file has {size} bytes and may have {FILE_BYTES_MAX}; split it");
+        }
+        let bytes = std::fs::read(path).with_context(|| name.clone())?;
+        Ok(Source { name, bytes })
+    };
+    files.iter().map(read).collect()
+}
+
+fn refused(found: &[Diagnostic], sources: &[Source], format: Format) -> anyhow::Result<Outcome> {
+    let errors = found.iter().filter(|finding| finding.severity == Level::Error).count();
+    if format == Format::Json {
+        let mut output = Output::new();
+        output.json(&Report { files: Vec::new(), notes: &[], findings: found })?;
+        output.finish()?;
+        bail!("nothing is written: the files have {errors} errors");
+    }
+    let texts: Vec<(String, String)> = sources
+        .iter()
+        .map(|s| (s.name.clone(), String::from_utf8_lossy(&s.bytes).into_owned()))
+        .collect();
+    let text = yaml::render(found, &texts, yaml::Format::Text);
+    bail!("nothing is written: the files have {errors} errors:\n{}", text.trim_end());
+}
+
+fn shown(folder: &Path, file: &Written) -> String {
+    folder.join(&file.name).display().to_string()
+}
+
+/// Writes files whole: first all of them into a folder beside the wanted one,
+/// then each to its place, so that a full disk leaves nothing half-written.
+fn write(folder: &Path, files: &[Written], force: bool) -> anyhow::Result<Vec<String>> {
+    let taken: Vec<String> = files
+        .iter()
+        .filter(|file| folder.join(&file.name).exists())
+        .map(|file| shown(folder, file))
+        .collect();
+    if !taken.is_empty() && !force {
+        let names = taken.join(", ");
+        bail!("{names}: exists already; give another --out, or --force to replace it");
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    let context = || folder.display().to_string();
+    std::fs::create_dir_all(parent).with_context(context)?;
+    let beside = tempfile::Builder::new()
+        .prefix(".watchkeep-")
+        .tempdir_in(parent)
+        .with_context(|| format!("a folder beside {}", folder.display()))?;
+    // Inside of the temporary folder, which nobody else may read.
+    let ready = beside.path().join("ready");
+    std::fs::create_dir(&ready).with_context(context)?;
+    for file in files {
+        let path = ready.join(&file.name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).with_context(context)?;
+        }
+        std::fs::write(&path, &file.text).with_context(|| shown(folder, file))?;
+    }
+    if folder.exists() {
+        for file in files {
+            let path = folder.join(&file.name);
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent).with_context(context)?;
+            }
+            std::fs::rename(ready.join(&file.name), &path).with_context(|| shown(folder, file))?;
+        }
+    } else {
+        std::fs::rename(&ready, folder).with_context(context)?;
+    }
+    Ok(files.iter().map(|file| shown(folder, file)).collect())
+}
+
+fn tell(
+    converted: &Converted,
+    files: Vec<String>,
+    findings: &[Diagnostic],
+    format: Format,
+) -> anyhow::Result<()> {
+    let mut output = Output::new();
+    if format == Format::Json {
+        output.json(&Report { files, notes: &converted.notes, findings })?;
+        return output.finish();
+    }
+    for file in &files {
+        output.line(file)?;
+    }
+    output.finish()?;
+    let table = notes_table(&converted.notes);
+    table.to_string().lines().skip(usize::from(converted.notes.is_empty())).for_each(complain);
+    Ok(())
+}
+
+/// One row for what happened to the same field for the same reason; the whole
+/// list is in the JSON.
+fn notes_table(notes: &[Note]) -> Table {
+    let mut rows: BTreeMap<(NoteKind, String, &str), (usize, &Note)> = BTreeMap::new();
+    for note in notes {
+        let key = (note.kind, without_numbers(&note.field), note.why.as_str());
+        rows.entry(key).or_insert((0, note)).0 += 1;
+    }
+    let mut table = Table::new(["note", "times", "field", "first", "why"]);
+    for ((kind, field, why), (times, note)) in rows {
+        let place = match note.line {
+            0 => note.subject.clone(),
+            line => format!("{} ({}:{line})", note.subject, note.file),
+        };
+        let field = if field.is_empty() { "(all)".to_owned() } else { field };
+        let kind = kind.name().to_owned();
+        table.row([kind, times.to_string(), field, place.trim().to_owned(), why.to_owned()]);
+    }
+    table
+}
+
+/// A path without the numbers of items in lists.
+fn without_numbers(field: &str) -> String {
+    let mut path = String::new();
+    let mut parts = field.split('[');
+    path.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        path.push('[');
+        path.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_written_whole_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a/b");
+        let file = |name: &str, text: &str| Written { name: name.into(), text: text.into() };
+        write(&folder, &[file("x.yaml", "1"), file("y/z.yaml", "2")], false).unwrap();
+        let error = write(&folder, &[file("x.yaml", "3"), file("new.yaml", "3")], false);
+        assert!(error.unwrap_err().to_string().contains("x.yaml: exists already"));
+        assert!(!folder.join("new.yaml").exists());
+        write(&folder, &[file("x.yaml", "3")], true).unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+        assert_eq!([read("x.yaml"), read("y/z.yaml")], ["3", "2"]);
+        let beside = std::fs::read_dir(root.path().join("a")).unwrap();
+        assert_eq!(beside.count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn numbers_of_items_are_left_out() {
+        assert_eq!(without_numbers("spec.links[12].url"), "spec.links[].url");
+        assert_eq!(without_numbers("spec"), "spec");
+    }
+}
