@@ -88,11 +88,6 @@ impl Gathering {
         self.drafts.insert(subject.to_owned(), Draft { document, extension, origin });
     }
 
-    /// True where the subject has a charter already.
-    pub(crate) fn has_charter(&self, subject: &str) -> bool {
-        self.drafts.contains_key(subject)
-    }
-
     /// A person. What another file knows too is filled up; where the two
     /// differ, the first holds and that is a note.
     pub(crate) fn user(&mut self, file: &str, at: &At<'_>, name: &str, user: User) {

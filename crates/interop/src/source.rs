@@ -24,16 +24,16 @@ impl Source {
     ///
     /// # Errors
     /// It is too large or not UTF-8.
-    pub(crate) fn text(&self) -> Result<&str, Diagnostic> {
+    pub(crate) fn text(&self) -> Result<&str, Vec<Diagnostic>> {
         let start = Place { line: 1, column: 1 };
         if self.bytes.len() > FILE_BYTES_MAX {
             let size = self.bytes.len();
             let message = format!("the file has {size} bytes and may have {FILE_BYTES_MAX}");
-            return Err(self.finding(start, "bound", message, Some("split it")));
+            return Err(vec![self.finding(start, "bound", message, Some("split it"))]);
         }
         if self.bytes.starts_with(&[0xff, 0xfe]) || self.bytes.starts_with(&[0xfe, 0xff]) {
             let message = "the file is UTF-16".to_owned();
-            return Err(self.finding(start, "encoding", message, Some("save it as UTF-8")));
+            return Err(vec![self.finding(start, "encoding", message, Some("save it as UTF-8"))]);
         }
         match std::str::from_utf8(&self.bytes) {
             Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
@@ -42,7 +42,7 @@ impl Source {
                 let place = json::place_after(&String::from_utf8_lossy(before));
                 let byte = self.bytes.get(error.valid_up_to()).copied().unwrap_or(0);
                 let message = format!("the byte {byte:#04x} is not UTF-8");
-                Err(self.finding(place, "encoding", message, Some("save the file as UTF-8")))
+                Err(vec![self.finding(place, "encoding", message, Some("save the file as UTF-8"))])
             }
         }
     }
@@ -53,7 +53,7 @@ impl Source {
     /// # Errors
     /// Every fault of the text.
     pub(crate) fn documents(&self) -> Result<Vec<Item>, Vec<Diagnostic>> {
-        let text = self.text().map_err(|found| vec![found])?;
+        let text = self.text()?;
         if text.trim_start().starts_with(['{', '[']) && json::is_json(text) {
             return self.json().map(|item| vec![item]);
         }
@@ -70,7 +70,7 @@ impl Source {
     /// # Errors
     /// What is wrong with the text.
     pub(crate) fn json(&self) -> Result<Item, Vec<Diagnostic>> {
-        let text = self.text().map_err(|found| vec![found])?;
+        let text = self.text()?;
         json::read(text, 1)
             .map_err(|(place, rule, message)| vec![self.finding(place, rule, message, None)])
     }

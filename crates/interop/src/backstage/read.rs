@@ -216,7 +216,7 @@ impl Reader<'_> {
             owner: owner.filter(|_| !metadata.owner_is_derived),
             parent: reference(self, "subdomainOf", "domain"),
         };
-        self.gathered.domain(self.file, at, &metadata.name.clone(), domain);
+        self.gathered.domain(self.file, at, &metadata.name, domain);
     }
 
     fn group(&mut self, at: &At<'_>, metadata: Metadata) {

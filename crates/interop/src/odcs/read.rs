@@ -9,6 +9,9 @@ use crate::gather::{Gathering, is_name, subject};
 use crate::item::{At, Sink};
 use crate::source::Source;
 
+/// The version of a contract that was never changed.
+pub(super) const FIRST_VERSION: &str = "1.0.0";
+
 pub(crate) fn read(sources: &[&Source], gathered: &mut Gathering) {
     for source in sources {
         let documents = match source.documents() {
@@ -73,6 +76,10 @@ impl Reader<'_> {
         }
         at.required("id");
         at.pass("name");
+        // The first version says nothing; the history of a folder has the others.
+        if at.item.peek_text("version") == Some(FIRST_VERSION) {
+            at.pass("version");
+        }
         let contract = self.common(at);
         let ours = ours(at);
         if !ours.fields.is_empty() {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use watchkeep_model::charter::{CharterDocument, CharterFields, ValueType};
 use watchkeep_wire::yaml::write as yaml;
 
-use super::read::{of_the_contract, status};
+use super::read::{FIRST_VERSION, of_the_contract, status};
 use super::{OF_THE_CONTRACT, property, quality, team};
 use crate::catalog::{Catalog, split};
 use crate::notes::Note;
@@ -75,13 +75,12 @@ impl Writer<'_> {
         match kind {
             "dataset" | "view" => Some(subject.to_owned()),
             "feature" => {
-                let (object, _) = bare.rsplit_once('.').filter(|(object, _)| !object.is_empty())?;
+                let whole = bare.rsplit_once('.').filter(|(object, _)| !object.is_empty());
+                let Some((object, _)) = whole else { return Some(format!("dataset:{LOOSE}")) };
                 let has = |subject: &str| self.catalog.charter(subject).is_some();
-                let view = format!("view:{object}");
-                let dataset = format!("dataset:{object}");
+                let (view, dataset) = (format!("view:{object}"), format!("dataset:{object}"));
                 Some(if has(&view) && !has(&dataset) { view } else { dataset })
             }
-            .or_else(|| Some(format!("dataset:{LOOSE}"))),
             _ => None,
         }
     }
@@ -95,7 +94,7 @@ impl Writer<'_> {
         contract.insert("apiVersion".into(), "v3.1.0".into());
         contract.insert("kind".into(), "DataContract".into());
         contract.insert("id".into(), object.into());
-        contract.insert("version".into(), "1.0.0".into());
+        contract.insert("version".into(), FIRST_VERSION.into());
         contract.insert("status".into(), status(head.lifecycle).into());
         for (field, name) in [("domain", &head.domain), ("dataProduct", &head.system)] {
             contract.extend(name.clone().map(|name| (field.to_owned(), name.into())));
