@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn faults_have_their_places_too() {
         let fault = |text: &str| {
-            let (place, rule, message) = read(text, 1).err().expect("a fault");
+            let (place, rule, message) = read(text, 1).expect_err("a fault");
             format!("{}:{} {rule}: {message}", place.line, place.column)
         };
         assert_eq!(

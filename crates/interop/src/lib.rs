@@ -17,6 +17,7 @@
 
 mod backstage;
 mod catalog;
+mod expectation;
 mod extension;
 mod files;
 mod gather;

@@ -1,31 +1,15 @@
 //! Quality rules and service levels as expectations, and the other way round.
 
 use serde_json::{Map, Value, json};
-use watchkeep_model::charter::{Expectation, ForSpec, Quantile, Rule, Severity, WindowSpec};
+use watchkeep_model::charter::Expectation;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_wire::yaml::write;
 
+use crate::expectation;
 use crate::extension::NAMESPACE;
 use crate::item::At;
 
-/// Default of `confidence`.
-const CONFIDENCE: f64 = 0.99;
-
 const WINDOW_ASSUMED: &str = "windows of 1h: the standard has none";
-
-/// An expectation with what a rule of the standard leaves open.
-fn usual(name: String, severity: Severity, rule: Rule) -> Expectation {
-    Expectation {
-        name,
-        window: WindowSpec::DEFAULT,
-        severity,
-        min_samples: Expectation::MIN_SAMPLES_DEFAULT,
-        r#for: ForSpec::default(),
-        resolve_after: 1,
-        rule,
-        resolve: None,
-    }
-}
 
 /// The expectations of a list of quality rules, as charters write them.
 pub(super) fn read(at: &At<'_>) -> Vec<Value> {
@@ -71,7 +55,7 @@ fn one(at: &At<'_>, number: usize) -> Option<Value> {
                 at.lost("only null is missing in telemetry");
                 return None;
             }
-            Rule::NullRate { above: share(at)?, confidence: CONFIDENCE }
+            expectation::null_rate(share(at)?)
         }
         "invalidValues" | "validValues" => {
             let arguments = at.get("arguments");
@@ -82,7 +66,7 @@ fn one(at: &At<'_>, number: usize) -> Option<Value> {
                 return None;
             }
             let bound = if arguments.is_some() { share(at)? } else { 0.0 };
-            Rule::Categories { allowed: Some(allowed), baseline: None, above: bound }
+            expectation::categories(&allowed, bound)
         }
         "rowCount" => {
             at.lost("rows of a table are not events of a window");
@@ -94,7 +78,7 @@ fn one(at: &At<'_>, number: usize) -> Option<Value> {
         }
     };
     at.assumed(&format!("expectations {name}"), WINDOW_ASSUMED);
-    Some(write::expectation(&usual(name, severity(at), rule)))
+    Some(expectation::usual(&name, severity(at), rule))
 }
 
 /// A rule that Watchkeep wrote: the expectation as it stands in a charter.
@@ -113,17 +97,13 @@ fn ours(at: &At<'_>) -> Option<Value> {
     }
 }
 
-fn severity(at: &At<'_>) -> Severity {
-    match at.text("severity").map(|text| text.to_ascii_lowercase()).as_deref() {
-        None | Some("error") => Severity::Error,
-        Some("critical") => Severity::Critical,
-        Some("warning") => Severity::Warning,
-        Some("info") => Severity::Info,
-        Some(_) => {
-            at.lose("severity", "it is critical, error, warning or info");
-            Severity::Error
-        }
-    }
+fn severity(at: &At<'_>) -> &'static str {
+    let Some(text) = at.text("severity") else { return expectation::SEVERITY };
+    let known = ["critical", "error", "warning", "info"];
+    known.into_iter().find(|name| text.eq_ignore_ascii_case(name)).unwrap_or_else(|| {
+        at.lose("severity", "it is critical, error, warning or info");
+        expectation::SEVERITY
+    })
 }
 
 /// The share of bad values that a rule still allows.
@@ -152,7 +132,7 @@ fn share(at: &At<'_>) -> Option<f64> {
     None
 }
 
-/// A service level as an expectation: `(expectation, driver)`.
+/// A service level as an expectation.
 pub(super) fn service_level(at: &At<'_>, taken: &[Value]) -> Option<Value> {
     let property = at.required("property")?;
     let kind = property.to_ascii_lowercase();
@@ -164,14 +144,14 @@ pub(super) fn service_level(at: &At<'_>, taken: &[Value]) -> Option<Value> {
                 at.lost(&format!("`{unit}` is no unit of a fixed length"));
                 return None;
             };
-            Rule::Freshness { quantile: Quantile::Max, above }
+            expectation::freshness(above)
         }
         "errorrate" | "er" => {
             let value = at.number("value")?;
             let unit = at.text("unit").unwrap_or_default();
             let above =
                 if unit.starts_with("percent") || unit == "%" { value / 100.0 } else { value };
-            Rule::ErrorRate { above, confidence: CONFIDENCE }
+            expectation::error_rate(above)
         }
         _ => {
             at.lost("no kind of expectation measures it");
@@ -182,7 +162,7 @@ pub(super) fn service_level(at: &At<'_>, taken: &[Value]) -> Option<Value> {
     let numbered = (2..).map(|number| format!("{property}-{number}"));
     let name = std::iter::once(property.clone()).chain(numbered).find(|name| !is_taken(name))?;
     at.assumed(&format!("expectations {name}"), WINDOW_ASSUMED);
-    Some(write::expectation(&usual(name, Severity::Error, rule)))
+    Some(expectation::usual(&name, expectation::SEVERITY, rule))
 }
 
 fn span(value: f64, unit: &str) -> Option<TimeSpan> {
@@ -202,53 +182,59 @@ fn span(value: f64, unit: &str) -> Option<TimeSpan> {
 
 /// What a property has that must not be null.
 pub(super) fn required() -> Value {
-    let rule = Rule::NullRate { above: 0.0, confidence: CONFIDENCE };
-    write::expectation(&usual("required".into(), Severity::Error, rule))
+    expectation::usual("required", expectation::SEVERITY, expectation::null_rate(0.0))
 }
 
 /// Bounds of a property's values.
 pub(super) fn range(min: Option<f64>, max: Option<f64>) -> Value {
-    let rule = Rule::Range { min, max, above: 0.0 };
-    write::expectation(&usual("range".into(), Severity::Error, rule))
+    expectation::usual("range", expectation::SEVERITY, expectation::range(min, max))
 }
 
 /// An expectation as a quality rule: in the standard's words where they say
 /// all of it, else as one of our engine.
-pub(super) fn write_one(expectation: &Expectation) -> Value {
+pub(super) fn write_one(written: &Expectation) -> Value {
+    let value = write::expectation(written);
     let mut rule = Map::new();
-    rule.insert("name".into(), expectation.name.as_str().into());
-    rule.insert("severity".into(), expectation.severity.name().into());
-    let said = usual(expectation.name.clone(), expectation.severity, expectation.rule.clone());
-    let bound = |above: f64| {
-        let percent = above * 100.0;
-        (percent / 100.0 == above).then(|| match above {
-            0.0 => ("mustBe", json!(0)),
-            _ => ("mustBeLessOrEqualTo", json!(percent)),
-        })
-    };
-    let native = match &expectation.rule {
-        _ if said != *expectation => None,
-        Rule::NullRate { above, confidence } if *confidence == CONFIDENCE => {
-            bound(*above).map(|bound| ("nullValues", bound, None))
-        }
-        Rule::Categories { allowed: Some(allowed), above, .. } if !allowed.is_empty() => {
-            bound(*above)
-                .map(|bound| ("invalidValues", bound, Some(json!({"validValues": allowed}))))
-        }
-        _ => None,
-    };
-    match native {
-        Some((metric, (operator, value), arguments)) => {
-            rule.insert("metric".into(), metric.into());
-            rule.insert("unit".into(), "percent".into());
-            rule.insert(operator.into(), value);
-            rule.extend(arguments.map(|arguments| ("arguments".to_owned(), arguments)));
-        }
+    rule.insert("name".into(), value["name"].clone());
+    rule.insert("severity".into(), value["severity"].clone());
+    match native(&value) {
+        Some(native) => rule.extend(native),
         None => {
             rule.insert("type".into(), "custom".into());
             rule.insert("engine".into(), NAMESPACE.into());
-            rule.insert("implementation".into(), write::expectation(expectation));
+            rule.insert("implementation".into(), value);
         }
     }
     Value::Object(rule)
+}
+
+/// The rule in the standard's words, if it is read back as the same expectation.
+fn native(value: &Value) -> Option<Map<String, Value>> {
+    let above = value["above"].as_f64()?;
+    let percent = above * 100.0;
+    if percent / 100.0 != above {
+        return None;
+    }
+    let (metric, same, arguments) = match value["kind"].as_str()? {
+        "null_rate" => ("nullValues", expectation::null_rate(above), None),
+        "categories" => {
+            let allowed = value["allowed"].as_array()?.iter().map(|name| name.as_str());
+            let allowed: Vec<String> =
+                allowed.map(|name| name.map(str::to_owned)).collect::<Option<_>>()?;
+            let arguments = json!({"validValues": allowed});
+            ("invalidValues", expectation::categories(&allowed, above), Some(arguments))
+        }
+        _ => return None,
+    };
+    if expectation::usual(value["name"].as_str()?, value["severity"].as_str()?, same) != *value {
+        return None;
+    }
+    let (operator, bound) =
+        if above == 0.0 { ("mustBe", json!(0)) } else { ("mustBeLessOrEqualTo", json!(percent)) };
+    let mut rule = Map::new();
+    rule.insert("metric".into(), metric.into());
+    rule.insert("unit".into(), "percent".into());
+    rule.insert(operator.into(), bound);
+    rule.extend(arguments.map(|arguments| ("arguments".to_owned(), arguments)));
+    Some(rule)
 }

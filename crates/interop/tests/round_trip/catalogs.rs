@@ -7,13 +7,12 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use watchkeep_interop::Catalog;
 use watchkeep_model::charter::{
-    Approval, BaselineSpec, CharterDocument, CharterFields, Effect, Expectation, ForSpec,
-    Lifecycle, Owners, Quantile, Rollback, Rule, Season, Severity, Statistic, ValueType,
-    WindowSpec,
+    Approval, CharterDocument, CharterFields, Expectation, Lifecycle, Owners, Rollback, ValueType,
 };
 use watchkeep_model::directory::{Absence, Contact, Directory, Domain, Group, System, User};
 use watchkeep_model::lineage::Edge;
 use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_wire::yaml;
 
 const USERS: [&str; 4] = ["ada", "grace", "ken.lane", "radia@example.com"];
 const GROUPS: [&str; 3] = ["flight-data", "Crew", "data/governance"];
@@ -89,83 +88,65 @@ fn share() -> BoxedStrategy<f64> {
         .boxed()
 }
 
-fn window() -> BoxedStrategy<WindowSpec> {
+/// Rules as they stand in a charter, without name, window and the like.
+fn rule() -> BoxedStrategy<String> {
+    let quantile = || select(vec!["p50", "p99", "max"]);
+    let baselines = select(vec![
+        "{kind: fixed, from: 2013-04-01, to: 2013-04-29}",
+        "{kind: seasonal, by: hour_of_week, weeks: 4}",
+        "{kind: rolling, windows: 24, min_windows: 12}",
+    ]);
     prop_oneof![
-        Just(WindowSpec::DEFAULT),
-        Just(WindowSpec::Tumbling { size: TimeSpan::DAY }),
-        Just(WindowSpec::Hopping { size: TimeSpan::HOUR, hop: TimeSpan::MINUTE }),
-        Just(WindowSpec::Session { gap: TimeSpan::MINUTE.times(5) }),
-    ]
-    .boxed()
-}
-
-fn rule() -> BoxedStrategy<Rule> {
-    let quantile = || select(Quantile::ALL.map(|(quantile, ..)| quantile).to_vec());
-    let seasonal = BaselineSpec::Seasonal { by: Season::HourOfWeek, weeks: 4 };
-    let fixed = BaselineSpec::Fixed {
-        from: Timestamp::from_micros(0),
-        to: Timestamp::from_micros(86_400_000_000),
-    };
-    let effect = share().prop_map(|above| Effect { statistic: Statistic::Js, above });
-    prop_oneof![
-        (select(vec![seasonal, fixed]), option::of(effect)).prop_map(|(baseline, effect)| {
-            Rule::Drift { baseline, p_below: 0.001, effect, bins: 10 }
-        }),
-        (quantile(), span()).prop_map(|(quantile, above)| Rule::Latency { quantile, above }),
-        (quantile(), span()).prop_map(|(quantile, above)| Rule::Freshness { quantile, above }),
-        span().prop_map(|above| Rule::Freshness { quantile: Quantile::Max, above }),
-        span().prop_map(|after| Rule::Silence { after }),
+        (baselines, share()).prop_map(|(baseline, above)| format!(
+            "kind: drift, baseline: {baseline}, effect: {{statistic: js, above: {above}}}"
+        )),
+        (quantile(), span())
+            .prop_map(|(q, above)| format!("kind: latency, quantile: {q}, above: {above}")),
+        (quantile(), span())
+            .prop_map(|(q, above)| format!("kind: freshness, quantile: {q}, above: {above}")),
+        span().prop_map(|above| format!("kind: freshness, quantile: max, above: {above}")),
+        span().prop_map(|after| format!("kind: silence, after: {after}")),
         (share(), select(vec![0.99, 0.9]))
-            .prop_map(|(above, confidence)| Rule::NullRate { above, confidence }),
-        share().prop_map(|above| Rule::ErrorRate { above, confidence: 0.99 }),
-        (option::of(0u64..100), 100u64..1_000_000)
-            .prop_map(|(below, above)| Rule::Volume { below, above: Some(above) }),
-        (1u64..1_000).prop_map(|below| Rule::Volume { below: Some(below), above: None }),
-        (-1000i32..0, 0i32..1000, share()).prop_map(|(min, max, above)| Rule::Range {
-            min: Some(f64::from(min)),
-            max: Some(f64::from(max) / 8.0),
-            above
-        }),
-        (texts(), share()).prop_map(|(allowed, above)| Rule::Categories {
-            allowed: Some(allowed),
-            baseline: None,
-            above
-        }),
+            .prop_map(|(above, c)| format!("kind: null_rate, above: {above}, confidence: {c}")),
+        share().prop_map(|above| format!("kind: error_rate, above: {above}")),
+        (0u64..100, 100u64..1_000_000)
+            .prop_map(|(below, above)| format!("kind: volume, below: {below}, above: {above}")),
+        (1u64..1_000).prop_map(|below| format!("kind: volume, below: {below}")),
+        (-1000i32..0, 0i32..1000, share()).prop_map(|(min, max, above)| format!(
+            "kind: range, min: {min}, max: {}, above: {above}",
+            f64::from(max) / 8.0
+        )),
+        (texts(), share()).prop_map(|(allowed, above)| format!(
+            "kind: categories, allowed: {}, above: {above}",
+            serde_json::to_string(&allowed).expect("texts")
+        )),
     ]
     .boxed()
 }
 
-fn expectation() -> BoxedStrategy<Expectation> {
-    let severity =
-        select(vec![Severity::Critical, Severity::Error, Severity::Warning, Severity::Info]);
-    let usual = select(vec![true, true, false]);
-    (text(), window(), severity, usual, rule())
-        .prop_map(|(name, window, severity, usual, rule)| {
-            if usual {
-                Expectation {
-                    name,
-                    window: WindowSpec::DEFAULT,
-                    severity: Severity::Error,
-                    min_samples: Expectation::MIN_SAMPLES_DEFAULT,
-                    r#for: ForSpec::default(),
-                    resolve_after: 1,
-                    rule,
-                    resolve: None,
-                }
-            } else {
-                Expectation {
-                    name,
-                    window,
-                    severity,
-                    min_samples: 1,
-                    r#for: ForSpec { k: 2, of: 3 },
-                    resolve_after: 2,
-                    rule,
-                    resolve: None,
-                }
-            }
-        })
-        .boxed()
+fn expectation() -> BoxedStrategy<String> {
+    let others = select(vec![
+        "window: 1h",
+        "window: 1h",
+        "window: 1h, severity: warning",
+        "window: 1d, severity: critical, min_samples: 1",
+        "window: {kind: hopping, size: 1h, hop: 1m}, for: {k: 2, of: 3}, resolve_after: 2",
+        "window: 1d, min_samples: 1",
+    ]);
+    (rule(), others).prop_map(|(rule, others)| format!("{rule}, {others}")).boxed()
+}
+
+/// Takes expectations as they are written; a silence has no session windows and
+/// so on, which the reader does not look at.
+fn expectations(list: Vec<(String, String)>) -> Vec<Expectation> {
+    let mut text = "kind: charter\nsubject: feature:x\nexpectations:\n".to_owned();
+    for (number, (name, expectation)) in list.into_iter().enumerate() {
+        let name = serde_json::to_string(&format!("{name} {number}")).expect("text");
+        text.push_str(&format!("  - {{name: {name}, {expectation}}}\n"));
+    }
+    let (documents, found) = yaml::read(&[("x".to_owned(), text.clone())]);
+    assert_eq!(found, [], "{text}");
+    documents.charters[0].value.fields.expectations.clone().unwrap_or_default()
 }
 
 fn owners() -> BoxedStrategy<Owners> {
@@ -209,12 +190,7 @@ fn fields() -> BoxedStrategy<CharterFields> {
         option::of(instant()),
         option::of((user_name(), instant())),
     );
-    let expectations = option::of(vec(expectation(), 1..4).prop_map(|mut list| {
-        for (number, expectation) in list.iter_mut().enumerate() {
-            expectation.name = format!("{} {number}", expectation.name);
-        }
-        list
-    }));
+    let expectations = option::of(vec((text(), expectation()), 1..4).prop_map(expectations));
     (meaning, place, people, lists, care, expectations)
         .prop_map(|(meaning, place, people, lists, care, expectations)| {
             let (description, value_type, unit, tier) = meaning;
