@@ -137,15 +137,7 @@ const ERRORS: [Finding; 27] = [
     ("shop.yaml", 12, 9, "policy", "unknown_policy", "`shpo`", "did you mean `shop`?"),
     ("shop.yaml", 13, 15, "review_every", "wrong_value", "`90` is not a duration", ""),
     ("shop.yaml", 15, 55, "expectations[0].quantile", "wrong_value", "`p98`", "did you mean"),
-    (
-        "shop.yaml",
-        16,
-        24,
-        "expectations[1].kind",
-        "unsupported",
-        "expectation kind slo is not supported yet",
-        "",
-    ),
+    ("shop.yaml", 16, 5, "expectations[1].good", "missing_field", "`good` is missing", ""),
     (
         "shop.yaml",
         17,

@@ -94,7 +94,7 @@ fn lint_and_who_tell_what_they_find_by_their_exit_codes() {
         .unwrap();
     let (shown, _) = ends(folder, 1, &["charters", "lint", "charters"]);
     assert!(shown.contains("charters/all.yaml:7"), "{shown}");
-    assert!(shown.contains("expectation kind slo is not supported yet"), "{shown}");
+    assert!(shown.contains("`objective` is missing"), "{shown}");
     let (_, error) = ends(folder, 2, &who);
     assert!(error.contains("the charter folder has"), "{error}");
 }

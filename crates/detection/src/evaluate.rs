@@ -6,6 +6,7 @@
 
 mod baselines;
 mod breaches;
+mod burns;
 mod dedupe;
 mod grid;
 mod past;

@@ -4,6 +4,7 @@ mod categories;
 mod drift;
 mod durations;
 mod shares;
+mod slo;
 mod volume;
 
 use watchkeep_model::charter::{Charter, Expectation, Rule, Statistic};
@@ -12,6 +13,7 @@ use watchkeep_model::time::TimeSpan;
 use watchkeep_model::window::{Drift, Judged, Verdict};
 
 use crate::baseline::Baseline;
+use crate::slo::Tallies;
 
 /// A judgement, with what a breach needs beyond it.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,8 @@ pub struct Evidence<'a> {
     /// How long before the window's end the feature was last heard of;
     /// `None` where that has no meaning, as for a session.
     pub silent_for: Option<TimeSpan>,
+    /// What an objective is judged by; not looked at by other kinds.
+    pub tallies: Option<Tallies>,
 }
 
 /// Judges a window.
@@ -58,6 +62,12 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
         }
     };
     let measured = measured.ok();
+    let slo = match (&expectation.rule, measured.as_ref().and_then(|m| m.burning)) {
+        (Rule::Slo { objective, .. }, Some(burning)) => {
+            Some(Box::new(burning.published(*objective)))
+        }
+        _ => None,
+    };
     let threshold = measured.as_ref().and_then(|_| threshold(&expectation.rule, measured.as_ref()));
     Opinion {
         resolve,
@@ -72,6 +82,8 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
             baseline: name,
             learned: None,
             drift: measured.and_then(|m| m.drift).map(Box::new),
+            slo,
+            budget: None,
         },
     }
 }
@@ -88,6 +100,8 @@ pub fn not_judged(expectation: &Expectation, reason: &str) -> Judged {
         baseline: None,
         learned: None,
         drift: None,
+        slo: None,
+        budget: None,
     }
 }
 
@@ -102,6 +116,8 @@ struct Measured {
     /// Which statistic the effect is.
     statistic: Option<Statistic>,
     drift: Option<Drift>,
+    /// The counts of an objective.
+    burning: Option<slo::Burning>,
 }
 
 /// Whether the window has enough of what the expectation looks at.
@@ -120,7 +136,7 @@ fn measure(
     charter: &Charter,
     evidence: &Evidence<'_>,
 ) -> Result<Measured, String> {
-    let Evidence { summary, baseline, silent_for } = *evidence;
+    let Evidence { summary, baseline, silent_for, tallies } = *evidence;
     if expectation.learned.is_some() {
         return Err("no bound has been learned".into());
     }
@@ -148,6 +164,7 @@ fn measure(
         Rule::Drift { effect, bins, .. } => {
             drift::compare(expectation, charter, summary, baseline, *effect, *bins)
         }
+        Rule::Slo { objective, good, .. } => slo::measure(expectation, good, *objective, tallies),
     }
 }
 
@@ -165,6 +182,7 @@ impl Measured {
             Rule::Volume { below, above } => volume::is_outside(self.observed, *below, *above),
             Rule::Range { above, .. } | Rule::Categories { above, .. } => self.observed > *above,
             Rule::Drift { p_below, effect, .. } => drift::is_bad(self, *p_below, *effect),
+            Rule::Slo { objective, .. } => self.burning.is_some_and(|b| b.is_bad(*objective)),
         };
         if bad { Verdict::Bad } else { Verdict::Good }
     }
@@ -189,6 +207,9 @@ impl Measured {
             Rule::Range { min, max, above } => shares::outside_reason(observed, *min, *max, *above),
             Rule::Categories { above, .. } => categories::reason(self, *above),
             Rule::Drift { p_below, effect, .. } => drift::reason(self, *p_below, *effect),
+            Rule::Slo { objective, .. } => {
+                self.burning.map(|burning| burning.reason(*objective)).unwrap_or_default()
+            }
         }
     }
 }
@@ -205,6 +226,9 @@ fn threshold(rule: &Rule, measured: Option<&Measured>) -> Option<f64> {
         | Rule::Range { above, .. }
         | Rule::Categories { above, .. } => Some(*above),
         Rule::Drift { effect, .. } => Some(drift::effect_bound(*effect)),
+        Rule::Slo { objective, .. } => {
+            measured.and_then(|m| m.burning).map(|burning| burning.nearest(*objective).0.factor)
+        }
         Rule::Volume { below, above } => {
             volume::threshold(measured.map(|m| m.observed), *below, *above)
         }

@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod measure;
 pub mod platform;
 pub mod settings;
+pub mod slo;
 pub mod statistics;
 pub mod summarise;
 pub mod watermark;

@@ -7,12 +7,14 @@
 
 mod forms;
 mod learned;
+mod slo;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::learned::{COUNT_UNLEARNED, Learned, Side, Threshold};
+pub use self::slo::{BURN_PAIRS, BurnPair, Good, SLO_PERIOD_DEFAULT};
 use crate::time::{TimeSpan, Timestamp};
 
 /// One charter document as it was written; every field but the subject may be absent.
@@ -472,6 +474,16 @@ pub enum Rule {
         /// Share.
         above: f64,
     },
+    /// Bad when the error budget burns too fast in both windows of one of
+    /// [`BURN_PAIRS`].
+    Slo {
+        /// The share of events that is to be good.
+        objective: f64,
+        /// What a good event is.
+        good: Good,
+        /// The span over which the objective is to be met.
+        period: TimeSpan,
+    },
 }
 
 impl Rule {
@@ -487,6 +499,7 @@ impl Rule {
             Self::Volume { .. } => ExpectationKind::Volume,
             Self::Range { .. } => ExpectationKind::Range,
             Self::Categories { .. } => ExpectationKind::Categories,
+            Self::Slo { .. } => ExpectationKind::Slo,
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::telemetry::Status;
-use crate::time::Timestamp;
+use crate::time::{TimeSpan, Timestamp};
 
 /// One line of `windows.ndjson` and one record of the windows topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,6 +146,78 @@ pub struct Judged {
     /// The whole comparison, for drift.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Box<Drift>>,
+    /// The burn rates and the error budget, for an objective.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slo: Option<Box<Slo>>,
+    /// What the domain's alert budget granted, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Box<Granted>>,
+}
+
+/// An objective at the end of a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slo {
+    /// Events of the period that count.
+    pub total: u64,
+    /// Bad ones among them. Of several conditions, the number that there are
+    /// at least: what is kept of events does not tell which failed several.
+    pub bad: u64,
+    /// The number that there are at most, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad_at_most: Option<u64>,
+    /// The part of the period's error budget that is left, from 1 down; below
+    /// 0 once the objective is missed. Absent without events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_left: Option<f64>,
+    /// Every pair of windows, most urgent first.
+    pub pairs: Vec<Burn>,
+}
+
+/// How fast the error budget burns in two windows that end together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Burn {
+    /// The burn rate that both have to be above to fire.
+    pub factor: f64,
+    /// Length of the long window, such as `1h`.
+    pub long: TimeSpan,
+    /// Length of the short window.
+    pub short: TimeSpan,
+    /// Events of the long window.
+    pub long_total: u64,
+    /// Bad ones among them.
+    pub long_bad: u64,
+    /// Events of the short window.
+    pub short_total: u64,
+    /// Bad ones among them.
+    pub short_bad: u64,
+    /// Burn rate of the long window: its share of bad events over the share
+    /// that the objective allows. Absent without events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_burn: Option<f64>,
+    /// Burn rate of the short window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_burn: Option<f64>,
+    /// False where either window has fewer events than `min_samples`.
+    pub judged: bool,
+    /// True where both burn rates are above the factor.
+    pub fired: bool,
+}
+
+/// A test that an alert budget was asked for: the level that was granted
+/// before the p-value was looked at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Granted {
+    /// The domain whose budget it is.
+    pub domain: String,
+    /// The number of the test in the budget's period and summaries partition, from 1.
+    pub test: u64,
+    /// The p-value had to be at most this.
+    pub level: f64,
+    /// The sum of the levels granted in the period so far, this one included:
+    /// false alarms to be expected at most if nothing had ever changed.
+    pub spent: f64,
+    /// True where the window's p-value was within the level and its effect above the bound.
+    pub discovery: bool,
 }
 
 /// Bounds that were learned from the windows before, in the unit of `observed`.

@@ -58,6 +58,12 @@ impl Shape {
             .take_while(move |s| *s <= last)
     }
 
+    /// True where a window that holds the instant still takes events: the latest does longest.
+    pub(super) fn takes(self, at: Timestamp, moment: &Moment<'_>) -> bool {
+        let settled = at.floor(self.hop) + self.size + moment.settings.allowed_lateness;
+        moment.watermark.is_none_or(|watermark| watermark < settled)
+    }
+
     fn deadline(
         self,
         feature: &Arc<str>,

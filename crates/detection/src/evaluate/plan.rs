@@ -6,6 +6,7 @@ use watchkeep_model::charter::{BaselineSpec, Charter, Rule, WindowSpec};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::charters::{Charters, windows_of};
+use crate::evaluate::burns::Objective;
 
 /// Made from the charters and remembered as long as they are the same; no
 /// state, it can be made again at any time.
@@ -16,6 +17,8 @@ pub(super) struct Plan {
     pub(super) fixed: Vec<BaselineSpec>,
     /// Windows with a baseline of past windows, and how far back it goes.
     pub(super) past: Vec<(WindowSpec, TimeSpan)>,
+    /// What events are counted for beside windows.
+    pub(super) objectives: Vec<Objective>,
     /// True where silence is judged.
     pub(super) silence: bool,
     /// True where a charter matches: such a subject has windows when silent.
@@ -46,8 +49,10 @@ impl Plan {
         windows.sort_unstable();
         windows.dedup();
         let (mut fixed, mut past, mut silence) = (Vec::new(), Vec::new(), false);
+        let mut objectives = Vec::new();
         for expectation in made_from.iter().flatten().flat_map(|charter| charter.expectations()) {
             silence |= matches!(expectation.rule, Rule::Silence { .. });
+            objectives.extend(Objective::of(expectation));
             let Some(spec) = expectation.rule.baseline() else { continue };
             if let BaselineSpec::Fixed { .. } = spec {
                 fixed.push(spec.clone());
@@ -56,9 +61,11 @@ impl Plan {
         }
         fixed.sort_unstable();
         fixed.dedup();
+        objectives.sort_unstable();
+        objectives.dedup();
         let chartered = made_from.iter().any(Option::is_some);
         let named = made_from.iter().flatten().any(|charter| charter.exact);
         let made_from = Some(made_from);
-        *self = Self { made_from, windows, fixed, past, silence, chartered, named };
+        *self = Self { made_from, windows, fixed, past, objectives, silence, chartered, named };
     }
 }

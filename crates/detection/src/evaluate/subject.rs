@@ -12,6 +12,7 @@ use crate::baseline::Baseline;
 use crate::charters::{Charters, windows_of};
 use crate::evaluate::baselines::FixedBaselines;
 use crate::evaluate::breaches::Breaches;
+use crate::evaluate::burns::Burns;
 use crate::evaluate::dedupe::Kept;
 use crate::evaluate::grid::{Grid, Shape};
 use crate::evaluate::past::{self, Search};
@@ -38,6 +39,7 @@ pub(super) struct Subject {
     /// By gap.
     sessions: BTreeMap<TimeSpan, Sessions>,
     fixed: FixedBaselines,
+    burns: Burns,
     alarms: Alarms,
     recency: Recency,
     kept: Kept,
@@ -97,6 +99,7 @@ impl Subject {
             self.grids.entry(*window).or_default().keep_past(*span);
         }
         self.fixed.take(&self.plan.fixed, delta, moment.watermark, moment.settings);
+        self.burns.take(&self.plan.objectives, delta, moment);
         late
     }
 
@@ -151,7 +154,7 @@ impl Subject {
         out: &mut Outputs,
     ) {
         let Deadline { window, start, end, .. } = *deadline;
-        let Self { grids, fixed, alarms, recency, latest, .. } = self;
+        let Self { grids, fixed, burns, alarms, recency, latest, .. } = self;
         let Some(grid) = grids.get_mut(&window) else { return };
         if deadline.action == Action::Close {
             grid.close(shape, deadline, partial, &latest.1, moment);
@@ -187,6 +190,7 @@ impl Subject {
                 partial,
                 summary: &grid.summary(shape, start, version),
                 silent_for: recency.silent_for(end),
+                tallies: &|expectation| burns.tallies(expectation, version, end, moment.settings),
                 replaces: &[],
             };
             out.decided.push(alarms.tell(&measured, charter, &expectations, &baselines, now));
@@ -243,6 +247,7 @@ impl Subject {
             partial,
             summary: due.summary,
             silent_for: None,
+            tallies: &|_| None,
             replaces: &replaces,
         };
         out.decided.push(alarms.tell(&measured, charter, &expectations, &baselines, now));
@@ -259,6 +264,8 @@ impl Subject {
         let remember = self.remember_from(deadline.start, moment.settings);
         self.alarms.settle(deadline.window, None, next, remember);
         self.recency.settle(deadline.end);
+        let next_end = next + deadline.window.size();
+        self.burns.settle(deadline.window, next_end, moment.settings);
         self.forget(deadline.due, moment.settings);
     }
 

@@ -18,6 +18,7 @@ use crate::evaluate::Decided;
 use crate::evaluate::breaches::Breaches;
 use crate::judge::{self, Evidence, Opinion};
 use crate::measure::{self, Frame};
+use crate::slo::Tallies;
 
 /// The alarms of one subject, by version, expectation and window. A silence is
 /// that of all versions, so its alarm has none.
@@ -45,6 +46,8 @@ pub(super) struct Measured<'a> {
     pub(super) summary: &'a Summary,
     /// How long before the end the feature was last heard of.
     pub(super) silent_for: Option<TimeSpan>,
+    /// What an objective is judged by.
+    pub(super) tallies: &'a dyn Fn(&Expectation) -> Option<Tallies>,
     /// Starts of sessions that are part of this one now.
     pub(super) replaces: &'a [Timestamp],
 }
@@ -73,6 +76,7 @@ impl Alarms {
                     summary: measured.summary,
                     baseline: baseline.as_ref().map_err(String::as_str),
                     silent_for: measured.silent_for,
+                    tallies: (measured.tallies)(expectation),
                 };
                 let opinion = judge::judge(expectation, charter, &evidence);
                 for said in self.judge(measured, expectation, &opinion) {

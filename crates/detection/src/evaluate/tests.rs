@@ -2,6 +2,7 @@
 //! events and read as the lines that it leads to.
 
 mod baselines;
+mod burns;
 mod hopping;
 mod repeats;
 mod sessions;

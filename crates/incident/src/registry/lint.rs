@@ -29,7 +29,7 @@ mod windows;
 pub use history::History;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 31] = [
+pub const RULES: [(&str, &str); 33] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, so neither wins. Keep one, or make one \
@@ -81,6 +81,17 @@ pub const RULES: [(&str, &str); 31] = [
         "session_silence",
         "A session ends with its last event and there is none without events, so it is never \
          silent.",
+    ),
+    (
+        "session_slo",
+        "An objective is judged over the hours and days before a window's end, at every window. A \
+         session ends at any time or never.",
+    ),
+    (
+        "slo_conditions",
+        "Summaries count each condition apart, so of events that fail one of several it is known \
+         only how many there are at least and at most. The objective is judged by the least. One \
+         objective for each condition is exact.",
     ),
     (
         "season",

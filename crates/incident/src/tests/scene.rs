@@ -327,6 +327,8 @@ pub(super) fn window(of: &Breach, when: &str, verdict: Verdict) -> Window {
         baseline: None,
         learned: None,
         drift: None,
+        slo: None,
+        budget: None,
     };
     let mut window: Window = serde_json::from_str(
             r#"{"feature":"","feature_version":"","window":"1d","window_start":0,"window_end":0,"revision":0,"partial":false,"count":1,"null_count":0,"error_count":0,"status":{},"non_finite_count":0,"late_count":0}"#,

@@ -16,6 +16,7 @@ use window::window;
 mod baseline;
 mod eased;
 mod learned;
+mod slo;
 mod window;
 
 /// Judged windows that `for` may look at. More would be kept for each open
@@ -72,15 +73,7 @@ pub(super) fn read(
 ) -> Option<Expectation> {
     let map = w.any_mapping(node)?;
     let name = w.required(map, "name", Walk::text);
-    let kind = w.required(map, "kind", |w, node| {
-        let kind = expected_kind(w, node)?;
-        if parameters(kind).is_some() {
-            return Some(kind);
-        }
-        let message = format!("expectation kind {} is not supported yet", kind.name());
-        w.report(node.place, "unsupported", message, None);
-        None
-    });
+    let kind = w.required(map, "kind", expected_kind);
     let parameters = kind.and_then(parameters);
     if let Some(parameters) = parameters {
         // What is refused by name elsewhere is not reported as unknown too.
@@ -120,7 +113,7 @@ pub(super) fn read(
     })
 }
 
-/// The fields of a kind beside the common ones; `None` for kinds that are not supported yet.
+/// The fields of a kind beside the common ones; `None` for those that no charter can have.
 fn parameters(kind: ExpectationKind) -> Option<&'static [&'static str]> {
     Some(match kind {
         ExpectationKind::Drift => &["baseline", "p_below", "effect", "bins"],
@@ -130,7 +123,8 @@ fn parameters(kind: ExpectationKind) -> Option<&'static [&'static str]> {
         ExpectationKind::Volume => &["below", "above"],
         ExpectationKind::Range => &["min", "max", "above"],
         ExpectationKind::Categories => &["allowed", "baseline", "above"],
-        ExpectationKind::Slo | ExpectationKind::Platform => return None,
+        ExpectationKind::Slo => &slo::FIELDS,
+        ExpectationKind::Platform => return None,
     })
 }
 
@@ -214,7 +208,8 @@ fn rule(
             }
             Rule::Categories { allowed, baseline, above: above.unwrap_or(0.0) }
         }
-        ExpectationKind::Slo | ExpectationKind::Platform => return None,
+        ExpectationKind::Slo => slo::slo(w, map)?,
+        ExpectationKind::Platform => return None,
     };
     // Those of an effect stand beside its own `above`.
     if kind != ExpectationKind::Drift {

@@ -359,12 +359,6 @@ fn windows() {
 #[test]
 fn unsupported() {
     check_expectation(
-        "kind: slo\nwindow: 1h\nobjective: 0.99",
-        expect![[r#"
-        5:11 expectations[0].kind [unsupported] expectation kind slo is not supported yet
-    "#]],
-    );
-    check_expectation(
         "kind: drift\nwindow: 1h\nbaseline: {kind: profile, id: a}",
         expect![[r#"
         7:22 expectations[0].baseline.kind [unsupported] baseline kind profile is not supported yet
@@ -434,6 +428,46 @@ fn learned_thresholds() {
         "kind: range\nwindow: 1h\nmin: learned\nabove: learned\nfalse_alarm_rate: 0.01\nfrom: 1w",
         expect![[r#"
             4:5 expectations[0] [wrong_value] `above` cannot be learned beside `min` or `max`: the share outside follows from them
+    "#]],
+    );
+}
+
+#[test]
+fn objectives() {
+    let slo = |rest: &str| format!("kind: slo\nwindow: 1h\n{rest}");
+    for good in ["{status: ok}", "{status: [null, ok]}", "{latency_below: 50ms, age_below: 1d}"] {
+        check_expectation(&slo(&format!("objective: 0.999\ngood: {good}\nperiod: 4w")), expect![]);
+    }
+    check_expectation(
+        &slo("objective: 99.9\ngood: {latency_blow: 50ms}\nperiod: 5m"),
+        expect![[r#"
+            7:16 expectations[0].objective [wrong_value] 99.9 is not between 0 and 1
+            8:12 expectations[0].good.latency_blow [unknown_field] unknown field `latency_blow` => did you mean `latency_below`?
+            9:13 expectations[0].period [wrong_value] a period of 5m is not from 1h to 366d
+        "#]],
+    );
+    check_expectation(
+        &slo("objective: 0.99\ngood: {}"),
+        expect![[r#"
+        8:11 expectations[0].good [missing_field] `good` has no condition, so every event would be good => write one of latency_below, age_below and status
+    "#]],
+    );
+    check_expectation(
+        &slo("objective: 0.99\ngood: {status: []}"),
+        expect![[r#"
+        8:20 expectations[0].good.status [wrong_value] no status is good => write for example [ok, stale]
+    "#]],
+    );
+    check_expectation(
+        &slo("objective: 0.99\ngood: {status: fine}"),
+        expect![[r#"
+        8:20 expectations[0].good.status [wrong_value] `fine` is none of ok, null, not_found, stale, error, timeout, defaulted
+    "#]],
+    );
+    check_expectation(
+        &slo("objective: 0.99\ngood: {status: ok}\nresolve: {objective: 0.9}"),
+        expect![[r#"
+            9:26 expectations[0].resolve.objective [wrong_value] `objective` of `resolve` must be at least 0.99, that of the expectation
         "#]],
     );
 }

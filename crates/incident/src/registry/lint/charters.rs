@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use watchkeep_model::charter::{CharterFields, Expectation};
+use watchkeep_model::charter::{CharterFields, Expectation, Rule};
 use watchkeep_model::directory::{Directory, PERSON_TYPES};
 
 use super::super::index::NEVER;
@@ -38,6 +38,13 @@ fn own(folder: &Folder<'_>, found: &mut Found, number: usize) {
         if !names.insert(name) {
             let message = format!("the charter has an expectation `{name}` already");
             found.error(place, &format!("{path}.name"), "duplicate_expectation", message, None);
+        }
+        if let Rule::Slo { good, .. } = &expectation.rule
+            && good.conditions() > 1
+        {
+            let message = "which events fail several conditions is not known".to_owned();
+            let hint = Some("write one objective for each condition".to_owned());
+            found.warning(place, &format!("{path}.good"), "slo_conditions", message, hint);
         }
         windows::check(folder.checks.pane, expectation, &mut |field, rule, message, hint| {
             found.error(place, &format!("{path}.{field}"), rule, message, hint);

@@ -40,6 +40,13 @@ pub(super) fn check(pane: TimeSpan, expectation: &Expectation, tell: Tell<'_>) {
         let hint = "judge silence by a tumbling or hopping window".to_owned();
         tell("window", "session_silence", message, Some(hint));
     }
+    if let (Rule::Slo { .. }, WindowSpec::Session { .. }) = (&expectation.rule, window) {
+        let message = "an objective has no sessions: it looks back from the end of a window that \
+                       comes whether there are events or not"
+            .to_owned();
+        let hint = "judge the objective by a tumbling or hopping window".to_owned();
+        tell("window", "session_slo", message, Some(hint));
+    }
     match expectation.rule.baseline() {
         Some(BaselineSpec::Seasonal { by, .. }) => season(window, *by, tell),
         Some(BaselineSpec::Rolling { .. }) => rolling(window, tell),

@@ -102,11 +102,17 @@ fn findings_of_meaning_are_shown_like_those_of_spelling() {
         6 | policy: ride
           |         ^
 
-        error[unsupported]: expectation kind slo is not supported yet
-          --> a.yaml:9:29 (charter feature:ride.price, expectations[0].kind)
+        error[missing_field]: `good` is missing
+          --> a.yaml:9:5 (charter feature:ride.price, expectations[0].good)
           |
         9 |   - {name: objective, kind: slo, window: 1h}
-          |                             ^
+          |     ^
+
+        error[missing_field]: `objective` is missing
+          --> a.yaml:9:5 (charter feature:ride.price, expectations[0].objective)
+          |
+        9 |   - {name: objective, kind: slo, window: 1h}
+          |     ^
 
         error[window_pane]: 90s is no multiple of the pane, 1m
           --> a.yaml:10:41 (charter feature:ride.price, expectations[1].window)
@@ -120,7 +126,7 @@ fn findings_of_meaning_are_shown_like_those_of_spelling() {
         11 |   - {name: slow, kind: latency, window: 1h, quantile: p99, above: 1s}
            |            ^
 
-        8 errors
+        9 errors
     "#]].assert_eq(&render(&found, &files, Format::Text));
 }
 

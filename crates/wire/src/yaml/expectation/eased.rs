@@ -30,6 +30,7 @@ pub(super) fn eased(
         Rule::Volume { .. } => vec!["below", "above"],
         Rule::Range { .. } => vec!["min", "max", "above"],
         Rule::Silence { .. } => vec!["after"],
+        Rule::Slo { .. } => vec!["objective"],
         _ => vec!["above"],
     };
     // A learned threshold is eased by its rate, the stated ones beside it by themselves.
@@ -77,6 +78,10 @@ pub(super) fn eased(
             ease(w, map, "above", above, Easier::Lower, Walk::span);
         }
         Rule::Silence { after } => ease(w, map, "after", after, Easier::Lower, Walk::positive_span),
+        // A higher objective leaves a smaller budget, which burns faster.
+        Rule::Slo { objective, .. } => {
+            ease(w, map, "objective", objective, Easier::Higher, Walk::probability);
+        }
         Rule::NullRate { above, .. }
         | Rule::ErrorRate { above, .. }
         | Rule::Categories { above, .. } => {

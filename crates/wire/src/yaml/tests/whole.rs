@@ -130,11 +130,17 @@ fn all_findings_of_a_folder_come_at_once() {
            |            ^
           = 10 % is 0.1
 
-        error[unsupported]: expectation kind slo is not supported yet
-          --> a.yaml:13:11 (charter feature:ride.distance, expectations[1].kind)
+        error[missing_field]: `good` is missing
+          --> a.yaml:12:5 (charter feature:ride.distance, expectations[1].good)
            |
-        13 |     kind: slo
-           |           ^
+        12 |   - name: objective
+           |     ^
+
+        error[missing_field]: `objective` is missing
+          --> a.yaml:12:5 (charter feature:ride.distance, expectations[1].objective)
+           |
+        12 |   - name: objective
+           |     ^
 
         error[syntax]: not YAML: mapping values are not allowed in this context
           --> a.yaml:18:19
@@ -169,7 +175,7 @@ fn all_findings_of_a_folder_come_at_once() {
         6 |     acknowledge_within: ten minutes
           |                         ^
 
-        11 errors
+        12 errors
     "#]].assert_eq(&render(&found, &files, Format::Text));
     expect![[r#"
         [
