@@ -229,6 +229,9 @@ fn rule(rule: &Rule) -> String {
             format!("share of values {text} above {above}")
         }
         Rule::Categories { above, .. } => format!("share of unseen categories above {above}"),
+        Rule::Slo { objective, period, .. } => {
+            format!("the error budget of {objective} over {period} burning too fast")
+        }
     }
 }
 
