@@ -36,16 +36,34 @@ pub fn scale(charter: &Charter, reference: &Summary) -> Scale {
     }
 }
 
+/// A comparison, and how sure it is that there is a difference.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// Every statistic, as a window publishes it.
+    pub drift: Drift,
+    /// The p-value that is judged: it keeps its level with ties and few values
+    /// too, for which `ks_p` and `chi2_p`, being scipy's, are not made.
+    pub p_value: f64,
+}
+
 /// Compares numbers; nulls are one more bin. Both sides must hold a number.
-pub fn numeric(current: &Summary, reference: &Summary, bins: u32) -> Drift {
+pub fn numeric(current: &Summary, reference: &Summary, bins: u32) -> Comparison {
     let (values, against) = (&current.numbers, &reference.numbers);
     let mut drift = Drift { n: values.count(), n_ref: against.count(), ..Drift::default() };
     let aligned = Aligned::new(values, against);
-    let (statistic, wasserstein) = match (values.raw(), against.raw()) {
-        (Some(a), Some(b)) => (st::ks_statistic_sorted(a, b), st::wasserstein_sorted(a, b)),
+    let (statistic, wasserstein, p_value) = match (values.raw(), against.raw()) {
+        (Some(a), Some(b)) => {
+            let (a_counts, b_counts) = equal_values(a, b);
+            (
+                st::ks_statistic_sorted(a, b),
+                st::wasserstein_sorted(a, b),
+                st::ks_tied_p_value(&a_counts, &b_counts),
+            )
+        }
         _ => (
             st::ks_statistic_cumulative(&aligned.current, &aligned.reference),
             st::wasserstein_weighted(&aligned.values, &aligned.current, &aligned.reference),
+            st::ks_tied_p_value(&aligned.current, &aligned.reference),
         ),
     };
     drift.ks_stat = Some(statistic);
@@ -59,12 +77,29 @@ pub fn numeric(current: &Summary, reference: &Summary, bins: u32) -> Drift {
         .zip(deviation)
         .map(|(distance, moments)| st::wasserstein_norm(distance, moments.sd));
     binned(&mut drift, aligned.bins(bins), current.null_count, reference.null_count);
-    drift
+    Comparison { drift, p_value }
+}
+
+/// Counts of each different value of two ascending samples, ascending.
+fn equal_values(a: &[f64], b: &[f64]) -> (Vec<u64>, Vec<u64>) {
+    let (mut of_a, mut of_b) = (Vec::with_capacity(a.len()), Vec::with_capacity(b.len()));
+    let (mut i, mut j) = (0, 0);
+    while let Some(value) = match (a.get(i), b.get(j)) {
+        (Some(x), Some(y)) => Some(x.min(*y)),
+        (one, other) => one.or(other).copied(),
+    } {
+        let repeats = |rest: &[f64]| rest.iter().take_while(|x| **x <= value).count();
+        let (in_a, in_b) = (repeats(&a[i..]), repeats(&b[j..]));
+        of_a.push(in_a as u64);
+        of_b.push(in_b as u64);
+        (i, j) = (i + in_a, j + in_b);
+    }
+    (of_a, of_b)
 }
 
 /// Compares categories; every unseen category is a bin of its own, and so are
 /// the nulls. Both sides must hold a category.
-pub fn categorical(current: &Summary, reference: &Summary) -> Drift {
+pub fn categorical(current: &Summary, reference: &Summary) -> Comparison {
     let (values, against) = (&current.categories, &reference.categories);
     let mut drift = Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
     unseen(&mut drift, values, |category| against.counts().contains_key(category));
@@ -88,7 +123,9 @@ pub fn categorical(current: &Summary, reference: &Summary) -> Drift {
         push(OTHER_BIN, a, b);
     }
     binned(&mut drift, bins, current.null_count, reference.null_count);
-    drift
+    let table = drift.bins.as_ref();
+    let p_value = table.and_then(|bins| st::chi_square_p_value(&bins.current, &bins.reference));
+    Comparison { drift, p_value: p_value.unwrap_or(1.0) }
 }
 
 /// Fills in the share and the names of the categories that are not known.
@@ -238,7 +275,7 @@ mod tests {
     #[test]
     fn bins_are_quantiles_of_the_reference() {
         let reference: Vec<f64> = (0..1000).map(f64::from).collect();
-        let drift = numeric(&summary(&[1.0, 2.0, 3.0]), &summary(&reference), 10);
+        let drift = numeric(&summary(&[1.0, 2.0, 3.0]), &summary(&reference), 10).drift;
         let bins = drift.bins.unwrap();
         assert_eq!(bins.reference.len(), 10);
         assert!(bins.reference.iter().all(|n| (90..=110).contains(n)), "{:?}", bins.reference);
@@ -252,7 +289,7 @@ mod tests {
         a.categories.add("old", 7);
         b.categories.add("old", 90);
         b.null_count = 10;
-        let drift = categorical(&a, &b);
+        let drift = categorical(&a, &b).drift;
         assert_eq!(drift.unseen_share, Some(0.3));
         assert_eq!(drift.unseen, ["new"]);
         let bins = drift.bins.unwrap();
@@ -271,7 +308,7 @@ mod tests {
         ) {
             let scale = |v: &[i32]| v.iter().map(|v| f64::from(*v) / 8.0).collect::<Vec<f64>>();
             let (current, reference) = (scale(&current), scale(&reference));
-            let bins = numeric(&summary(&current), &summary(&reference), 10).bins.unwrap();
+            let bins = numeric(&summary(&current), &summary(&reference), 10).drift.bins.unwrap();
             for (values, counts) in [(&current, &bins.current), (&reference, &bins.reference)] {
                 let mut recount = vec![0u64; bins.edges.len() + 1];
                 for value in values.iter() {

@@ -5,7 +5,7 @@ use watchkeep_model::summary::Summary;
 
 use super::{Measured, enough};
 use crate::baseline::Baseline;
-use crate::drift::{self, Scale};
+use crate::drift::{self, Comparison, Scale};
 
 /// Effect bound where the charter sets none.
 const EFFECT_DEFAULT: f64 = 0.1;
@@ -32,24 +32,16 @@ pub(super) fn compare(
             counts.1, expectation.min_samples
         ));
     }
-    let (drift, p_value, usual) = match scale {
-        Scale::Numeric => {
-            let drift = drift::numeric(summary, reference, bins);
-            let p_value = drift.ks_p;
-            (drift, p_value, Statistic::KsStat)
-        }
-        Scale::Categorical => {
-            let drift = drift::categorical(summary, reference);
-            let p_value = drift.chi2_p;
-            (drift, p_value, Statistic::Js)
-        }
+    let (Comparison { drift, p_value }, usual) = match scale {
+        Scale::Numeric => (drift::numeric(summary, reference, bins), Statistic::KsStat),
+        Scale::Categorical => (drift::categorical(summary, reference), Statistic::Js),
     };
     let statistic = effect.map_or(usual, |effect| effect.statistic);
     let size = drift::statistic(&drift, statistic)
         .ok_or_else(|| format!("{} does not apply to these values", statistic.name()))?;
     Ok(Measured {
         observed: size,
-        p_value,
+        p_value: Some(p_value),
         effect: Some(size),
         statistic: Some(statistic),
         drift: Some(drift),

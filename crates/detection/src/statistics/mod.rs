@@ -15,11 +15,13 @@
 //! bins are empty.
 
 mod chi_square;
+mod chi_square_sparse;
 mod counts;
 mod hellinger;
 mod jensen_shannon;
 mod kolmogorov;
 mod ks;
+mod ks_tied;
 mod moments;
 mod proportion;
 mod psi;
@@ -31,9 +33,11 @@ mod wasserstein;
 mod tests;
 
 pub use chi_square::{ChiSquare, chi_square_homogeneity};
+pub use chi_square_sparse::chi_square_p_value;
 pub use hellinger::hellinger;
 pub use jensen_shannon::jensen_shannon;
 pub use ks::{ks_p_value, ks_statistic_cumulative, ks_statistic_sorted};
+pub use ks_tied::ks_tied_p_value;
 pub use moments::{Moments, moments, moments_weighted};
 pub use proportion::clopper_pearson_lower;
 pub use psi::{EMPTY_SHARE, psi};

@@ -77,6 +77,17 @@ pub(super) fn ln_binomial(k: f64, rest: f64, p: f64, q: f64) -> f64 {
         + 0.5 * (n / k / rest / (2.0 * PI)).ln()
 }
 
+/// The same for every `k` and `rest` of 0 or more.
+pub(super) fn ln_binomial_any(k: f64, rest: f64, p: f64, q: f64) -> f64 {
+    if k <= 0.0 {
+        rest * (-p).ln_1p()
+    } else if rest <= 0.0 {
+        k * (-q).ln_1p()
+    } else {
+        ln_binomial(k, rest, p, q)
+    }
+}
+
 /// Sum of floats with Neumaier's compensation.
 ///
 /// The result is right to the last digit or two however many terms there are,

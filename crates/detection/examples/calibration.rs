@@ -1,0 +1,163 @@
+//! How often quiet windows raise an alarm at a nominal level of 1 %, and how
+//! often changed ones do, beside scipy's test on raw values.
+//!
+//! ```sh
+//! cargo run --release --package watchkeep-detection --example calibration -- level --trials 20000
+//! cargo run --release --package watchkeep-detection --example calibration -- power --trials 5000
+//! ```
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the pure crate neither reads arguments nor prints, but this program does"
+)]
+
+#[path = "../tests/trials/mod.rs"]
+mod trials;
+
+use std::process::ExitCode;
+
+use self::trials::{Alarms, Change, LAWS, Law, Random, Shares, Trial, categories, numbers};
+
+const LEVEL: f64 = 0.01;
+const SIZES: [usize; 6] = [12, 30, 100, 1_000, 10_000, 100_000];
+const CATEGORIES: [usize; 6] = [2, 3, 10, 50, 200, 1_000];
+/// Values that one cell of the table may draw.
+const VALUES_MAX: u64 = 400_000_000;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let trials = arguments.iter().skip_while(|a| *a != "--trials").nth(1);
+    let trials = trials.map_or(Some(20_000), |text| text.parse().ok());
+    match (arguments.first().map(String::as_str), trials) {
+        (Some("level"), Some(trials)) => level(trials),
+        (Some("power"), Some(trials)) => power(trials),
+        _ => {
+            eprintln!("calibration level|power [--trials N]");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn level(trials: u64) {
+    println!("Alarms among quiet windows at a nominal level of 1 %, in percent.");
+    println!("`judged` is `judged.p_value`, `scipy` the published `ks_p` or `chi2_p`.\n");
+    println!("| values | n | n_ref | trials | judged | scipy |");
+    println!("|---|---:|---:|---:|---:|---:|");
+    each_size(|n, n_ref| {
+        let trial = Trial { n, n_ref, change: Change::NONE, level: LEVEL };
+        let trials = affordable(trials, &trial);
+        for (law, name) in LAWS {
+            let alarms = numbers(law, trial, trials, &mut seeded(n, n_ref, name));
+            row(name, &trial, &alarms);
+        }
+        for count in CATEGORIES {
+            for (exponent, law) in [(0.0, "uniform"), (1.0, "Zipf")] {
+                let name = format!("{count} categories, {law}");
+                let shares = Shares::zipf(count, exponent);
+                let alarms = categories(&shares, trial, trials, &mut seeded(n, n_ref, &name));
+                row(&name, &trial, &alarms);
+            }
+        }
+    });
+}
+
+fn power(trials: u64) {
+    println!("Alarms among changed windows at a nominal level of 1 %, in percent.");
+    println!("`scipy` is its test on the values as they came.\n");
+    println!("| change | n | n_ref | trials | judged | scipy, raw values | ratio |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for n in [100, 1_000, 10_000] {
+        for n_ref in [n, 10_000] {
+            // Changes that are found about half of the time and nearly always.
+            let unit = (1.0 / n as f64 + 1.0 / n_ref as f64).sqrt();
+            for strength in [3.0, 5.0] {
+                let size = strength * unit;
+                let laws = LAWS.into_iter().filter(|(law, _)| *law != Law::Constant);
+                for (law, name) in laws {
+                    for (what, change) in changes(law, size) {
+                        let trial = Trial { n, n_ref, change, level: LEVEL };
+                        let name = format!("{what}, {name}");
+                        let alarms = numbers(law, trial, trials, &mut seeded(n, n_ref, &name));
+                        power_row(&name, &trial, &alarms);
+                    }
+                }
+                for count in [2, 10, 50] {
+                    let change = Change { share: size * 0.5, ..Change::NONE };
+                    let trial = Trial { n, n_ref, change, level: LEVEL };
+                    let name = format!("share {:.3}, {count} categories", change.share);
+                    let shares = Shares::zipf(count, 0.0);
+                    let alarms = categories(&shares, trial, trials, &mut seeded(n, n_ref, &name));
+                    power_row(&name, &trial, &alarms);
+                }
+            }
+        }
+    }
+}
+
+/// Changes of about `size` standard deviations that suit the law.
+fn changes(law: Law, size: f64) -> Vec<(String, Change)> {
+    let shift = (format!("shift {size:.3}"), Change { shift: size, ..Change::NONE });
+    let scale = 1.0 + 3.0 * size;
+    let scaled = (format!("scale {scale:.3}"), Change { scale, ..Change::NONE });
+    match law {
+        Law::ZeroInflated => {
+            let share = size * 0.6;
+            vec![(format!("share of zeros {share:.3}"), Change { share, ..Change::NONE })]
+        }
+        // Moving a discrete law moves it off its values altogether.
+        Law::SmallIntegers | Law::Constant => Vec::new(),
+        Law::Uniform => {
+            let shift = size * 0.35;
+            vec![(format!("shift {shift:.3}"), Change { shift, ..Change::NONE })]
+        }
+        _ => vec![shift, scaled],
+    }
+}
+
+fn each_size(mut cell: impl FnMut(usize, usize)) {
+    for n in SIZES {
+        let mut references = vec![n, 10 * n, 10_000];
+        references.sort_unstable();
+        references.dedup();
+        references.into_iter().filter(|n_ref| *n_ref >= n).for_each(|n_ref| cell(n, n_ref));
+    }
+}
+
+fn affordable(trials: u64, trial: &Trial) -> u64 {
+    trials.min(VALUES_MAX / (trial.n + trial.n_ref) as u64).max(500)
+}
+
+fn seeded(n: usize, n_ref: usize, name: &str) -> Random {
+    let name =
+        name.bytes().fold(0u64, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    Random::new(name ^ (n as u64) << 32 ^ n_ref as u64)
+}
+
+fn row(name: &str, trial: &Trial, alarms: &Alarms) {
+    let (judged, scipy) = (alarms.judged, alarms.scipy);
+    println!(
+        "| {name} | {} | {} | {} | {:.2} ± {:.2} | {:.2} |",
+        trial.n,
+        trial.n_ref,
+        judged.trials,
+        100.0 * judged.share(),
+        100.0 * judged.error(),
+        100.0 * scipy.share(),
+    );
+}
+
+fn power_row(name: &str, trial: &Trial, alarms: &Alarms) {
+    let (judged, raw) = (alarms.judged, alarms.scipy_raw);
+    println!(
+        "| {name} | {} | {} | {} | {:.1} | {:.1} | {:.3} |",
+        trial.n,
+        trial.n_ref,
+        judged.trials,
+        100.0 * judged.share(),
+        100.0 * raw.share(),
+        judged.share() / raw.share(),
+    );
+}

@@ -1,0 +1,80 @@
+//! Alarms hold their level where nothing has changed, and find what scipy's
+//! tests on raw values find where something has. In short; the whole table is
+//! printed by `cargo run --release -p watchkeep-detection --example calibration`.
+
+mod trials;
+
+use self::trials::{Change, LAWS, Law, Random, Shares, Trial, categories, numbers};
+
+const LEVEL: f64 = 0.01;
+/// What a level of 1 % may come to, before the error of a short measurement.
+const LEVEL_MAX: f64 = 0.014;
+
+fn quiet(n: usize, n_ref: usize) -> Trial {
+    Trial { n, n_ref, change: Change::NONE, level: LEVEL }
+}
+
+#[test]
+fn quiet_numbers_alarm_as_often_as_stated() {
+    for (n, n_ref, trials) in [(12, 12, 1_500), (30, 300, 400), (200, 1_000, 150)] {
+        for (law, name) in LAWS {
+            let alarms = numbers(law, quiet(n, n_ref), trials, &mut Random::new(1)).judged;
+            let most = LEVEL_MAX + 3.0 * (LEVEL_MAX / trials as f64).sqrt();
+            assert!(alarms.share() <= most, "{name} {n} {n_ref}: {alarms:?}");
+            // Ties of small samples leave no p-value near 1 %; a constant cannot differ.
+            let continuous = !matches!(law, Law::SmallIntegers | Law::ZeroInflated | Law::Constant);
+            if continuous {
+                let least = 0.007 - 3.0 * (0.007 / trials as f64).sqrt();
+                assert!(alarms.share() >= least, "{name} {n} {n_ref}: {alarms:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn quiet_categories_alarm_as_often_as_stated() {
+    let mut scipy_at_worst = 0.0_f64;
+    for (n, n_ref, trials) in [(12, 12, 600), (12, 2_000, 200), (100, 1_000, 200)] {
+        for count in [2, 3, 10, 300] {
+            for exponent in [0.0, 1.0] {
+                let shares = Shares::zipf(count, exponent);
+                let alarms = categories(&shares, quiet(n, n_ref), trials, &mut Random::new(2));
+                let most = LEVEL_MAX + 3.0 * (LEVEL_MAX / trials as f64).sqrt();
+                let judged = alarms.judged;
+                assert!(judged.share() <= most, "{count} {exponent} {n} {n_ref}: {judged:?}");
+                scipy_at_worst = scipy_at_worst.max(alarms.scipy.share());
+            }
+        }
+    }
+    // So bad is the p-value that is made for many values in each bin.
+    assert!(scipy_at_worst > 0.1, "{scipy_at_worst}");
+}
+
+#[test]
+fn changes_are_found_as_often_as_by_scipy_on_raw_values() {
+    const TRIALS: u64 = 100;
+    let unit = |n: usize, n_ref: usize| (1.0 / n as f64 + 1.0 / n_ref as f64).sqrt();
+    for (n, n_ref) in [(100, 1_000), (1_000, 1_000)] {
+        let size = 3.5 * unit(n, n_ref);
+        let shift = Change { shift: size, ..Change::NONE };
+        let scale = Change { scale: 1.0 + 3.0 * size, ..Change::NONE };
+        let share = Change { share: 0.5 * size, ..Change::NONE };
+        for (law, change) in [
+            (Law::Normal, shift),
+            (Law::Lognormal, shift),
+            (Law::Normal, scale),
+            (Law::StudentT2, scale),
+            (Law::ZeroInflated, share),
+        ] {
+            let trial = Trial { n, n_ref, change, level: LEVEL };
+            let alarms = numbers(law, trial, TRIALS, &mut Random::new(3));
+            // Both judge the same windows, so their ratio varies little.
+            let ratio = alarms.judged.share() / alarms.scipy_raw.share();
+            assert!(ratio >= 0.97, "{law:?} {change:?} {n} {n_ref}: {alarms:?}");
+        }
+        let trial = Trial { n, n_ref, change: share, level: LEVEL };
+        let alarms = categories(&Shares::zipf(10, 0.0), trial, TRIALS, &mut Random::new(4));
+        let ratio = alarms.judged.share() / alarms.scipy_raw.share();
+        assert!(ratio >= 0.97, "categories {n} {n_ref}: {alarms:?}");
+    }
+}
