@@ -1,92 +1,204 @@
-//! Where a breach comes from: the nearest upstream node with a breach of its
-//! own, else the subject itself.
+//! Where breaches come from. Three rules, in this order:
+//!
+//! 1. **Evidence.** The nearest upstream node that breaches itself, whose runs
+//!    went wrong or about which an incident is open. It hands the blame on in
+//!    the same way, for its own breach may have come from further up; only
+//!    towards a node that covers less than it does itself it does not.
+//! 2. **Coverage.** Of what is left: the node without evidence of whose watched
+//!    descendants at least `min_coverage` and `min_features` breach. The fewest
+//!    such nodes are sought that explain the most, greedily: the risk model of
+//!    Kompella et al., *IP fault localization via risk modeling* (NSDI 2005),
+//!    whose hit ratio is our coverage, over Chvátal's greedy set cover (1979).
+//! 3. **Itself.** What nothing explains is its own cause.
+//!
+//! Only edges that are known and not stale are followed, at most `max_depth`
+//! of them. `docs/attribution.md` explains it with examples.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use watchkeep_model::incident::data::Attribution;
-use watchkeep_model::lineage::Edge;
 use watchkeep_model::policy::AttributionLimits;
 use watchkeep_model::time::Timestamp;
 
-/// Nodes that one search looks at. A wider lineage is searched no further and
-/// the breach stays with its subject.
-const NODES_MAX: usize = 10_000;
+use crate::lineage::{Lineage, Node};
+
+pub(crate) mod board;
+mod cover;
+mod tell;
+mod walk;
+
+use board::Board;
+use walk::{Ancestors, Coverage};
 
 /// Method of a root that lies upstream and breaches itself.
 pub const UPSTREAM_BREACH: &str = "upstream_breach";
 
-/// A root and how it was found.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Rooted {
-    /// The root, a typed name.
-    pub root: String,
-    /// How it was found.
-    pub attribution: Attribution,
+/// Method of a root that lies upstream and whose runs went wrong.
+pub const UPSTREAM_RUN: &str = "upstream_run";
+
+/// Method of a root that is found by how much of what it feeds breaches.
+pub const COVERAGE: &str = "coverage";
+
+/// Method of a subject with nothing upstream to blame.
+pub const ITSELF: &str = "itself";
+
+/// Method of a subject of which no source is known.
+pub const LINEAGE_UNKNOWN: &str = "lineage_unknown";
+
+/// Nodes that one search upstream looks at. A wider lineage is searched no
+/// further, nearest nodes first.
+const ANCESTORS_MAX: usize = 10_000;
+
+/// Nodes that one count of what a node feeds looks at; what lies beyond counts
+/// as if it were not there.
+const DESCENDANTS_MAX: usize = 200_000;
+
+/// Nodes that all searches for the breaches of one instant look at together.
+/// Beyond it subjects stay with themselves, and say so.
+const WORK_MAX: usize = 50_000_000;
+
+/// The search for roots at one instant under one policy.
+pub(crate) struct Search<'a> {
+    pub(crate) board: &'a Board,
+    pub(crate) lineage: &'a Lineage,
+    pub(crate) limits: &'a AttributionLimits,
+    pub(crate) at: Timestamp,
+    /// By node the number of the last walk that came by.
+    seen: Vec<u32>,
+    walk: u32,
+    work: usize,
+    coverages: BTreeMap<Node, Coverage>,
+    /// Where a node with evidence hands the blame on.
+    handed: BTreeMap<Node, Option<Node>>,
 }
 
-/// What a search looks at.
-pub struct Search<'a, 'e> {
-    /// What the subject's own charter says it is made from.
-    pub declared: &'a [String],
-    /// The edges that end at a node.
-    pub upstream: &'a dyn Fn(&str) -> Vec<&'e Edge>,
-    /// True where the lineage knows users of the subject: a source has
-    /// nothing upstream and is known nevertheless.
-    pub is_source: bool,
-    /// What is wrong with a node, where something is.
-    pub evidence: &'a dyn Fn(&str) -> Option<String>,
-}
+/// Where each subject's breach comes from.
+pub(crate) type Roots = BTreeMap<Node, Node>;
 
-/// Searches breadth first against the flow, up to `max_depth` edges, for a
-/// node with evidence of its own. Of several at the same distance the first
-/// by name is taken. Edges not seen for `edge_max_age` are not followed.
-pub fn attribute(
-    subject: &str,
-    search: &Search<'_, '_>,
-    limits: &AttributionLimits,
-    at: Timestamp,
-) -> Rooted {
-    let mut seen: BTreeSet<&str> = BTreeSet::from([subject]);
-    let mut frontier: BTreeSet<&str> = BTreeSet::from([subject]);
-    let mut any_edge = search.is_source || !search.declared.is_empty();
-    for _ in 0..limits.max_depth {
-        let mut above: BTreeSet<&str> = BTreeSet::new();
-        if frontier.contains(subject) {
-            let declared = search.declared.iter().map(String::as_str);
-            above.extend(declared.filter(|node| *node != subject));
+impl<'a> Search<'a> {
+    /// The board must be settled in this lineage.
+    pub(crate) fn new(
+        board: &'a Board,
+        lineage: &'a Lineage,
+        limits: &'a AttributionLimits,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            board,
+            lineage,
+            limits,
+            at,
+            seen: vec![0; board.nodes()],
+            walk: 0,
+            work: 0,
+            coverages: BTreeMap::new(),
+            handed: BTreeMap::new(),
         }
-        for edge in frontier.iter().flat_map(|node| (search.upstream)(node)) {
-            let fresh = edge.last_seen.is_none_or(|seen| seen + limits.edge_max_age >= at);
-            any_edge |= fresh;
-            if fresh && !seen.contains(edge.from.as_str()) {
-                above.insert(&edge.from);
-            }
-        }
-        for node in &above {
-            if let Some(what) = (search.evidence)(node) {
-                let evidence = vec![format!("{node}: {what}")];
-                return rooted(node, UPSTREAM_BREACH, evidence);
-            }
-        }
-        seen.extend(&above);
-        if above.is_empty() || seen.len() > NODES_MAX {
-            break;
-        }
-        frontier = above;
     }
-    let (method, why) = if any_edge {
-        ("itself", "no upstream node breaches by itself")
-    } else {
-        ("lineage_unknown", "no lineage of the subject is known")
-    };
-    rooted(subject, method, vec![why.into()])
-}
 
-/// The coverage is that of the one breach that was asked about, which its
-/// root explains whole.
-fn rooted(root: &str, method: &str, evidence: Vec<String>) -> Rooted {
-    let attribution = Attribution { method: method.into(), evidence, coverage: 1.0 };
-    Rooted { root: root.to_owned(), attribution }
+    /// The root of each subject, by all three rules. `is_accountable` tells
+    /// whether somebody answers for a node: of nodes that explain the same the
+    /// nearest for which somebody does is taken.
+    pub(crate) fn roots(
+        &mut self,
+        subjects: &[Node],
+        is_accountable: &dyn Fn(&str) -> bool,
+    ) -> Roots {
+        let mut roots: Roots = BTreeMap::new();
+        for subject in subjects {
+            if !roots.contains_key(subject) {
+                let root = self.by_evidence(*subject);
+                roots.insert(*subject, root);
+            }
+        }
+        let taken = self.by_coverage(&roots, is_accountable);
+        for root in roots.values_mut() {
+            // What a subject explains goes with it to its own root.
+            *root = taken.get(root).copied().unwrap_or(*root);
+        }
+        roots
+    }
+
+    /// The root by evidence alone; the subject itself where there is none.
+    pub(crate) fn by_evidence(&mut self, subject: Node) -> Node {
+        let mut chain = vec![subject];
+        loop {
+            let last = chain[chain.len() - 1];
+            // An incident has decided it already.
+            let known = self.board.attached_root(last).and_then(|root| self.node(root));
+            if let Some(root) = known.filter(|_| last != subject) {
+                return root;
+            }
+            let Some(next) = self.hands_on(last) else { return last };
+            if let Some(from) = chain.iter().position(|node| *node == next) {
+                // A circle of nodes that all breach: the first by name, so that
+                // each of them finds the same.
+                let circle = chain[from..].iter().copied();
+                let first = circle.min_by(|a, b| self.name(*a).cmp(self.name(*b)));
+                return first.unwrap_or(next);
+            }
+            chain.push(next);
+        }
+    }
+
+    /// The nearest upstream node with evidence, where the blame may go there.
+    fn hands_on(&mut self, node: Node) -> Option<Node> {
+        if let Some(next) = self.handed.get(&node) {
+            return *next;
+        }
+        let above = self.ancestors(node, true);
+        let next = self.best_of(&above).filter(|next| {
+            // A node that explains what it feeds keeps the blame from one that
+            // does not, however popular.
+            !self.covers(node) || self.covers(*next)
+        });
+        self.handed.insert(node, next);
+        next
+    }
+
+    /// Of several nodes with evidence equally near: the one that covers most,
+    /// then the first by name.
+    fn best_of(&mut self, above: &Ancestors) -> Option<Node> {
+        let nearest: Vec<Node> = above.with_evidence.clone();
+        if let [only] = nearest[..] {
+            return Some(only);
+        }
+        let mut best: Option<(f64, Node)> = None;
+        for node in nearest {
+            let ratio = self.coverage(node).ratio();
+            let wins = best.is_none_or(|(most, known)| {
+                ratio > most || (ratio == most && self.name(node) < self.name(known))
+            });
+            if wins {
+                best = Some((ratio, node));
+            }
+        }
+        best.map(|(_, node)| node)
+    }
+
+    /// True where the node feeds something watched and enough of it breaches.
+    fn covers(&mut self, node: Node) -> bool {
+        let coverage = self.coverage(node);
+        coverage.breaching > 0 && coverage.ratio() >= self.limits.min_coverage
+    }
+
+    /// True where something is known to be wrong with the node itself.
+    fn has_evidence(&self, node: Node) -> bool {
+        self.board.breaches(node)
+            || self.board.open_incident(node).is_some()
+            || self.trouble(node).is_some()
+    }
+
+    fn trouble(&self, node: Node) -> Option<(Timestamp, &'a str)> {
+        self.lineage.trouble(node, self.at, self.limits.edge_max_age)
+    }
+
+    fn name(&self, node: Node) -> &'a str {
+        self.board.name(self.lineage, node)
+    }
+
+    fn node(&self, name: &str) -> Option<Node> {
+        self.board.node(self.lineage, name)
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! What decisions ask about the world: charters, policies, people, lineage.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchkeep_model::charter::Charter;
 use watchkeep_model::directory::Directory;
-use watchkeep_model::lineage::Edge;
 use watchkeep_model::policy::{Notify, NotifyTarget, Policy, Step, Trigger};
 use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use crate::lineage::Lineage;
 
 /// The registry as incident handling sees it. The answers must depend on the
 /// arguments alone while one input is handled.
@@ -18,23 +18,26 @@ pub trait Context {
     fn policy(&self, name: &str) -> Option<&Policy>;
     /// Who there is.
     fn directory(&self) -> &Directory;
-    /// What is made from what, ordered by `from`, then `to`.
-    fn edges(&self) -> &[Edge];
+    /// What is made from what, and what runs showed of it.
+    fn lineage(&self) -> &Lineage;
 
-    /// The edges that end at a node, by `from`. Looks at every edge; a registry
-    /// of many features keeps them by their end and answers from that.
-    fn upstream(&self, node: &str) -> Vec<&Edge> {
-        self.edges().iter().filter(|edge| edge.to == node).collect()
-    }
+    /// The edges that charters declare for a subject, its sources and its
+    /// users, each for as long as the charter that says so is in force. For
+    /// subjects that only a pattern matches: the lineage has those of the others.
+    fn declared(&self, subject: &str) -> Vec<Declared>;
 }
 
-/// The edges by the node at which they end, for looking many nodes up at once.
-pub(crate) fn by_end(edges: &[Edge]) -> BTreeMap<&str, Vec<&Edge>> {
-    let mut by_end: BTreeMap<&str, Vec<&Edge>> = BTreeMap::new();
-    for edge in edges {
-        by_end.entry(edge.to.as_str()).or_default().push(edge);
-    }
-    by_end
+/// An edge that a charter declares.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Declared {
+    /// Where the data come from, a typed name.
+    pub from: String,
+    /// What uses them, a typed name.
+    pub to: String,
+    /// From when on the charter says so.
+    pub since: Timestamp,
+    /// Until when, itself not included.
+    pub until: Timestamp,
 }
 
 /// Name of the policy of charters that name none, or one that does not exist,
@@ -44,8 +47,6 @@ pub const DEFAULT_POLICY: &str = "default";
 /// Fields of a policy that are read but do not act yet, for the reader's warnings.
 pub const NOT_IN_FORCE: &[&str] = &[
     "grouping.group_interval",
-    "attribution.min_features",
-    "attribution.min_coverage",
     "damping.flap",
     "limits.per_owner",
     "limits.platform_incident_share",

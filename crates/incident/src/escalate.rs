@@ -20,8 +20,7 @@ use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::{Verdict, Window};
 
-use crate::attribution::UPSTREAM_BREACH;
-use crate::context::{Context, by_end};
+use crate::context::Context;
 pub use crate::decide::Outputs;
 use crate::decide::breach::{Opening, open};
 use crate::decide::respond::{stranger, unsupported};
@@ -34,7 +33,7 @@ mod place;
 mod restore;
 
 use index::Index;
-use place::{Placed, find_policy, is_paged, policy_of};
+use place::{Group, find_policy, is_paged, policy_of};
 
 /// What may be set.
 #[derive(Clone, Debug)]
@@ -54,9 +53,6 @@ impl Default for Settings {
 /// Timers that one call of [`Escalate::advance`] fires. Reaching it means that
 /// a rule makes timers that are due at once; the rest waits for the next call.
 const FIRED_MAX: usize = 1_000_000;
-
-/// Held breaches from which on it pays to sort the edges before looking them up.
-const INDEXED_FROM: usize = 8;
 
 /// A breach that waits for others of its group.
 #[derive(Clone, Debug)]
@@ -172,7 +168,7 @@ impl Escalate {
         }
         self.index.add_evidence(breach);
         let joins = if self.index.any_open() {
-            let placed = self.place(breach, context, &|node| context.upstream(node), now);
+            let placed = self.place(breach, context, now);
             self.open_incident_of(&placed.group_key)
         } else {
             None
@@ -209,6 +205,9 @@ impl Escalate {
     ) {
         if window.judged.is_empty() || window.revision > 0 || window.partial {
             return;
+        }
+        if window.judged.iter().any(|judged| judged.verdict != Verdict::NotJudged) {
+            self.index.judged(&window.feature, window.window_end);
         }
         for id in self.index.watching(&window.feature, &window.feature_version) {
             for judged in &window.judged {
@@ -323,60 +322,39 @@ impl Escalate {
         now: Timestamp,
         out: &mut Outputs,
     ) {
-        let mut groups: BTreeMap<String, (Placed, Vec<Held>)> = BTreeMap::new();
-        let all: Vec<Held> = self.held.values().cloned().collect();
-        let many = (all.len() > INDEXED_FROM).then(|| by_end(context.edges()));
-        let upstream = |node: &str| match &many {
-            Some(by_end) => by_end.get(node).cloned().unwrap_or_default(),
-            None => context.upstream(node),
-        };
-        for held in all {
-            let placed = self.place(&held.breach, context, &upstream, due_at);
-            let (kept, members) = groups
-                .entry(placed.group_key.clone())
-                .or_insert_with(|| (placed.clone(), Vec::new()));
-            // The root is a member like those that it explains; how they were
-            // attributed says more than that it stands for itself.
-            let explains = placed.rooted.attribution.method == UPSTREAM_BREACH;
-            if explains && kept.rooted.attribution.method != UPSTREAM_BREACH {
-                *kept = placed;
-            }
-            members.push(held);
-        }
-        let mut due: Vec<(String, Placed, Vec<Held>)> = Vec::new();
-        for (_, (placed, mut members)) in groups {
-            if members.iter().all(|held| held.due_at > due_at) {
+        let mut due: Vec<(String, Group)> = Vec::new();
+        for mut group in self.place_held(context, due_at) {
+            if group.members.iter().all(|held| held.due_at > due_at) {
                 continue;
             }
-            members.sort_by(|a, b| {
+            group.members.sort_by(|a, b| {
                 let key = |held: &Held| (held.breach.detected_at, held.breach.breach_id.clone());
                 key(a).cmp(&key(b))
             });
-            let first = &members[0].breach;
+            let first = &group.members[0].breach;
             let detected_at = first.detected_at.as_micros().to_string();
-            let id = derived(&["incident", &placed.group_key, &first.breach_id, &detected_at]);
-            due.push((id, placed, members));
+            let key = &group.placed.group_key;
+            due.push((derived(&["incident", key, &first.breach_id, &detected_at]), group));
         }
         due.sort_by(|a, b| a.0.cmp(&b.0));
-        for (id, placed, members) in due {
-            for held in &members {
+        for (id, group) in due {
+            for held in &group.members {
                 self.unhold(&held.breach.breach_id);
             }
-            self.open_group(id, placed, &members, due_at, context, now, out);
+            self.open_group(id, group, due_at, context, now, out);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one caller, which has just computed them")]
     fn open_group(
         &mut self,
         id: String,
-        placed: Placed,
-        members: &[Held],
+        group: Group,
         due_at: Timestamp,
         context: &dyn Context,
         now: Timestamp,
         out: &mut Outputs,
     ) {
+        let Group { placed, attribution, members } = group;
         let breaches: Vec<&Breach> = members.iter().map(|held| &held.breach).collect();
         let first = breaches[0];
         if let Some(open) = self.open_incident_of(&placed.group_key) {
@@ -385,7 +363,7 @@ impl Escalate {
             }
             return;
         }
-        let root = &placed.rooted.root;
+        let root = &placed.root;
         let charter = context.charter(root, first.window_end);
         let charter = charter.or_else(|| context.charter(&typed(&first.feature), first.window_end));
         let name = charter.as_ref().and_then(|charter| charter.fields.policy.as_deref());
@@ -419,7 +397,8 @@ impl Escalate {
             id,
             group_key: placed.group_key,
             kind: placed.kind,
-            rooted: placed.rooted,
+            root: placed.root,
+            attribution,
             breaches,
             due_at,
         };

@@ -17,6 +17,7 @@ pub mod calendar;
 pub mod context;
 pub mod decide;
 pub mod escalate;
+pub mod lineage;
 mod message;
 pub mod owner;
 pub mod progress;
@@ -25,4 +26,4 @@ pub mod schedule;
 pub mod state;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

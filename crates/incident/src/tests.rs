@@ -4,5 +4,5 @@
 mod answers;
 mod ladder;
 mod laws;
-mod scene;
+pub(crate) mod scene;
 mod settling;

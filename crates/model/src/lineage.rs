@@ -1,4 +1,4 @@
-//! What is made from what.
+//! What is made from what, and what runs showed of it.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,4 +23,76 @@ impl Edge {
     pub fn declared(from: impl Into<String>, to: impl Into<String>) -> Self {
         Self { from: from.into(), to: to.into(), last_seen: None }
     }
+}
+
+/// A fact of the lineage: what one event of one run showed. The nodes are
+/// typed names, the job a `pipeline:`. Ordered by time, so that a list of
+/// them is a history.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RunEvent {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The job, `pipeline:…`.
+    pub job: String,
+    /// Which run of the job.
+    pub run: String,
+    /// Where the run stands.
+    pub state: RunState,
+    /// What a failed run said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What the run reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<String>,
+    /// What the run writes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
+    /// Checks of data that the run made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assertions: Vec<Assertion>,
+    /// Who owns what, as the event says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owners: Vec<Ownership>,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// It has begun, or goes on.
+    Started,
+    /// It ended well.
+    Completed,
+    /// It ended badly.
+    Failed,
+    /// Somebody ended it; says nothing about the data.
+    Aborted,
+    /// Says more about a run or a node without changing where it stands.
+    Other,
+}
+
+/// A check of data and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Assertion {
+    /// What was checked, a typed name.
+    pub node: String,
+    /// The check's name.
+    pub assertion: String,
+    /// The column, where the check is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// Whether it held.
+    pub success: bool,
+}
+
+/// Who owns a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ownership {
+    /// What is owned, a typed name.
+    pub node: String,
+    /// Who owns it, as the event writes it: `team:data`, `user:ada`, a bare name.
+    pub owner: String,
+    /// As what, for example `MAINTAINER`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
 }

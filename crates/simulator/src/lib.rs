@@ -2,5 +2,6 @@
 
 pub mod generator;
 pub mod log;
+pub mod planted;
 pub mod simulation;
 pub mod snapshots;

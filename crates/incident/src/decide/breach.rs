@@ -4,7 +4,7 @@
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::incident::data::{
-    ActionRecorded, BreachAttached, BreachCleared, CharterRevision, Informed, Opened,
+    ActionRecorded, Attribution, BreachAttached, BreachCleared, CharterRevision, Informed, Opened,
     PolicyRevision, Reopened, Resolved, SeverityChanged, VerificationFailed, Verified,
 };
 use watchkeep_model::incident::{Fact, FactData, FactName, SYSTEM_ACTOR};
@@ -14,7 +14,6 @@ use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
 use super::{Decision, Doing, Outputs, World, entry, entry_step, lateness_us};
-use crate::attribution::Rooted;
 use crate::message;
 use crate::owner;
 use crate::progress::Progress;
@@ -29,8 +28,10 @@ pub struct Opening<'a> {
     pub group_key: String,
     /// The kind that chooses the first step.
     pub kind: ExpectationKind,
-    /// Where the breaches come from.
-    pub rooted: Rooted,
+    /// Where the breaches come from, a typed name.
+    pub root: String,
+    /// How that was found.
+    pub attribution: Attribution,
     /// The breaches, at least one, in order of detection.
     pub breaches: Vec<&'a Breach>,
     /// When they had been held for long enough.
@@ -55,8 +56,8 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
     let resolution = owner::resolve(world.charter.as_deref(), world.context, due_at, &load);
     let in_force_at = opening.breaches.first().map_or(due_at, |breach| breach.window_end);
     let data = Opened {
-        root: opening.rooted.root.clone(),
-        attribution: opening.rooted.attribution.clone(),
+        root: opening.root.clone(),
+        attribution: opening.attribution.clone(),
         owner: resolution.owner,
         unowned: resolution.unowned,
         resolution: resolution.links,

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watchkeep_model::breach::Breach;
-use watchkeep_model::charter::ExpectationKind;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
+use crate::attribution::board::{Board, OpenBreach};
+use crate::context::Context;
 use crate::state::Incident;
 
 /// Openings of one group that are remembered for `recurrence`. Beyond it the
@@ -32,15 +33,8 @@ pub(super) struct Index {
     owners: BTreeMap<String, String>,
     load: BTreeMap<String, u32>,
     recurrences: BTreeMap<String, Vec<Timestamp>>,
-    evidence: BTreeMap<String, BTreeMap<String, Evidence>>,
+    board: Board,
     resolved: VecDeque<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Evidence {
-    detected_at: Timestamp,
-    kind: ExpectationKind,
-    what: String,
 }
 
 impl Index {
@@ -111,33 +105,28 @@ impl Index {
     }
 
     pub(super) fn add_evidence(&mut self, breach: &Breach) {
-        let of_subject = self.evidence.entry(typed(&breach.feature)).or_default();
-        let evidence = Evidence {
+        let open = OpenBreach {
             detected_at: breach.detected_at,
             kind: breach.kind,
             what: format!("{} breached since {}", breach.expectation, breach.window_start),
+            root: None,
         };
-        of_subject.insert(breach.breach_id.clone(), evidence);
+        self.board.breach(&typed(&breach.feature), &breach.breach_id, open);
     }
 
     pub(super) fn forget_evidence(&mut self, breach: &Breach) {
-        self.forget(&typed(&breach.feature), &breach.breach_id);
+        self.board.clear(&typed(&breach.feature), &breach.breach_id);
     }
 
-    fn forget(&mut self, subject: &str, breach_id: &str) {
-        if let Some(of_subject) = self.evidence.get_mut(subject) {
-            of_subject.remove(breach_id);
-            if of_subject.is_empty() {
-                self.evidence.remove(subject);
-            }
-        }
+    /// A window of a subject was judged, whatever came of it.
+    pub(super) fn judged(&mut self, feature: &str, end: Timestamp) {
+        self.board.judged(feature, end);
     }
 
-    /// The first open breach of a node: its kind and a sentence.
-    pub(super) fn evidence(&self, node: &str) -> Option<(ExpectationKind, String)> {
-        let of_subject = self.evidence.get(node)?;
-        let first = of_subject.iter().min_by_key(|(id, one)| (one.detected_at, *id))?.1;
-        Some((first.kind, first.what.clone()))
+    /// What is known of each subject, with its place in the lineage.
+    pub(super) fn settled(&mut self, context: &dyn Context) -> &Board {
+        self.board.settle(context);
+        &self.board
     }
 
     /// Takes in what a fact changes, after the incident has applied it.
@@ -156,18 +145,18 @@ impl Index {
                 self.attached_at.insert(data.breach_id.clone(), data.detected_at);
                 let key = watch_key(&data.feature, &data.feature_version);
                 self.watching.entry(key).or_default().insert(incident.id.clone());
-                let evidence = Evidence {
+                let open = OpenBreach {
                     detected_at: data.detected_at,
                     kind: data.kind,
                     what: format!("{} breached since {}", data.expectation, data.window_start),
+                    root: Some(incident.root.clone()),
                 };
-                let of_subject = self.evidence.entry(typed(&data.feature)).or_default();
-                of_subject.insert(data.breach_id.clone(), evidence);
+                self.board.breach(&typed(&data.feature), &data.breach_id, open);
             }
             FactData::BreachCleared(data) => {
                 self.attached.remove(&data.breach_id);
                 self.attached_at.remove(&data.breach_id);
-                self.forget(&typed(&data.feature), &data.breach_id);
+                self.board.clear(&typed(&data.feature), &data.breach_id);
             }
             FactData::Resolved(_) => {
                 self.resolved.push_back(incident.id.clone());
@@ -175,7 +164,7 @@ impl Index {
                     // Accepted as it is: no longer evidence, no longer watched.
                     for breach_id in &attached.open {
                         self.attached.remove(breach_id);
-                        self.forget(&typed(feature), breach_id);
+                        self.board.clear(&typed(feature), breach_id);
                     }
                     let key = watch_key(feature, version);
                     if let Some(ids) = self.watching.get_mut(&key) {
@@ -209,6 +198,8 @@ impl Index {
                 *self.load.entry(owner.clone()).or_default() += 1;
             }
         }
+        let open = incident.is_open().then_some(incident.kind);
+        self.board.incident(&incident.root, id, open);
         if incident.is_open() {
             self.roots.entry(incident.root.clone()).or_default().insert(id.clone());
         } else if let Some(ids) = self.roots.get_mut(&incident.root) {

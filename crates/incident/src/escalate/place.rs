@@ -2,18 +2,21 @@
 //! belongs to.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::{Charter, ExpectationKind, Lifecycle};
-use watchkeep_model::lineage::Edge;
-use watchkeep_model::policy::{GroupKey, LOOPS_MAX, Policy, STEPS_MAX};
+use watchkeep_model::incident::data::Attribution;
+use watchkeep_model::policy::{AttributionLimits, GroupKey, LOOPS_MAX, Policy, STEPS_MAX};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-use super::Escalate;
-use crate::attribution::{Rooted, Search, attribute};
+use super::{Escalate, Held};
+use crate::attribution::Search;
+use crate::attribution::board::Board;
 use crate::context::{Context, DEFAULT_POLICY, default_policy};
+use crate::lineage::{Lineage, Node};
+use crate::owner;
 
 /// Shortest `repeat_interval`. A shorter one is taken as this, so that an
 /// exhausted incident cannot repeat itself without end at one instant.
@@ -22,40 +25,161 @@ const REPEAT_MIN: TimeSpan = TimeSpan::MINUTE;
 /// A breach's place.
 #[derive(Clone)]
 pub(super) struct Placed {
-    pub(super) rooted: Rooted,
+    pub(super) root: String,
     pub(super) kind: ExpectationKind,
     pub(super) group_key: String,
 }
 
+/// A group of held breaches and where they come from.
+pub(super) struct Group {
+    pub(super) placed: Placed,
+    pub(super) attribution: Attribution,
+    pub(super) members: Vec<Held>,
+}
+
 impl Escalate {
-    /// Where a breach comes from and the group that it belongs to. A breach
-    /// with a root upstream takes the kind of the root's own breach, so that
-    /// one cause is one incident.
-    /// `upstream` tells the edges that end at a node.
-    pub(super) fn place<'a>(
-        &self,
+    /// The group that a breach joins if its incident is open: what is open
+    /// about a node is evidence for it, so nothing else need be weighed.
+    pub(super) fn place(
+        &mut self,
         breach: &Breach,
-        context: &'a dyn Context,
-        upstream: &dyn Fn(&str) -> Vec<&'a Edge>,
+        context: &dyn Context,
         at: Timestamp,
     ) -> Placed {
         let policy = policy_of(breach, context);
         let subject = typed(&breach.feature);
-        let evidence = |node: &str| self.index.evidence(node).map(|(_, what)| what);
-        let charter = context.charter(&subject, breach.window_end);
-        let declared = charter.as_ref().and_then(|charter| charter.fields.upstream.as_deref());
-        let is_source = context.edges().binary_search_by(|edge| edge.from.cmp(&subject)).is_ok();
-        let declared = declared.unwrap_or_default();
-        let search = Search { declared, upstream, is_source, evidence: &evidence };
-        let rooted = attribute(&subject, &search, &policy.attribution, at);
-        let kind = if rooted.root == subject {
+        let board = self.index.settled(context);
+        let lineage = context.lineage();
+        let mut search = Search::new(board, lineage, &policy.attribution, at);
+        let root = match board.node(lineage, &subject) {
+            Some(node) => {
+                let root = search.by_evidence(node);
+                board.name(lineage, root).to_owned()
+            }
+            None => subject.clone(),
+        };
+        let kind = if root == subject {
             breach.kind
         } else {
-            self.index.evidence(&rooted.root).map_or(breach.kind, |(kind, _)| kind)
+            known_kind(board, lineage, &root).unwrap_or(breach.kind)
         };
-        let group_key = group_key(&policy, breach, &rooted.root, kind, charter.as_deref());
-        Placed { rooted, kind, group_key }
+        let charter = context.charter(&subject, breach.window_end);
+        let group_key = group_key(&policy, breach, &root, kind, charter.as_deref());
+        Placed { root, kind, group_key }
     }
+
+    /// Where all held breaches come from and how they belong together, by
+    /// group key. Breaches with a root upstream take the kind of the root's own
+    /// breach, else the most frequent among them, so that one cause is one
+    /// incident.
+    pub(super) fn place_held(&mut self, context: &dyn Context, at: Timestamp) -> Vec<Group> {
+        let mut held: Vec<Held> = self.held.values().cloned().collect();
+        held.sort_by(|a, b| {
+            let key = |one: &Held| (one.breach.detected_at, one.breach.breach_id.clone());
+            key(a).cmp(&key(b))
+        });
+        let board = self.index.settled(context);
+        let lineage = context.lineage();
+        let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+        for (policy_limits, members) in by_limits(held, context) {
+            let mut search = Search::new(board, lineage, &policy_limits, at);
+            let nodes: Vec<Node> = members
+                .iter()
+                .filter_map(|one| board.node(lineage, &typed(&one.breach.feature)))
+                .collect();
+            let is_accountable = |node: &str| is_accountable(node, context, at);
+            let roots = search.roots(&nodes, &is_accountable);
+            let mut of_root: BTreeMap<Node, Vec<Held>> = BTreeMap::new();
+            for one in members {
+                let node = board.node(lineage, &typed(&one.breach.feature));
+                let Some((node, root)) = node.and_then(|node| Some((node, *roots.get(&node)?)))
+                else {
+                    continue;
+                };
+                debug_assert!(board.breaches(node), "a held breach is on the board");
+                of_root.entry(root).or_default().push(one);
+            }
+            for (root, members) in of_root {
+                group(&mut groups, root, members, &mut search, context);
+            }
+        }
+        groups.into_values().collect()
+    }
+}
+
+/// Puts the breaches of one root into their groups.
+fn group(
+    groups: &mut BTreeMap<String, Group>,
+    root: Node,
+    members: Vec<Held>,
+    search: &mut Search<'_>,
+    context: &dyn Context,
+) {
+    let (board, lineage) = (search.board, search.lineage);
+    let name = board.name(lineage, root).to_owned();
+    let kind = known_kind(board, lineage, &name);
+    let kind = kind.unwrap_or_else(|| most_frequent(members.iter().map(|one| one.breach.kind)));
+    let mut keyed: BTreeMap<String, Vec<(Held, ExpectationKind)>> = BTreeMap::new();
+    for one in members {
+        let policy = policy_of(&one.breach, context);
+        let subject = typed(&one.breach.feature);
+        let kind = if name == subject { one.breach.kind } else { kind };
+        let charter = context.charter(&subject, one.breach.window_end);
+        let key = group_key(&policy, &one.breach, &name, kind, charter.as_deref());
+        keyed.entry(key).or_default().push((one, kind));
+    }
+    for (group_key, members) in keyed {
+        let subjects =
+            members.iter().filter_map(|(one, _)| board.node(lineage, &typed(&one.breach.feature)));
+        let attribution = search.tell(root, &subjects.collect::<Vec<Node>>());
+        let kind = members[0].1;
+        let members: Vec<Held> = members.into_iter().map(|(one, _)| one).collect();
+        match groups.get_mut(&group_key) {
+            // Another policy with other limits came to the same.
+            Some(same) => same.members.extend(members),
+            None => {
+                let placed = Placed { root: name.clone(), kind, group_key: group_key.clone() };
+                groups.insert(group_key, Group { placed, attribution, members });
+            }
+        }
+    }
+}
+
+/// Held breaches by how far their policies look, in order of appearance.
+fn by_limits(held: Vec<Held>, context: &dyn Context) -> Vec<(AttributionLimits, Vec<Held>)> {
+    let mut all: Vec<(AttributionLimits, Vec<Held>)> = Vec::new();
+    for one in held {
+        let limits = &policy_of(&one.breach, context).attribution;
+        match all.iter_mut().find(|(known, _)| known == limits) {
+            Some((_, members)) => members.push(one),
+            None => all.push((limits.clone(), vec![one])),
+        }
+    }
+    all
+}
+
+/// The kind of what is wrong with a root: that of its first breach, else that
+/// of the first open incident about it.
+fn known_kind(board: &Board, lineage: &Lineage, root: &str) -> Option<ExpectationKind> {
+    let node = board.node(lineage, root)?;
+    let breach = board.first_breach(node).map(|breach| breach.kind);
+    breach.or_else(|| board.open_incident(node).map(|(_, kind)| kind))
+}
+
+/// Of equally frequent kinds the first of their order.
+fn most_frequent(kinds: impl Iterator<Item = ExpectationKind>) -> ExpectationKind {
+    let mut counts: BTreeMap<&str, (usize, ExpectationKind)> = BTreeMap::new();
+    for kind in kinds {
+        counts.entry(kind.name()).or_insert((0, kind)).0 += 1;
+    }
+    let most = counts.iter().max_by_key(|(name, (count, _))| (*count, std::cmp::Reverse(**name)));
+    most.map_or(ExpectationKind::Drift, |(_, (_, kind))| *kind)
+}
+
+/// True where the owner chain of a node's charter ends with somebody.
+fn is_accountable(node: &str, context: &dyn Context, at: Timestamp) -> bool {
+    let charter = context.charter(node, at);
+    charter.is_some() && !owner::resolve(charter.as_deref(), context, at, &|_| 0).unowned
 }
 
 /// The policy of the breach's own charter.

@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::document::Located;
-use watchkeep_model::lineage::Edge;
+use watchkeep_model::lineage::{Edge, RunEvent};
+use watchkeep_model::time::Timestamp;
 
-use super::index::{Index, NEVER};
+use super::index::{ALWAYS, Index, NEVER};
+use crate::context::Declared;
+use crate::lineage::{Builder, Lineage};
 
 /// Where an edge was written.
 #[derive(Clone, Debug)]
@@ -37,32 +40,82 @@ pub(super) fn edges(
             subjects.extend([edge.from.as_str(), edge.to.as_str()]);
         }
     }
-    // As of the last revision: the lineage has no history of its own yet.
+    // For checks and lists, as of the last revision.
     for subject in subjects {
-        let documents = index.matching(subject, NEVER);
-        let field = |name: &str| {
-            documents.iter().copied().find_map(|number| {
-                let fields = &index.documents[number].fields;
-                let list = if name == "upstream" { &fields.upstream } else { &fields.consumers };
-                list.as_ref().map(|list| (number, list))
-            })
-        };
-        for name in ["upstream", "consumers"] {
-            let Some((number, others)) = field(name) else { continue };
-            for (at, other) in others.iter().enumerate() {
-                let edge = match name {
-                    "upstream" => Edge::declared(other.clone(), subject),
-                    _ => Edge::declared(subject, other.clone()),
-                };
-                let source = Source::Charter(number, format!("{name}[{at}]"));
-                // A pattern for `dataset:*` may name one of them as upstream.
-                if edge.from != edge.to || index.documents[number].subject == subject {
-                    add(&mut edges, &mut sources, edge, source);
-                }
-            }
+        for (edge, source) in declared(index, subject, NEVER) {
+            add(&mut edges, &mut sources, edge, source);
         }
     }
     (edges.into_values().collect(), sources)
+}
+
+/// The edges that charters in force at an instant declare for a subject.
+fn declared(index: &Index, subject: &str, at: Timestamp) -> Vec<(Edge, Source)> {
+    let documents = index.matching(subject, at);
+    let mut found = Vec::new();
+    for name in ["upstream", "consumers"] {
+        let field = documents.iter().copied().find_map(|number| {
+            let fields = &index.documents[number].fields;
+            let list = if name == "upstream" { &fields.upstream } else { &fields.consumers };
+            list.as_ref().map(|list| (number, list))
+        });
+        let Some((number, others)) = field else { continue };
+        for (place, other) in others.iter().enumerate() {
+            let edge = match name {
+                "upstream" => Edge::declared(other.clone(), subject),
+                _ => Edge::declared(subject, other.clone()),
+            };
+            // A pattern for `dataset:*` may name one of them as upstream.
+            if edge.from != edge.to || index.documents[number].subject == subject {
+                found.push((edge, Source::Charter(number, format!("{name}[{place}]"))));
+            }
+        }
+    }
+    found
+}
+
+/// The edges that charters declare for a subject at any time.
+pub(super) fn declared_ever(index: &Index, subject: &str) -> Vec<Declared> {
+    let mut found = Vec::new();
+    let mut at = ALWAYS;
+    loop {
+        let (_, until) = index.constant_around(subject, at);
+        let edges = declared(index, subject, at).into_iter();
+        found.extend(edges.map(|(Edge { from, to, .. }, _)| Declared {
+            from,
+            to,
+            since: at,
+            until,
+        }));
+        if until == NEVER {
+            return found;
+        }
+        at = until;
+    }
+}
+
+/// The lineage of a folder and of the runs that were seen, with its history.
+pub(super) fn graph(index: &Index, documents: &[Vec<Edge>], runs: &[RunEvent]) -> Lineage {
+    let mut builder = Builder::default();
+    let mut subjects: BTreeSet<&str> = index.named().collect();
+    for edge in documents.iter().flatten() {
+        match edge.last_seen {
+            Some(seen) => builder.note(&edge.from, &edge.to, seen),
+            None => builder.declare(&edge.from, &edge.to, ALWAYS, NEVER),
+        }
+        subjects.extend([edge.from.as_str(), edge.to.as_str()]);
+    }
+    for run in runs {
+        builder.run(run);
+        subjects.insert(&run.job);
+        subjects.extend(run.inputs.iter().chain(&run.outputs).map(String::as_str));
+    }
+    for subject in subjects {
+        for edge in declared_ever(index, subject) {
+            builder.declare(&edge.from, &edge.to, edge.since, edge.until);
+        }
+    }
+    builder.build()
 }
 
 fn add(

@@ -24,14 +24,15 @@ use watchkeep_model::directory::Directory;
 use watchkeep_model::document::{Diagnostic, Documents, Located};
 use watchkeep_model::identifier::sha256;
 use watchkeep_model::json;
-use watchkeep_model::lineage::Edge;
+use watchkeep_model::lineage::{Edge, RunEvent};
 use watchkeep_model::policy::Policy;
 use watchkeep_model::subject::{has_type, typed};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 pub use lint::{Checks, History, RULES, explain};
 
-use crate::context::Context;
+use crate::context::{Context, Declared};
+use crate::lineage::Lineage;
 use index::{Index, NEVER};
 
 /// Subjects whose charter is remembered. At the limit all are forgotten and
@@ -47,8 +48,9 @@ pub struct Registry {
     deduplicating: BTreeSet<String>,
     directory: Directory,
     edges: Vec<Edge>,
-    /// Places in `edges` by the node at which they end.
-    upstream: BTreeMap<String, Vec<usize>>,
+    /// The edges of lineage documents as they were written.
+    written: Vec<Vec<Edge>>,
+    lineage: Lineage,
     cache: Mutex<BTreeMap<String, Vec<Answer>>>,
 }
 
@@ -89,9 +91,8 @@ impl Registry {
         };
         let (edges, sources) = lineage::edges(&registry.index, &lineage);
         registry.edges = edges;
-        for (place, edge) in registry.edges.iter().enumerate() {
-            registry.upstream.entry(edge.to.clone()).or_default().push(place);
-        }
+        registry.written = lineage.iter().map(|document| document.value.clone()).collect();
+        registry.lineage = lineage::graph(&registry.index, &registry.written, &[]);
         let checked = lint::Folder {
             registry: &registry,
             charters: &places,
@@ -103,6 +104,17 @@ impl Registry {
         };
         let found = lint::lint(&checked);
         (registry, found)
+    }
+
+    /// Takes in what runs have shown, in any order: edges with the times at
+    /// which they were seen, what went wrong, and who owns what. It replaces
+    /// what was taken in before. A node of which no charter names a primary
+    /// owner has the one that runs name.
+    #[must_use]
+    pub fn with_runs(mut self, runs: &[RunEvent]) -> Self {
+        self.lineage = lineage::graph(&self.index, &self.written, runs);
+        self.cache.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        self
     }
 
     /// The charter of a subject at an instant; `None` where no document in
@@ -122,7 +134,11 @@ impl Registry {
             return answer.charter.clone();
         }
         let charter = self.resolve(&subject, at).map(Arc::new);
-        let (from, until) = self.index.constant_around(&subject, at);
+        let (mut from, mut until) = self.index.constant_around(&subject, at);
+        if let Some(node) = self.lineage.node(&subject) {
+            let (_, since, before) = self.lineage.owners(node, at);
+            (from, until) = (from.max(since), until.min(before));
+        }
         if cache.len() >= CACHED_SUBJECTS_MAX {
             cache.clear();
         }
@@ -189,19 +205,64 @@ impl Registry {
             .into_iter()
             .map(|number| &self.index.documents[number])
             .collect();
-        if documents.is_empty() {
+        let shown = self.shown_owner(subject, at);
+        if documents.is_empty() && shown.is_none() {
             return None;
         }
         let mut from: Vec<String> = documents.iter().map(|d| d.subject.clone()).collect();
         from.dedup();
+        let mut fields = merge::merge(&documents);
+        if fields.owners.primary.is_none() && shown.is_some() {
+            fields.owners.primary = shown;
+            from.push(SHOWN_BY_RUNS.to_owned());
+        }
         Some(Charter {
             subject: subject.to_owned(),
-            fields: merge::merge(&documents),
+            fields,
             exact: documents.iter().any(|document| document.subject == subject),
             from,
         })
     }
 }
+
+impl Registry {
+    /// The first owner that runs name for a subject and the directory knows;
+    /// one that it does not know where there is no other, so that the owner
+    /// chain tells of it.
+    fn shown_owner(&self, subject: &str, at: Timestamp) -> Option<String> {
+        let (owners, _, _) = self.lineage.owners(self.lineage.node(subject)?, at);
+        let mut unknown = None;
+        for owner in owners {
+            let (name, is_known) = known_as(owner, &self.directory);
+            if is_known {
+                return Some(name);
+            }
+            unknown.get_or_insert(name);
+        }
+        unknown
+    }
+}
+
+/// What an owner of another program is called here: `team:x` and `group:x`
+/// are groups, a bare name is whoever of that name there is.
+fn known_as(owner: &str, directory: &Directory) -> (String, bool) {
+    let (kind, name) = owner.split_once(':').unwrap_or(("", owner));
+    let user = directory.users.contains_key(name);
+    let group = directory.groups.contains_key(name);
+    let schedule = directory.schedules.contains_key(name);
+    match kind {
+        "user" => (owner.to_owned(), user),
+        "group" | "team" => (format!("group:{name}"), group),
+        "schedule" => (owner.to_owned(), schedule),
+        _ if user => (format!("user:{name}"), true),
+        _ if group => (format!("group:{name}"), true),
+        _ if schedule => (format!("schedule:{name}"), true),
+        _ => (format!("user:{name}"), false),
+    }
+}
+
+/// Among the documents of a charter: its primary owner is the one that runs named.
+pub const SHOWN_BY_RUNS: &str = "ownership shown by runs";
 
 impl Context for Registry {
     fn charter(&self, subject: &str, at: Timestamp) -> Option<Arc<Charter>> {
@@ -216,13 +277,12 @@ impl Context for Registry {
         Self::directory(self)
     }
 
-    fn edges(&self) -> &[Edge] {
-        Self::edges(self)
+    fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 
-    fn upstream(&self, node: &str) -> Vec<&Edge> {
-        let places = self.upstream.get(node).map(Vec::as_slice).unwrap_or_default();
-        places.iter().map(|place| &self.edges[*place]).collect()
+    fn declared(&self, subject: &str) -> Vec<Declared> {
+        lineage::declared_ever(&self.index, subject)
     }
 }
 

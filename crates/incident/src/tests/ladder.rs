@@ -4,11 +4,10 @@ use expect_test::expect;
 use watchkeep_model::charter::{ExpectationKind, Lifecycle, Severity};
 use watchkeep_model::escalation::Audience;
 use watchkeep_model::incident::FactData;
-use watchkeep_model::lineage::Edge;
 use watchkeep_model::policy::{GroupKey, Trigger};
 use watchkeep_model::time::TimeSpan;
 
-use super::scene::{DELAY, Scene, at, breach, drift, latency, nulls, world};
+use super::scene::{DELAY, Scene, at, breach, declared, drift, latency, nulls, world};
 
 #[test]
 fn nobody_answers_so_it_climbs_twice_and_is_exhausted() {
@@ -347,12 +346,12 @@ fn a_storm_through_one_dataset_is_one_incident() {
     const FEATURES: usize = 2_000;
     let mut scene = Scene::new();
     let charter = scene.world.charters["feature:flight.f0"].clone();
-    for n in 0..FEATURES {
-        let subject = format!("feature:storm.{n}");
-        scene.world.edges.push(Edge::declared("dataset:bts.on_time", subject.clone()));
-        scene.world.charters.insert(subject, charter.clone());
+    let subjects: Vec<String> = (0..FEATURES).map(|n| format!("feature:storm.{n}")).collect();
+    for subject in &subjects {
+        scene.world.charters.insert(subject.clone(), charter.clone());
     }
-    scene.world.edges.sort();
+    let edges: Vec<_> = subjects.iter().map(|to| ("dataset:bts.on_time", to.as_str())).collect();
+    scene.world.lineage = declared(&edges);
     let storm = |feature: &str, kind| breach(feature, kind, Severity::Error, at("05-08"));
     scene.breach(&storm("dataset:bts.on_time", ExpectationKind::Freshness));
     for n in 0..FEATURES {

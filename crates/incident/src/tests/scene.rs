@@ -11,22 +11,22 @@ use watchkeep_model::charter::{
 use watchkeep_model::directory::Directory;
 use watchkeep_model::incident::{Fact, FactData, check_link};
 use watchkeep_model::json;
-use watchkeep_model::lineage::Edge;
 use watchkeep_model::policy::Policy;
 use watchkeep_model::response::{Command, RemedyAction, Response};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::{Judged, Verdict, Window};
 
-use crate::context::Context;
+use crate::context::{Context, Declared};
 use crate::escalate::{Escalate, Outputs, Settings};
+use crate::lineage::{Builder, Lineage};
 
-pub(super) const DELAY: &str = "flight.arr_delay_min";
+pub(crate) const DELAY: &str = "flight.arr_delay_min";
 
-pub(super) struct World {
-    pub(super) charters: BTreeMap<String, Charter>,
-    pub(super) policies: BTreeMap<String, Policy>,
-    pub(super) directory: Directory,
-    pub(super) edges: Vec<Edge>,
+pub(crate) struct World {
+    pub(crate) charters: BTreeMap<String, Charter>,
+    pub(crate) policies: BTreeMap<String, Policy>,
+    pub(crate) directory: Directory,
+    pub(crate) lineage: Lineage,
 }
 
 impl Context for World {
@@ -39,8 +39,11 @@ impl Context for World {
     fn directory(&self) -> &Directory {
         &self.directory
     }
-    fn edges(&self) -> &[Edge] {
-        &self.edges
+    fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+    fn declared(&self, _: &str) -> Vec<Declared> {
+        Vec::new()
     }
 }
 
@@ -100,11 +103,11 @@ const POLICY: &str = r#"{
   "review": {"severities": ["error", "critical"], "due_within": "5d"}, "drill": {"every": "90d"}, "freeze": []
 }"#;
 
-pub(super) fn some(text: &str) -> Option<String> {
+pub(crate) fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-pub(super) fn world() -> World {
+pub(crate) fn world() -> World {
     let flights = |subject: &str| Charter {
         subject: subject.into(),
         fields: CharterFields {
@@ -160,16 +163,26 @@ pub(super) fn world() -> World {
         charters,
         policies: BTreeMap::from([(policy.name.clone(), policy)]),
         directory: serde_json::from_str(DIRECTORY).unwrap(),
-        edges: vec![
-            Edge::declared("dataset:bts.on_time", "pipeline:flight-status-hourly"),
-            Edge::declared("pipeline:flight-status-hourly", "view:flight-status"),
-            Edge::declared("view:flight-status", "feature:flight.arr_delay_min"),
-            Edge::declared("view:flight-status", "feature:flight.origin"),
-        ],
+        lineage: declared(&FLIGHTS),
     }
 }
 
-pub(super) fn at(text: &str) -> Timestamp {
+pub(crate) const FLIGHTS: [(&str, &str); 4] = [
+    ("dataset:bts.on_time", "pipeline:flight-status-hourly"),
+    ("pipeline:flight-status-hourly", "view:flight-status"),
+    ("view:flight-status", "feature:flight.arr_delay_min"),
+    ("view:flight-status", "feature:flight.origin"),
+];
+
+/// A lineage of declared edges.
+pub(crate) fn declared(edges: &[(&str, &str)]) -> Lineage {
+    let mut builder = Builder::default();
+    let (always, never) = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
+    edges.iter().for_each(|(from, to)| builder.declare(from, to, always, never));
+    builder.build()
+}
+
+pub(crate) fn at(text: &str) -> Timestamp {
     let text = match text.len() {
         5 => format!("2013-{text}T00:00:00Z"),
         11 => format!("2013-{}T{}:00Z", &text[..5], &text[6..]),
@@ -179,7 +192,7 @@ pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-pub(super) fn breach(
+pub(crate) fn breach(
     feature: &str,
     kind: ExpectationKind,
     severity: Severity,
@@ -215,81 +228,81 @@ pub(super) fn breach(
     }
 }
 
-pub(super) fn drift(when: &str) -> Breach {
+pub(crate) fn drift(when: &str) -> Breach {
     breach(DELAY, ExpectationKind::Drift, Severity::Error, at(when))
 }
 
-pub(super) fn nulls(when: &str) -> Breach {
+pub(crate) fn nulls(when: &str) -> Breach {
     breach(DELAY, ExpectationKind::NullRate, Severity::Critical, at(when))
 }
 
-pub(super) fn latency(when: &str) -> Breach {
+pub(crate) fn latency(when: &str) -> Breach {
     breach(DELAY, ExpectationKind::Latency, Severity::Warning, at(when))
 }
 
-pub(super) struct Scene {
-    pub(super) world: World,
-    pub(super) stage: Escalate,
-    pub(super) out: Outputs,
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) stage: Escalate,
+    pub(crate) out: Outputs,
     told: usize,
 }
 
 impl Scene {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::within(world())
     }
 
-    pub(super) fn within(world: World) -> Self {
+    pub(crate) fn within(world: World) -> Self {
         let stage = Escalate::new(Settings::default());
         Self { world, stage, out: Outputs::default(), told: 0 }
     }
 
     /// Fires every timer before the instant, as a replay does.
-    pub(super) fn before(&mut self, until: Timestamp) {
+    pub(crate) fn before(&mut self, until: Timestamp) {
         while let Some(due_at) = self.stage.next_deadline().filter(|due_at| *due_at < until) {
             self.stage.advance(&self.world, due_at, &mut self.out);
         }
     }
 
-    pub(super) fn run_to(&mut self, until: &str) -> &mut Self {
+    pub(crate) fn run_to(&mut self, until: &str) -> &mut Self {
         let until = at(until);
         self.before(until);
         self.stage.advance(&self.world, until, &mut self.out);
         self
     }
 
-    pub(super) fn breach(&mut self, breach: &Breach) -> &mut Self {
+    pub(crate) fn breach(&mut self, breach: &Breach) -> &mut Self {
         self.before(breach.detected_at);
         self.stage.breach(breach, &self.world, breach.detected_at, &mut self.out);
         self
     }
 
-    pub(super) fn clear(&mut self, breach: &Breach, when: &str) -> &mut Self {
+    pub(crate) fn clear(&mut self, breach: &Breach, when: &str) -> &mut Self {
         let mut cleared = breach.clone();
         cleared.transition = Transition::Cleared;
         (cleared.window_end, cleared.detected_at) = (at(when), at(when));
         self.breach(&cleared)
     }
 
-    pub(super) fn window(&mut self, of: &Breach, when: &str, verdict: Verdict) -> &mut Self {
+    pub(crate) fn window(&mut self, of: &Breach, when: &str, verdict: Verdict) -> &mut Self {
         let window = window(of, when, verdict);
         self.before(window.window_end);
         self.stage.window(&window, &self.world, window.window_end, &mut self.out);
         self
     }
 
-    pub(super) fn respond(&mut self, when: &str, by: &str, command: Command) -> &mut Self {
+    pub(crate) fn respond(&mut self, when: &str, by: &str, command: Command) -> &mut Self {
         self.send(&response(when, by, command))
     }
 
-    pub(super) fn send(&mut self, response: &Response) -> &mut Self {
+    pub(crate) fn send(&mut self, response: &Response) -> &mut Self {
         self.before(response.at);
         self.stage.respond(response, &self.world, response.at, &mut self.out);
         self
     }
 
     /// What has happened since the last telling, one fact a line.
-    pub(super) fn story(&mut self) -> String {
+    pub(crate) fn story(&mut self) -> String {
         let facts = &self.out.facts[self.told..];
         self.told = self.out.facts.len();
         facts.iter().fold(String::new(), |mut text, fact| {
@@ -299,7 +312,7 @@ impl Scene {
     }
 
     /// Checks the chains, and that folding the facts again gives the same state.
-    pub(super) fn check(&self) {
+    pub(crate) fn check(&self) {
         let mut last: BTreeMap<&str, &Fact> = BTreeMap::new();
         let mut again = Escalate::new(Settings::default());
         for fact in &self.out.facts {
@@ -315,7 +328,7 @@ impl Scene {
     }
 }
 
-pub(super) fn window(of: &Breach, when: &str, verdict: Verdict) -> Window {
+pub(crate) fn window(of: &Breach, when: &str, verdict: Verdict) -> Window {
     let end = at(when);
     let judged = Judged {
         expectation: of.expectation.clone(),
@@ -339,7 +352,7 @@ pub(super) fn window(of: &Breach, when: &str, verdict: Verdict) -> Window {
     window
 }
 
-pub(super) fn response(when: &str, by: &str, command: Command) -> Response {
+pub(crate) fn response(when: &str, by: &str, command: Command) -> Response {
     Response {
         at: at(when),
         by: by.into(),

@@ -166,12 +166,32 @@ pub struct Opened {
 /// How the root of an incident was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attribution {
-    /// `upstream_breach`, `itself` or `lineage_unknown`.
+    /// `upstream_breach` where the root breaches itself, `upstream_run` where
+    /// its runs show that something is wrong, `coverage` where it is found by
+    /// what it feeds, `itself` where nothing upstream is to blame, and
+    /// `lineage_unknown` where nothing upstream is known.
     pub method: String,
     /// What speaks for it, one sentence each.
     pub evidence: Vec<String>,
-    /// Share of the breaching subjects that the root explains, 0 to 1.
+    /// Share of the watched subjects downstream of the root that breach, 0 to
+    /// 1; 1 where the root explains itself alone.
     pub coverage: f64,
+    /// Other nodes that might have been the root, the nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+}
+
+/// A node that is not taken to be the root.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The node, a typed name.
+    pub node: String,
+    /// Share of the watched subjects downstream of it that breach; absent
+    /// where it was not counted to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
+    /// Why it is not the root, one sentence.
+    pub why_not: String,
 }
 
 /// One link of the owner chain.

@@ -1,0 +1,272 @@
+//! What is known of each subject at the moment: whether it breaches, whether
+//! it is watched at all, which incidents are open about it. Kept up with every
+//! breach and window, so that attribution need not go through all of them.
+
+use std::collections::BTreeMap;
+
+use watchkeep_model::charter::ExpectationKind;
+use watchkeep_model::subject::typed;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use crate::context::Context;
+use crate::lineage::{History, Lineage, Link, Node};
+
+/// An open breach of a subject.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenBreach {
+    pub(crate) detected_at: Timestamp,
+    pub(crate) kind: ExpectationKind,
+    /// A sentence about it.
+    pub(crate) what: String,
+    /// The root of the incident that took it in.
+    pub(crate) root: Option<String>,
+}
+
+/// A subject that was heard of.
+#[derive(Clone, Debug)]
+struct Subject {
+    /// Typed.
+    name: Box<str>,
+    node: Node,
+    /// The end of the last window that was judged.
+    judged_at: Option<Timestamp>,
+    /// By identifier.
+    breaches: BTreeMap<String, OpenBreach>,
+    /// Open incidents of which it is the root, by identifier.
+    incidents: BTreeMap<String, ExpectationKind>,
+}
+
+/// No node yet.
+const NOWHERE: Node = Node::MAX;
+
+/// No subject.
+const NOBODY: u32 = u32::MAX;
+
+/// All subjects, and where they stand in the lineage.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Board {
+    subjects: Vec<Subject>,
+    /// By the name that telemetry uses and by the typed name.
+    numbers: BTreeMap<Box<str>, u32>,
+    /// Subjects with open breaches.
+    breaching: usize,
+    graph: Graph,
+}
+
+/// The lineage's nodes with the subjects on them, and beyond them the nodes
+/// that only telemetry and patterns name.
+#[derive(Clone, Debug, Default)]
+struct Graph {
+    /// Of the lineage that this is about.
+    revision: Option<[u8; 32]>,
+    /// How many subjects have their place.
+    placed: usize,
+    /// By node.
+    subjects: Vec<u32>,
+    /// Nodes in the lineage; further ones are in `names`.
+    base: usize,
+    names: Vec<Box<str>>,
+    numbers: BTreeMap<Box<str>, Node>,
+    links: Vec<Link>,
+    up: BTreeMap<Node, Vec<u32>>,
+    down: BTreeMap<Node, Vec<u32>>,
+}
+
+impl Board {
+    /// A breach is open.
+    pub(crate) fn breach(&mut self, subject: &str, breach_id: &str, breach: OpenBreach) {
+        let number = self.number(subject);
+        let breaches = &mut self.subjects[number].breaches;
+        self.breaching += usize::from(breaches.is_empty());
+        breaches.insert(breach_id.to_owned(), breach);
+    }
+
+    /// A breach is over.
+    pub(crate) fn clear(&mut self, subject: &str, breach_id: &str) {
+        let Some(number) = self.numbers.get(subject) else { return };
+        let breaches = &mut self.subjects[*number as usize].breaches;
+        if breaches.remove(breach_id).is_some() && breaches.is_empty() {
+            self.breaching -= 1;
+        }
+    }
+
+    /// A window of a subject was judged.
+    pub(crate) fn judged(&mut self, subject: &str, at: Timestamp) {
+        let number = self.number(subject);
+        let judged_at = &mut self.subjects[number].judged_at;
+        *judged_at = (*judged_at).max(Some(at));
+    }
+
+    /// An incident with this root is open, or is not any more.
+    pub(crate) fn incident(&mut self, root: &str, id: &str, open: Option<ExpectationKind>) {
+        let number = self.number(root);
+        let incidents = &mut self.subjects[number].incidents;
+        match open {
+            Some(kind) => _ = incidents.insert(id.to_owned(), kind),
+            None => _ = incidents.remove(id),
+        }
+    }
+
+    /// How many subjects breach.
+    pub(crate) const fn breaching(&self) -> usize {
+        self.breaching
+    }
+
+    fn number(&mut self, name: &str) -> usize {
+        if let Some(number) = self.numbers.get(name) {
+            return *number as usize;
+        }
+        let full = typed(name);
+        let next = u32::try_from(self.subjects.len()).unwrap_or(NOBODY);
+        let number = *self.numbers.entry(full.as_str().into()).or_insert(next);
+        if number == next {
+            self.subjects.push(Subject {
+                name: full.as_str().into(),
+                node: NOWHERE,
+                judged_at: None,
+                breaches: BTreeMap::new(),
+                incidents: BTreeMap::new(),
+            });
+        }
+        if full != name {
+            self.numbers.insert(name.into(), number);
+        }
+        number as usize
+    }
+
+    /// Gives every subject its place in the lineage.
+    pub(crate) fn settle(&mut self, context: &dyn Context) {
+        let lineage = context.lineage();
+        if self.graph.revision != Some(lineage.revision()) {
+            self.graph = Graph {
+                revision: Some(lineage.revision()),
+                subjects: vec![NOBODY; lineage.len()],
+                base: lineage.len(),
+                ..Graph::default()
+            };
+        }
+        for number in self.graph.placed..self.subjects.len() {
+            let name = self.subjects[number].name.clone();
+            let node = match lineage.node(&name) {
+                Some(node) => node,
+                None => {
+                    let node = self.graph.node(&name, lineage);
+                    for edge in context.declared(&name) {
+                        self.graph.declare(&edge, lineage);
+                    }
+                    node
+                }
+            };
+            self.subjects[number].node = node;
+            self.graph.subjects[node as usize] = u32::try_from(number).unwrap_or(NOBODY);
+        }
+        self.graph.placed = self.subjects.len();
+    }
+
+    /// The node of a typed name, after [`Board::settle`].
+    pub(crate) fn node(&self, lineage: &Lineage, name: &str) -> Option<Node> {
+        lineage.node(name).or_else(|| self.graph.numbers.get(name).copied())
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn nodes(&self) -> usize {
+        self.graph.subjects.len()
+    }
+
+    /// The typed name of a node.
+    pub(crate) fn name<'a>(&'a self, lineage: &'a Lineage, node: Node) -> &'a str {
+        match (node as usize).checked_sub(self.graph.base) {
+            None => lineage.name(node),
+            Some(place) => self.graph.names.get(place).map_or("", AsRef::as_ref),
+        }
+    }
+
+    /// Edges that end at a node.
+    pub(crate) fn up<'a>(
+        &'a self,
+        lineage: &'a Lineage,
+        node: Node,
+    ) -> impl Iterator<Item = &'a Link> + 'a {
+        lineage.up_links(node).chain(self.graph.beyond(&self.graph.up, node))
+    }
+
+    /// Edges that begin at a node.
+    pub(crate) fn down<'a>(
+        &'a self,
+        lineage: &'a Lineage,
+        node: Node,
+    ) -> impl Iterator<Item = &'a Link> + 'a {
+        lineage.down_links(node).iter().chain(self.graph.beyond(&self.graph.down, node))
+    }
+
+    fn subject(&self, node: Node) -> Option<&Subject> {
+        let number = self.graph.subjects.get(node as usize)?;
+        self.subjects.get(*number as usize)
+    }
+
+    /// True where the node breaches.
+    pub(crate) fn breaches(&self, node: Node) -> bool {
+        self.subject(node).is_some_and(|subject| !subject.breaches.is_empty())
+    }
+
+    /// True where the node was judged lately, or breaches.
+    pub(crate) fn is_watched(&self, node: Node, at: Timestamp, max_age: TimeSpan) -> bool {
+        self.subject(node).is_some_and(|subject| {
+            !subject.breaches.is_empty()
+                || subject.judged_at.is_some_and(|judged| judged + max_age >= at)
+        })
+    }
+
+    /// The first open breach of a node.
+    pub(crate) fn first_breach(&self, node: Node) -> Option<&OpenBreach> {
+        let breaches = self.subject(node)?.breaches.iter();
+        breaches.min_by_key(|(id, breach)| (breach.detected_at, *id)).map(|(_, breach)| breach)
+    }
+
+    /// The root of the incidents that took the node's breaches in; of several
+    /// incidents that of the first breach.
+    pub(crate) fn attached_root(&self, node: Node) -> Option<&str> {
+        let breaches = self.subject(node)?.breaches.iter();
+        let attached = breaches.filter(|(_, breach)| breach.root.is_some());
+        let first = attached.min_by_key(|(id, breach)| (breach.detected_at, *id))?;
+        first.1.root.as_deref()
+    }
+
+    /// The kind of the first open incident with this root.
+    pub(crate) fn open_incident(&self, node: Node) -> Option<(&str, ExpectationKind)> {
+        let (id, kind) = self.subject(node)?.incidents.first_key_value()?;
+        Some((id, *kind))
+    }
+}
+
+impl Graph {
+    fn node(&mut self, name: &str, lineage: &Lineage) -> Node {
+        if let Some(node) = lineage.node(name).or_else(|| self.numbers.get(name).copied()) {
+            return node;
+        }
+        let node = Node::try_from(self.base + self.names.len()).unwrap_or(NOWHERE);
+        self.names.push(name.into());
+        self.numbers.insert(name.into(), node);
+        self.subjects.push(NOBODY);
+        node
+    }
+
+    fn declare(&mut self, edge: &crate::context::Declared, lineage: &Lineage) {
+        let (from, to) = (self.node(&edge.from, lineage), self.node(&edge.to, lineage));
+        let declared = vec![(edge.since, edge.until)];
+        let history = History { declared, ..History::default() };
+        let place = u32::try_from(self.links.len()).unwrap_or(u32::MAX);
+        self.links.push(Link { from, to, history: Some(Box::new(history)) });
+        self.up.entry(to).or_default().push(place);
+        self.down.entry(from).or_default().push(place);
+    }
+
+    fn beyond<'a>(
+        &'a self,
+        of: &'a BTreeMap<Node, Vec<u32>>,
+        node: Node,
+    ) -> impl Iterator<Item = &'a Link> + 'a {
+        let places = of.get(&node).map(Vec::as_slice).unwrap_or_default();
+        places.iter().filter_map(|place| self.links.get(*place as usize))
+    }
+}

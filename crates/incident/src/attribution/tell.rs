@@ -1,0 +1,127 @@
+//! Why a root is the root, and why others are not.
+
+use std::collections::BTreeSet;
+
+use watchkeep_model::incident::data::{Attribution, Candidate};
+
+use super::{COVERAGE, ITSELF, LINEAGE_UNKNOWN, Node, Search, UPSTREAM_BREACH, UPSTREAM_RUN};
+
+/// Losing candidates that are told of, the nearest first.
+const CANDIDATES_MAX: usize = 8;
+
+impl Search<'_> {
+    /// How a root was found, for the subjects that it explains, first detected
+    /// first. `subjects` must hold at least one.
+    pub(crate) fn tell(&mut self, root: Node, subjects: &[Node]) -> Attribution {
+        // The root is a subject like those that it explains; how they were
+        // attributed says more than that it stands for itself.
+        let explained = subjects.iter().copied().find(|subject| *subject != root);
+        let Some(subject) = explained else {
+            let method = if self.is_placed(root) { ITSELF } else { LINEAGE_UNKNOWN };
+            let why = match method {
+                ITSELF => "no upstream node breaches by itself or covers enough",
+                _ => "no lineage of the subject is known",
+            };
+            return Attribution {
+                method: method.into(),
+                evidence: vec![why.into()],
+                coverage: 1.0,
+                candidates: self.losers(root, root),
+            };
+        };
+        let coverage = self.coverage(root);
+        let counted = format!(
+            "{} of {} watched subjects downstream of {} breach",
+            coverage.breaching,
+            coverage.watched,
+            self.name(root)
+        );
+        let (method, mut evidence) = if let Some(breach) = self.board.first_breach(root) {
+            (UPSTREAM_BREACH, vec![format!("{}: {}", self.name(root), breach.what)])
+        } else if let Some((_, what)) = self.trouble(root) {
+            (UPSTREAM_RUN, vec![format!("{}: {what}", self.name(root))])
+        } else if let Some((id, _)) = self.board.open_incident(root) {
+            (UPSTREAM_BREACH, vec![format!("{}: incident {id} is open", self.name(root))])
+        } else {
+            (COVERAGE, Vec::new())
+        };
+        evidence.push(counted);
+        Attribution {
+            method: method.into(),
+            evidence,
+            // What is far away may be out of reach from the root itself.
+            coverage: if coverage.watched == 0 { 1.0 } else { coverage.ratio() },
+            candidates: self.losers(subject, root),
+        }
+    }
+
+    /// The nodes above a subject that are not its root.
+    fn losers(&mut self, subject: Node, root: Node) -> Vec<Candidate> {
+        let above = self.ancestors(subject, false);
+        let mut nodes = above.nodes.clone();
+        nodes.sort_by(|a, b| (a.1, self.name(a.0)).cmp(&(b.1, self.name(b.0))));
+        nodes.retain(|(node, _)| *node != root);
+        nodes.truncate(CANDIDATES_MAX);
+        let mut losers: Vec<Candidate> = Vec::new();
+        for (node, _) in nodes {
+            let why_not = self.why_not(node, root);
+            let coverage = self.coverages.get(&node).and_then(super::Coverage::known);
+            losers.push(Candidate { node: self.name(node).to_owned(), coverage, why_not });
+        }
+        let reached: BTreeSet<Node> = above.nodes.iter().map(|(node, _)| *node).collect();
+        let mut stale = above.stale;
+        stale.retain(|(node, _)| *node != root && !reached.contains(node));
+        stale.sort_by(|a, b| (self.name(a.0), b.1).cmp(&(self.name(b.0), a.1)));
+        stale.dedup_by_key(|(node, _)| *node);
+        for (node, seen) in stale.into_iter().take(CANDIDATES_MAX - losers.len()) {
+            let age = self.limits.edge_max_age;
+            let why_not = format!("its edge was last seen at {seen}, longer than {age} ago");
+            let node = self.name(node).to_owned();
+            losers.push(Candidate { node, coverage: None, why_not });
+        }
+        losers
+    }
+
+    fn why_not(&mut self, node: Node, root: Node) -> String {
+        let root_name = self.name(root);
+        if self.has_evidence(node) {
+            return if self.by_evidence(node) == root {
+                format!("what is wrong with it is explained by {root_name}")
+            } else if self.covers(root) && !self.covers(node) {
+                let least = self.limits.min_coverage;
+                format!("less than {least} of what it feeds breaches, unlike {root_name}")
+            } else {
+                format!("further away than {root_name}, or covers less")
+            };
+        }
+        if !self.coverages.contains_key(&node) {
+            // Far more than enough to see whether it could have been.
+            let breaching = self.board.breaching();
+            let coverage = self.count(node, breaching.saturating_mul(2).max(1_000), &mut |_| {});
+            self.coverages.insert(node, coverage);
+        }
+        let coverage = self.coverages.get(&node).cloned().unwrap_or_default();
+        let (breaching, watched) = (coverage.breaching, coverage.watched);
+        let nothing = "nothing is known to be wrong with it";
+        if !coverage.is_whole || coverage.ratio() < self.limits.min_coverage {
+            let watched =
+                if coverage.is_whole { watched.to_string() } else { format!("over {watched}") };
+            let least = self.limits.min_coverage;
+            return format!(
+                "{nothing}, and {breaching} of {watched} watched subjects downstream breach, less than {least}"
+            );
+        }
+        let least = self.limits.min_features as usize;
+        if breaching < least {
+            return format!(
+                "{nothing}, and only {breaching} subjects downstream breach, not {least}"
+            );
+        }
+        if self.has_evidence(root) && root != node {
+            return format!("{nothing}; {root_name} has evidence of its own");
+        }
+        format!(
+            "{nothing}, and {root_name} explains as much from nearer by, with an owner, or with fewer exceptions"
+        )
+    }
+}

@@ -1,0 +1,159 @@
+//! Walks through the lineage: what lies above a node, and how much of what
+//! lies below it breaches.
+
+use watchkeep_model::time::Timestamp;
+
+use super::{ANCESTORS_MAX, DESCENDANTS_MAX, Node, Search, WORK_MAX};
+use crate::lineage::{EdgeState, Link};
+
+/// What lies upstream of a node, nearest first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ancestors {
+    /// Nodes and how many edges away they are.
+    pub(super) nodes: Vec<(Node, u32)>,
+    /// The nearest with evidence, all at the same distance.
+    pub(super) with_evidence: Vec<Node>,
+    /// Sources behind an edge that is stale, and when it was last seen.
+    pub(super) stale: Vec<(Node, Timestamp)>,
+}
+
+/// How much of what a node feeds is watched and breaches.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Coverage {
+    /// Subjects downstream that breach.
+    pub(super) breaching: usize,
+    /// Subjects downstream that are watched, those included.
+    pub(super) watched: usize,
+    /// False where counting was given up: enough did not breach already.
+    pub(super) is_whole: bool,
+}
+
+impl Coverage {
+    /// The share that breaches; 0 where nothing is watched.
+    pub(super) fn ratio(&self) -> f64 {
+        if self.watched == 0 { 0.0 } else { self.breaching as f64 / self.watched as f64 }
+    }
+
+    /// The share where it was counted to the end and there is one.
+    pub(super) fn known(&self) -> Option<f64> {
+        (self.is_whole && self.watched > 0).then(|| self.ratio())
+    }
+}
+
+impl Search<'_> {
+    /// Walks upstream breadth first, at most `max_depth` edges. With
+    /// `to_evidence` no further than the nearest nodes with evidence.
+    pub(super) fn ancestors(&mut self, node: Node, to_evidence: bool) -> Ancestors {
+        let mut above = Ancestors::default();
+        let walk = self.begin(node);
+        let mut level = vec![node];
+        for distance in 1..=self.limits.max_depth {
+            let mut next = Vec::new();
+            for node in level {
+                for link in self.board.up(self.lineage, node) {
+                    self.work += 1;
+                    match self.state(link) {
+                        EdgeState::Stale(seen) => above.stale.push((link.from, seen)),
+                        EdgeState::Unknown => {}
+                        EdgeState::Declared | EdgeState::Seen(_) => {
+                            let seen = &mut self.seen[link.from as usize];
+                            if *seen != walk {
+                                *seen = walk;
+                                next.push(link.from);
+                            }
+                        }
+                    }
+                }
+            }
+            above.nodes.extend(next.iter().map(|node| (*node, distance)));
+            if above.with_evidence.is_empty() {
+                let evident = next.iter().copied().filter(|node| self.has_evidence(*node));
+                above.with_evidence = evident.collect();
+            }
+            let enough = to_evidence && !above.with_evidence.is_empty();
+            if next.is_empty() || enough || self.is_tired(above.nodes.len(), ANCESTORS_MAX) {
+                break;
+            }
+            level = next;
+        }
+        above
+    }
+
+    /// How much of what a node feeds breaches, all of it counted.
+    pub(super) fn coverage(&mut self, node: Node) -> Coverage {
+        if let Some(known) = self.coverages.get(&node).filter(|known| known.is_whole) {
+            return known.clone();
+        }
+        let coverage = self.count(node, usize::MAX, &mut |_| {});
+        self.coverages.insert(node, coverage.clone());
+        coverage
+    }
+
+    /// Counts what a node feeds until more than `spared_max` of it are watched
+    /// and do not breach. Every breaching one is shown to `visit`.
+    pub(super) fn count(
+        &mut self,
+        node: Node,
+        spared_max: usize,
+        visit: &mut dyn FnMut(Node),
+    ) -> Coverage {
+        let mut coverage = Coverage { is_whole: true, ..Coverage::default() };
+        let walk = self.begin(node);
+        let (mut level, mut visited) = (vec![node], 0);
+        for _ in 0..self.limits.max_depth {
+            let mut next = Vec::new();
+            for node in level {
+                for link in self.board.down(self.lineage, node) {
+                    self.work += 1;
+                    let seen = &mut self.seen[link.to as usize];
+                    if *seen == walk || !link.state(self.at, self.limits.edge_max_age).is_fresh() {
+                        continue;
+                    }
+                    *seen = walk;
+                    next.push(link.to);
+                    if self.board.breaches(link.to) {
+                        coverage.breaching += 1;
+                        coverage.watched += 1;
+                        visit(link.to);
+                    } else if self.board.is_watched(link.to, self.at, self.limits.edge_max_age) {
+                        coverage.watched += 1;
+                    }
+                }
+                if coverage.watched - coverage.breaching > spared_max {
+                    coverage.is_whole = false;
+                    return coverage;
+                }
+            }
+            visited += next.len();
+            if next.is_empty() || self.is_tired(visited, DESCENDANTS_MAX) {
+                break;
+            }
+            level = next;
+        }
+        coverage
+    }
+
+    /// True where anything is known of where the node comes from or goes to.
+    pub(super) fn is_placed(&self, node: Node) -> bool {
+        let fresh = |link: &Link| self.state(link).is_fresh();
+        self.board.up(self.lineage, node).any(fresh)
+            || self.board.down(self.lineage, node).any(fresh)
+    }
+
+    /// True where this walk, or all together, have looked at enough.
+    pub(super) fn is_tired(&self, visited: usize, max: usize) -> bool {
+        visited >= max || self.work >= WORK_MAX
+    }
+
+    fn state(&self, link: &Link) -> EdgeState {
+        link.state(self.at, self.limits.edge_max_age)
+    }
+
+    fn begin(&mut self, node: Node) -> u32 {
+        self.walk += 1;
+        if let Some(seen) = self.seen.get_mut(node as usize) {
+            *seen = self.walk;
+        }
+        self.walk
+    }
+}

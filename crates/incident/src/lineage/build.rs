@@ -1,0 +1,197 @@
+//! Puts a lineage together from what people declared and what runs showed.
+
+use super::*;
+
+/// Owners of one node that one event may name; more are a mistake, and the
+/// first by name are taken.
+const OWNERS_MAX: usize = 10;
+
+/// Takes edges and run events in any order.
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    numbers: BTreeMap<Box<str>, Node>,
+    marks: Vec<(Node, Node, Mark)>,
+    runs: Vec<RunEvent>,
+}
+
+/// One reason to know of an edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    Declared(Timestamp, Timestamp),
+    Noted(Timestamp),
+    Seen(Timestamp),
+}
+
+impl Builder {
+    /// An edge that somebody declares from `since` until before `until`.
+    pub fn declare(&mut self, from: &str, to: &str, since: Timestamp, until: Timestamp) {
+        self.mark(from, to, Mark::Declared(since, until));
+    }
+
+    /// An edge of which a document tells when it was last seen.
+    pub fn note(&mut self, from: &str, to: &str, last_seen: Timestamp) {
+        self.mark(from, to, Mark::Noted(last_seen));
+    }
+
+    /// What an event of a run shows: that the job reads its inputs and writes
+    /// its outputs, and how the run stands.
+    pub fn run(&mut self, event: &RunEvent) {
+        for input in event.inputs.iter().filter(|input| **input != event.job) {
+            self.mark(input, &event.job, Mark::Seen(event.at));
+        }
+        for output in event.outputs.iter().filter(|output| **output != event.job) {
+            self.mark(&event.job, output, Mark::Seen(event.at));
+        }
+        self.number(&event.job);
+        for node in event.assertions.iter().map(|a| &a.node) {
+            self.number(node);
+        }
+        for node in event.owners.iter().map(|o| &o.node) {
+            self.number(node);
+        }
+        let (inputs, outputs) = (Vec::new(), Vec::new());
+        self.runs.push(RunEvent { inputs, outputs, ..event.clone() });
+    }
+
+    fn mark(&mut self, from: &str, to: &str, mark: Mark) {
+        let (from, to) = (self.number(from), self.number(to));
+        self.marks.push((from, to, mark));
+    }
+
+    fn number(&mut self, name: &str) -> Node {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = Node::try_from(self.numbers.len()).unwrap_or(Node::MAX);
+        self.numbers.insert(name.into(), number);
+        number
+    }
+
+    /// The lineage. Names are numbered in their order, so that what follows
+    /// from it does not depend on the order in which it was told.
+    pub fn build(self) -> Lineage {
+        let Self { numbers, marks, mut runs } = self;
+        let mut places = vec![0; numbers.len()];
+        let mut names: Vec<Box<str>> = Vec::with_capacity(numbers.len());
+        for (place, (name, number)) in (0..).zip(numbers) {
+            places[number as usize] = place;
+            names.push(name);
+        }
+        let marks = marks
+            .into_iter()
+            .map(|(from, to, mark)| (places[from as usize], places[to as usize], mark));
+        let links = links(marks.collect());
+        let down = begins(names.len(), links.iter().map(|link| link.from));
+        let up = upwards(names.len(), &links);
+        let mut lineage = Lineage { names, links, up, down, ..Lineage::default() };
+        runs.sort();
+        runs.dedup();
+        lineage.troubles = troubles::of(&runs, &lineage);
+        lineage.owners = owners(&runs, &lineage);
+        lineage.revision = revision(&lineage, &runs);
+        lineage
+    }
+}
+
+/// Every edge once, with all that is known of it.
+fn links(mut marks: Vec<(Node, Node, Mark)>) -> Vec<Link> {
+    marks.sort_unstable();
+    marks.dedup();
+    let mut links: Vec<Link> = Vec::new();
+    for same in marks.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let mut history = History::default();
+        let mut is_always = false;
+        for (_, _, mark) in same {
+            match *mark {
+                Mark::Declared(since, until) => {
+                    is_always |= since.as_micros() == i64::MIN && until.as_micros() == i64::MAX;
+                    match history.declared.last_mut() {
+                        Some((_, last)) if *last >= since => *last = until.max(*last),
+                        _ => history.declared.push((since, until)),
+                    }
+                }
+                Mark::Noted(seen) => history.noted = history.noted.max(Some(seen)),
+                Mark::Seen(seen) => history.seen.push(seen),
+            }
+        }
+        let covers_all = |(since, until): &(Timestamp, Timestamp)| {
+            since.as_micros() == i64::MIN && until.as_micros() == i64::MAX
+        };
+        is_always |= history.declared.iter().any(covers_all);
+        let (from, to) = (same[0].0, same[0].1);
+        links.push(Link { from, to, history: (!is_always).then(|| Box::new(history)) });
+    }
+    links
+}
+
+/// Where the entries of each node begin in a list that is sorted by node.
+fn begins(nodes: usize, of: impl Iterator<Item = Node>) -> Vec<u32> {
+    let mut begins = vec![0; nodes + 1];
+    for node in of {
+        begins[node as usize + 1] += 1;
+    }
+    for node in 0..nodes {
+        begins[node + 1] += begins[node];
+    }
+    begins
+}
+
+fn upwards(nodes: usize, links: &[Link]) -> Adjacency {
+    let begins = begins(nodes, links.iter().map(|link| link.to));
+    let mut next = begins.clone();
+    let mut places = vec![0; links.len()];
+    for (place, link) in (0..).zip(links) {
+        let slot = &mut next[link.to as usize];
+        places[*slot as usize] = place;
+        *slot += 1;
+    }
+    Adjacency { begins, links: places }
+}
+
+fn owners(runs: &[RunEvent], lineage: &Lineage) -> BTreeMap<Node, Vec<(Timestamp, Vec<String>)>> {
+    let mut owners: BTreeMap<Node, Vec<(Timestamp, Vec<String>)>> = BTreeMap::new();
+    for event in runs {
+        let mut named: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for ownership in &event.owners {
+            named.entry(&ownership.node).or_default().push(ownership.owner.clone());
+        }
+        for (name, mut all) in named {
+            let Some(node) = lineage.node(name) else { continue };
+            all.truncate(OWNERS_MAX);
+            let history = owners.entry(node).or_default();
+            match history.last_mut() {
+                Some((_, same)) if *same == all => {}
+                // Two events of one instant: the later in their order holds.
+                Some((at, last)) if *at == event.at => *last = all,
+                _ => history.push((event.at, all)),
+            }
+        }
+    }
+    owners
+}
+
+fn revision(lineage: &Lineage, runs: &[RunEvent]) -> [u8; 32] {
+    let mut bytes: Vec<u8> = Vec::new();
+    let instant = |bytes: &mut Vec<u8>, at: Timestamp| {
+        bytes.extend_from_slice(&at.as_micros().to_le_bytes());
+    };
+    for name in &lineage.names {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.push(0);
+    }
+    for link in &lineage.links {
+        bytes.extend_from_slice(&link.from.to_le_bytes());
+        bytes.extend_from_slice(&link.to.to_le_bytes());
+        let Some(history) = &link.history else { continue };
+        for (since, until) in &history.declared {
+            instant(&mut bytes, *since);
+            instant(&mut bytes, *until);
+        }
+        bytes.push(1);
+        history.noted.into_iter().for_each(|at| instant(&mut bytes, at));
+        bytes.push(2);
+        history.seen.iter().for_each(|at| instant(&mut bytes, *at));
+    }
+    let runs: String = runs.iter().map(watchkeep_model::json::to_line).collect();
+    sha256_of(&[&bytes, runs.as_bytes()])
+}

@@ -1,0 +1,174 @@
+//! Edges that come and go, and runs that go wrong.
+
+use watchkeep_model::lineage::{Assertion, Ownership, RunEvent, RunState};
+use watchkeep_model::time::TimeSpan;
+
+use super::*;
+use crate::tests::scene::at;
+
+const MAX_AGE: TimeSpan = TimeSpan::WEEK;
+
+fn run(when: &str, run: &str, state: RunState) -> RunEvent {
+    RunEvent {
+        at: at(when),
+        job: "pipeline:p".into(),
+        run: run.into(),
+        state,
+        message: None,
+        inputs: vec!["dataset:a".into()],
+        outputs: vec!["dataset:b".into()],
+        assertions: Vec::new(),
+        owners: Vec::new(),
+    }
+}
+
+fn built(runs: &[RunEvent]) -> Lineage {
+    let mut builder = Builder::default();
+    runs.iter().for_each(|run| builder.run(run));
+    builder.build()
+}
+
+fn state(lineage: &Lineage, from: &str, to: &str, when: &str) -> EdgeState {
+    let (from, to) = (lineage.node(from).unwrap(), lineage.node(to).unwrap());
+    let mut all = lineage.users(from, at(when), MAX_AGE);
+    all.find(|one| one.node == to).map_or(EdgeState::Unknown, |one| one.state)
+}
+
+fn trouble<'l>(lineage: &'l Lineage, node: &str, when: &str) -> &'l str {
+    let node = lineage.node(node).unwrap();
+    lineage.trouble(node, at(when), MAX_AGE).map_or("", |(_, what)| what)
+}
+
+#[test]
+fn an_edge_is_known_from_its_first_run_until_a_while_after_its_last() {
+    let lineage = built(&[
+        run("05-01", "1", RunState::Completed),
+        run("05-03", "2", RunState::Completed),
+        run("05-20", "3", RunState::Completed),
+    ]);
+    let state = |when: &str| state(&lineage, "dataset:a", "pipeline:p", when);
+    assert_eq!(state("04-30"), EdgeState::Unknown);
+    assert_eq!(state("05-01"), EdgeState::Seen(at("05-01")));
+    assert_eq!(state("05-10"), EdgeState::Seen(at("05-03")));
+    assert_eq!(state("05-11"), EdgeState::Stale(at("05-03")));
+    assert_eq!(state("05-21"), EdgeState::Seen(at("05-20")));
+}
+
+#[test]
+fn a_declared_edge_holds_while_it_is_declared() {
+    let mut builder = Builder::default();
+    builder.declare("dataset:a", "view:v", at("05-01"), at("05-05"));
+    builder.declare("dataset:a", "view:v", at("05-05"), at("05-10"));
+    builder.note("dataset:b", "view:v", at("05-01"));
+    let lineage = builder.build();
+    let state = |from: &str, when: &str| state(&lineage, from, "view:v", when);
+    assert_eq!(state("dataset:a", "04-30"), EdgeState::Unknown);
+    assert_eq!(state("dataset:a", "05-09"), EdgeState::Declared);
+    assert_eq!(state("dataset:a", "05-10"), EdgeState::Unknown);
+    // A document tells when an edge was last seen, not since when it was there.
+    assert_eq!(state("dataset:b", "04-01"), EdgeState::Seen(at("05-01")));
+    assert_eq!(state("dataset:b", "05-09"), EdgeState::Stale(at("05-01")));
+}
+
+#[test]
+fn the_order_of_telling_changes_nothing() {
+    let mut runs = vec![
+        run("05-01", "1", RunState::Started),
+        run("05-01 00:05", "1", RunState::Failed),
+        run("05-02", "2", RunState::Completed),
+    ];
+    let one = built(&runs);
+    runs.reverse();
+    runs.push(runs[0].clone());
+    let other = built(&runs);
+    assert_eq!(one.revision(), other.revision());
+    assert_eq!(one.troubles, other.troubles);
+}
+
+#[test]
+fn a_failed_run_is_trouble_until_one_ends_well() {
+    let mut failed = run("05-01 01:00", "2", RunState::Failed);
+    failed.message = Some("disk full".into());
+    let lineage = built(&[
+        run("05-01", "1", RunState::Completed),
+        failed,
+        run("05-01 02:00", "3", RunState::Aborted),
+        run("05-01 03:00", "4", RunState::Completed),
+    ]);
+    let trouble = |when: &str| trouble(&lineage, "pipeline:p", when);
+    assert_eq!(trouble("05-01 00:59"), "");
+    assert_eq!(trouble("05-01 02:30"), "run 2 failed at 2013-05-01T01:00:00Z: disk full");
+    assert_eq!(trouble("05-01 03:00"), "");
+}
+
+#[test]
+fn a_run_that_does_not_end_is_trouble_once_it_takes_twice_as_long() {
+    let lineage = built(&[
+        run("05-01 00:00", "1", RunState::Started),
+        run("05-01 00:10", "1", RunState::Completed),
+        run("05-01 01:00", "2", RunState::Started),
+        run("05-01 02:00", "3", RunState::Started),
+        run("05-01 02:10", "3", RunState::Completed),
+    ]);
+    let trouble = |when: &str| trouble(&lineage, "pipeline:p", when);
+    assert_eq!(trouble("05-01 01:19"), "");
+    let told = "run 2 began at 2013-05-01T01:00:00Z and had not ended by 2013-05-01T01:20:00Z";
+    assert_eq!(trouble("05-01 01:20"), told);
+    assert_eq!(trouble("05-01 02:10"), "");
+    // Without a run to compare with it has half an hour.
+    let lineage = built(&[run("05-01", "1", RunState::Started)]);
+    assert_eq!(super::tests::trouble(&lineage, "pipeline:p", "05-01 00:29"), "");
+    assert_ne!(super::tests::trouble(&lineage, "pipeline:p", "05-01 00:30"), "");
+}
+
+#[test]
+fn a_run_that_does_not_come_is_trouble_once_the_pause_is_twice_as_long() {
+    let hourly: Vec<RunEvent> = (0..5)
+        .map(|hour| run(&format!("05-01 0{hour}:00"), &hour.to_string(), RunState::Completed))
+        .collect();
+    let lineage = built(&hourly);
+    assert_eq!(trouble(&lineage, "pipeline:p", "05-01 05:59"), "");
+    assert_eq!(
+        trouble(&lineage, "pipeline:p", "05-01 06:00"),
+        "no run since 2013-05-01T04:00:00Z, although they came within 1h of each other before"
+    );
+    // It is not told for ever.
+    assert_eq!(trouble(&lineage, "pipeline:p", "05-20"), "");
+    let lineage = built(&hourly[..3]);
+    assert_eq!(trouble(&lineage, "pipeline:p", "05-01 09:00"), "");
+}
+
+#[test]
+fn an_assertion_that_fails_is_trouble_of_its_dataset() {
+    let check = |when: &str, success| {
+        let mut event = run(when, when, RunState::Completed);
+        event.assertions.push(Assertion {
+            node: "dataset:a".into(),
+            assertion: "not_null".into(),
+            column: Some("price".into()),
+            success,
+        });
+        event
+    };
+    let lineage = built(&[check("05-01", true), check("05-02", false), check("05-03", true)]);
+    assert_eq!(trouble(&lineage, "dataset:a", "05-01"), "");
+    let told = "assertion not_null of price failed at 2013-05-02T00:00:00Z";
+    assert_eq!(trouble(&lineage, "dataset:a", "05-02 12:00"), told);
+    assert_eq!(trouble(&lineage, "dataset:a", "05-03"), "");
+}
+
+#[test]
+fn owners_are_those_of_the_time() {
+    let owned = |when: &str, owner: &str| {
+        let mut event = run(when, when, RunState::Completed);
+        event.owners.push(Ownership { node: "dataset:a".into(), owner: owner.into(), role: None });
+        event
+    };
+    let lineage =
+        built(&[owned("05-01", "team:x"), owned("05-02", "team:x"), owned("05-03", "team:y")]);
+    let node = lineage.node("dataset:a").unwrap();
+    assert!(lineage.owners(node, at("04-30")).0.is_empty());
+    let (owners, from, until) = lineage.owners(node, at("05-02 12:00"));
+    assert_eq!((owners, from, until), (&["team:x".to_owned()][..], at("05-01"), at("05-03")));
+    assert_eq!(lineage.owners(node, at("05-04")).0, ["team:y"]);
+}

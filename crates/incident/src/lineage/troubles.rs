@@ -1,0 +1,218 @@
+//! What runs show to be wrong with a node: a failed run, one that does not
+//! end, one that does not come, a check of data that does not hold.
+//!
+//! Everything is told as it was known at the time: a run that failed at nine
+//! and was repeated at ten was in trouble between nine and ten, whenever the
+//! question is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use watchkeep_model::lineage::{RunEvent, RunState};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use super::{Lineage, Node};
+
+/// How long a run may take where none of its job has ended well yet.
+const FIRST_RUN_MAX: TimeSpan = TimeSpan::MINUTE.times(30);
+
+/// A run may take so many times the longest of the job's latest runs, and the
+/// next may come after so many times the longest pause between them.
+const PATIENCE: i64 = 2;
+
+/// Runs that tell how long one takes and how often they come.
+const LATEST_RUNS: usize = 10;
+
+/// Pauses that must be known before a run is missed.
+const PAUSES_MIN: usize = 3;
+
+/// What was wrong with a node, from when on, ascending.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Troubles(Vec<(Timestamp, Option<Trouble>)>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trouble {
+    since: Timestamp,
+    what: Box<str>,
+}
+
+impl Troubles {
+    pub(super) fn at(&self, at: Timestamp) -> Option<(Timestamp, &str)> {
+        let next = self.0.partition_point(|(from, _)| *from <= at);
+        let (_, trouble) = self.0.get(next.checked_sub(1)?)?;
+        trouble.as_ref().map(|trouble| (trouble.since, trouble.what.as_ref()))
+    }
+}
+
+/// A trouble from its first instant until before its last; `None` where it
+/// has not ended. The kind orders those of one instant.
+type Span = (Kind, Timestamp, Option<Timestamp>, String);
+
+/// Node, assertion and column.
+type Check<'r> = (&'r str, &'r str, Option<&'r str>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Failed,
+    Assertion,
+    Unfinished,
+    Missing,
+}
+
+/// The troubles of every node that has any; `runs` are ordered by time.
+pub(super) fn of(runs: &[RunEvent], lineage: &Lineage) -> BTreeMap<Node, Troubles> {
+    let mut spans: BTreeMap<Node, Vec<Span>> = BTreeMap::new();
+    let mut jobs: BTreeMap<&str, Vec<&RunEvent>> = BTreeMap::new();
+    let mut checks: BTreeMap<Check<'_>, Vec<(Timestamp, bool)>> = BTreeMap::new();
+    for event in runs {
+        jobs.entry(&event.job).or_default().push(event);
+        for check in &event.assertions {
+            let key = (check.node.as_str(), check.assertion.as_str(), check.column.as_deref());
+            checks.entry(key).or_default().push((event.at, check.success));
+        }
+    }
+    for (job, events) in &jobs {
+        if let Some(node) = lineage.node(job) {
+            let of_node = spans.entry(node).or_default();
+            failed(events, of_node);
+            unfinished(events, of_node);
+            missing(events, of_node);
+        }
+    }
+    for ((name, assertion, column), results) in checks {
+        if let Some(node) = lineage.node(name) {
+            let check =
+                column.map_or(assertion.to_owned(), |column| format!("{assertion} of {column}"));
+            spans.entry(node).or_default().extend(broken(&check, &results));
+        }
+    }
+    spans.retain(|_, of_node| !of_node.is_empty());
+    spans.into_iter().map(|(node, of_node)| (node, laid_out(of_node))).collect()
+}
+
+/// From a failed run until the next that ends well.
+fn failed(events: &[&RunEvent], spans: &mut Vec<Span>) {
+    let mut open: Option<(Timestamp, String)> = None;
+    for event in events {
+        match event.state {
+            RunState::Failed if open.is_none() => {
+                let said = event.message.as_deref().map_or_else(String::new, |m| format!(": {m}"));
+                open = Some((event.at, format!("run {} failed at {}{said}", event.run, event.at)));
+            }
+            RunState::Completed => {
+                if let Some((since, what)) = open.take() {
+                    spans.push((Kind::Failed, since, Some(event.at), what));
+                }
+            }
+            _ => {}
+        }
+    }
+    spans.extend(open.map(|(since, what)| (Kind::Failed, since, None, what)));
+}
+
+/// Runs that took, or have taken, far longer than those before.
+fn unfinished(events: &[&RunEvent], spans: &mut Vec<Span>) {
+    let mut begun: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    let mut lengths: Vec<TimeSpan> = Vec::new();
+    let mut overdue: Vec<(usize, Timestamp)> = Vec::new();
+    for (place, event) in events.iter().enumerate() {
+        match event.state {
+            RunState::Started if !begun.contains_key(event.run.as_str()) => {
+                let latest = &lengths[lengths.len().saturating_sub(LATEST_RUNS)..];
+                let longest = latest.iter().max().map(|longest| longest.times(PATIENCE));
+                let allowed =
+                    longest.map_or(FIRST_RUN_MAX, |allowed| allowed.max(TimeSpan::MINUTE));
+                begun.insert(&event.run, event.at);
+                overdue.push((place, event.at + allowed));
+            }
+            RunState::Completed => {
+                if let Some(from) = begun.get(event.run.as_str()) {
+                    lengths.push(event.at.since(*from));
+                }
+            }
+            _ => {}
+        }
+    }
+    for (place, late) in overdue {
+        let (run, from) = (&events[place].run, events[place].at);
+        // Its own end, or that of a later run that went well.
+        let ends = |event: &&&RunEvent| match event.state {
+            RunState::Completed => true,
+            RunState::Failed | RunState::Aborted => event.run == *run,
+            RunState::Started | RunState::Other => false,
+        };
+        let end = events[place..].iter().find(ends).map(|event| event.at);
+        if end.is_none_or(|end| end > late) {
+            let what = format!("run {run} began at {from} and had not ended by {late}");
+            spans.push((Kind::Unfinished, late, end, what));
+        }
+    }
+}
+
+/// Pauses far longer than those before.
+fn missing(events: &[&RunEvent], spans: &mut Vec<Span>) {
+    let completed: Vec<Timestamp> =
+        events.iter().filter(|event| event.state == RunState::Completed).map(|e| e.at).collect();
+    let pauses: Vec<TimeSpan> = completed.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+    for (number, last) in completed.iter().enumerate().skip(PAUSES_MIN) {
+        let known = &pauses[number.saturating_sub(LATEST_RUNS)..number];
+        let Some(longest) = known.iter().max().filter(|longest| **longest > TimeSpan::ZERO) else {
+            continue;
+        };
+        let late = *last + longest.times(PATIENCE);
+        let next = events.partition_point(|event| event.at <= *last);
+        let next = events.get(next).map(|event| event.at);
+        if next.is_none_or(|next| next > late) {
+            let what = format!(
+                "no run since {last}, although they came within {longest} of each other before"
+            );
+            spans.push((Kind::Missing, late, next, what));
+        }
+    }
+}
+
+/// From a check that did not hold until the next that does.
+fn broken(check: &str, results: &[(Timestamp, bool)]) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut open: Option<Timestamp> = None;
+    let span = |since: Timestamp, until| {
+        (Kind::Assertion, since, until, format!("assertion {check} failed at {since}"))
+    };
+    for (at, success) in results {
+        match (success, open) {
+            (false, None) => open = Some(*at),
+            (true, Some(since)) => {
+                spans.push(span(since, Some(*at)));
+                open = None;
+            }
+            _ => {}
+        }
+    }
+    spans.extend(open.map(|since| span(since, None)));
+    spans
+}
+
+/// One after the other: of several at an instant the gravest, then the earliest.
+fn laid_out(mut spans: Vec<Span>) -> Troubles {
+    spans.sort();
+    let mut bounds: BTreeMap<Timestamp, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    for (place, (_, since, until, _)) in spans.iter().enumerate() {
+        bounds.entry(*since).or_default().0.push(place);
+        if let Some(until) = until {
+            bounds.entry(*until).or_default().1.push(place);
+        }
+    }
+    let mut present: BTreeSet<usize> = BTreeSet::new();
+    let mut steps: Vec<(Timestamp, Option<Trouble>)> = Vec::new();
+    for (at, (begin, end)) in bounds {
+        present.extend(begin);
+        end.iter().for_each(|place| _ = present.remove(place));
+        let trouble = present.first().map(|place| {
+            let (_, since, _, what) = &spans[*place];
+            Trouble { since: *since, what: what.as_str().into() }
+        });
+        if steps.last().map(|(_, last)| last) != Some(&trouble) {
+            steps.push((at, trouble));
+        }
+    }
+    Troubles(steps)
+}
