@@ -24,9 +24,9 @@ const TOGETHER_MIN: usize = 2;
 /// What a page costs.
 const PAGE: i64 = 1_000;
 
-/// The most that a subject costs which should breach and does not: two of them
-/// weigh as much as a page.
-const SPARED_MAX: i64 = PAGE / 2;
+/// The most that a subject costs which should breach and does not: three of them
+/// weigh as much as two pages.
+const SPARED_MAX: i64 = PAGE * 2 / 3;
 
 /// Nodes among which every choice is tried: at most a thousand choices.
 const EXACT_MAX: usize = 10;
