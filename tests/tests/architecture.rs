@@ -43,7 +43,7 @@ const PURE: [&str; 7] =
     ["model", "wire", "detection", "incident", "interop", "runtime", "simulator"];
 
 /// Libraries that one crate alone may name, because it fences them off.
-const FENCED: [(&str, &str); 7] = [
+const FENCED: [(&str, &str); 8] = [
     ("apache-avro", "wire"),
     ("rdkafka", "log-kafka"),
     ("sled", "log-sled"),
@@ -51,6 +51,7 @@ const FENCED: [(&str, &str); 7] = [
     ("axum", "app"),
     ("clap", "app"),
     ("anyhow", "app"),
+    ("parquet", "app"),
 ];
 
 /// Libraries that a pure crate may not reach, not even through others.

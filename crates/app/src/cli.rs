@@ -1,5 +1,6 @@
 //! The command line: which commands there are, and what `--help` teaches.
 
+mod baselines;
 mod exchange;
 mod lists;
 
@@ -9,6 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_simulator::generator::Scenario;
 
+pub(crate) use self::baselines::{
+    BaselineSource, Baselines, BaselinesList, BaselinesShow, Capture,
+};
 pub(crate) use self::exchange::{Export as ChartersExport, Import as ChartersImport};
 pub(crate) use self::lists::{
     Audit, AuditLedger, AuditReplay, ConfigCommand, IncidentSource, Incidents, IncidentsList,
@@ -50,6 +54,9 @@ pub(crate) enum Command {
     Charters(Charters),
     /// Tell who answers for a feature, what feeds it and what watches it
     Who(Who),
+    /// Capture, list or show baselines from training sets
+    #[command(subcommand)]
+    Baselines(Baselines),
     /// Create or check the topics
     #[command(subcommand)]
     Topics(Topics),
@@ -169,6 +176,10 @@ pub(crate) struct Replay {
     pub(crate) charters: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) configured: Configured,
+    /// Captured baselines, a file or a folder of them; without it, where the input is the
+    /// configured log, those of its topic
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) baselines: Option<PathBuf>,
     /// What people did, responses.ndjson
     #[arg(long, value_name = "FILE")]
     pub(crate) responses: Option<PathBuf>,

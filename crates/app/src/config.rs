@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use watchkeep_detection::settings::TimeSettings;
 use watchkeep_log_kafka::settings::{STRATEGIES, STRATEGY};
 use watchkeep_model::time::TimeSpan;
+use watchkeep_wire::fact::FactEncoding;
+use watchkeep_wire::framing::AvroFraming;
 
 use self::layers::{Layers, Origin};
 pub(crate) use self::report::Shown;
@@ -95,6 +97,16 @@ pub(crate) enum Encoding {
     Avro,
     /// One JSON object a record.
     Json,
+}
+
+impl Encoding {
+    /// How facts are written to the log.
+    pub(crate) const fn of_facts(self) -> FactEncoding {
+        match self {
+            Self::Json => FactEncoding::Json,
+            Self::Avro => FactEncoding::Avro(AvroFraming::SingleObject),
+        }
+    }
 }
 
 /// Everything that is wrong with a configuration, one problem a line.

@@ -106,6 +106,16 @@ impl Lines {
     }
 }
 
+/// The bytes of a file, unpacked where it is packed.
+///
+/// # Errors
+/// What the system says, with the file's name.
+pub(crate) fn open_unpacked(path: &Path) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    let name = || path.display().to_string();
+    let file = File::open(path).with_context(name)?;
+    unpacked(BufReader::with_capacity(BUFFER_BYTES, file)).with_context(name)
+}
+
 /// What a packed stream begins with. No line of telemetry begins so, and a
 /// stream from a pipe has no suffix that could tell.
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];

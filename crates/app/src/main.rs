@@ -16,9 +16,11 @@ mod input;
 mod metrics;
 mod output;
 mod process;
+mod profiles;
 mod progress;
 mod service;
 mod store;
+mod training;
 
 use std::process::ExitCode;
 

@@ -30,7 +30,7 @@ use self::view::View;
 use crate::cli::{LogFormat, Run, StageName};
 use crate::config::{Config, LogConfig};
 use crate::store::Store;
-use crate::{Outcome, charters, http, input};
+use crate::{Outcome, charters, http, input, profiles};
 
 /// How long the stages may take to end, from the moment that they are asked to,
 /// so that the process is gone within 10 s. What takes longer, because no
@@ -79,6 +79,8 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<Outcome> {
         clock: Clock::Wall,
         poll_wait: POLL_WAIT,
     };
+    let captured = profiles::of_topic(&store, &config)?;
+    let rules = rules.with_profiles(profiles::held(&captured)?);
     let service = Service::start(&config, store, rules, plan)?;
     let served = http::serve(&config, &service, None);
     let ended = service.end();

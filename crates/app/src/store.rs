@@ -276,7 +276,7 @@ pub(crate) fn owned_topics(config: &Config, replication: Option<i32>) -> Vec<Top
                 let by_broker = ("message.timestamp.type".to_owned(), "LogAppendTime".to_owned());
                 settings.extend([by_broker]);
             }
-            if matches!(*name, "summaries" | "rejects") {
+            if matches!(*name, "summaries" | "rejects" | "baselines") {
                 settings.insert("max.message.bytes".to_owned(), LARGE_RECORD_BYTES.to_owned());
             }
             TopicSpec {

@@ -1,5 +1,6 @@
 //! What windows are compared with: summaries of other times of the same stream.
 
+mod profiles;
 mod season;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use watchkeep_model::identifier::sha256_hex;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::Timestamp;
 
+pub use profiles::{Conflict, Profiles};
 pub use season::season;
 
 /// A baseline that is fit to judge by.

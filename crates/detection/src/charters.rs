@@ -5,6 +5,8 @@ use std::sync::Arc;
 use watchkeep_model::charter::{Charter, WindowSpec};
 use watchkeep_model::time::Timestamp;
 
+use crate::baseline::Baseline;
+
 /// A source of charters. Implemented by whoever keeps the registry.
 pub trait Charters {
     /// The charter in force for a subject (as telemetry names it) at an
@@ -14,6 +16,12 @@ pub trait Charters {
     /// The subjects that a document names exactly and that have expectations,
     /// ascending, as telemetry names them. They have windows even when silent.
     fn named(&self) -> Vec<Arc<str>>;
+
+    /// The captured baseline of a feature version under an id; `None` where
+    /// there is none.
+    fn profile(&self, _id: &str, _feature: &str, _version: &str) -> Option<Baseline> {
+        None
+    }
 
     /// True where a charter of the subject, of whatever time, says
     /// `deduplicate`: the summarise stage then keeps events with an `event_id` apart.

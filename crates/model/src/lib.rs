@@ -39,6 +39,7 @@ pub mod json;
 pub mod lineage;
 pub mod policy;
 pub mod position;
+pub mod profile;
 pub mod reject;
 pub mod response;
 pub mod subject;

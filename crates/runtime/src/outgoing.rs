@@ -5,6 +5,7 @@ use std::sync::Arc;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::escalation::Escalation;
 use watchkeep_model::incident::Fact;
+use watchkeep_model::profile::Profile;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::window::Window;
 use watchkeep_wire::content_type;
@@ -58,6 +59,11 @@ pub fn reject(topic: &Arc<str>, reject: &Reject, encoding: FactEncoding) -> Outg
         _ => String::new(),
     };
     keyed(topic, &key, encode(reject, encoding), encoding)
+}
+
+/// A captured baseline, keyed by its id.
+pub fn profile(topic: &Arc<str>, profile: &Profile, encoding: FactEncoding) -> Outgoing {
+    keyed(topic, &profile.id, encode(profile, encoding), encoding)
 }
 
 fn keyed(topic: &Arc<str>, key: &str, value: Vec<u8>, encoding: FactEncoding) -> Outgoing {

@@ -1,5 +1,5 @@
 //! Facts to bytes and back: windows, breaches, incident facts, escalations,
-//! rejects, responses, charters and policies, as JSON or Avro.
+//! rejects, responses, charters, policies and captured baselines, as JSON or Avro.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,6 +8,7 @@ use watchkeep_model::charter::CharterDocument;
 use watchkeep_model::escalation::Escalation;
 use watchkeep_model::json;
 use watchkeep_model::policy::Policy;
+use watchkeep_model::profile::Profile;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::response::Response;
 use watchkeep_model::window::Window;
@@ -62,6 +63,7 @@ stored! {
     Escalation => "escalation",
     CharterDocument => "charter",
     Policy => "policy",
+    Profile => "baseline",
     Response => "response",
     Reject => "reject",
 }
@@ -148,13 +150,14 @@ pub enum TopicKind {
     Escalations,
     Charters,
     Policies,
+    Baselines,
     Responses,
     Rejects,
 }
 
 impl TopicKind {
     /// Every kind of our own topics with its name behind the prefix.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Summaries, "summaries"),
         (Self::Windows, "windows"),
         (Self::Breaches, "breaches"),
@@ -162,6 +165,7 @@ impl TopicKind {
         (Self::Escalations, "escalations"),
         (Self::Charters, "charters"),
         (Self::Policies, "policies"),
+        (Self::Baselines, "baselines"),
         (Self::Responses, "responses"),
         (Self::Rejects, "rejects"),
     ];
@@ -197,6 +201,7 @@ pub fn to_json_line(kind: TopicKind, bytes: &[u8]) -> Result<String, Malformed> 
         TopicKind::Escalations => line_of::<Escalation>(bytes),
         TopicKind::Charters => line_of::<CharterDocument>(bytes),
         TopicKind::Policies => line_of::<Policy>(bytes),
+        TopicKind::Baselines => line_of::<Profile>(bytes),
         TopicKind::Responses => line_of::<Response>(bytes),
         TopicKind::Rejects => line_of::<reject::Reject>(bytes),
     }

@@ -18,6 +18,7 @@ pub mod schema_set;
 pub mod schemas;
 pub mod summary_batch;
 pub mod telemetry;
+pub mod training;
 pub mod yaml;
 
 use watchkeep_model::reject::reason;

@@ -39,6 +39,7 @@ static EMBEDDED: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
         "escalation",
         "charter",
         "policy",
+        "baseline",
         "response",
         "reject",
     ];
@@ -60,6 +61,7 @@ static HISTORY: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
         "history/charter/1",
         "history/charter/2",
         "history/policy/1",
+        "history/baseline/1",
         "history/response/1",
         "history/reject/1",
     ];

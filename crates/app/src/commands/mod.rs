@@ -1,6 +1,7 @@
 //! One file for each command: gather, call, write down.
 
 mod audit;
+mod baselines;
 mod charters;
 mod config;
 mod export;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Charters(command) => charters::run(&command),
         Command::Who(arguments) => who::run(&arguments),
+        Command::Baselines(command) => baselines::run(&command),
         Command::Topics(command) => topics::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Schemas(command) => schemas::run(&command),

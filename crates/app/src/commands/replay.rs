@@ -5,6 +5,7 @@ mod sources;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
+use watchkeep_detection::baseline::Profiles;
 use watchkeep_model::response::Response;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_runtime::replay::summaries::replay_summaries;
@@ -18,7 +19,8 @@ use crate::config::Config;
 use crate::input::Lines;
 use crate::output::{Format, Output, Table, grouped};
 use crate::progress::Progress;
-use crate::{Outcome, charters, process, service};
+use crate::store::Store;
+use crate::{Outcome, charters, process, profiles, service};
 
 /// `replay.json`.
 #[derive(Serialize)]
@@ -71,7 +73,8 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         None => Config::without_file()?,
     };
     let folder = arguments.charters.as_deref().or(config.charters.as_deref());
-    let rules = charters::rules(folder, config.time.pane)?;
+    let rules =
+        charters::rules(folder, config.time.pane)?.with_profiles(profiles(arguments, &config)?);
     let responses = responses(arguments)?;
     let settings = replay::Settings {
         time: config.time,
@@ -113,6 +116,18 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
     })?;
     print(&summary, arguments)?;
     Ok(Outcome::Fine)
+}
+
+/// The captured baselines that are judged by.
+fn profiles(arguments: &Replay, config: &Config) -> anyhow::Result<Profiles> {
+    let captured = match &arguments.baselines {
+        Some(path) => profiles::of_files(path)?,
+        None if sources::are_of_the_log(&arguments.input) => {
+            profiles::of_topic(&Store::open_existing(config)?, config)?
+        }
+        None => Vec::new(),
+    };
+    profiles::held(&captured)
 }
 
 fn responses(arguments: &Replay) -> anyhow::Result<Vec<Response>> {

@@ -16,7 +16,6 @@ use watchkeep_runtime::stage::evaluate::{self, EvaluateStage};
 use watchkeep_runtime::stage::summarise::{self, SummariseStage};
 use watchkeep_runtime::topics::Topics;
 use watchkeep_wire::fact::FactEncoding;
-use watchkeep_wire::framing::AvroFraming;
 use watchkeep_wire::schema_set::SchemaSet;
 use watchkeep_wire::telemetry::Decoder;
 
@@ -24,7 +23,7 @@ use super::measured::Measured;
 use super::status::Counts;
 use super::{Plan, Shared, clock, snapshots};
 use crate::cli::StageName;
-use crate::config::{Config, Encoding};
+use crate::config::Config;
 
 /// First pause before a new session; doubled each time up to the last one.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
@@ -58,10 +57,7 @@ impl Setting {
             time: config.time,
             commit_interval: config.commit_interval,
             topics: Topics::new(&config.topics.prefix, &config.topics.telemetry),
-            encoding: match config.topics.encoding {
-                Encoding::Json => FactEncoding::Json,
-                Encoding::Avro => FactEncoding::Avro(AvroFraming::SingleObject),
-            },
+            encoding: config.topics.encoding.of_facts(),
             schemas,
             poll_wait: plan.poll_wait,
             snapshots: (stage == StageName::Evaluate)

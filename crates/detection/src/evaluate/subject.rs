@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use watchkeep_model::batch::Delta;
-use watchkeep_model::charter::{BaselineSpec, Charter, Expectation, WindowSpec};
+use watchkeep_model::charter::{BaselineSpec, Expectation, WindowSpec};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::baseline::Baseline;
@@ -135,25 +135,26 @@ impl Subject {
         match (Shape::of(deadline.window), deadline.action) {
             (Some(shape), Action::Settle) => self.settle(shape, deadline, moment),
             (Some(shape), _) => {
-                let charter = charters.charter(&deadline.feature, deadline.end);
-                self.measure(shape, deadline, now, partial, charter.as_deref(), moment, out);
+                self.measure(shape, deadline, now, partial, charters, moment, out);
             }
             (None, _) => self.due_session(deadline, now, partial, charters, moment, out),
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "those of `due`, with what it found out")]
+    #[expect(clippy::too_many_arguments, reason = "those of `due`, with the shape")]
     fn measure(
         &mut self,
         shape: Shape,
         deadline: &Deadline,
         now: Timestamp,
         partial: bool,
-        charter: Option<&Charter>,
+        charters: &dyn Charters,
         moment: &mut Moment<'_>,
         out: &mut Outputs,
     ) {
         let Deadline { window, start, end, .. } = *deadline;
+        let charter = charters.charter(&deadline.feature, end);
+        let charter = charter.as_deref();
         let Self { grids, fixed, burns, alarms, recency, latest, .. } = self;
         let Some(grid) = grids.get_mut(&window) else { return };
         if deadline.action == Action::Close {
@@ -177,7 +178,7 @@ impl Subject {
                 BaselineSpec::Rolling { .. } | BaselineSpec::Seasonal { .. } => {
                     past::baseline(spec, &search, |at| grid.past(shape, at, version))
                 }
-                BaselineSpec::Profile { id } => Err(format!("there is no profile {id}")),
+                BaselineSpec::Profile { id } => profile(charters, id, &deadline.feature, version),
             });
             let measured = Measured {
                 feature: &deadline.feature,
@@ -233,8 +234,10 @@ impl Subject {
         if expectations.is_empty() {
             return;
         }
-        let baselines =
-            baselines(&expectations, partial, |spec| fixed.of(spec, deadline.start, version));
+        let baselines = baselines(&expectations, partial, |spec| match spec {
+            BaselineSpec::Profile { id } => profile(charters, id, &deadline.feature, version),
+            _ => fixed.of(spec, deadline.start, version),
+        });
         let replaces: Vec<Timestamp> = due.withdrawn.iter().map(|other| other.start).collect();
         let measured = Measured {
             feature: &deadline.feature,
@@ -370,6 +373,20 @@ impl Subject {
         }
         deadlines
     }
+}
+
+fn profile(
+    charters: &dyn Charters,
+    id: &str,
+    feature: &str,
+    version: &str,
+) -> Result<Baseline, String> {
+    charters.profile(id, feature, version).ok_or_else(|| {
+        format!(
+            "there is no profile {id} of this feature and version: capture one with \
+             `watchkeep baselines capture`"
+        )
+    })
 }
 
 /// What each expectation compares with, or why there is nothing. They are

@@ -106,7 +106,7 @@ impl EvaluateStage {
     /// Keeps snapshots, so that a restart folds less.
     #[must_use]
     pub fn with_snapshots(mut self, store: Box<dyn SnapshotStore>, pace: Pace) -> Self {
-        self.keeper = Keeper::new(store, self.rules.registry().charters_hash(), pace);
+        self.keeper = Keeper::new(store, self.rules.hash(), pace);
         self
     }
 

@@ -359,12 +359,6 @@ fn windows() {
 #[test]
 fn unsupported() {
     check_expectation(
-        "kind: drift\nwindow: 1h\nbaseline: {kind: profile, id: a}",
-        expect![[r#"
-        7:22 expectations[0].baseline.kind [unsupported] baseline kind profile is not supported yet
-    "#]],
-    );
-    check_expectation(
         "kind: volume\nwindow: 1h\nchange: 0.5\nbaseline: {kind: rolling, windows: 5}\np_below: 0.01",
         expect![[r#"
         7:5 expectations[0].change [unsupported] volume `change` is not supported yet

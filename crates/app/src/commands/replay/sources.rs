@@ -78,6 +78,11 @@ pub(super) fn are_summaries(inputs: &[PathBuf]) -> bool {
     inputs.iter().any(|input| input.as_os_str() == SUMMARIES && !input.exists())
 }
 
+/// True where something of the configured log is read.
+pub(super) fn are_of_the_log(inputs: &[PathBuf]) -> bool {
+    are_summaries(inputs) || inputs.iter().any(|input| input.as_os_str() == LOG && !input.exists())
+}
+
 /// Opens every partition of the summaries topic.
 ///
 /// # Errors

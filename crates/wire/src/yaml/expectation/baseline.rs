@@ -29,16 +29,7 @@ const KINDS: [(&str, Kind); 4] = [
 
 pub(super) fn baseline(w: &mut Walk<'_>, node: &Node) -> Option<BaselineSpec> {
     let map = w.any_mapping(node)?;
-    let kind = w.required(map, "kind", |w, node| {
-        let kind = w.choice(node, &KINDS)?;
-        if let Kind::Profile = kind {
-            let message = "baseline kind profile is not supported yet";
-            w.report(node.place, "unsupported", message, None);
-            return None;
-        }
-        Some(kind)
-    })?;
-    match kind {
+    match w.required(map, "kind", |w, node| w.choice(node, &KINDS))? {
         Kind::Fixed => {
             w.check_keys(map, &["kind", "from", "to"], &[]);
             let (from, to) = w.period(map)?;

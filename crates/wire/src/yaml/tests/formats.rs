@@ -19,6 +19,7 @@ fn expectations_as_they_should_be() {
 #[test]
 fn baselines_of_past_windows() {
     for baseline in [
+        "{kind: profile, id: churn-2026-01}",
         "{kind: rolling, windows: 24}",
         "{kind: rolling, windows: 24, min_windows: 12}",
         "{kind: seasonal, by: hour_of_week, weeks: 4, zone: Europe/Berlin, min_windows: 2}",

@@ -1,0 +1,99 @@
+//! CSV and TSV with a line of names at the top. Cells have no types there: a
+//! column in which every cell is a number is one of numbers, one in which every
+//! cell is true or false one of booleans, and an empty cell is no value.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use watchkeep_wire::training::Cell;
+
+use super::{Column, Table, Wanted};
+use crate::input;
+
+/// What parts the cells, by the file's suffix; `None` for other files.
+pub(super) fn delimiter(path: &Path) -> Option<u8> {
+    let name = path.file_name()?.to_str()?.to_ascii_lowercase();
+    let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
+    match name.rsplit_once('.')?.1 {
+        "csv" => Some(b','),
+        "tsv" => Some(b'\t'),
+        _ => None,
+    }
+}
+
+/// A column by both readings until it is clear which one holds.
+#[derive(Default)]
+struct Undecided {
+    /// `None` once a cell was no number.
+    numbers: Option<Column>,
+    text: Column,
+}
+
+pub(super) fn read(
+    path: &Path,
+    delimiter: u8,
+    wanted: &Wanted<'_>,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).from_reader(input::open_unpacked(path)?);
+    let names: Vec<String> = reader.headers()?.iter().map(|name| name.trim().to_owned()).collect();
+    let mut columns: Vec<Option<Undecided>> = Vec::new();
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            bail!("line 1: two columns are called `{name}`: rename one of them");
+        }
+        let stays_text = wanted.text.contains(name);
+        let numbers = (!stays_text).then(Column::default);
+        columns.push(wanted.wants(name).then(|| Undecided { numbers, text: Column::default() }));
+    }
+    if let Some(missing) = wanted.text.iter().find(|name| !names.contains(name)) {
+        bail!("there is no column `{missing}`");
+    }
+    let mut row = csv::StringRecord::new();
+    // The error of the library names the line and how many cells it has.
+    while reader.read_record(&mut row).context("fix the line, or export the file anew")? {
+        for (cell, column) in row.iter().zip(&mut columns) {
+            if let Some(column) = column {
+                column.add(cell);
+            }
+        }
+        table.rows += 1;
+    }
+    for (name, column) in names.into_iter().zip(columns) {
+        if let Some(Undecided { numbers, text }) = column {
+            let is_numeric = |column: &Column| {
+                let summary = &column.summary;
+                summary.numbers.count() + summary.non_finite_count > 0
+            };
+            table.columns.insert(name, numbers.filter(is_numeric).unwrap_or(text));
+        }
+    }
+    Ok(())
+}
+
+impl Undecided {
+    fn add(&mut self, cell: &str) {
+        let trimmed = cell.trim();
+        if trimmed.is_empty() {
+            self.text.add(Cell::Null);
+            if let Some(numbers) = &mut self.numbers {
+                numbers.add(Cell::Null);
+            }
+            return;
+        }
+        if let Some(numbers) = &mut self.numbers {
+            match trimmed.parse() {
+                Ok(number) => numbers.add(Cell::Number(number)),
+                Err(_) => self.numbers = None,
+            }
+        }
+        // As other files and telemetry write a boolean.
+        let text = match trimmed {
+            "True" | "TRUE" => "true",
+            "False" | "FALSE" => "false",
+            _ => cell,
+        };
+        self.text.add(Cell::Text(text.to_owned()));
+    }
+}
