@@ -9,6 +9,7 @@ mod breaches;
 mod burns;
 mod dedupe;
 mod grid;
+mod learning;
 mod past;
 mod plan;
 mod recency;

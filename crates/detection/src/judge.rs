@@ -3,16 +3,18 @@
 mod categories;
 mod drift;
 mod durations;
+mod learned;
 mod shares;
 mod slo;
 mod volume;
 
-use watchkeep_model::charter::{Charter, Expectation, Rule, Statistic};
+use watchkeep_model::charter::{Charter, Expectation, Rule, Statistic, Threshold};
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_model::window::{Drift, Judged, Verdict};
 
 use crate::baseline::Baseline;
+pub use crate::judge::learned::{Lesson, Sides};
 use crate::slo::Tallies;
 
 /// A judgement, with what a breach needs beyond it.
@@ -24,6 +26,12 @@ pub struct Opinion {
     pub resolve: Verdict,
     /// The effect's size, where the expectation bounds one.
     pub effect: Option<f64>,
+    /// What later bounds are learned from; absent where nothing was measured
+    /// or nothing is learned.
+    pub sides: Option<Sides>,
+    /// True where a learned bound was passed by so much that the window is no
+    /// example to learn from.
+    pub is_far: bool,
 }
 
 /// What a window is judged by.
@@ -39,6 +47,8 @@ pub struct Evidence<'a> {
     pub silent_for: Option<TimeSpan>,
     /// What an objective is judged by; not looked at by other kinds.
     pub tallies: Option<Tallies>,
+    /// What was learned of the windows before, where the expectation learns.
+    pub lesson: Option<&'a Lesson>,
 }
 
 /// Judges a window.
@@ -61,16 +71,37 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
             )
         }
     };
-    let measured = measured.ok();
+    let mut measured = measured.ok();
+    let sides = expectation.learned.as_ref().and(measured.as_ref().map(Measured::sides));
+    let (mut verdict, mut reason, mut resolve, mut is_far) = (verdict, reason, resolve, false);
+    let mut threshold =
+        measured.as_ref().and_then(|_| threshold(&expectation.rule, measured.as_ref()));
+    if let (Some(learned), Some(m), Some(lesson)) =
+        (&expectation.learned, &mut measured, evidence.lesson)
+    {
+        match learned::hold(expectation, learned, m, lesson) {
+            Ok(held) => {
+                (verdict, resolve, reason) = (held.verdict, held.resolve, held.reason);
+                is_far = held.is_far;
+                (m.observed, threshold) = (held.observed, Some(held.threshold));
+            }
+            Err(why) => {
+                (verdict, resolve, reason) = (Verdict::NotJudged, Verdict::NotJudged, Some(why));
+                threshold = None;
+            }
+        }
+    }
+    let bounds = evidence.lesson.and_then(|lesson| lesson.bounds.as_ref().ok());
     let slo = match (&expectation.rule, measured.as_ref().and_then(|m| m.burning)) {
         (Rule::Slo { objective, .. }, Some(burning)) => {
             Some(Box::new(burning.published(*objective)))
         }
         _ => None,
     };
-    let threshold = measured.as_ref().and_then(|_| threshold(&expectation.rule, measured.as_ref()));
     Opinion {
         resolve,
+        sides,
+        is_far,
         effect: measured.as_ref().and_then(|m| m.effect),
         judged: Judged {
             expectation: expectation.name.clone(),
@@ -80,7 +111,7 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
             threshold,
             p_value: measured.as_ref().and_then(|m| m.p_value),
             baseline: name,
-            learned: None,
+            learned: measured.as_ref().and(bounds).map(|bounds| Box::new(bounds.clone())),
             drift: measured.and_then(|m| m.drift).map(Box::new),
             slo,
             budget: None,
@@ -118,6 +149,8 @@ struct Measured {
     drift: Option<Drift>,
     /// The counts of an objective.
     burning: Option<slo::Burning>,
+    /// The ends of the values, where a range learns them.
+    sides: Option<Sides>,
 }
 
 /// Whether the window has enough of what the expectation looks at.
@@ -136,10 +169,8 @@ fn measure(
     charter: &Charter,
     evidence: &Evidence<'_>,
 ) -> Result<Measured, String> {
-    let Evidence { summary, baseline, silent_for, tallies } = *evidence;
-    if expectation.learned.is_some() {
-        return Err("no bound has been learned".into());
-    }
+    let Evidence { summary, baseline, silent_for, tallies, .. } = *evidence;
+    let learns_ends = expectation.learned.as_ref().is_some_and(|l| !l.learns(Threshold::Above));
     match &expectation.rule {
         Rule::Latency { quantile, .. } => {
             durations::quantile(expectation, &summary.latency_us, *quantile, "latencies")
@@ -157,6 +188,7 @@ fn measure(
         Rule::Volume { .. } => {
             Ok(Measured { observed: summary.count as f64, ..Measured::default() })
         }
+        Rule::Range { above, .. } if learns_ends => learned::ends(expectation, summary, *above),
         Rule::Range { min, max, .. } => shares::outside(expectation, summary, *min, *max),
         Rule::Categories { allowed, .. } => {
             categories::unseen(expectation, summary, allowed.as_deref(), baseline)
@@ -169,6 +201,10 @@ fn measure(
 }
 
 impl Measured {
+    fn sides(&self) -> Sides {
+        self.sides.unwrap_or(Sides { lower: self.observed, upper: self.observed })
+    }
+
     fn against(&self, rule: &Rule) -> Verdict {
         let bad = match rule {
             Rule::Latency { above, .. } | Rule::Freshness { above, .. } => {

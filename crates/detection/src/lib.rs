@@ -12,6 +12,7 @@ pub mod charters;
 pub mod drift;
 pub mod evaluate;
 pub mod judge;
+pub mod learned;
 pub mod ledger;
 pub mod measure;
 pub mod platform;

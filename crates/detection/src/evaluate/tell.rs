@@ -16,6 +16,7 @@ use crate::alarm::{Alarm, Announcement, Damping, Judgement, Line};
 use crate::baseline::Baseline;
 use crate::evaluate::Decided;
 use crate::evaluate::breaches::Breaches;
+use crate::evaluate::learning::Histories;
 use crate::judge::{self, Evidence, Opinion};
 use crate::measure::{self, Frame};
 use crate::slo::Tallies;
@@ -23,7 +24,7 @@ use crate::slo::Tallies;
 /// The alarms of one subject, by version, expectation and window. A silence is
 /// that of all versions, so its alarm has none.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Alarms(BTreeMap<(Arc<str>, String, WindowSpec), Watched>);
+pub(super) struct Alarms(BTreeMap<(Arc<str>, String, WindowSpec), Watched>, Histories);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Watched {
@@ -72,13 +73,19 @@ impl Alarms {
         let mut breaches = Vec::new();
         if let (Some(charter), false) = (charter, measured.partial) {
             for (expectation, baseline) in expectations.iter().zip(baselines) {
+                let lesson = self.1.lesson(measured.version, expectation, measured.start);
                 let evidence = Evidence {
+                    lesson: lesson.as_ref(),
                     summary: measured.summary,
                     baseline: baseline.as_ref().map_err(String::as_str),
                     silent_for: measured.silent_for,
                     tallies: (measured.tallies)(expectation),
                 };
                 let opinion = judge::judge(expectation, charter, &evidence);
+                self.1.note(measured.version, expectation, measured.start, &opinion);
+                for replaced in measured.replaces {
+                    self.1.forget(measured.version, expectation, *replaced);
+                }
                 for said in self.judge(measured, expectation, &opinion) {
                     let mut breach = breach(said, expectation, charter, &told, &opinion, now);
                     breach.exemplars.clone_from(&measured.summary.exemplars);

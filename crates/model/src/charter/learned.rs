@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Rule;
 use crate::time::TimeSpan;
 
 /// Which thresholds of a rule are learned, and how. The rule itself holds in
@@ -27,6 +26,12 @@ impl Learned {
         let lower = |threshold: &&Threshold| threshold.side() == Side::Lower;
         let count = self.thresholds.iter().filter(lower).count();
         count > 0 && count < self.thresholds.len()
+    }
+
+    /// The sides that a bound is learned on, the lower one first.
+    pub fn sides(&self) -> impl Iterator<Item = Side> + '_ {
+        let has = |side: &Side| self.thresholds.iter().any(|threshold| threshold.side() == *side);
+        [Side::Lower, Side::Upper].into_iter().filter(has)
     }
 
     /// True where the threshold is learned.
@@ -85,36 +90,3 @@ impl Threshold {
 /// A count that no window has, in place of one that is to be learned. Avro's
 /// `long` ends here.
 pub const COUNT_UNLEARNED: u64 = i64::MAX as u64;
-
-impl Rule {
-    /// The same rule with a learned bound, in the unit of what is observed
-    /// (durations in microseconds). A threshold that the kind does not have is
-    /// left out.
-    #[must_use]
-    pub fn with_threshold(mut self, threshold: Threshold, bound: f64) -> Self {
-        match (&mut self, threshold) {
-            (Self::Latency { above, .. } | Self::Freshness { above, .. }, Threshold::Above) => {
-                *above = TimeSpan::from_micros(bound as i64);
-            }
-            (
-                Self::NullRate { above, .. }
-                | Self::ErrorRate { above, .. }
-                | Self::Range { above, .. }
-                | Self::Categories { above, .. },
-                Threshold::Above,
-            ) => *above = bound,
-            // Counts are whole: 10.5 is passed by 11 upwards and by 10 downwards.
-            (Self::Volume { above, .. }, Threshold::Above) => {
-                *above = Some(bound.floor().max(0.0) as u64);
-            }
-            (Self::Volume { below, .. }, Threshold::Below) => {
-                *below = Some(bound.ceil().max(0.0) as u64);
-            }
-            (Self::Range { min, .. }, Threshold::Min) => *min = Some(bound),
-            (Self::Range { max, .. }, Threshold::Max) => *max = Some(bound),
-            (Self::Drift { effect: Some(effect), .. }, Threshold::Effect) => effect.above = bound,
-            _ => {}
-        }
-        self
-    }
-}

@@ -1,0 +1,174 @@
+//! What past windows came to, for bounds that are learned from them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use watchkeep_model::charter::{Expectation, Learned, Side, WindowSpec};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_model::window::LearnedBounds;
+
+use crate::judge::{Lesson, Opinion, Sides};
+use crate::learned::{Past, upper_bound, windows_needed};
+
+/// Windows that one history holds, 24 bytes each. Beyond that the oldest are
+/// let go, and the history is shorter than `from` says.
+const WINDOWS_MAX: usize = 4096;
+
+/// One in so many windows of a history may be set aside as far out. With more
+/// of them all are learned from: what has lasted that long is how things are
+/// now, or a shift of the level would be bad for ever.
+const SET_ASIDE_ONE_IN: usize = 10;
+
+/// The histories of one subject by version, expectation and window.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Histories(BTreeMap<(Arc<str>, String, WindowSpec), History>);
+
+impl Histories {
+    /// What has been learned for the window that starts at `start`; `None`
+    /// where the expectation learns nothing.
+    pub(super) fn lesson(
+        &self,
+        version: &Arc<str>,
+        expectation: &Expectation,
+        start: Timestamp,
+    ) -> Option<Lesson> {
+        let learned = expectation.learned.as_ref()?;
+        let none = History::default();
+        let history = self.0.get(&key(version, expectation)).unwrap_or(&none);
+        let bounds = |rate| history.bounds(start, learned, rate);
+        let eased = learned.resolve_rate.and_then(|rate| bounds(rate).ok());
+        let (bounds, usual) = bounds(learned.false_alarm_rate)
+            .map_or_else(|why| (Err(why), Sides::default()), |(bounds, usual)| (Ok(bounds), usual));
+        Some(Lesson { bounds, usual, eased: eased.map(|(bounds, _)| bounds) })
+    }
+
+    /// Takes note of a judged window, or of what a revision makes of it.
+    pub(super) fn note(
+        &mut self,
+        version: &Arc<str>,
+        expectation: &Expectation,
+        start: Timestamp,
+        opinion: &Opinion,
+    ) {
+        let Some(learned) = &expectation.learned else { return };
+        let history = self.0.entry(key(version, expectation)).or_default();
+        history.note(start, opinion.sides, opinion.is_far, learned.from);
+    }
+
+    /// Forgets a session that became a part of another one.
+    pub(super) fn forget(
+        &mut self,
+        version: &Arc<str>,
+        expectation: &Expectation,
+        start: Timestamp,
+    ) {
+        if let Some(history) = self.0.get_mut(&key(version, expectation)) {
+            history.remove(start);
+        }
+    }
+}
+
+fn key(version: &Arc<str>, expectation: &Expectation) -> (Arc<str>, String, WindowSpec) {
+    (version.clone(), expectation.name.clone(), expectation.window)
+}
+
+/// What was observed of past windows and how they were judged, by their start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct History {
+    windows: VecDeque<Noted>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Noted {
+    start: Timestamp,
+    sides: Sides,
+    /// Bad, and farther out than chance would have it: no example of how the
+    /// feature ought to be. A bad window that is nearer is learned from, or
+    /// chance would narrow the bounds step by step.
+    far: bool,
+}
+
+impl History {
+    /// Takes note of a judged window, or of what a revision makes of it.
+    pub(super) fn note(
+        &mut self,
+        start: Timestamp,
+        sides: Option<Sides>,
+        far: bool,
+        from: TimeSpan,
+    ) {
+        let at = self.remove(start);
+        let Some(sides) = sides else { return };
+        self.windows.insert(at, Noted { start, sides, far });
+        let newest = self.windows.back().map_or(start, |noted| noted.start);
+        while self.windows.len() > WINDOWS_MAX
+            || self.windows.front().is_some_and(|noted| noted.start < newest - from)
+        {
+            self.windows.pop_front();
+        }
+    }
+
+    /// Forgets a window; answers with the place where it was or would be.
+    fn remove(&mut self, start: Timestamp) -> usize {
+        let at = self.windows.partition_point(|noted| noted.start < start);
+        if self.windows.get(at).is_some_and(|noted| noted.start == start) {
+            self.windows.remove(at);
+        }
+        at
+    }
+
+    /// The windows before `start` that are learned from.
+    fn good(&self, start: Timestamp, learned: &Learned) -> Vec<&Noted> {
+        let from = self.windows.partition_point(|noted| noted.start < start - learned.from);
+        let to = self.windows.partition_point(|noted| noted.start < start);
+        let in_reach = self.windows.range(from..to.max(from));
+        let far = in_reach.clone().filter(|noted| noted.far).count();
+        let set_aside = far * SET_ASIDE_ONE_IN <= to.saturating_sub(from);
+        in_reach.filter(|noted| !(set_aside && noted.far)).collect()
+    }
+
+    /// The bounds for the window that starts at `start`, of `rate` false
+    /// alarms, and the medians beside them, or why there are none.
+    pub(super) fn bounds(
+        &self,
+        start: Timestamp,
+        learned: &Learned,
+        rate: f64,
+    ) -> Result<(LearnedBounds, Sides), String> {
+        let good = self.good(start, learned);
+        let per_side = if learned.is_two_sided() { rate / 2.0 } else { rate };
+        let needed = windows_needed(per_side);
+        if good.len() < needed {
+            return Err(format!(
+                "{} good windows in the {} before, a bound with {rate} false alarms is learned \
+                 from at least {needed}",
+                good.len(),
+                learned.from
+            ));
+        }
+        let mut bounds = LearnedBounds {
+            windows: good.len() as u64,
+            false_alarm_rate: rate,
+            ..LearnedBounds::default()
+        };
+        let mut usual = Sides::default();
+        for side in learned.sides() {
+            let past: Vec<Past> = good
+                .iter()
+                .map(|noted| Past { start: noted.start, observed: noted.sides.outward(side) })
+                .collect();
+            let bound = upper_bound(&past, start, per_side)
+                .ok_or("what the windows before came to has no finite bound")?;
+            bounds.method = bound.method.name().to_owned();
+            match side {
+                Side::Upper => (bounds.above, usual.upper) = (Some(bound.above), bound.median),
+                Side::Lower => (bounds.below, usual.lower) = (Some(-bound.above), -bound.median),
+            }
+        }
+        Ok((bounds, usual))
+    }
+}
+
+#[cfg(test)]
+mod tests;

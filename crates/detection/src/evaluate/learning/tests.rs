@@ -1,0 +1,93 @@
+//! Which windows a history holds, and what an outage or a shift does to it.
+
+use watchkeep_model::charter::Threshold;
+
+use super::*;
+
+fn learned() -> Learned {
+    Learned {
+        thresholds: vec![Threshold::Above],
+        false_alarm_rate: 0.01,
+        from: TimeSpan::DAY.times(10),
+        resolve_rate: None,
+    }
+}
+
+fn at(hour: i64) -> Timestamp {
+    Timestamp::from_micros(0) + TimeSpan::HOUR.times(hour)
+}
+
+/// Judges by the history and takes note; true where the window is bad.
+fn window(history: &mut History, hour: i64, value: f64) -> bool {
+    let learned = learned();
+    let (above, usual) = match history.bounds(at(hour), &learned, 0.01) {
+        Ok((bounds, usual)) => (bounds.above.unwrap_or(f64::MAX), usual.upper),
+        Err(_) => (f64::MAX, 0.0),
+    };
+    let far = value - above > above - usual;
+    history.note(at(hour), Some(Sides { lower: value, upper: value }), far, learned.from);
+    value > above
+}
+
+fn quiet(hour: i64) -> f64 {
+    (hour * 7919 % 100) as f64 / 100.0
+}
+
+fn after_ten_days() -> History {
+    let mut history = History::default();
+    (0..240).for_each(|hour| {
+        window(&mut history, hour, quiet(hour));
+    });
+    history
+}
+
+#[test]
+fn an_outage_teaches_nothing() {
+    let mut history = after_ten_days();
+    let outage = |hour| hour % 50 < 6;
+    let judged = (240..400).map(|hour| {
+        let value = if outage(hour) { 10.0 } else { quiet(hour) };
+        (hour, window(&mut history, hour, value))
+    });
+    let missed = judged.filter(|(hour, bad)| outage(*hour) && !bad).count();
+    assert_eq!(missed, 0);
+}
+
+#[test]
+fn a_level_that_stays_is_the_level_after_a_tenth_of_the_history() {
+    let mut history = after_ten_days();
+    let bad = (240..480).filter(|hour| window(&mut history, *hour, 5.0 + quiet(*hour)));
+    let bad: Vec<i64> = bad.collect();
+    assert_eq!(bad[..24], (240..264).collect::<Vec<_>>());
+    assert!(bad.len() < 32, "{bad:?}");
+}
+
+#[test]
+fn a_revision_replaces_what_was_noted() {
+    let (mut history, mut other) = (after_ten_days(), after_ten_days());
+    let note = |history: &mut History, hour, value, far| {
+        let sides = Sides { lower: value, upper: value };
+        history.note(at(hour), Some(sides), far, learned().from);
+    };
+    note(&mut history, 240, 9.0, true);
+    note(&mut history, 241, 0.5, false);
+    note(&mut history, 240, 0.7, false);
+    note(&mut other, 241, 0.5, false);
+    note(&mut other, 240, 0.7, false);
+    assert_eq!(history, other);
+    history.note(at(240), None, false, learned().from);
+    assert_ne!(history, other, "a window with nothing left is forgotten");
+}
+
+#[test]
+fn too_little_history_says_how_much_is_needed() {
+    let mut history = History::default();
+    (0..29).for_each(|hour| {
+        window(&mut history, hour, 1.0);
+    });
+    assert_eq!(
+        history.bounds(at(29), &learned(), 0.01).unwrap_err(),
+        "29 good windows in the 10d before, a bound with 0.01 false alarms is learned from at \
+         least 30"
+    );
+}

@@ -1,0 +1,100 @@
+//! Levels, and what bounds do with seasons, outliers and short histories.
+
+use super::*;
+
+/// A generator of its own (splitmix64), so that the figures stay as they are.
+struct Numbers(u64);
+
+impl Numbers {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        let (u, v) = (1.0 - self.uniform(), self.uniform());
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    }
+
+    /// Student's t with 3 degrees of freedom.
+    fn t3(&mut self) -> f64 {
+        let chi: f64 = (0..3).map(|_| self.normal().powi(2)).sum();
+        self.normal() / (chi / 3.0).sqrt()
+    }
+}
+
+fn hourly(values: impl IntoIterator<Item = f64>) -> Vec<Past> {
+    let at = |i: usize| Timestamp::from_micros(0) + TimeSpan::HOUR.times(i as i64);
+    values.into_iter().enumerate().map(|(i, observed)| Past { start: at(i), observed }).collect()
+}
+
+/// Share of windows above the bound, over its stated rate.
+fn excess(n: usize, rate: f64, mut draw: impl FnMut(&mut Numbers) -> f64) -> f64 {
+    let mut numbers = Numbers(7);
+    let (histories, each) = (2_000_u32, 20_u32);
+    let mut above = 0_usize;
+    for _ in 0..histories {
+        let past = hourly((0..n).map(|_| draw(&mut numbers)).collect::<Vec<_>>());
+        let start = past[n - 1].start + TimeSpan::HOUR;
+        let bound = upper_bound(&past, start, rate).expect("the history is long enough").above;
+        above += (0..each).filter(|_| draw(&mut numbers) > bound).count();
+    }
+    above as f64 / f64::from(histories * each) / rate
+}
+
+#[test]
+fn the_rate_holds_whatever_the_distribution() {
+    for (n, rate, most) in [(30, 0.01, 3.0), (200, 0.01, 1.5), (100, 0.003, 3.0), (300, 0.001, 3.0)]
+    {
+        for (name, excess) in [
+            ("normal", excess(n, rate, Numbers::normal)),
+            ("lognormal", excess(n, rate, |numbers| numbers.normal().exp())),
+            ("exponential", excess(n, rate, |numbers| -(1.0 - numbers.uniform()).ln())),
+            ("uniform", excess(n, rate, Numbers::uniform)),
+            ("t(3)", excess(n, rate, Numbers::t3)),
+        ] {
+            assert!(excess < most, "{name}, {n} windows at {rate}: {excess} times the rate");
+        }
+    }
+}
+
+#[test]
+fn few_windows_give_no_bound() {
+    assert_eq!(windows_needed(0.01), 30);
+    assert_eq!(windows_needed(0.1), WINDOWS_MIN);
+    let past = hourly((0..29).map(f64::from));
+    assert_eq!(upper_bound(&past, past[28].start + TimeSpan::HOUR, 0.01), None);
+}
+
+#[test]
+fn windows_that_are_all_the_same_give_their_value() {
+    let past = hourly([0.5; 40]);
+    let bound = upper_bound(&past, past[39].start, 0.01).expect("finite");
+    assert_eq!((bound.above, bound.method.name()), (0.5, "tail"));
+}
+
+#[test]
+fn the_hour_of_the_day_is_taken_out_where_it_explains_the_spread() {
+    let mut numbers = Numbers(3);
+    let hour = |i: i64| if i % 24 == 3 { 100.0 } else { 10.0 * ((i % 24) as f64 / 4.0).sin() };
+    let past = hourly((0..24 * 21).map(|i| hour(i) + numbers.normal()).collect::<Vec<_>>());
+    let next = |hours| past[past.len() - 1].start + TimeSpan::HOUR.times(hours);
+    let at_noon = upper_bound(&past, next(13), 0.001).expect("enough");
+    assert_eq!(at_noon.method.name(), "tail seasonal");
+    assert!((2.5..6.0).contains(&(at_noon.above - hour(12))), "{at_noon:?}");
+    let at_three = upper_bound(&past, next(4), 0.001).expect("enough");
+    assert!((102.0..115.0).contains(&at_three.above), "{at_three:?}");
+    let flat = hourly((0..24 * 21).map(|_| numbers.normal()).collect::<Vec<_>>());
+    let bound = upper_bound(&flat, next(1), 0.01).expect("enough");
+    assert_eq!(bound.method.name(), "tail");
+}
+
+#[test]
+fn extreme_values_give_a_stated_result() {
+    let past = hourly((0..400).map(|i| if i % 2 == 0 { 1e300 } else { -1e300 }));
+    let bound = upper_bound(&past, past[399].start, 0.001);
+    assert!(bound.is_none_or(|bound| bound.above.is_finite()));
+}
