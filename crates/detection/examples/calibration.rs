@@ -4,6 +4,7 @@
 //! ```sh
 //! cargo run --release --package watchkeep-detection --example calibration -- level --trials 20000
 //! cargo run --release --package watchkeep-detection --example calibration -- power --trials 5000
+//! cargo run --release --package watchkeep-detection --example calibration -- dependent --trials 5000
 //! ```
 
 #![allow(
@@ -18,7 +19,9 @@ mod trials;
 
 use std::process::ExitCode;
 
-use self::trials::{Alarms, Change, LAWS, Law, Random, Shares, Trial, categories, numbers};
+use self::trials::{
+    Alarms, Change, LAWS, Law, Random, Shares, Trial, categories, dependent, numbers,
+};
 
 const LEVEL: f64 = 0.01;
 const SIZES: [usize; 6] = [12, 30, 100, 1_000, 10_000, 100_000];
@@ -33,8 +36,9 @@ fn main() -> ExitCode {
     match (arguments.first().map(String::as_str), trials) {
         (Some("level"), Some(trials)) => level(trials),
         (Some("power"), Some(trials)) => power(trials),
+        (Some("dependent"), Some(trials)) => dependent_values(trials),
         _ => {
-            eprintln!("calibration level|power [--trials N]");
+            eprintln!("calibration level|power|dependent [--trials N]");
             return ExitCode::from(2);
         }
     }
@@ -93,6 +97,27 @@ fn power(trials: u64) {
                     power_row(&name, &trial, &alarms);
                 }
             }
+        }
+    }
+}
+
+fn dependent_values(trials: u64) {
+    println!(
+        "Alarms among quiet windows of an AR(1) process at a nominal level of 1 %, in percent:"
+    );
+    println!("against the windows before, with and without regard to how much those differ.\n");
+    println!("| correlation of neighbours | values | past windows | trials | judged | without |");
+    println!("|---:|---:|---:|---:|---:|---:|");
+    for carry in [0.0, 0.3, 0.6, 0.9, 0.98] {
+        for (n, parts) in [(100, 7), (100, 28), (1_000, 28)] {
+            let seed = &mut seeded(n, parts, "dependent");
+            let (judged, without) = dependent(carry, n, parts, trials, seed);
+            println!(
+                "| {carry} | {n} | {parts} | {trials} | {:.2} ± {:.2} | {:.2} |",
+                100.0 * judged.share(),
+                100.0 * judged.error(),
+                100.0 * without.share(),
+            );
         }
     }
 }

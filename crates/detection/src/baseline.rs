@@ -64,6 +64,13 @@ impl Baseline {
     }
 }
 
+impl Baseline {
+    /// (numbers, mean) of the past windows that it is made of.
+    pub fn means(&self) -> Vec<(u64, f64)> {
+        self.parts.iter().filter_map(|part| Some((part.numbers, part.mean?))).collect()
+    }
+}
+
 /// The kind and extent of a baseline in words.
 pub fn extent(spec: &BaselineSpec) -> String {
     match spec {

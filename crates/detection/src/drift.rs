@@ -47,30 +47,44 @@ pub struct Comparison {
 }
 
 /// Compares numbers; nulls are one more bin. Both sides must hold a number.
-pub fn numeric(current: &Summary, reference: &Summary, bins: u32) -> Comparison {
+///
+/// `parts` are the past windows that the reference is made of, as (values,
+/// mean); they show whether values depend on each other. None for a reference
+/// that is no set of windows.
+pub fn numeric(
+    current: &Summary,
+    reference: &Summary,
+    parts: &[(u64, f64)],
+    bins: u32,
+) -> Comparison {
     let (values, against) = (&current.numbers, &reference.numbers);
     let mut drift = Drift { n: values.count(), n_ref: against.count(), ..Drift::default() };
     let aligned = Aligned::new(values, against);
-    let (statistic, wasserstein, p_value) = match (values.raw(), against.raw()) {
+    let (statistic, wasserstein, groups) = match (values.raw(), against.raw()) {
         (Some(a), Some(b)) => {
-            let (a_counts, b_counts) = equal_values(a, b);
-            (
-                st::ks_statistic_sorted(a, b),
-                st::wasserstein_sorted(a, b),
-                st::ks_tied_p_value(&a_counts, &b_counts),
-            )
+            (st::ks_statistic_sorted(a, b), st::wasserstein_sorted(a, b), Some(equal_values(a, b)))
         }
         _ => (
             st::ks_statistic_cumulative(&aligned.current, &aligned.reference),
             st::wasserstein_weighted(&aligned.values, &aligned.current, &aligned.reference),
-            st::ks_tied_p_value(&aligned.current, &aligned.reference),
+            None,
         ),
+    };
+    let (of_current, of_reference) = match &groups {
+        Some((a, b)) => (a, b),
+        None => (&aligned.current, &aligned.reference),
     };
     drift.ks_stat = Some(statistic);
     drift.ks_p = Some(st::ks_p_value(statistic, drift.n, drift.n_ref));
     let deviation = match against.raw() {
         Some(raw) => st::moments(raw),
         None => st::moments_weighted(&aligned.values, &aligned.reference),
+    };
+    let effect = deviation.and_then(|moments| st::design_effect(parts, moments.sd));
+    drift.n_effective = effect.map(|effect| drift.n as f64 / effect.values_per_one);
+    let p_value = match effect {
+        Some(effect) => effect.ks_p_value(of_current, of_reference),
+        None => st::ks_tied_p_value(of_current, of_reference),
     };
     drift.wasserstein = wasserstein;
     drift.wasserstein_norm = wasserstein
@@ -275,7 +289,7 @@ mod tests {
     #[test]
     fn bins_are_quantiles_of_the_reference() {
         let reference: Vec<f64> = (0..1000).map(f64::from).collect();
-        let drift = numeric(&summary(&[1.0, 2.0, 3.0]), &summary(&reference), 10).drift;
+        let drift = numeric(&summary(&[1.0, 2.0, 3.0]), &summary(&reference), &[], 10).drift;
         let bins = drift.bins.unwrap();
         assert_eq!(bins.reference.len(), 10);
         assert!(bins.reference.iter().all(|n| (90..=110).contains(n)), "{:?}", bins.reference);
@@ -308,7 +322,7 @@ mod tests {
         ) {
             let scale = |v: &[i32]| v.iter().map(|v| f64::from(*v) / 8.0).collect::<Vec<f64>>();
             let (current, reference) = (scale(&current), scale(&reference));
-            let bins = numeric(&summary(&current), &summary(&reference), 10).drift.bins.unwrap();
+            let bins = numeric(&summary(&current), &summary(&reference), &[], 10).drift.bins.unwrap();
             for (values, counts) in [(&current, &bins.current), (&reference, &bins.reference)] {
                 let mut recount = vec![0u64; bins.edges.len() + 1];
                 for value in values.iter() {

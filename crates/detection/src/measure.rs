@@ -1,5 +1,6 @@
 //! From a summary to what a window publishes.
 
+use watchkeep_model::distinct::DISTINCT_ERROR;
 use watchkeep_model::distribution::Durations;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::telemetry::Status;
@@ -34,6 +35,7 @@ pub struct Frame {
 pub fn window(frame: Frame, summary: &Summary) -> Window {
     let numbers = &summary.numbers;
     let quantile = |level| numbers.quantile(level);
+    let distinct = distinct(summary);
     let by_status = Status::ALL.iter().map(|s| (*s, summary.statuses[s.index()]));
     Window {
         feature: frame.feature,
@@ -58,7 +60,8 @@ pub fn window(frame: Frame, summary: &Summary) -> Window {
         p99: quantile(0.99),
         latency_us: spread(&summary.latency_us),
         age_us: ages(summary),
-        distinct: distinct(summary),
+        distinct: distinct.map(|(count, _)| count),
+        distinct_error: distinct.and_then(|(_, error)| error),
         top: summary.categories.top(TOP_MAX),
         last_event_time: summary.last_event_time,
         last_materialised_at: summary.last_materialised_at,
@@ -92,8 +95,13 @@ fn ages(summary: &Summary) -> Option<Ages> {
     })
 }
 
-fn distinct(summary: &Summary) -> Option<u64> {
-    let numbers = summary.numbers.distinct()?;
-    let categories = summary.categories.distinct()?;
-    (summary.numbers.count() + summary.categories.total() > 0).then_some(numbers + categories)
+/// How many different values, and the relative standard error of that where it
+/// is an estimate. Of numbers and categories together the larger error counts.
+fn distinct(summary: &Summary) -> Option<(u64, Option<f64>)> {
+    if summary.numbers.count() + summary.categories.total() == 0 {
+        return None;
+    }
+    let count = summary.numbers.distinct()? + summary.categories.distinct();
+    let of_numbers = summary.numbers.raw().is_none().then_some(DISTINCT_ERROR);
+    Some((count, of_numbers.or(summary.categories.distinct_error())))
 }

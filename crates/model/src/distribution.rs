@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
+use crate::distinct::Distinct;
 use crate::exact_sum::ExactSum;
 
 /// Numbers up to this many are kept as they came; more go to the grid.
@@ -54,7 +55,7 @@ pub enum Numbers {
 }
 
 /// Numbers counted in cells.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NumberGrid {
     /// (cell, count), ascending by cell, no count of 0.
     pub cells: Vec<(i32, u64)>,
@@ -66,6 +67,22 @@ pub struct NumberGrid {
     pub max: f64,
     /// Sum of the numbers, exact.
     pub sum: ExactSum,
+    /// How many different ones; `None` where some of the numbers come from
+    /// summaries that did not tell.
+    pub distinct: Option<Distinct>,
+}
+
+impl Default for NumberGrid {
+    fn default() -> Self {
+        Self {
+            cells: Vec::new(),
+            count: 0,
+            min: 0.0,
+            max: 0.0,
+            sum: ExactSum::default(),
+            distinct: Some(Distinct::default()),
+        }
+    }
 }
 
 impl Default for Numbers {
@@ -228,11 +245,19 @@ impl Numbers {
         }
     }
 
-    /// How many different numbers, while that is known.
+    /// How many different numbers: exact while they are kept as they came, else
+    /// an estimate with a standard error of [`DISTINCT_ERROR`]. `None` where some
+    /// come from summaries that did not tell.
+    ///
+    /// [`DISTINCT_ERROR`]: crate::distinct::DISTINCT_ERROR
     pub fn distinct(&self) -> Option<u64> {
-        let values = self.raw()?;
-        let repeats = values.windows(2).filter(|pair| pair[0] == pair[1]).count();
-        Some((values.len() - repeats) as u64)
+        match self {
+            Self::Few(values) => {
+                let repeats = values.windows(2).filter(|pair| pair[0] == pair[1]).count();
+                Some((values.len() - repeats) as u64)
+            }
+            Self::Many(grid) => grid.distinct.as_ref().map(Distinct::estimate),
+        }
     }
 
     fn grid_mut(&mut self) -> &mut NumberGrid {
@@ -255,9 +280,14 @@ impl NumberGrid {
         self.note_range(*first, *last);
         self.count += values.len() as u64;
         let mut runs: Vec<(i32, u64)> = Vec::with_capacity(values.len());
+        let mut before = None;
         for value in values {
             self.sum.add(*value, 1);
             push_run(&mut runs, cell_of(*value));
+            if before != Some(*value) {
+                self.note_distinct(*value);
+                before = Some(*value);
+            }
         }
         merge_cells(&mut self.cells, &runs);
     }
@@ -266,7 +296,14 @@ impl NumberGrid {
         self.note_range(value, value);
         self.sum.add(value, 1);
         self.count += 1;
+        self.note_distinct(value);
         bump(&mut self.cells, cell_of(value), 1);
+    }
+
+    fn note_distinct(&mut self, value: f64) {
+        if let Some(distinct) = &mut self.distinct {
+            distinct.add(value);
+        }
     }
 
     fn merge(&mut self, other: &Self) {
@@ -274,6 +311,10 @@ impl NumberGrid {
         self.sum.merge(&other.sum);
         self.count += other.count;
         merge_cells(&mut self.cells, &other.cells);
+        match (&mut self.distinct, &other.distinct) {
+            (Some(own), Some(distinct)) => own.merge(distinct),
+            _ => self.distinct = None,
+        }
     }
 
     fn note_range(&mut self, min: f64, max: f64) {

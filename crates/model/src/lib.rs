@@ -29,6 +29,7 @@ pub mod breach;
 pub mod charter;
 pub mod compact;
 pub mod directory;
+pub mod distinct;
 pub mod distribution;
 pub mod document;
 pub mod escalation;

@@ -223,9 +223,17 @@ impl Categories {
         self.total - self.kept()
     }
 
-    /// How many different categories, while that is known exactly.
-    pub fn distinct(&self) -> Option<u64> {
-        (self.level == 0).then_some(self.counts.len() as u64)
+    /// How many different categories: exact at level 0, else as many as are kept
+    /// times 2^level, because a category is kept with a chance of 2^−level.
+    pub fn distinct(&self) -> u64 {
+        let factor = 1u64.checked_shl(self.level).unwrap_or(u64::MAX);
+        (self.counts.len() as u64).saturating_mul(factor)
+    }
+
+    /// Relative standard error of [`Categories::distinct`]; `None` where it is
+    /// exact. It is that of adaptive sampling: 1.20 / √bound (Flajolet 1990).
+    pub fn distinct_error(&self) -> Option<f64> {
+        (self.level > 0).then(|| 1.20 / (CATEGORIES_MAX as f64).sqrt())
     }
 
     /// The `n` most frequent, most frequent first, ties by name.
@@ -333,7 +341,7 @@ mod tests {
         let mut categories = Categories::default();
         categories.add(&"ä".repeat(100_000), 1);
         categories.add(&"ä".repeat(100_001), 1);
-        assert_eq!(categories.distinct(), Some(2));
+        assert_eq!((categories.distinct(), categories.distinct_error()), (2, None));
         assert!(categories.counts().keys().all(|c| c.len() <= CATEGORY_BYTES_MAX));
     }
 
@@ -349,7 +357,9 @@ mod tests {
         odd.merge(&even);
         assert_eq!(forward, odd);
         assert_eq!(forward.total(), 30_000);
-        assert!(forward.counts().len() <= CATEGORIES_MAX && forward.distinct().is_none());
+        assert!(forward.counts().len() <= CATEGORIES_MAX);
+        let error = forward.distinct_error().unwrap();
+        assert!((forward.distinct() as f64 / 30_000.0 - 1.0).abs() < 3.0 * error, "{forward:?}");
     }
 
     fn events() -> impl Strategy<Value = Vec<(u8, i64, i64)>> {

@@ -64,9 +64,12 @@ pub struct Window {
     /// Age of the values (event time less materialised at), where any event told one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_us: Option<Ages>,
-    /// Distinct values, while they are known exactly.
+    /// Distinct values: exact while there are few, else an estimate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distinct: Option<u64>,
+    /// Relative standard error of `distinct`, where it is an estimate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distinct_error: Option<f64>,
     /// The most frequent categories, most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<(String, u64)>,
@@ -288,6 +291,10 @@ pub struct Drift {
     /// Its p-value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chi2_p: Option<f64>,
+    /// Independent values that the window's are worth, where the windows of the
+    /// baseline show that values depend on each other; it is what is judged then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_effective: Option<f64>,
     /// Share of the window's values whose category the baseline has not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unseen_share: Option<f64>,

@@ -19,7 +19,8 @@ pub(super) fn compare(
     effect: Option<Effect>,
     bins: u32,
 ) -> Result<Measured, String> {
-    let reference = &baseline?.summary;
+    let baseline = baseline?;
+    let reference = &baseline.summary;
     let scale = drift::scale(charter, reference);
     let counts = match scale {
         Scale::Numeric => (summary.numbers.count(), reference.numbers.count()),
@@ -33,7 +34,9 @@ pub(super) fn compare(
         ));
     }
     let (Comparison { drift, p_value }, usual) = match scale {
-        Scale::Numeric => (drift::numeric(summary, reference, bins), Statistic::KsStat),
+        Scale::Numeric => {
+            (drift::numeric(summary, reference, &baseline.means(), bins), Statistic::KsStat)
+        }
         Scale::Categorical => (drift::categorical(summary, reference), Statistic::Js),
     };
     let statistic = effect.map_or(usual, |effect| effect.statistic);

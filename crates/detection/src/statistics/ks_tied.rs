@@ -52,8 +52,15 @@ const INTERVALS: usize = 32;
 /// them. 1 where a sample is empty or nothing differs.
 #[must_use]
 pub fn ks_tied_p_value(current: &[u64], reference: &[u64]) -> f64 {
-    let Some(table) = Table::new(current, reference) else { return 1.0 };
-    let usual = ks_p_value(table.distance(), table.n as u64, table.m as u64);
+    ks_dependent_p_value(current, reference, 1.0)
+}
+
+/// The same where so many values are worth one independent one (see
+/// [`design_effect`](super::design_effect)): both samples count as so much smaller.
+pub(super) fn ks_dependent_p_value(current: &[u64], reference: &[u64], values_per_one: f64) -> f64 {
+    let Some(mut table) = Table::new(current, reference) else { return 1.0 };
+    table.values_per_one = values_per_one.max(1.0);
+    let usual = table.without_ties(table.distance());
     if table.groups.iter().all(|size| *size == 1) {
         return usual;
     }
@@ -71,6 +78,8 @@ struct Table {
     groups: Vec<u64>,
     /// `n·m` times the distance.
     widest: u128,
+    /// Values that are worth one independent value.
+    values_per_one: f64,
 }
 
 impl Table {
@@ -88,7 +97,7 @@ impl Table {
             pooled += u128::from(c) + u128::from(r);
             widest = widest.max((below * (n + m)).abs_diff(n * pooled));
         }
-        (widest > 0).then_some(Self { n, m, groups, widest })
+        (widest > 0).then_some(Self { n, m, groups, widest, values_per_one: 1.0 })
     }
 
     fn distance(&self) -> f64 {
@@ -97,7 +106,13 @@ impl Table {
 
     /// Values of one sample that say as much as the two.
     fn effective(&self) -> f64 {
-        self.n as f64 * self.m as f64 / self.pooled()
+        self.n as f64 * self.m as f64 / self.pooled() / self.values_per_one
+    }
+
+    /// The p-value of such a distance where no values are equal.
+    fn without_ties(&self, distance: f64) -> f64 {
+        let size = |n: u128| (n as f64 / self.values_per_one).round().max(1.0) as u64;
+        ks_p_value(distance, size(self.n), size(self.m))
     }
 
     fn pooled(&self) -> f64 {
@@ -124,6 +139,10 @@ impl Table {
     }
 
     fn is_countable(&self) -> bool {
+        // Only independent values are drawn without replacement.
+        if self.values_per_one > 1.0 {
+            return false;
+        }
         let small = self.effective() <= SMALL_EFFECTIVE_MAX;
         let most = if small { EXACT_PRODUCTS_MAX_SMALL } else { EXACT_PRODUCTS_MAX };
         self.products() <= most
@@ -172,7 +191,7 @@ impl Table {
         let c = self.distance() * root;
         let steps = self.steps();
         if let [Step { overshoot: Some(overshoot), .. }] = steps[..] {
-            return ks_p_value(self.distance() + overshoot / root, self.n as u64, self.m as u64);
+            return self.without_ties(self.distance() + overshoot / root);
         }
         if c > QUADRATURE_C_MAX { usual } else { bridge_exit(c, &steps) }
     }
@@ -370,7 +389,7 @@ mod tests {
     fn table(sizes: &[u64], n: u64, m: u64, c: f64) -> Table {
         let root = (n as f64 * m as f64 / (n + m) as f64).sqrt();
         let widest = (c / root * n as f64 * m as f64) as u128;
-        Table { n: n.into(), m: m.into(), groups: sizes.to_vec(), widest }
+        Table { n: n.into(), m: m.into(), groups: sizes.to_vec(), widest, values_per_one: 1.0 }
     }
 
     #[test]

@@ -17,6 +17,7 @@
 mod chi_square;
 mod chi_square_sparse;
 mod counts;
+mod effective;
 mod hellinger;
 mod jensen_shannon;
 mod kolmogorov;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use chi_square::{ChiSquare, chi_square_homogeneity};
 pub use chi_square_sparse::chi_square_p_value;
+pub use effective::{DesignEffect, PARTS_MIN, design_effect};
 pub use hellinger::hellinger;
 pub use jensen_shannon::jensen_shannon;
 pub use ks::{ks_p_value, ks_statistic_cumulative, ks_statistic_sorted};

@@ -255,7 +255,7 @@ pub(crate) fn numbers(law: Law, trial: Trial, trials: u64, random: &mut Random) 
             watchkeep_detection::statistics::ks_p_value(d, trial.n as u64, trial.n_ref as u64)
         });
         let (current, reference) = (summary_of_numbers(current), summary_of_numbers(reference));
-        alarms.add(&drift::numeric(&current, &reference, 10), raw_p, trial.level);
+        alarms.add(&drift::numeric(&current, &reference, &[], 10), raw_p, trial.level);
     }
     alarms
 }
@@ -278,4 +278,39 @@ pub(crate) fn categories(
         alarms.add(&drift::categorical(&current, &reference), raw_p, trial.level);
     }
     alarms
+}
+
+/// Alarms in `trials` windows of `n` values that follow each other, each the one
+/// before times `carry` and something new (AR(1), variance 1), against the `parts`
+/// windows before: with and without regard to their dependence.
+pub(crate) fn dependent(
+    carry: f64,
+    n: usize,
+    parts: usize,
+    trials: u64,
+    random: &mut Random,
+) -> (Rate, Rate) {
+    let (mut regarded, mut disregarded) = (Rate::default(), Rate::default());
+    for _ in 0..trials {
+        let mut value = random.normal();
+        let mut window = || {
+            let values = (0..n).map(|_| {
+                value = value * carry + random.normal() * (1.0 - carry * carry).sqrt();
+                value
+            });
+            summary_of_numbers(values.collect())
+        };
+        let mut reference = Summary::default();
+        let mut means = Vec::with_capacity(parts);
+        for _ in 0..parts {
+            let part = window();
+            means.push((n as u64, part.numbers.mean().unwrap_or_default()));
+            reference.merge(&part);
+        }
+        let current = window();
+        let p = |parts: &[(u64, f64)]| drift::numeric(&current, &reference, parts, 10).p_value;
+        regarded.add(p(&means) < 0.01);
+        disregarded.add(p(&[]) < 0.01);
+    }
+    (regarded, disregarded)
 }

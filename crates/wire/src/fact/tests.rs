@@ -82,7 +82,7 @@ fn window() -> Window {
         "partial": false, "count": 100, "null_count": 3, "error_count": 2, "status": {"ok": 98, "timeout": 2},
         "non_finite_count": 1, "late_count": 4, "min": -1.5, "max": 1e300, "mean": 0.1, "p50": 1.0, "p90": 2.0,
         "p95": 3.0, "p99": 4.0, "latency_us": {"p50": 1.0, "p90": 2.0, "p95": 3.0, "p99": 4.0, "max": 5},
-        "age_us": {"p50": 1.0, "max": 7, "negative_count": 2}, "distinct": 4,
+        "age_us": {"p50": 1.0, "max": 7, "negative_count": 2}, "distinct": 4, "distinct_error": 0.03,
         "top": [["JFK", 5], ["EWR", 4]], "last_event_time": "2013-05-06T14:59:59.999999Z",
         "last_materialised_at": "2013-05-06T14:00:00Z",
         "judged": [
@@ -90,7 +90,7 @@ fn window() -> Window {
              "threshold": 0.1, "p_value": 1e-9, "baseline": "fixed abc",
              "drift": {"n": 100, "n_ref": 1000, "psi": 0.3, "js": 0.2, "hellinger": 0.1, "wasserstein": 1.5,
                "wasserstein_norm": 0.5, "ks_stat": 0.2, "ks_p": 0.01, "chi2_stat": 12.5, "chi2_dof": 3,
-               "chi2_p": 0.001, "unseen_share": 0.01, "unseen": ["XXX"],
+               "chi2_p": 0.001, "n_effective": 31.5, "unseen_share": 0.01, "unseen": ["XXX"],
                "bins": {"edges": [1.0, 2.5], "categories": ["JFK"], "current": [1, 2, 3], "reference": [4, 5, 6], "null_bin": true}}},
             {"expectation": "volume", "verdict": "not_judged"}
         ]
@@ -123,6 +123,7 @@ fn windows() {
         latency_us: None,
         age_us: None,
         distinct: None,
+        distinct_error: None,
         top: vec![],
         last_event_time: None,
         last_materialised_at: None,

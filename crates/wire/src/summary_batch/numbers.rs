@@ -1,10 +1,11 @@
 //! Finite numbers: as decimals, as doubles, or counted in cells.
 
+use watchkeep_model::distinct::Distinct;
 use watchkeep_model::distribution::{CELL_MAX, NumberGrid, Numbers, RAW_NUMBERS_MAX};
 use watchkeep_model::exact_sum::ExactSum;
 
 use super::cells::{self, Cells};
-use super::read::{Reading, wrong};
+use super::read::{Reading, Version, wrong};
 use crate::avro::cursor::Cursor;
 use crate::avro::writer;
 
@@ -42,6 +43,13 @@ pub(super) fn write(out: &mut Vec<u8>, numbers: &Numbers) {
                 writer::long(out, i64::from(*number));
                 writer::bytes(out, shortest(&value.to_be_bytes()));
             });
+            match &grid.distinct {
+                None => writer::long(out, 0),
+                Some(distinct) => {
+                    writer::long(out, 1);
+                    writer::bytes(out, &distinct.to_bytes());
+                }
+            }
         }
     }
 }
@@ -76,12 +84,12 @@ fn shortest(bytes: &[u8; 16]) -> &[u8] {
     &bytes[redundant.count()..]
 }
 
-pub(super) fn read(cursor: &mut Cursor<'_>) -> Reading<Numbers> {
+pub(super) fn read(cursor: &mut Cursor<'_>, version: Version) -> Reading<Numbers> {
     let branch = cursor.long()?;
     match branch {
         0 => read_decimals(cursor),
         1 => read_doubles(cursor),
-        2 => read_grid(cursor),
+        2 => read_grid(cursor, version),
         _ => Err(wrong(cursor, "the union `numbers` has three branches")),
     }
 }
@@ -120,7 +128,7 @@ fn read_doubles(cursor: &mut Cursor<'_>) -> Reading<Numbers> {
     Ok(Numbers::Few(values))
 }
 
-fn read_grid(cursor: &mut Cursor<'_>) -> Reading<Numbers> {
+fn read_grid(cursor: &mut Cursor<'_>, version: Version) -> Reading<Numbers> {
     let Cells { cells, count } = cells::read(cursor, -CELL_MAX, CELL_MAX)?;
     let (min, max) = (cursor.double()?, cursor.double()?);
     if !(min.is_finite() && max.is_finite() && min <= max) {
@@ -139,7 +147,22 @@ fn read_grid(cursor: &mut Cursor<'_>) -> Reading<Numbers> {
     let Some(sum) = ExactSum::from_limbs(limbs) else {
         return Err(wrong(cursor, "limbs are numbered 0 to 63"));
     };
-    Ok(Numbers::Many(Box::new(NumberGrid { cells, count, min, max, sum })))
+    let distinct = match version {
+        Version::First => None,
+        Version::Current => read_distinct(cursor)?,
+    };
+    Ok(Numbers::Many(Box::new(NumberGrid { cells, count, min, max, sum, distinct })))
+}
+
+fn read_distinct(cursor: &mut Cursor<'_>) -> Reading<Option<Distinct>> {
+    match cursor.long()? {
+        0 => Ok(None),
+        1 => match Distinct::from_bytes(cursor.bytes()?) {
+            Some(distinct) => Ok(Some(distinct)),
+            None => Err(wrong(cursor, "`distinct` holds 1,024 registers of at most 55")),
+        },
+        _ => Err(wrong(cursor, "`distinct` has two branches")),
+    }
 }
 
 fn from_shortest(bytes: &[u8]) -> Option<i128> {

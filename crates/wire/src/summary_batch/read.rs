@@ -38,6 +38,25 @@ pub(super) fn wrong(cursor: &Cursor<'_>, what: &str) -> Refused {
     Refused { detail: format!("before byte {}: {what}", cursor.position()) }
 }
 
+/// Which schema the bytes follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Without `distinct`.
+    First,
+    /// `schemas/summary-batch.avsc`.
+    Current,
+}
+
+impl Version {
+    fn of(fingerprint: u64) -> Option<Self> {
+        let is = |schema: &schemas::Embedded| schema.fingerprint == fingerprint;
+        if is(schemas::named("summary-batch")) {
+            return Some(Self::Current);
+        }
+        schemas::history("summary-batch").next().filter(|first| is(first)).map(|_| Self::First)
+    }
+}
+
 /// Reads one record of the summaries topic.
 ///
 /// # Errors
@@ -46,15 +65,17 @@ pub fn decode(bytes: &[u8]) -> Result<SummaryBatch, Malformed> {
     let framing = Framing::read(bytes).map_err(|_| {
         Malformed::unreadable("not a summary batch: these are always Avro with its framing")
     })?;
-    if let Framing::SingleObject(fingerprint) = framing
-        && fingerprint != schemas::named("summary-batch").fingerprint
-    {
-        return Err(Malformed::unknown_schema(format!(
-            "schema fingerprint {fingerprint:016x} is not that of `summary-batch`: written by another version, or to another topic"
-        )));
-    }
+    let version = match framing {
+        Framing::SingleObject(fingerprint) => Version::of(fingerprint).ok_or_else(|| {
+            Malformed::unknown_schema(format!(
+                "schema fingerprint {fingerprint:016x} is not that of `summary-batch`: written by another version, or to another topic"
+            ))
+        })?,
+        _ => Version::Current,
+    };
     let mut cursor = Cursor::new(bytes, framing.body_start());
-    let batch = read_batch(&mut cursor).and_then(|batch| Ok(cursor.end().map(|()| batch)?));
+    let batch =
+        read_batch(&mut cursor, version).and_then(|batch| Ok(cursor.end().map(|()| batch)?));
     batch.map_err(|refused| {
         Malformed::unreadable(format!("not a summary batch: {}", refused.detail))
     })
@@ -112,7 +133,7 @@ fn optional_long(cursor: &mut Cursor<'_>) -> Reading<Option<i64>> {
     }
 }
 
-fn read_batch(cursor: &mut Cursor<'_>) -> Reading<SummaryBatch> {
+fn read_batch(cursor: &mut Cursor<'_>, version: Version) -> Reading<SummaryBatch> {
     let pane = TimeSpan::from_micros(cursor.long()?);
     let instance = Arc::from(cursor.string()?);
     let session = Timestamp::from_micros(cursor.long()?);
@@ -134,7 +155,7 @@ fn read_batch(cursor: &mut Cursor<'_>) -> Reading<SummaryBatch> {
     })?;
     let mut steps = Vec::new();
     array(cursor, 2, |cursor| {
-        steps.push(read_step(cursor, &topics)?);
+        steps.push(read_step(cursor, &topics, version)?);
         Ok(())
     })?;
     Ok(SummaryBatch {
@@ -155,7 +176,7 @@ fn topic(cursor: &mut Cursor<'_>, topics: &[Arc<str>]) -> Reading<Arc<str>> {
     named.cloned().ok_or_else(|| wrong(cursor, "a topic's index is one of `topics`"))
 }
 
-fn read_step(cursor: &mut Cursor<'_>, topics: &[Arc<str>]) -> Reading<Step> {
+fn read_step(cursor: &mut Cursor<'_>, topics: &[Arc<str>], version: Version) -> Reading<Step> {
     let mut step = Step::default();
     let mut pane_start = 0i64;
     array(cursor, 17, |cursor| {
@@ -164,7 +185,7 @@ fn read_step(cursor: &mut Cursor<'_>, topics: &[Arc<str>]) -> Reading<Step> {
         pane_start = pane_start.wrapping_add(cursor.long()?);
         let pane_start = Timestamp::from_micros(pane_start);
         let event_id = optional_text(cursor)?;
-        let summary = read_summary(cursor, pane_start, topics)?;
+        let summary = read_summary(cursor, pane_start, topics, version)?;
         if event_id.is_some() && summary.count != 1 {
             return Err(wrong(cursor, "a delta with an event_id is one event"));
         }
@@ -190,6 +211,7 @@ fn read_summary(
     cursor: &mut Cursor<'_>,
     pane_start: Timestamp,
     topics: &[Arc<str>],
+    version: Version,
 ) -> Reading<Summary> {
     let mut summary = Summary::default();
     let mut used = 0;
@@ -205,7 +227,7 @@ fn read_summary(
     })?;
     summary.null_count = count(cursor)?;
     summary.non_finite_count = count(cursor)?;
-    summary.numbers = numbers::read(cursor)?;
+    summary.numbers = numbers::read(cursor, version)?;
     summary.categories = read_categories(cursor)?;
     summary.latency_us = read_durations(cursor)?;
     summary.age_us = read_durations(cursor)?;
