@@ -5,11 +5,18 @@ separated by tabs and the numbers of a list by spaces. Floats are written as
 the shortest text that reads back the same. The seed is fixed, so every run
 writes the same cases.
 
-Usage: make_reference.py FILE
+Usage: make_reference.py FILE [FLIGHTS]
+
+FLIGHTS is telemetry as NDJSON (.gz): its numbers and categories, week by week
+against the first four weeks, are cases too.
 """
 
+import gzip
+import itertools
+import json
 import sys
 import warnings
+from collections import defaultdict
 
 import numpy as np
 from scipy import stats
@@ -156,7 +163,61 @@ def bound(k, n, confidence):
     return "bound", k, n, confidence, (value,)
 
 
+def whole_case(a, b):
+    """Two samples of numbers as a whole comparison sees them, more than are kept raw."""
+    a, b = np.sort(a), np.sort(b)
+    result = stats.ks_2samp(a, b, method="asymp", alternative="two-sided")
+    yield "whole", a, b, (
+        result.statistic,
+        result.pvalue,
+        stats.wasserstein_distance(a, b),
+        np.std(b),
+    )
+
+
+def categories_case(a, b):
+    names = sorted(set(a) | set(b))
+    current, reference = ([side.count(name) for name in names] for side in (a, b))
+    chi2 = stats.chi2_contingency(np.array([current, reference]), correction=False)
+    p, q = np.array(current) / len(a), np.array(reference) / len(b)
+    pe, qe = np.where(p > 0, p, 1e-4), np.where(q > 0, q, 1e-4)
+    yield "categories", current, reference, (
+        chi2.statistic,
+        chi2.dof,
+        chi2.pvalue,
+        np.sum((pe - qe) * np.log(pe / qe)),
+        jensenshannon(p, q, base=2),
+    )
+
+
+def flights_cases(path):
+    weeks = defaultdict(lambda: defaultdict(list))
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            event = json.loads(line)
+            value, day = event.get("value"), event["event_time"][:10]
+            if value is None or event.get("status", "ok") != "ok":
+                continue
+            week = int((np.datetime64(day) - np.datetime64("2013-04-01")).astype(int)) // 7
+            weeks[event["feature"]][week].append(value)
+    for feature, by_week in sorted(weeks.items()):
+        baseline = [value for week in range(4) for value in by_week[week]]
+        for week in range(4, 13):
+            current = by_week[week]
+            if not current:
+                continue
+            if isinstance(baseline[0], str):
+                yield from categories_case(current, baseline)
+            elif not isinstance(baseline[0], bool):
+                thin = lambda values: np.array(values[::7], dtype=float)
+                yield from whole_case(thin(current), thin(baseline))
+
+
 def cases():
+    for _ in range(60):
+        yield from whole_case(sample(100 + size(3_000)), sample(100 + size(3_000)))
+    for scale in (1e300, 1e-300):
+        yield from whole_case(rng.normal(0, scale, 500), rng.normal(0, scale, 700))
     for _ in range(300):
         yield from pair_case(size(3_000), size(3_000))
     for n, m in ((1, 1), (1, 2), (2, 2), (1, 100_000), (100_000, 1), (100_000, 100_000), (99_991, 40_000)):
@@ -171,7 +232,8 @@ def cases():
 def main():
     warnings.simplefilter("ignore")
     with open(sys.argv[1], "w", encoding="ascii") as out:
-        for case in cases():
+        flights = flights_cases(sys.argv[2]) if len(sys.argv) > 2 else ()
+        for case in itertools.chain(cases(), flights):
             out.write("\t".join([case[0], *(text(field) for field in case[1:])]) + "\n")
 
 

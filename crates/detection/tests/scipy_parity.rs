@@ -16,7 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use watchkeep_detection::statistics as ours;
+use watchkeep_detection::{drift, statistics as ours};
+use watchkeep_model::summary::Summary;
 
 /// Relative error allowed of statistics, quantiles and bounds.
 const STATISTIC_TOLERANCE: f64 = 1e-9;
@@ -110,6 +111,11 @@ impl Checker {
                 let sd = ours::moments_weighted(&values, &current).expect("a sample").sd;
                 self.statistic("sd_weighted", sd, expected[8], spread * 1e-14, &label);
             }
+            "whole" => self.whole(&floats(fields[1]), &floats(fields[2]), &expected, &label),
+            "categories" => {
+                let rows = (counts(fields[1]), counts(fields[2]));
+                self.categories(&rows.0, &rows.1, &expected, &label);
+            }
             "chi2" => {
                 let chi2 = ours::chi_square_homogeneity(&counts(fields[1]), &counts(fields[2]))
                     .expect("two samples");
@@ -127,6 +133,89 @@ impl Checker {
                 self.statistic("clopper_pearson", bound, expected[0], 0.0, &label);
             }
             other => panic!("unknown case {other:?}: the script and this test have parted"),
+        }
+    }
+
+    /// The comparison of two summaries, on the grid once there are many values,
+    /// stays within what `docs/statistics.md` derives of the figures of raw values.
+    fn whole(&mut self, a: &[f64], b: &[f64], expected: &[f64], label: &dyn Fn() -> String) {
+        let (current, reference) = (summary(a), summary(b));
+        let drift = drift::numeric(&current, &reference, &[], 10).drift;
+        let (d, w) = (drift.ks_stat.expect("numbers"), drift.wasserstein.expect("numbers"));
+        let is_raw = current.numbers.raw().is_some() && reference.numbers.raw().is_some();
+        let fullest = [&current, &reference].map(|summary| {
+            let most = summary.numbers.cells().iter().map(|(_, n)| *n).max();
+            most.unwrap_or(0) as f64 / summary.numbers.count() as f64
+        });
+        let cell = if is_raw { 0.0 } else { fullest[0].max(fullest[1]) };
+        self.within("ks_stat below", d, expected[0] - cell, expected[0], label);
+        self.p_value(
+            "ks_p of the distance",
+            drift.ks_p.expect("numbers"),
+            { ours::ks_p_value(d, a.len() as u64, b.len() as u64) },
+            label,
+        );
+        // A value is at most half of its cell from the cell's middle: 1/256 of it.
+        let size =
+            |values: &[f64]| values.iter().map(|x| x.abs() / values.len() as f64).sum::<f64>();
+        let half = if is_raw { 0.0 } else { (size(a) + size(b)) / 256.0 };
+        let rounding = (size(a) + size(b)) * 1e-12;
+        let (least, most) = (expected[2] - half - rounding, expected[2] + half + rounding);
+        self.within("wasserstein", w, least, most, label);
+        let bins = drift.bins.expect("numbers");
+        for (values, counts) in [(a, &bins.current), (b, &bins.reference)] {
+            let mut recount = vec![0u64; bins.edges.len() + 1];
+            for value in values {
+                recount[bins.edges.partition_point(|edge| *edge <= *value)] += 1;
+            }
+            self.within("bins", f64::from(u8::from(recount == *counts)), 1.0, 1.0, label);
+        }
+    }
+
+    /// A comparison of two summaries of categories is that of their counts.
+    fn categories(
+        &mut self,
+        current: &[u64],
+        reference: &[u64],
+        expected: &[f64],
+        label: &dyn Fn() -> String,
+    ) {
+        let summary = |counts: &[u64]| {
+            let mut summary = Summary::default();
+            let seen = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+            seen.for_each(|(name, count)| summary.categories.add(&format!("c{name}"), *count));
+            summary
+        };
+        let drift = drift::categorical(&summary(current), &summary(reference)).drift;
+        let published = [
+            drift.chi2_stat,
+            drift.chi2_dof.map(|dof| dof as f64),
+            drift.chi2_p,
+            drift.psi,
+            drift.js,
+        ];
+        for (at, name) in ["chi2_stat", "chi2_dof", "chi2_p", "psi", "js"].into_iter().enumerate() {
+            let value = published[at].expect("categories");
+            match name {
+                "chi2_p" => self.p_value(name, value, expected[at], label),
+                _ => self.statistic(name, value, expected[at], 1e-12, label),
+            }
+        }
+    }
+
+    fn within(
+        &mut self,
+        name: &str,
+        value: f64,
+        least: f64,
+        most: f64,
+        label: &dyn Fn() -> String,
+    ) {
+        self.values += 1;
+        let slack = 1e-12 * most.abs();
+        if !(least - slack..=most + slack).contains(&value) {
+            self.failures
+                .push(format!("{name}: {value:e} is not in {least:e} to {most:e} for {}", label()));
         }
     }
 
@@ -178,10 +267,14 @@ fn make_reference() -> PathBuf {
     fs::create_dir_all(&cache).expect("the target folder is writable");
     let python = environment(&cache, &scripts.join("requirements.txt"));
     let output = cache.join("reference.txt");
-    run(
-        Command::new(python).arg(scripts.join("make_reference.py")).arg(&output),
-        "compute the reference",
-    );
+    let mut script = Command::new(python);
+    script.arg(scripts.join("make_reference.py")).arg(&output);
+    // Real telemetry lies beside the repository; without it the made-up cases remain.
+    let flights = scripts.join("../../../shared/data/flights/flights-2013q2.ndjson.gz");
+    if flights.exists() {
+        script.arg(flights);
+    }
+    run(&mut script, "compute the reference");
     output
 }
 
@@ -218,6 +311,12 @@ fn run(command: &mut Command, purpose: &str) {
         output.status,
         String::from_utf8_lossy(&output.stderr),
     );
+}
+
+fn summary(values: &[f64]) -> Summary {
+    let mut summary = Summary::default();
+    values.iter().for_each(|value| summary.numbers.add(*value));
+    summary
 }
 
 fn float(text: &str) -> f64 {

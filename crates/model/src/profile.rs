@@ -101,7 +101,7 @@ impl Profile {
         self.categories = summary.categories.total();
         (self.min, self.max) = (summary.numbers.min(), summary.numbers.max());
         self.mean = summary.numbers.mean();
-        self.distinct = summary.categories.distinct().filter(|_| self.categories > 0);
+        self.distinct = (self.categories > 0).then(|| summary.categories.distinct());
         self.hash = sha256_hex(&bytes);
         self.content = STANDARD.encode(&bytes);
         Ok(self)

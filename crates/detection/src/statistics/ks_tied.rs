@@ -31,11 +31,10 @@ const EXACT_PRODUCTS_MAX_SMALL: f64 = 600_000.0;
 const SMALL_EFFECTIVE_MAX: f64 = 150.0;
 /// Share of all values from which a group of equal ones is looked at by itself.
 const ATOM_SHARE_MIN: f64 = 0.01;
-/// Mean overshoot of a path that is looked at in steps, in standard deviations
-/// of a step. For a Gaussian walk it is 0.5826 (−ζ(1/2)/√(2π)); paths of counts
-/// were measured against the exact distribution between 0.25 and 0.87, and a
-/// smaller value is the cautious one.
-const OVERSHOOT: f64 = 0.5;
+/// Mean overshoot of a Gaussian path that is looked at in steps, in standard
+/// deviations of a step: −ζ(1/2)/√(2π). For paths of counts 0.25 to 0.87 were
+/// measured against the exact distribution, most of them near it.
+const OVERSHOOT: f64 = 0.5826;
 /// Window-equivalent values a step has to have for the whole overshoot: below it
 /// the path is looked at after nearly every value, and the usual p-value holds.
 const OVERSHOOT_VALUES_MIN: f64 = 2.0;
