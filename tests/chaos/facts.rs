@@ -152,20 +152,25 @@ impl Topics {
         for topic in topics {
             let partitions = self.partitions(topic)?;
             let mut wanted = TopicPartitionList::new();
+            let mut ends = Vec::new();
             for partition in &partitions {
+                // Ends before positions: a service at rest still writes now and
+                // then, and what came while we look is nobody's lag.
+                let (_, end) = self.reader.bounds(partition).map_err(|error| error.to_string())?;
+                ends.push(end);
                 wanted.add_partition(&partition.topic, partition.partition);
             }
             let found = consumer
                 .committed_offsets(wanted, ANSWER_WAIT)
                 .map_err(|error| format!("positions of {stage}: {error}"))?;
-            for partition in partitions {
+            for (partition, end) in partitions.into_iter().zip(ends) {
                 let element = found.find_partition(&partition.topic, partition.partition);
                 let from = match element.map(|element| element.offset()) {
                     Some(Offset::Offset(offset)) => offset,
                     _ => 0,
                 };
                 let mut count = 0;
-                self.each(&partition, from, &mut |_| count += 1)?;
+                self.each(&partition, from, &mut |record| count += u64::from(record.offset < end))?;
                 if count > 0 {
                     let place = format!("{topic} {} from {from}", partition.partition);
                     lags.insert(place, count);

@@ -111,20 +111,58 @@ fn assert_replay_of_telemetry_differs_by_late_records_alone(service: &Service) {
         .output()
         .expect("the binary can be run");
     assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
-    let output = binary::command(["audit", "replay", out, "--format", "json", "-c"])
-        .arg(config)
-        .output()
-        .expect("the binary can be run");
+    let compared = || {
+        binary::command(["audit", "replay", out, "--format", "json", "-c"])
+            .arg(&config)
+            .output()
+            .expect("the binary can be run")
+    };
+    let output = compared();
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
     let comparison: Value = serde_json::from_str(&told).expect("JSON");
     assert!(comparison["same"].as_u64() > Some(1_000), "{told}");
-    for difference in comparison["differences"].as_array().expect("a list") {
+    assert_eq!(comparison["ranges"], serde_json::json!([]), "{told}");
+    let differences = comparison["differences"].as_array().expect("a list");
+    for difference in differences {
         let side = |run: &str, what: &str| difference[run][what].as_u64().unwrap_or(0);
         let [ours, theirs] =
             ["service", "replay"].map(|run| side(run, "count") + side(run, "late"));
         assert_eq!(ours, theirs, "{difference}");
     }
+
+    // One event less in one window of a feature that had late records elsewhere.
+    let late: Vec<&Value> = differences.iter().filter(|one| one["why"] == "late").collect();
+    assert!(!late.is_empty(), "nothing was late: {told}");
+    let file = Path::new(out).join("windows.ndjson");
+    let mut lines = binary::lines(&file);
+    let name = |line: &Value| {
+        ["feature", "feature_version", "window", "window_start"].map(|name| line[name].to_string())
+    };
+    let revised: BTreeSet<[String; 4]> =
+        lines.iter().filter(|line| line["revision"] != 0).map(name).collect();
+    let is_other = |line: &Value| {
+        line["count"].as_u64() > Some(1)
+            && !revised.contains(&name(line))
+            && late.iter().any(|one| one["feature"] == line["feature"])
+            && differences.iter().all(|one| name(one) != name(line))
+    };
+    let planted = lines.iter_mut().find(|line| is_other(line)).expect("such a window");
+    planted["count"] = (planted["count"].as_u64().unwrap_or(0) - 1).into();
+    let planted = planted.clone();
+    let text: Vec<String> = lines.iter().map(Value::to_string).collect();
+    std::fs::write(&file, text.join("\n")).expect("disk");
+    let output = compared();
+    assert_eq!(output.status.code(), Some(1), "{planted}");
+    let comparison: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let unexplained: Vec<&Value> = comparison["differences"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|one| one["why"] == "unexplained")
+        .collect();
+    let [found] = &unexplained[..] else { panic!("{planted}: {unexplained:#?}") };
+    assert_eq!(name(found), name(&planted), "{found}");
 }
 
 #[test]

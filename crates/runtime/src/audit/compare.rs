@@ -1,9 +1,17 @@
 //! Holds the windows that a service told of against those of a replay from
 //! telemetry, and lists where they differ.
 //!
-//! A replay reads the partitions in step, a service as they come, so records
-//! that are late in one run may be in time in the other. Nothing else may
-//! differ: the last revision of every window is the same.
+//! A replay reads the partitions in step, a service as they come, so an event
+//! that is too late for a window in one run may be in time in the other. Both
+//! runs say so: for a window that takes no more events, the count of its last
+//! revision and its late summaries come to all events of its time, the same in
+//! both. A window may differ where they do and some of them were late, and
+//! nowhere else; what a verdict owes to other windows is told apart.
+
+mod sessions;
+#[cfg(test)]
+mod tests;
+pub mod untold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +21,9 @@ use watchkeep_model::charter::ExpectationKind;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::{Judged, Window};
+
+use super::recount::Shape;
+use untold::Untold;
 
 /// Feature, version, window and its start.
 type Key = (String, String, String, Timestamp);
@@ -41,13 +52,6 @@ impl Run {
         }
     }
 
-    /// Features and shapes of windows with records that came after a window's close.
-    fn late_shapes(&self) -> impl Iterator<Item = (&str, &str)> {
-        let too_late = self.late.keys().map(|(feature, _, window, _)| (&**feature, &**window));
-        let late = self.windows.values().filter(|window| window.late_count > 0);
-        too_late.chain(late.map(|window| (&*window.feature, &*window.window)))
-    }
-
     /// Takes a late summary; other rejects are passed over.
     pub fn late(&mut self, reject: &Reject) {
         if let (Some(feature), Some(window), Some(start), Some(count)) =
@@ -57,6 +61,21 @@ impl Run {
             let key = (feature.clone(), version, window.clone(), start);
             *self.late.entry(key).or_default() += count;
         }
+    }
+
+    /// What this run has of a window that is no session.
+    fn side(&self, key: &Key) -> Option<Side> {
+        let (window, late) = (self.windows.get(key), self.late.get(key));
+        let count = window.map_or(0, |window| window.count);
+        (window.is_some() || late.is_some())
+            .then(|| Side { count, late: late.copied().unwrap_or(0) })
+    }
+
+    /// Features, and when a window of theirs with late events begins.
+    fn late_features(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        let too_late = self.late.keys().map(|(feature, _, _, start)| (&**feature, *start));
+        let late = self.windows.values().filter(|window| window.late_count > 0);
+        too_late.chain(late.map(|window| (&*window.feature, window.window_start)))
     }
 }
 
@@ -80,14 +99,15 @@ pub struct Difference {
     pub feature_version: String,
     /// The window's name.
     pub window: String,
-    /// Its first instant.
+    /// Its first instant; of sessions that touch each other the earliest's.
     pub window_start: Timestamp,
-    /// Events of the service's window and late summaries of it; absent where it has none.
+    /// Events of the service's window and late summaries of it; absent where
+    /// it has none. Sessions that touch each other are taken together.
     pub service: Option<Side>,
     /// The same of the replay.
     pub replay: Option<Side>,
-    /// True where late records of the feature, in windows of this shape, explain it.
-    pub is_late: bool,
+    /// What it comes from.
+    pub why: Why,
 }
 
 /// What one run has of a window.
@@ -99,82 +119,199 @@ pub struct Side {
     pub late: u64,
 }
 
+impl Side {
+    const fn events(self) -> u64 {
+        self.count + self.late
+    }
+}
+
+/// What a difference comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// Events of this window were late in one of the runs, and none is missing.
+    Late,
+    /// The events are the same, and a verdict looks at other windows, earlier
+    /// ones of which had late events: at a baseline, at silence, at what was learned.
+    OtherWindows,
+    /// There is no event. A silent line belongs to the version of the event
+    /// before it, and late events tell of another one.
+    Silent,
+    /// The feature drops repeats and had late events. Which of two repeats
+    /// counts, and in which window, is a matter of their order.
+    Repeats,
+    /// Nothing that may be: an event is missing or doubled, or the same events
+    /// were measured or judged in another way.
+    Unexplained,
+}
+
+impl Why {
+    /// In words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Late => "late records",
+            Self::OtherWindows => "late records of windows before",
+            Self::Silent => "silent, after late records",
+            Self::Repeats => "late records and repeats",
+            Self::Unexplained => "NOT EXPLAINED",
+        }
+    }
+}
+
 impl Comparison {
-    /// Differences that late records do not explain: there must be none.
+    /// Differences that nothing explains: there must be none.
     pub fn unexplained(&self) -> impl Iterator<Item = &Difference> {
-        self.differences.iter().filter(|difference| !difference.is_late)
+        self.differences.iter().filter(|difference| difference.why == Why::Unexplained)
     }
 }
 
 /// Compares two runs. Windows that the replay broke off, and those that the
 /// service may still revise, `lateness` after their end, are left out.
 ///
-/// `charters` tell which expectations look at more than the window itself.
+/// `untold` is what the service has taken and not told of yet, `charters` tell
+/// which expectations look at more than the window itself.
 pub fn compare(
     service: &Run,
     replay: &Run,
+    untold: &Untold,
     lateness: TimeSpan,
     charters: &dyn Charters,
 ) -> Comparison {
-    let mut reached: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    for window in service.windows.values() {
-        let end = reached.entry(&window.window).or_insert(window.window_end);
-        *end = (*end).max(window.window_end);
+    let both = [service, replay];
+    let mut late_from: BTreeMap<&str, Timestamp> = BTreeMap::new();
+    for (feature, start) in both.into_iter().flat_map(Run::late_features) {
+        let from = late_from.entry(feature).or_insert(start);
+        *from = start.min(*from);
     }
-    let late: BTreeSet<(&str, &str)> =
-        [service, replay].into_iter().flat_map(Run::late_shapes).collect();
-    let mut comparison = Comparison::default();
-    let keys: BTreeSet<&Key> = service.windows.keys().chain(replay.windows.keys()).collect();
-    for key in keys {
-        let (ours, theirs) = (service.windows.get(key), replay.windows.get(key));
-        let is_open = ours.or(theirs).is_some_and(|window| {
-            let reached = reached.get(window.window.as_str());
-            reached.is_none_or(|end| window.window_end + lateness > *end)
-        });
-        let is_open = is_open || theirs.is_some_and(|window| window.partial);
-        if is_open {
-            comparison.open += 1;
-            continue;
+    let comparing = Comparing {
+        service,
+        replay,
+        untold,
+        lateness,
+        charters,
+        late_from,
+        made: Comparison::default(),
+    };
+    comparing.run()
+}
+
+struct Comparing<'a> {
+    service: &'a Run,
+    replay: &'a Run,
+    untold: &'a Untold,
+    lateness: TimeSpan,
+    charters: &'a dyn Charters,
+    /// Per feature the start of the first window with late events.
+    late_from: BTreeMap<&'a str, Timestamp>,
+    made: Comparison,
+}
+
+impl<'a> Comparing<'a> {
+    fn run(mut self) -> Comparison {
+        let both = [self.service, self.replay];
+        let keys: BTreeSet<&'a Key> =
+            both.into_iter().flat_map(|run| run.windows.keys().chain(run.late.keys())).collect();
+        for key in keys {
+            // Sessions have no place of their own in time; they come after.
+            if let Some(shape) = Shape::of(&key.2) {
+                self.window(key, shape);
+            }
         }
-        if ours.zip(theirs).is_some_and(|(ours, theirs)| content(ours) == content(theirs)) {
-            comparison.same += 1;
-            continue;
+        self.sessions();
+        let by_place = |one: &Difference| {
+            (one.feature.clone(), one.feature_version.clone(), one.window.clone(), one.window_start)
+        };
+        self.made.differences.sort_by_cached_key(by_place);
+        self.made
+    }
+
+    /// True where the service has decided for good what ended then.
+    fn is_settled(&self, end: Timestamp) -> bool {
+        self.untold.watermark().is_some_and(|watermark| end + self.lateness <= watermark)
+    }
+
+    fn window(&mut self, key: &Key, shape: Shape) {
+        let (feature, version, _, start) = key;
+        let end = *start + shape.size;
+        let (ours, theirs) = (self.service.windows.get(key), self.replay.windows.get(key));
+        let is_broken_off = [ours, theirs].into_iter().flatten().any(|window| window.partial);
+        if is_broken_off || !self.is_settled(end) {
+            self.made.open += 1;
+            return;
         }
-        let side = |run: &Run, window: Option<&Window>| {
-            let late = run.late.get(key).copied().unwrap_or(0);
-            let found = window.is_some() || late > 0;
-            found.then(|| Side { count: window.map_or(0, |window| window.count), late })
+        let (service, replay) = (self.service.side(key), self.replay.side(key));
+        let untold = self.untold.between(feature, version, *start, end);
+        let adds_up = adds_up(service, replay, untold);
+        let is_same = match (ours, theirs) {
+            (Some(ours), Some(theirs)) => content(ours) == content(theirs),
+            (None, None) => true,
+            _ => false,
         };
-        let (ours, theirs) = (side(service, ours), side(replay, theirs));
-        let differs_by_verdict = service
-            .windows
-            .get(key)
-            .zip(replay.windows.get(key))
-            .filter(|(ours, theirs)| measured(ours) == measured(theirs));
-        let has_late = late.contains(&(key.0.as_str(), key.2.as_str()));
-        let is_late = match differs_by_verdict {
-            // Of the same events only what looks at other windows may be judged differently.
-            Some((ours, theirs)) => has_late && same_verdicts(ours, theirs, charters),
-            // What is late moves silent lines to other versions, parts sessions at
-            // other places, and may not be told of yet; so the sum alone says too little.
-            None => has_late,
+        if adds_up && is_same {
+            self.made.same += u64::from(ours.is_some());
+            return;
+        }
+        let was_late =
+            untold > 0 || [service, replay].into_iter().flatten().any(|one| one.late > 0);
+        let why = if self.charters.deduplicates(feature) && self.has_late(feature, *start) {
+            Why::Repeats
+        } else if !adds_up {
+            Why::Unexplained
+        } else if was_late {
+            Why::Late
+        } else {
+            self.why_of_the_same_events(ours, theirs)
         };
-        let (feature, feature_version, window, window_start) = key.clone();
-        comparison.differences.push(Difference {
+        self.differ(key.clone(), service, replay, why);
+    }
+
+    /// What it may come from that two runs tell of the same events in another way.
+    fn why_of_the_same_events(&self, ours: Option<&Window>, theirs: Option<&Window>) -> Why {
+        let Some(any) = ours.or(theirs) else { return Why::Unexplained };
+        if !self.has_late(&any.feature, any.window_start) {
+            return Why::Unexplained;
+        }
+        match (ours, theirs) {
+            (Some(ours), Some(theirs))
+                if measured(ours) == measured(theirs)
+                    && same_verdicts(ours, theirs, self.charters) =>
+            {
+                Why::OtherWindows
+            }
+            // A line that one run has and the other has not adds up to nothing.
+            (None, Some(_)) | (Some(_), None) => Why::Silent,
+            _ => Why::Unexplained,
+        }
+    }
+
+    /// True where the feature had late events in this window's time or before.
+    fn has_late(&self, feature: &str, start: Timestamp) -> bool {
+        self.late_from.get(feature).is_some_and(|from| *from <= start)
+    }
+
+    fn differ(&mut self, key: Key, service: Option<Side>, replay: Option<Side>, why: Why) {
+        let (feature, feature_version, window, window_start) = key;
+        self.made.differences.push(Difference {
             feature,
             feature_version,
             window,
             window_start,
-            service: ours,
-            replay: theirs,
-            is_late,
+            service,
+            replay,
+            why,
         });
     }
-    comparison
+}
+
+/// True where both runs have seen the same number of events, apart from those
+/// that the service has yet to tell of.
+fn adds_up(service: Option<Side>, replay: Option<Side>, untold: u64) -> bool {
+    let [told, all] = [service, replay].map(|side| side.map_or(0, Side::events));
+    told <= all && all <= told + untold
 }
 
 /// True where the verdicts differ in nothing but what other windows decide: a
-/// baseline, or when the last event before the window came.
+/// baseline, when the last event before the window came, a bound that was learned.
 fn same_verdicts(ours: &Window, theirs: &Window, charters: &dyn Charters) -> bool {
     let charter = charters.charter(&ours.feature, ours.window_end);
     let is_silence = |judged: &Judged| {
@@ -185,9 +322,12 @@ fn same_verdicts(ours: &Window, theirs: &Window, charters: &dyn Charters) -> boo
     ours.judged.len() == theirs.judged.len()
         && ours.judged.iter().zip(&theirs.judged).all(|(ours, theirs)| {
             let has_baseline = ours.baseline.is_some() || theirs.baseline.is_some();
+            // Of a bound that stands in the charter both runs have the same.
+            let is_learned = ours.threshold != theirs.threshold;
             let same = Judged { reason: None, ..ours.clone() }
                 == Judged { reason: None, ..theirs.clone() };
-            ours.expectation == theirs.expectation && (same || has_baseline || is_silence(ours))
+            let may_differ = has_baseline || is_learned || is_silence(ours);
+            ours.expectation == theirs.expectation && (same || may_differ)
         })
 }
 

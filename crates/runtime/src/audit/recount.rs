@@ -45,9 +45,9 @@ impl Feature {
 
 /// Size and hop of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Shape {
-    size: TimeSpan,
-    hop: TimeSpan,
+pub(super) struct Shape {
+    pub(super) size: TimeSpan,
+    pub(super) hop: TimeSpan,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -242,7 +242,7 @@ impl PartitionRecount<'_> {
 
 impl Shape {
     /// `1h` and `1h/5m`; `None` for a session.
-    fn of(window: &str) -> Option<Self> {
+    pub(super) fn of(window: &str) -> Option<Self> {
         let (size, hop) = window.split_once('/').unwrap_or((window, window));
         Some(Self { size: size.parse().ok()?, hop: hop.parse().ok()? })
     }

@@ -45,12 +45,7 @@ struct Range {
 /// # Errors
 /// A file is missing or cannot be read.
 pub(super) fn audit(folder: &Path) -> anyhow::Result<Report> {
-    let path = folder.join("replay.json");
-    if !path.exists() {
-        bail!("{}: no replay.json here: this is no folder that a replay wrote", folder.display());
-    }
-    let told: Told =
-        serde_json::from_str(&read_text(&path)?).with_context(|| path.display().to_string())?;
+    let told = told(folder)?;
     let (mut facts, mut windows) = (FactsAudit::default(), Recount::default());
     let (mut window_lines, mut opened) = (0, 0);
     each(folder, "windows.ndjson", |window: Window| {
@@ -106,6 +101,26 @@ pub(super) fn audit(folder: &Path) -> anyhow::Result<Report> {
     report.findings.extend(revisions.findings);
     report.findings.extend(facts.finish(&coverage));
     Ok(report)
+}
+
+/// What a replay tells of itself.
+fn told(folder: &Path) -> anyhow::Result<Told> {
+    let path = folder.join("replay.json");
+    if !path.exists() {
+        bail!("{}: no replay.json here: this is no folder that a replay wrote", folder.display());
+    }
+    serde_json::from_str(&read_text(&path)?).with_context(|| path.display().to_string())
+}
+
+/// The ranges that a replay has read.
+///
+/// # Errors
+/// There is no `replay.json`, or it cannot be read.
+pub(super) fn coverage(folder: &Path) -> anyhow::Result<BTreeMap<Partition, Coverage>> {
+    let ranges = told(folder)?.ledger.into_iter().map(|Range { source, partition, from, to }| {
+        (Partition::new(source.as_str(), partition), Coverage { from, to })
+    });
+    Ok(ranges.collect())
 }
 
 /// Hands on every fact of a file.

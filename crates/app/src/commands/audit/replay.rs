@@ -1,6 +1,11 @@
 //! `watchkeep audit replay`: a replay from telemetry against what a service told.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use anyhow::bail;
+use serde::Serialize;
+use watchkeep_model::position::Partition;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::window::Window;
 use watchkeep_runtime::audit::compare::{Comparison, Run, Side, compare};
@@ -11,6 +16,26 @@ use crate::cli::AuditReplay;
 use crate::config::Config;
 use crate::output::{Format, Output, Table, complain, grouped};
 use crate::{Outcome, charters};
+
+/// What `--format json` prints.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    comparison: &'a Comparison,
+    /// Source partitions of which the runs have read different ranges.
+    ranges: &'a [Ranges],
+}
+
+/// How far the two runs have read a source partition.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Ranges {
+    source: String,
+    partition: i32,
+    /// The position that the summarise stage has committed.
+    service_to: i64,
+    /// The next offset that the replay would have read.
+    replay_to: i64,
+}
 
 /// # Errors
 /// The topics or the folder cannot be read. What is found is no error.
@@ -32,17 +57,44 @@ pub(super) fn run(arguments: &AuditReplay) -> anyhow::Result<Outcome> {
     for finding in &unreadable {
         complain(&finding.detail);
     }
-    let lateness = config.time.allowed_lateness + config.time.revise_every;
+    let committed = topics.committed()?;
+    let untold = topics.untold(&committed)?;
+    let ranges = ranges(&committed.sources, &arguments.folder)?;
     let rules = charters::rules(config.charters.as_deref(), config.time.pane)?;
-    let comparison = compare(&service, &replay, lateness, &rules);
+    let comparison = compare(&service, &replay, &untold, config.time.allowed_lateness, &rules);
     let mut output = Output::new();
     match arguments.formatted.format {
-        Format::Json => output.json(&comparison)?,
+        Format::Json => output.json(&Report { comparison: &comparison, ranges: &ranges })?,
         Format::Table => print(&comparison, &mut output)?,
+    }
+    for Ranges { source, partition, service_to, replay_to } in &ranges {
+        complain(&format!(
+            "{source}/{partition}: the service has read up to offset {service_to}, the replay up \
+             to {replay_to}; what lies between is in one run alone"
+        ));
     }
     output.finish()?;
     let is_fine = unreadable.is_empty() && comparison.unexplained().next().is_none();
     Ok(if is_fine { Outcome::Fine } else { Outcome::Found })
+}
+
+/// Source partitions of which the replay has read more or less than the service.
+fn ranges(committed: &BTreeMap<Partition, i64>, folder: &Path) -> anyhow::Result<Vec<Ranges>> {
+    let read = folder::coverage(folder)?;
+    let mut ranges = Vec::new();
+    for (source, service_to) in committed {
+        let replay_to = read.get(source).map_or(0, |coverage| coverage.to);
+        if replay_to != *service_to {
+            let (partition, service_to) = (source.partition, *service_to);
+            ranges.push(Ranges {
+                source: source.topic.to_string(),
+                partition,
+                service_to,
+                replay_to,
+            });
+        }
+    }
+    Ok(ranges)
 }
 
 fn print(comparison: &Comparison, output: &mut Output) -> anyhow::Result<()> {
@@ -62,7 +114,7 @@ fn print(comparison: &Comparison, output: &mut Output) -> anyhow::Result<()> {
                 difference.window_start.to_string(),
                 shown(difference.service),
                 shown(difference.replay),
-                if difference.is_late { "late records" } else { "NOT EXPLAINED" }.to_owned(),
+                difference.why.name().to_owned(),
             ]);
         }
         table.print(output)?;

@@ -11,6 +11,7 @@ use watchkeep_model::position::Partition;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::Window;
+use watchkeep_runtime::audit::compare::untold::Untold;
 use watchkeep_runtime::audit::facts::FactsAudit;
 use watchkeep_runtime::audit::ledger::{LedgerAudit, compare_ends};
 use watchkeep_runtime::audit::recount::Recount;
@@ -88,9 +89,9 @@ fn covered(audits: &[LedgerAudit]) -> BTreeMap<Partition, Coverage> {
 }
 
 /// Positions of the groups.
-struct Committed {
+pub(super) struct Committed {
     /// Of the summarise stage, per source partition.
-    sources: BTreeMap<Partition, i64>,
+    pub(super) sources: BTreeMap<Partition, i64>,
     /// Of the evaluate stage, per summaries partition.
     summaries: BTreeMap<i32, i64>,
 }
@@ -118,7 +119,11 @@ impl<'a> Topics<'a> {
         }
     }
 
-    fn committed(&mut self) -> anyhow::Result<Committed> {
+    /// Where the groups stand.
+    ///
+    /// # Errors
+    /// Those of the log; there is no such topic.
+    pub(super) fn committed(&mut self) -> anyhow::Result<Committed> {
         let mut committed = Committed { sources: BTreeMap::new(), summaries: BTreeMap::new() };
         let group = format!("{}-summarise", self.config.group);
         for topic in &self.config.topics.telemetry {
@@ -199,6 +204,32 @@ impl<'a> Topics<'a> {
             self.each_fact("windows", findings, |window: Window| recount.window(&window))?;
         }
         Ok(())
+    }
+
+    /// What the service has taken and not told of.
+    ///
+    /// # Errors
+    /// Those of the log; there is no such topic.
+    pub(super) fn untold(&mut self, committed: &Committed) -> anyhow::Result<Untold> {
+        let topic = self.config.topics.named("summaries");
+        let mut untold = Untold::new(self.config.time);
+        for number in 0..self.count(&topic)? {
+            let partition = Partition::new(topic.as_str(), number);
+            let (first, end) = self.reader.bounds(&partition)?;
+            let evaluated = committed.summaries.get(&number).copied().unwrap_or(0);
+            // Which batches evaluation uses; what is wrong is for `audit ledger`.
+            let mut audit = LedgerAudit::new(first);
+            let mut reading = untold.partition();
+            self.each(&partition, first, end, |record| {
+                if let Some(batch) = audit.record(&borrowed(&partition, record)) {
+                    reading.batch(&batch, record.timestamp, record.offset < evaluated);
+                }
+            })?;
+            reading.finish();
+            self.progress.tell(audit.batches(), None);
+        }
+        self.progress.finish();
+        Ok(untold)
     }
 
     fn summaries(
