@@ -383,6 +383,18 @@ def laws(folder, model):
     return broken
 
 
+def audited(binary, folder):
+    """What the audit of a folder finds in one in which nothing is wrong."""
+    command = [binary, "audit", "ledger", "--from", folder, "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode == 0:
+        return []
+    try:
+        return [f"audit: {finding['fault']}: {finding['detail']}" for finding in json.loads(done.stdout)["findings"]]
+    except ValueError:
+        return [f"audit ended with {done.returncode}: {done.stderr.strip()}"]
+
+
 def same_bytes(one, other):
     broken = []
     for name in ("windows", "breaches", "incidents", "escalations", "rejects"):
@@ -442,6 +454,7 @@ def check(binary, case, twice=True):
                 wrong.append(f"late {key[:2]} {oracle.instant_text(key[2])}: {late.get(key, 0)}, "
                              f"expected {model.late.get(key, 0)}")
         wrong += laws(folder / "one", model)
+        wrong += audited(binary, folder / "one")
         if twice:
             failed = replay(binary, folder, case, "two")
             wrong += [failed] if failed else same_bytes(folder / "one", folder / "two")

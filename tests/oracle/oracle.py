@@ -582,6 +582,7 @@ class Alarm:
         self.of = expectation.get("for", {}).get("of", 1)
         self.resolve_after = expectation.get("resolve_after", 1)
         self.verdicts = {}      # window start -> (verdict, easy)
+        self.revisions = {}     # window start -> its last revision
         self.announced = []     # [{opened, bad: set of starts, cleared}]
         self.opened_so_far = 0
 
@@ -615,12 +616,15 @@ class Alarm:
         before = self.verdicts.get(window.start)
         gone = [self.verdicts.pop(start) for start in window.replaces if start in self.verdicts]
         self.verdicts[window.start] = (verdict, easy)
+        self.revisions[window.start] = window.revision
         if before == (verdict, easy) and not gone:
             return []
         lines, intervals = [], self.intervals()
 
-        def say(transition, one):
-            lines.append((transition, (window.start, window.revision, one["id"], one["version"])))
+        def say(transition, one, at=None):
+            # The window at which it happened, which a revision of another one may show.
+            start = window.start if at is None else at
+            lines.append((transition, (start, self.revisions[start], one["id"], one["version"])))
 
         def meets(one, interval):
             bad, cleared = interval
@@ -634,7 +638,7 @@ class Alarm:
                 say("retracted", one)
             elif one["to"] is None and mine[0][1] is not None:
                 one["to"] = mine[0][1]
-                say("cleared", one)
+                say("cleared", one, one["to"])
         for bad, cleared in intervals:
             heard = [one for one in self.announced if meets(one, (bad, cleared))]
             if not heard:
@@ -647,9 +651,9 @@ class Alarm:
             one = {"id": self.opened_so_far, "version": window.version, "from": begin, "to": cleared}
             self.opened_so_far += 1
             self.announced.append(one)
-            say("opened", one)
+            say("opened", one, begin)
             if cleared is not None:
-                say("cleared", one)
+                say("cleared", one, cleared)
         # Further bad windows of an open breach.
         was_bad = any(one[0] == "bad" for one in [*gone, *([before] if before else [])])
         if not lines and verdict == "bad" and not was_bad:

@@ -38,6 +38,8 @@ pub struct Judgement {
 pub struct Line<'a> {
     /// Start of the window.
     pub start: Timestamp,
+    /// Its end.
+    pub end: Timestamp,
     /// Which measurement of the window it is.
     pub revision: u32,
     /// The feature version that it is about.
@@ -52,6 +54,9 @@ pub struct Line<'a> {
 pub struct Announcement {
     /// What happened to it.
     pub transition: Transition,
+    /// The window at which it did: a revision may show that a breach opened or
+    /// was cleared at another one.
+    pub window: Place,
     /// Start of the window that opened it.
     pub opened_at: Timestamp,
     /// Start and revision of the window whose judgement opened it, mostly the
@@ -61,6 +66,17 @@ pub struct Announcement {
     /// The version of the line that opened it. A silence is that of all
     /// versions, so another version's line may clear it.
     pub version: Arc<str>,
+}
+
+/// Which line of which window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its start.
+    pub start: Timestamp,
+    /// Its end.
+    pub end: Timestamp,
+    /// Which measurement of it.
+    pub revision: u32,
 }
 
 /// The breaches of one expectation of one feature version (of a silence: of one feature).
@@ -93,10 +109,16 @@ impl Alarm {
         damping: Damping,
     ) -> Vec<Announcement> {
         let window_start = line.start;
+        let window = Place { start: line.start, end: line.end, revision: line.revision };
         let kept = &mut self.verdicts.kept;
-        let replaced: Vec<_> =
-            line.replaces.iter().filter_map(|start| kept.remove(start)).collect();
-        let before = kept.insert(window_start, judgement);
+        let replaced: Vec<Judgement> = line
+            .replaces
+            .iter()
+            .filter_map(|start| kept.remove(start).map(|kept| kept.judgement))
+            .collect();
+        let end = line.end;
+        let before = kept.insert(window_start, Kept { judgement, end, revision: line.revision });
+        let before = before.map(|kept| kept.judgement);
         if replaced.is_empty() && before == Some(judgement) {
             return Vec::new();
         }
@@ -113,29 +135,30 @@ impl Alarm {
         // have come to their end. A breach that was cleared stays cleared.
         self.announced.retain_mut(|breach| {
             let Some(interval) = intervals.iter().find(|interval| interval.meets(breach)) else {
-                out.push(breach.announce(Transition::Retracted));
+                out.push(breach.announce(Transition::Retracted, window));
                 return false;
             };
-            if breach.cleared_at.is_none() && interval.cleared_at.is_some() {
-                out.push(breach.announce(Transition::Cleared));
-                breach.cleared_at = interval.cleared_at;
+            if let (None, Some(cleared_at)) = (breach.cleared_at, interval.cleared_at) {
+                out.push(breach.announce(Transition::Cleared, cleared_at));
+                breach.cleared_at = Some(cleared_at.start);
             }
             true
         });
         for interval in &intervals {
             let mut met = self.announced.iter().filter(|breach| interval.meets(breach)).peekable();
-            let breach = if met.peek().is_none() {
-                announced(interval.opened_at, interval.cleared_at)
+            let (breach, opened_at) = if met.peek().is_none() {
+                let cleared_at = interval.cleared_at.map(|at| at.start);
+                (announced(interval.opened_at.start, cleared_at), interval.opened_at)
             } else if interval.cleared_at.is_none() && bad && met.all(|b| b.cleared_at.is_some()) {
                 // What was announced as cleared turns out to go on: a new
                 // breach, because history is not rewritten.
-                announced(window_start, None)
+                (announced(window_start, None), window)
             } else {
                 continue;
             };
-            out.push(breach.announce(Transition::Opened));
-            if breach.cleared_at.is_some() {
-                out.push(breach.announce(Transition::Cleared));
+            out.push(breach.announce(Transition::Opened, opened_at));
+            if let (Some(_), Some(cleared_at)) = (breach.cleared_at, interval.cleared_at) {
+                out.push(breach.announce(Transition::Cleared, cleared_at));
             }
             self.announced.push(breach);
         }
@@ -146,7 +169,7 @@ impl Alarm {
                 .announced
                 .iter()
                 .find(|breach| breach.cleared_at.is_none() && breach.opened_at < window_start);
-            out.extend(open.map(|breach| breach.announce(Transition::Sustained)));
+            out.extend(open.map(|breach| breach.announce(Transition::Sustained, window)));
         }
         out
     }
@@ -157,11 +180,14 @@ impl Alarm {
     pub fn intervals(&self, damping: Damping) -> Vec<(Timestamp, Option<Timestamp>)> {
         let mut fold = self.verdicts.base.clone();
         let mut intervals = self.history.clone();
-        for (start, judgement) in &self.verdicts.kept {
-            intervals.extend(fold.push(*start, *judgement, damping));
+        for (start, kept) in &self.verdicts.kept {
+            intervals.extend(fold.push(kept.at(*start), kept.judgement, damping));
         }
         intervals.extend(fold.open.map(|opened_at| Interval { opened_at, cleared_at: None }));
-        intervals.into_iter().map(|interval| (interval.opened_at, interval.cleared_at)).collect()
+        let starts = |interval: Interval| {
+            (interval.opened_at.start, interval.cleared_at.map(|cleared_at| cleared_at.start))
+        };
+        intervals.into_iter().map(starts).collect()
     }
 
     /// No window that starts before `start` will be revised any more. Breaches
@@ -172,7 +198,8 @@ impl Alarm {
         match remember {
             Some(from) => {
                 self.history.extend(ended);
-                self.history.retain(|interval| interval.cleared_at.is_none_or(|at| at >= from));
+                self.history
+                    .retain(|interval| interval.cleared_at.is_none_or(|at| at.start >= from));
             }
             None => self.history.clear(),
         }
@@ -193,9 +220,10 @@ impl Alarm {
 }
 
 impl Announced {
-    fn announce(&self, transition: Transition) -> Announcement {
+    fn announce(&self, transition: Transition, window: Place) -> Announcement {
         Announcement {
             transition,
+            window,
             opened_at: self.opened_at,
             opened_by: self.opened_by,
             version: self.version.clone(),
@@ -210,14 +238,22 @@ struct Verdicts {
     /// Intervals that ended in the base, as long as something announced rests on
     /// them: a breach may have been announced as cleared later than it was.
     ended: Vec<Interval>,
-    kept: BTreeMap<Timestamp, Judgement>,
+    kept: BTreeMap<Timestamp, Kept>,
 }
 
-/// Open from the window that starts at `opened_at` until the one at `cleared_at`.
+/// A judgement that may change, and where it stands.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Kept {
+    judgement: Judgement,
+    end: Timestamp,
+    revision: u32,
+}
+
+/// Open from the window `opened_at` until `cleared_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Interval {
-    opened_at: Timestamp,
-    cleared_at: Option<Timestamp>,
+    opened_at: Place,
+    cleared_at: Option<Place>,
 }
 
 impl Interval {
@@ -225,8 +261,8 @@ impl Interval {
     fn meets(&self, breach: &Announced) -> bool {
         let begins_before_end =
             |start: Timestamp, end: Option<Timestamp>| end.is_none_or(|end| start < end);
-        begins_before_end(self.opened_at, breach.cleared_at)
-            && begins_before_end(breach.opened_at, self.cleared_at)
+        begins_before_end(self.opened_at.start, breach.cleared_at)
+            && begins_before_end(breach.opened_at, self.cleared_at.map(|at| at.start))
     }
 }
 
@@ -234,18 +270,13 @@ impl Interval {
 struct Fold {
     /// Whether each of the last judged windows was bad; at most `of`.
     recent: VecDeque<bool>,
-    open: Option<Timestamp>,
+    open: Option<Place>,
     good_run: u32,
 }
 
 impl Fold {
     /// Takes the next window; answers with the interval that it ends.
-    fn push(
-        &mut self,
-        start: Timestamp,
-        judgement: Judgement,
-        damping: Damping,
-    ) -> Option<Interval> {
+    fn push(&mut self, window: Place, judgement: Judgement, damping: Damping) -> Option<Interval> {
         if judgement.fire == Verdict::NotJudged {
             return None;
         }
@@ -257,7 +288,7 @@ impl Fold {
         let Some(opened_at) = self.open else {
             let bad_windows = self.recent.iter().filter(|bad| **bad).count();
             if bad && bad_windows >= damping.open.k as usize {
-                self.open = Some(start);
+                self.open = Some(window);
                 self.good_run = 0;
             }
             return None;
@@ -272,7 +303,15 @@ impl Fold {
         }
         self.open = None;
         self.good_run = 0;
-        Some(Interval { opened_at, cleared_at: Some(start) })
+        Some(Interval { opened_at, cleared_at: Some(window) })
+    }
+}
+
+impl Kept {
+    /// Its line, of the window that starts there.
+    fn at(&self, start: Timestamp) -> Place {
+        let Kept { end, revision, .. } = *self;
+        Place { start, end, revision }
     }
 }
 
@@ -280,8 +319,8 @@ impl Verdicts {
     fn intervals(&self, damping: Damping) -> Vec<Interval> {
         let mut fold = self.base.clone();
         let mut intervals = self.ended.clone();
-        for (start, judgement) in &self.kept {
-            intervals.extend(fold.push(*start, *judgement, damping));
+        for (start, kept) in &self.kept {
+            intervals.extend(fold.push(kept.at(*start), kept.judgement, damping));
         }
         intervals.extend(fold.open.map(|opened_at| Interval { opened_at, cleared_at: None }));
         intervals
@@ -291,8 +330,8 @@ impl Verdicts {
     fn settle(&mut self, start: Timestamp, damping: Damping) -> Vec<Interval> {
         let rest = self.kept.split_off(&start);
         let mut ended = Vec::new();
-        for (start, judgement) in std::mem::replace(&mut self.kept, rest) {
-            ended.extend(self.base.push(start, judgement, damping));
+        for (start, kept) in std::mem::replace(&mut self.kept, rest) {
+            ended.extend(self.base.push(kept.at(start), kept.judgement, damping));
         }
         self.ended.extend_from_slice(&ended);
         ended
@@ -306,7 +345,7 @@ mod tests {
     use super::*;
 
     fn line(start: Timestamp, revision: u32, version: &Arc<str>) -> Line<'_> {
-        Line { start, revision, version, replaces: &[] }
+        Line { start, end: start, revision, version, replaces: &[] }
     }
 
     const ONE: Damping = Damping { open: ForSpec { k: 1, of: 1 }, resolve_after: 1 };
@@ -366,6 +405,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_revision_shows_of_another_window_names_that_one() {
+        let version = Arc::from("");
+        let at = Timestamp::from_micros;
+        let told = |damping, story: &[(i64, u32, Verdict)]| {
+            let mut alarm = Alarm::default();
+            let mut lines = Vec::new();
+            for &(start, revision, verdict) in story {
+                let judgement = Judgement { fire: verdict, resolve: verdict };
+                let said = alarm.judge(line(at(start), revision, &version), judgement, damping);
+                lines.extend(said.iter().map(|said| {
+                    let Place { start, revision, .. } = said.window;
+                    (said.transition, start.as_micros(), revision)
+                }));
+            }
+            lines
+        };
+        use Transition::{Cleared, Opened};
+        use Verdict::{Bad, Good, NotJudged};
+        let found_late = [(1, 0, Good), (2, 0, Good), (2, 1, Good), (1, 1, Bad)];
+        assert_eq!(told(ONE, &found_late), [(Opened, 1, 1), (Cleared, 2, 1)]);
+        // A window in between that is judged no more brings two bad ones together.
+        let two = Damping { open: ForSpec { k: 2, of: 2 }, resolve_after: 1 };
+        let together = [(1, 0, Bad), (2, 0, Good), (3, 0, Bad), (2, 1, NotJudged)];
+        assert_eq!(told(two, &together), [(Opened, 3, 0)]);
+    }
+
+    #[test]
     fn a_breach_that_was_cleared_too_early_goes_on_under_a_new_name() {
         assert_eq!(check(ONE, "1:b 2:g 2:b 3:g"), "1:open(1) 2:clear(1) 2:open(2) 3:clear(2)");
     }
@@ -392,7 +458,13 @@ mod tests {
             let mut alarm = Alarm::default();
             alarm.judge(line(at(5), 0, &version), both(Verdict::Good), ONE);
             alarm.judge(line(at(8), 0, &version), both(Verdict::Bad), ONE);
-            let joined = Line { start: at(5), revision: 1, version: &version, replaces: &[at(8)] };
+            let joined = Line {
+                start: at(5),
+                end: at(9),
+                revision: 1,
+                version: &version,
+                replaces: &[at(8)],
+            };
             let said = alarm.judge(joined, both(verdict), ONE);
             said.iter().map(|said| said.transition).collect::<Vec<_>>()
         };

@@ -3,12 +3,15 @@
 //! [`ledger`] follows the batches of the summaries topic and finds every
 //! record that is missing, came again or does not fit. [`recount`] counts every
 //! window anew from those batches. [`facts`] looks through what follows from
-//! windows. None of them needs the service, its state or the
+//! windows, [`line`] at each window by itself, and [`links`] holds the files of
+//! a replay against each other. None of them needs the service, its state or the
 //! telemetry.
 
 pub mod compare;
 pub mod facts;
 pub mod ledger;
+pub mod line;
+pub mod links;
 pub mod recount;
 
 use serde::Serialize;
@@ -50,6 +53,10 @@ pub enum FaultKind {
     Window,
     /// A fact is there twice, or a number in a row is missing.
     Fact,
+    /// A line stands where its time says that it does not belong.
+    Order,
+    /// Two facts tell of the same and not alike.
+    Contradiction,
 }
 
 impl FaultKind {
@@ -66,6 +73,8 @@ impl FaultKind {
             Self::Reject => "reject",
             Self::Window => "window",
             Self::Fact => "fact",
+            Self::Order => "order",
+            Self::Contradiction => "contradiction",
         }
     }
 }

@@ -105,6 +105,8 @@ pub struct Settings {
 pub struct Report {
     /// Events that were taken.
     pub events: u64,
+    /// Records that were read; `None` where the summaries were, which do not tell.
+    pub records: Option<u64>,
     /// Records that could not be used.
     pub rejected: u64,
     /// Events too late for a window, counted for each window.
@@ -117,6 +119,8 @@ pub struct Report {
     pub breaches: u64,
     /// Incidents that were opened.
     pub incidents: u64,
+    /// Facts of the incident log.
+    pub facts: u64,
     /// Messages to people.
     pub escalations: u64,
     /// Earliest and latest event time.
@@ -191,6 +195,7 @@ pub fn replay(
         }
     }
     run.teller.sink.progress(records);
+    run.teller.report.records = Some(records);
     run.evaluate(summarise.take_steps())?;
     run.finish()
 }

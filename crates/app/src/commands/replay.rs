@@ -26,12 +26,15 @@ use crate::{Outcome, charters, process, profiles, service};
 #[derive(Serialize)]
 struct Summary<'a> {
     events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    records: Option<u64>,
     rejected: u64,
     late: u64,
     duplicates: u64,
     windows: u64,
     breaches: u64,
     incidents: u64,
+    facts: u64,
     escalations: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_time: Option<Span>,
@@ -156,12 +159,14 @@ fn summary(report: &Report, seconds: f64) -> Summary<'_> {
         .collect();
     Summary {
         events: report.events,
+        records: report.records,
         rejected: report.rejected,
         late: report.late,
         duplicates: report.duplicates,
         windows: report.windows,
         breaches: report.breaches,
         incidents: report.incidents,
+        facts: report.facts,
         escalations: report.escalations,
         event_time: report.event_time.map(|(from, to)| Span { from, to }),
         seconds: rounded(seconds),

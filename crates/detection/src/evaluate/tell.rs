@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use watchkeep_model::breach::{Breach, Transition};
-use watchkeep_model::charter::{Charter, Expectation, Rule, WindowSpec};
+use watchkeep_model::charter::{Charter, Expectation, ForSpec, Rule, WindowSpec};
 use watchkeep_model::identifier::derived;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -87,8 +87,11 @@ impl Alarms {
                     self.1.forget(measured.version, expectation, *replaced);
                 }
                 for said in self.judge(measured, expectation, &opinion) {
+                    let is_here = said.window.start == measured.start;
                     let mut breach = breach(said, expectation, charter, &told, &opinion, now);
-                    breach.exemplars.clone_from(&measured.summary.exemplars);
+                    if is_here {
+                        breach.exemplars.clone_from(&measured.summary.exemplars);
+                    }
                     breaches.push(breach);
                 }
                 told.judged.push(opinion.judged);
@@ -118,6 +121,7 @@ impl Alarms {
         watched.damping = damping;
         let line = Line {
             start: measured.start,
+            end: measured.end,
             revision: measured.revision,
             version: measured.version,
             replaces: measured.replaces,
@@ -191,6 +195,8 @@ impl Measured<'_> {
     }
 }
 
+/// A line of a breach. Where it happened at another window than the measured
+/// one, whose numbers stand in that one's line, it says none.
 fn breach(
     said: Announcement,
     expectation: &Expectation,
@@ -216,32 +222,41 @@ fn breach(
         name.push(&by_window);
     }
     let id = derived(&name);
-    let reason = match said.transition {
+    let Announcement { transition, window: at, .. } = said;
+    let by = format!("revision {} of the window from {}", window.revision, window.window_start);
+    let ForSpec { k, of } = expectation.r#for;
+    let is_here = at.start == window.window_start;
+    let reason = match transition {
+        Transition::Opened if !is_here => {
+            format!("{k} of the last {of} judged windows are bad, as {by} shows")
+        }
         Transition::Opened | Transition::Sustained => judged.reason.clone().unwrap_or_default(),
+        Transition::Cleared if !is_here => format!("good again, as {by} shows"),
         Transition::Cleared => "good again".to_owned(),
         Transition::Retracted => format!(
             "revision {} of the window takes away what the breach stood on",
             window.revision
         ),
     };
+    let said_here = |number: Option<f64>| number.filter(|_| is_here);
     Breach {
         breach_id: id,
-        transition: said.transition,
+        transition,
         feature: window.feature.clone(),
         feature_version: said.version.to_string(),
         expectation: expectation.name.clone(),
         kind: expectation.rule.kind(),
         severity: expectation.severity,
         window: window.window.clone(),
-        window_start: window.window_start,
-        window_end: window.window_end,
-        revision: window.revision,
+        window_start: at.start,
+        window_end: at.end,
+        revision: at.revision,
         detected_at: now,
-        observed: judged.observed,
-        threshold: judged.threshold,
-        p_value: judged.p_value,
-        effect: opinion.effect,
-        baseline: judged.baseline.clone(),
+        observed: said_here(judged.observed),
+        threshold: said_here(judged.threshold),
+        p_value: said_here(judged.p_value),
+        effect: said_here(opinion.effect),
+        baseline: judged.baseline.clone().filter(|_| is_here),
         owner: charter.fields.owners.primary.clone(),
         policy: charter.fields.policy.clone(),
         affected_consumers: charter.fields.consumers.clone().unwrap_or_default(),

@@ -323,7 +323,10 @@ fn same_verdicts(ours: &Window, theirs: &Window, charters: &dyn Charters) -> boo
         && ours.judged.iter().zip(&theirs.judged).all(|(ours, theirs)| {
             let has_baseline = ours.baseline.is_some() || theirs.baseline.is_some();
             // Of a bound that stands in the charter both runs have the same.
-            let is_learned = ours.threshold != theirs.threshold;
+            let is_learned = ours.threshold != theirs.threshold
+                || [ours, theirs].iter().any(|judged| {
+                    judged.learned.is_some() || judged.slo.is_some() || judged.budget.is_some()
+                });
             let same = Judged { reason: None, ..ours.clone() }
                 == Judged { reason: None, ..theirs.clone() };
             let may_differ = has_baseline || is_learned || is_silence(ours);

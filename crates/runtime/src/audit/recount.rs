@@ -43,11 +43,12 @@ impl Feature {
     }
 }
 
-/// Size and hop of a window.
+/// Size and hop of a window. `1m` and `1m/1m` hold the same and are two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Shape {
     pub(super) size: TimeSpan,
     pub(super) hop: TimeSpan,
+    is_hopping: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -103,6 +104,21 @@ impl Recount {
         let version = reject.feature_version.as_deref().unwrap_or_default().into();
         let feature = self.features.entry((feature.as_str().into(), version)).or_default();
         feature.window(shape, start).late += count;
+    }
+
+    /// How many events there are at the least: an event is in one window of a
+    /// tumbling shape, or too late for it.
+    pub fn events_at_least(&self) -> u64 {
+        let of = |feature: &Feature| {
+            let mut shapes: BTreeMap<Shape, u64> = BTreeMap::new();
+            for ((shape, _), counted) in &feature.windows {
+                if shape.size == shape.hop {
+                    *shapes.entry(*shape).or_default() += counted.count + counted.late;
+                }
+            }
+            shapes.into_values().max().unwrap_or(0)
+        };
+        self.features.values().map(of).sum()
     }
 
     /// Begins to count the batches of a summaries partition, once all windows
@@ -243,16 +259,17 @@ impl PartitionRecount<'_> {
 impl Shape {
     /// `1h` and `1h/5m`; `None` for a session.
     pub(super) fn of(window: &str) -> Option<Self> {
+        let is_hopping = window.contains('/');
         let (size, hop) = window.split_once('/').unwrap_or((window, window));
-        Some(Self { size: size.parse().ok()?, hop: hop.parse().ok()? })
+        Some(Self { size: size.parse().ok()?, hop: hop.parse().ok()?, is_hopping })
     }
 }
 
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.size == self.hop {
-            true => write!(f, "{}", self.size),
-            false => write!(f, "{}/{}", self.size, self.hop),
+        match self.is_hopping {
+            true => write!(f, "{}/{}", self.size, self.hop),
+            false => write!(f, "{}", self.size),
         }
     }
 }

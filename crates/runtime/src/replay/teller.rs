@@ -50,6 +50,7 @@ impl Teller<'_> {
     fn incidents(&mut self) -> io::Result<()> {
         let outputs = self.clock.take_outputs();
         for fact in &outputs.facts {
+            self.report.facts += 1;
             self.report.incidents += u64::from(fact.fact == FactName::Opened);
             self.sink.fact(fact)?;
         }

@@ -15,7 +15,7 @@ use watchkeep_runtime::audit::compare::untold::Untold;
 use watchkeep_runtime::audit::facts::FactsAudit;
 use watchkeep_runtime::audit::ledger::{LedgerAudit, compare_ends};
 use watchkeep_runtime::audit::recount::Recount;
-use watchkeep_runtime::audit::{FaultKind, Finding};
+use watchkeep_runtime::audit::{FaultKind, Finding, line};
 use watchkeep_runtime::log::Record;
 use watchkeep_wire::fact::{Stored, decode};
 
@@ -201,7 +201,12 @@ impl<'a> Topics<'a> {
             }
         })?;
         if let Some(recount) = recount {
-            self.each_fact("windows", findings, |window: Window| recount.window(&window))?;
+            let mut odd = Vec::new();
+            self.each_fact("windows", findings, |window: Window| {
+                odd.extend(line::odd(&window));
+                recount.window(&window);
+            })?;
+            findings.append(&mut odd);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 
+use super::super::line::gap;
 use super::{Comparing, Run, Side, Why, adds_up, content, measured, same_verdicts};
 
 /// Feature, version and window.
@@ -155,9 +156,4 @@ fn clusters(pieces: Vec<Piece<'_>>) -> Vec<Cluster<'_>> {
         part.late += late;
     }
     clusters
-}
-
-/// The gap of `session 5m`; `None` for other windows.
-fn gap(window: &str) -> Option<TimeSpan> {
-    window.strip_prefix("session ")?.parse().ok()
 }

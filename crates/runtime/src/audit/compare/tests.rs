@@ -139,16 +139,13 @@ fn the_same_events_are_measured_the_same() {
 }
 
 fn judged(window: Window, verdict: Verdict, baseline: Option<&str>) -> Window {
-    let judged = Judged {
-        expectation: "e".to_owned(),
-        verdict,
-        reason: None,
-        observed: None,
-        threshold: None,
-        p_value: None,
-        baseline: baseline.map(str::to_owned),
-        drift: None,
-    };
+    let text = r#"{"feature":"","feature_version":"","window":"","window_start":"2026-01-01T00:00:00Z",
+        "window_end":"2026-01-01T00:00:00Z","revision":0,"partial":false,"count":0,"null_count":0,
+        "error_count":0,"status":{},"non_finite_count":0,"late_count":0,
+        "judged":[{"expectation":"e","verdict":"good"}]}"#;
+    let mut judged =
+        watchkeep_wire::fact::decode::<Window>(text.as_bytes()).expect("a window").judged.remove(0);
+    (judged.verdict, judged.baseline) = (verdict, baseline.map(str::to_owned));
     Window { judged: vec![judged], ..window }
 }
 
