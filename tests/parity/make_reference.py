@@ -16,7 +16,7 @@ import itertools
 import json
 import sys
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 from scipy import stats
@@ -177,9 +177,16 @@ def whole_case(a, b):
 
 def categories_case(a, b):
     names = sorted(set(a) | set(b))
-    current, reference = ([side.count(name) for name in names] for side in (a, b))
-    chi2 = stats.chi2_contingency(np.array([current, reference]), correction=False)
-    p, q = np.array(current) / len(a), np.array(reference) / len(b)
+    in_a, in_b = Counter(a), Counter(b)
+    current, reference = ([side[name] for name in names] for side in (in_a, in_b))
+    # What is published: the 200 most frequent of both, and the rest together.
+    order = sorted(range(len(names)), key=lambda i: (-current[i] - reference[i], f"c{i}"))
+    rows = []
+    for side in (current, reference):
+        rest = sum(side[i] for i in order[200:])
+        rows.append([side[i] for i in order[:200]] + ([rest] if len(order) > 200 else []))
+    chi2 = stats.chi2_contingency(np.array(rows), correction=False)
+    p, q = np.array(rows[0]) / len(a), np.array(rows[1]) / len(b)
     pe, qe = np.where(p > 0, p, 1e-4), np.where(q > 0, q, 1e-4)
     yield "categories", current, reference, (
         chi2.statistic,

@@ -152,7 +152,7 @@ impl Checker {
         self.p_value(
             "ks_p of the distance",
             drift.ks_p.expect("numbers"),
-            { ours::ks_p_value(d, a.len() as u64, b.len() as u64) },
+            ours::ks_p_value(d, a.len() as u64, b.len() as u64),
             label,
         );
         // A value is at most half of its cell from the cell's middle: 1/256 of it.
