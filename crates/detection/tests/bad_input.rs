@@ -1,0 +1,193 @@
+//! Whatever telemetry holds, a drift expectation has a stated result: figures
+//! that are numbers, or `not_judged` with the reason; and summaries stay small.
+
+use std::sync::Arc;
+
+use watchkeep_detection::baseline::Baseline;
+use watchkeep_detection::judge::{Evidence, judge};
+use watchkeep_detection::measure::{self, Frame};
+use watchkeep_model::charter::{
+    BaselineSpec, Charter, Expectation, ForSpec, Rule, Severity, ValueType, WindowSpec,
+};
+use watchkeep_model::summary::{CATEGORIES_MAX, CATEGORY_BYTES_MAX, Summary};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_model::window::{Drift, Judged, Verdict};
+
+fn numbers(values: impl IntoIterator<Item = f64>) -> Summary {
+    let mut summary = Summary::default();
+    for value in values {
+        summary.count += 1;
+        if value.is_finite() {
+            summary.numbers.add(value);
+        } else {
+            summary.non_finite_count += 1;
+        }
+    }
+    summary
+}
+
+fn categories(names: impl IntoIterator<Item = String>) -> Summary {
+    let mut summary = Summary::default();
+    for name in names {
+        summary.count += 1;
+        summary.categories.add(&name, 1);
+    }
+    summary
+}
+
+fn nulls(count: u64) -> Summary {
+    Summary { count, null_count: count, ..Summary::default() }
+}
+
+/// Oddities by name.
+fn oddities() -> Vec<(&'static str, Summary)> {
+    let huge = [1e300, -1e300, 1e-300, -1e-300, 0.0, 1.0, f64::MAX, f64::MIN_POSITIVE, 5e-324];
+    vec![
+        ("nothing", Summary::default()),
+        ("nulls", nulls(500)),
+        ("NaN", numbers([f64::NAN; 300])),
+        ("infinities", numbers([f64::INFINITY, f64::NEG_INFINITY].repeat(100))),
+        ("one number", numbers([7.0])),
+        ("two numbers", numbers([7.0, 8.0])),
+        ("equal numbers", numbers([7.0; 400])),
+        ("few equal numbers", numbers([7.0; 40])),
+        ("two values", numbers([1.0, 2.0].repeat(200))),
+        ("far apart", numbers(huge.repeat(60))),
+        ("few far apart", numbers(huge.repeat(5))),
+        ("one category", categories(["a".to_owned()])),
+        ("equal categories", categories(vec!["a".to_owned(); 300])),
+        ("a million categories", categories((0..1_000_000).map(|n| format!("category {n}")))),
+        ("long categories", categories((0..40).map(|n| format!("{n}{}", "x".repeat(1 << 20))))),
+    ]
+}
+
+fn expectation() -> Expectation {
+    let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    Expectation {
+        name: "drift".into(),
+        window: WindowSpec::Tumbling { size: TimeSpan::HOUR },
+        severity: Severity::Error,
+        min_samples: Expectation::MIN_SAMPLES_DEFAULT,
+        r#for: ForSpec::default(),
+        resolve_after: 1,
+        rule: Rule::Drift { baseline: spec(from), p_below: 0.01, effect: None, bins: 10 },
+        resolve: None,
+        learned: None,
+    }
+}
+
+fn spec(from: Timestamp) -> BaselineSpec {
+    BaselineSpec::Fixed { from, to: from + TimeSpan::HOUR }
+}
+
+fn judged(current: &Summary, baseline: &Baseline, kind: Option<ValueType>) -> Judged {
+    let mut charter = Charter::default();
+    charter.fields.r#type = kind;
+    let evidence = Evidence {
+        summary: current,
+        baseline: Ok(baseline),
+        silent_for: None,
+        tallies: None,
+        lesson: None,
+    };
+    judge(&expectation(), &charter, &evidence).judged
+}
+
+fn check_figures(drift: &Drift, name: &str) {
+    let figures = [
+        drift.psi,
+        drift.js,
+        drift.hellinger,
+        drift.wasserstein,
+        drift.wasserstein_norm,
+        drift.ks_stat,
+        drift.ks_p,
+        drift.chi2_stat,
+        drift.chi2_p,
+        drift.unseen_share,
+        drift.n_effective,
+    ];
+    assert!(figures.into_iter().flatten().all(|x| x.is_finite() && x >= 0.0), "{name}: {drift:?}");
+    let bins = drift.bins.as_ref().expect("a comparison has bins");
+    assert!(bins.current.len() <= 202 && bins.edges.iter().all(|e| e.is_finite()), "{name}");
+    assert!(drift.unseen.len() <= 20, "{name}");
+}
+
+#[test]
+fn every_pair_of_oddities_has_a_stated_result() {
+    let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    let oddities = oddities();
+    let baselines: Vec<(&str, Baseline)> = oddities
+        .iter()
+        .map(|(name, summary)| {
+            (*name, Baseline::new(&spec(from), Arc::new(summary.clone()), Vec::new()))
+        })
+        .collect();
+    for (current_name, current) in &oddities {
+        for (reference_name, baseline) in &baselines {
+            for kind in [None, Some(ValueType::Double), Some(ValueType::String)] {
+                let name = format!("{current_name} against {reference_name} as {kind:?}");
+                let judged = judged(current, baseline, kind);
+                match judged.verdict {
+                    Verdict::NotJudged => {
+                        assert!(judged.reason.is_some_and(|reason| !reason.is_empty()), "{name}");
+                    }
+                    Verdict::Good | Verdict::Bad => {
+                        let p = judged.p_value.expect("a test");
+                        assert!((0.0..=1.0).contains(&p), "{name}: {p}");
+                        assert!(judged.observed.is_some_and(f64::is_finite), "{name}");
+                        check_figures(judged.drift.as_deref().expect("figures"), &name);
+                        if current_name == reference_name {
+                            assert_eq!((judged.verdict, p), (Verdict::Good, 1.0), "{name}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn windows_of_oddities_have_figures_that_are_numbers() {
+    for (name, summary) in oddities() {
+        let at: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+        let frame = Frame {
+            feature: "f".into(),
+            feature_version: String::new(),
+            window: "1h".into(),
+            start: at,
+            end: at + TimeSpan::HOUR,
+            revision: 0,
+            partial: false,
+            late_count: 0,
+        };
+        let window = measure::window(frame, &summary);
+        let figures = [window.min, window.max, window.mean, window.p50, window.p90, window.p99];
+        assert!(figures.into_iter().flatten().all(f64::is_finite), "{name}: {window:?}");
+        let counts = summary.categories.counts();
+        assert!(counts.len() <= CATEGORIES_MAX, "{name}");
+        assert!(counts.keys().all(|c| c.len() <= CATEGORY_BYTES_MAX), "{name}");
+        if name == "a million categories" {
+            let (distinct, error) =
+                (window.distinct.expect("told"), window.distinct_error.expect("stated"));
+            assert!((distinct as f64 / 1e6 - 1.0).abs() < 4.0 * error, "{distinct} ± {error}");
+            assert_eq!(summary.categories.total(), 1_000_000);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_judged_says_why() {
+    let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    let baseline = |summary| Baseline::new(&spec(from), Arc::new(summary), Vec::new());
+    let full = baseline(numbers((0..100).map(f64::from)));
+    let reason =
+        |current, baseline: &Baseline| judged(&current, baseline, None).reason.expect("one");
+    assert_eq!(reason(nulls(500), &full), "the window has no values");
+    assert_eq!(reason(numbers([f64::NAN; 90]), &full), "the window has no values");
+    assert_eq!(reason(numbers([1.0, 2.0]), &full), "2 values, fewer than min_samples = 30");
+    assert_eq!(
+        reason(numbers([1.0; 50]), &baseline(Summary::default())),
+        "the baseline has 0 values, fewer than min_samples = 30"
+    );
+}
