@@ -1,15 +1,22 @@
-//! Charter folders from the disk.
+//! Charters from a folder on the disk, or from the charters topic.
 
 use std::path::Path;
 
 use anyhow::bail;
 use watchkeep_incident::registry::{Checks, Registry};
-use watchkeep_model::document::{Diagnostic, Level};
+use watchkeep_model::document::{Diagnostic, Documents, Level};
+use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
-use watchkeep_runtime::rules::Rules;
+use watchkeep_runtime::rules::{FollowError, Published, Rules};
+use watchkeep_runtime::topics::Topics;
 use watchkeep_wire::yaml;
 
+use crate::config::{CharterSource, Config};
 use crate::input;
+use crate::store::{Reader, Store};
+
+/// Offsets that are read at once.
+const CHUNK: i64 = 5_000;
 
 /// A folder as it was read and checked.
 pub(crate) struct Folder {
@@ -46,6 +53,11 @@ impl Folder {
         Ok(Self::checked(files, checks))
     }
 
+    /// The documents, once more.
+    pub(crate) fn documents(&self) -> Documents {
+        yaml::read(&self.files).0
+    }
+
     /// Checks texts.
     pub(crate) fn of(files: Vec<(String, String)>, pane: TimeSpan) -> Self {
         Self::checked(files, &Checks::of_pane(pane))
@@ -70,13 +82,79 @@ impl Folder {
     /// # Errors
     /// Every error of the folder, with file and line.
     pub(crate) fn rules(self) -> anyhow::Result<Rules> {
+        self.refuse_errors()?;
+        Ok(Rules::new(self.registry))
+    }
+
+    /// # Errors
+    /// Every error of the folder, with file and line.
+    pub(crate) fn refuse_errors(&self) -> anyhow::Result<()> {
         if self.count(Level::Error) > 0 {
             let errors: Vec<Diagnostic> =
-                self.diagnostics.into_iter().filter(|d| d.severity == Level::Error).collect();
+                self.diagnostics.iter().filter(|d| d.severity == Level::Error).cloned().collect();
             let text = yaml::render(&errors, &self.files, yaml::Format::Text);
             bail!("the charter folder has {} errors:\n{}", errors.len(), text.trim_end());
         }
-        Ok(Rules::new(self.registry))
+        Ok(())
+    }
+}
+
+/// Where charters are taken from.
+pub(crate) enum Wanted<'a> {
+    /// This folder.
+    Folder(&'a Path),
+    /// The configured source; of a log where nothing is set.
+    OfLog,
+    /// The configured source; none where nothing is set.
+    OfFiles,
+}
+
+/// The rules that a command goes by.
+///
+/// # Errors
+/// Every error of the folder; those of the log.
+pub(crate) fn wanted(config: &Config, wanted: &Wanted<'_>) -> anyhow::Result<Rules> {
+    let pane = config.time.pane;
+    match (wanted, config.charter_source) {
+        (Wanted::Folder(folder), _) => rules(Some(folder), pane),
+        (_, CharterSource::Folder) => rules(config.charters.as_deref(), pane),
+        (Wanted::OfFiles, CharterSource::Unset) => rules(None, pane),
+        (_, CharterSource::Topic | CharterSource::Unset) => {
+            let rules = of_topic(config);
+            follow(&rules, &mut Store::open_existing(config)?.reader()?)?;
+            Ok(rules)
+        }
+    }
+}
+
+/// The rules of the charters topic, of which nothing is read yet.
+pub(crate) fn of_topic(config: &Config) -> Rules {
+    let topics = Topics::new(&config.topics.prefix, &config.topics.telemetry);
+    Rules::of_topic(Published::new(&topics))
+}
+
+/// Reads what was published.
+///
+/// # Errors
+/// Those of the log, and a record that is none of ours.
+pub(crate) fn follow(rules: &Rules, reader: &mut Reader) -> anyhow::Result<()> {
+    let read = &mut |partition: &Partition, from: i64, handle: &mut dyn FnMut(i64, &[u8])| {
+        let (first, end) = reader.bounds(partition)?;
+        let mut next = from.max(first);
+        while next < end {
+            let to = (next + CHUNK).min(end);
+            for record in reader.read(partition, next, to)? {
+                handle(record.offset, &record.value);
+            }
+            next = to;
+        }
+        Ok(end.max(from))
+    };
+    match rules.follow(read) {
+        Ok(_) => Ok(()),
+        // As itself, so that whoever starts a service can wait for the log.
+        Err(FollowError::Log(error)) => Err(error.into()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: which commands there are, and what `--help` teaches.
 
 mod baselines;
+mod charters;
 mod exchange;
 mod lists;
 
@@ -12,6 +13,9 @@ use watchkeep_simulator::generator::Scenario;
 
 pub(crate) use self::baselines::{
     BaselineSource, Baselines, BaselinesList, BaselinesShow, Capture,
+};
+pub(crate) use self::charters::{
+    Answer, ChartersHistory, ChartersShow, Diff, Doing, Proposals, Propose, Publish,
 };
 pub(crate) use self::exchange::{Export as ChartersExport, Import as ChartersImport};
 pub(crate) use self::lists::{
@@ -49,7 +53,7 @@ pub(crate) enum Command {
     Export(Export),
     /// Make telemetry up, the same for the same options
     Generate(Generate),
-    /// Check the charter folder, or exchange it with other programs
+    /// Check charters, publish and change them, exchange them with other programs
     #[command(subcommand)]
     Charters(Charters),
     /// Tell who answers for a feature, what feeds it and what watches it
@@ -311,6 +315,24 @@ pub(crate) enum Charters {
         after_help = "Examples:\n  watchkeep charters export backstage --charters charters --out catalog\n\nWhat the format has no place for is told on standard error."
     )]
     Export(ChartersExport),
+    /// Write what a folder changes to the charters topic
+    Publish(Publish),
+    /// Compare a folder with what was published
+    Diff(Diff),
+    /// Ask for a change of charters, which others have to approve
+    Propose(Propose),
+    /// Agree to a proposal
+    Approve(Answer),
+    /// Turn a proposal down, or take one back
+    Reject(Answer),
+    /// Say something about a proposal or a subject; it changes nothing
+    Comment(Answer),
+    /// List proposals with what they wait for
+    Proposals(Proposals),
+    /// Tell who changed what of a charter, and when
+    History(ChartersHistory),
+    /// Show the charter in force for a subject
+    Show(ChartersShow),
 }
 
 #[derive(Debug, Args)]

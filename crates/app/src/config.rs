@@ -46,12 +46,25 @@ pub(crate) struct Config {
     pub(crate) cache: Option<PathBuf>,
     /// The charter folder.
     pub(crate) charters: Option<PathBuf>,
+    /// Where charters come from.
+    pub(crate) charter_source: CharterSource,
     /// Where HTTP is served; always a loopback address.
     pub(crate) listen: SocketAddr,
     /// Folder of writers' schemas.
     pub(crate) schemas: Option<PathBuf>,
     /// Every setting with its origin, for `config check`.
     pub(crate) shown: Vec<Shown>,
+}
+
+/// Where charters come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CharterSource {
+    /// The folder, read once at the start.
+    Folder,
+    /// The charters topic, because it is set.
+    Topic,
+    /// Nothing is set: the charters topic of a log, none for files.
+    Unset,
 }
 
 /// Which log.
@@ -257,6 +270,12 @@ fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
         topics,
         time: time?,
         commit_interval,
+        charter_source: match layers.text("charters.source").as_deref() {
+            Some("topic") => CharterSource::Topic,
+            Some(_) => CharterSource::Folder,
+            None if layers.is_set("charters.folder") => CharterSource::Folder,
+            None => CharterSource::Unset,
+        },
         charters: layers.path("charters.folder"),
         listen: listen?,
         schemas: layers.path("registry.folder"),

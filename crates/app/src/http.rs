@@ -246,7 +246,7 @@ impl App {
     /// The features that a charter names or that have windows, and how many
     /// there are in all.
     fn features(&self, view: &View) -> (Vec<FeatureLine>, usize) {
-        let registry = self.shared.rules.registry();
+        let registry = &*self.shared.rules.registry();
         let now = self.shared.clock.now();
         let named = registry.named().map(untyped);
         let seen = view.windows.keys().map(String::as_str);

@@ -28,7 +28,7 @@ use self::clock::Clock;
 use self::status::Status;
 use self::view::View;
 use crate::cli::{LogFormat, Run, StageName};
-use crate::config::{Config, LogConfig};
+use crate::config::{CharterSource, Config, LogConfig};
 use crate::store::Store;
 use crate::{Outcome, charters, http, input, profiles};
 
@@ -60,10 +60,10 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     tell_in(arguments.log_format);
     let config = Config::load_required(arguments.configured.file.as_deref())?;
     let stages: BTreeSet<StageName> = arguments.stages.iter().copied().collect();
-    let rules = charters::rules(config.charters.as_deref(), config.time.pane)?;
-    if config.charters.is_none() {
-        tracing::warn!("no charters: set charters.folder, or nothing is ever judged");
-    }
+    let rules = match config.charter_source {
+        CharterSource::Folder => charters::rules(config.charters.as_deref(), config.time.pane)?,
+        CharterSource::Topic | CharterSource::Unset => charters::of_topic(&config),
+    };
     let store = Store::open(&config)?;
     if let LogConfig::Embedded { folder } = &config.log {
         if stages.len() < StageName::ALL.len() {
@@ -168,6 +168,13 @@ impl Service {
     ) -> anyhow::Result<Self> {
         patiently(|| check_topics(config, &store))?;
         patiently(|| check_panes(config, &store))?;
+        patiently(|| charters::follow(&rules, &mut store.reader()?))?;
+        if rules.position() == Some(0) {
+            tracing::warn!(
+                "no charters: set charters.folder or run `watchkeep charters publish`, or nothing \
+                 is ever judged"
+            );
+        }
         let shared = Arc::new(Shared {
             store,
             rules,

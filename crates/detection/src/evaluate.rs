@@ -243,6 +243,14 @@ impl Evaluate {
         Ok(())
     }
 
+    /// Other charters hold from now on: subjects that they name and that had
+    /// no windows, or other ones, have them from the watermark on. Where the
+    /// stream has not begun it begins with them.
+    pub fn charters_changed(&mut self, charters: &dyn Charters) {
+        let (Some(_), Some(now)) = (self.stream_start, self.watermark.current()) else { return };
+        self.name(charters, now);
+    }
+
     /// Names the source partitions that the watermark has to wait for.
     pub fn expect_sources(&mut self, source_topics: &[(Arc<str>, i32)]) {
         self.watermark.topics(source_topics);
@@ -413,7 +421,13 @@ impl Evaluate {
     /// The stream has begun: subjects that a charter names have windows from here on.
     fn begin(&mut self, charters: &dyn Charters) {
         self.stream_start = self.first_events.values().min().copied();
-        let Some(start) = self.stream_start else { return };
+        if let Some(start) = self.stream_start {
+            self.name(charters, start);
+        }
+    }
+
+    /// Subjects that a charter names have windows from an instant on.
+    fn name(&mut self, charters: &dyn Charters, start: Timestamp) {
         for feature in charters.named() {
             if partition_of(&feature, self.partition.1) != self.partition.0 {
                 continue;

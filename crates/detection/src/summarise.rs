@@ -331,6 +331,7 @@ impl Summarise {
             parts: 1,
             partitions: partitions.max(1),
             source_topics: source_topics.to_vec(),
+            charters: None,
             steps: Vec::with_capacity(steps.len()),
         };
         let mut batches: Vec<SummaryBatch> = (0..partitions.max(1)).map(|_| empty()).collect();

@@ -54,6 +54,19 @@ pub fn wall_clock(at: Timestamp, zone: &str) -> Option<Timestamp> {
     Some(Timestamp::from_micros(at.as_micros() + i64::from(offset.seconds()) * 1_000_000))
 }
 
+/// The instant at which the wall clock of a zone shows as much more than at
+/// `from` as `plain` is later than `from`: with a hand-over at nine, nine
+/// o'clock of a later day whatever the clocks did between. The first of two
+/// such instants; `None` where the zone is unknown.
+pub fn on_wall_clock(from: Timestamp, plain: Timestamp, zone: &str) -> Option<Timestamp> {
+    let zone = TimeZone::get(zone).ok()?;
+    let begin = local(from, &zone)?;
+    let passed = jiff::SignedDuration::from_micros(plain.since(from).as_micros());
+    let clock = begin.checked_add(passed).ok()?;
+    let at = zone.to_ambiguous_timestamp(clock).compatible().ok()?;
+    Some(Timestamp::from_micros(at.as_microsecond()))
+}
+
 fn spans_of<'a>(
     hours: &'a Hours,
     day: Date,

@@ -56,7 +56,6 @@ pub const NOT_IN_FORCE: &[&str] = &[
     "verification.third_party",
     "review",
     "drill",
-    "freeze",
 ];
 
 /// The built-in policy: the primary owner has 30 minutes, then the backup, the

@@ -9,8 +9,9 @@ use watchkeep_model::charter::Charter;
 use watchkeep_model::incident::data::Link;
 use watchkeep_model::time::Timestamp;
 
-use crate::context::Context;
-use crate::schedule::{Presence, answering};
+use crate::context::{Context, DEFAULT_POLICY};
+use crate::decide::respond::share_a_team;
+use crate::schedule::{Presence, answering_unless};
 
 /// Parents of a system or domain that are asked; a longer line is taken to end there.
 const PARENTS_MAX: usize = 8;
@@ -29,14 +30,16 @@ pub struct Resolution {
 /// Goes down the chain of a charter at an instant. `open_incidents` tells how
 /// many incidents a user looks after already: a primary at the limit of
 /// `max_open` gives way to the backup, and answers nevertheless where the
-/// backup cannot, for a busy owner is better than a stranger.
+/// backup cannot, for a busy owner is better than a stranger. Who is in a team
+/// that the charter's independence class keeps apart is passed over.
 pub fn resolve(
     charter: Option<&Charter>,
     context: &dyn Context,
     at: Timestamp,
     open_incidents: &dyn Fn(&str) -> u32,
 ) -> Resolution {
-    let mut chain = Chain { context, at, open_incidents, links: Vec::new() };
+    let apart = charter.map(|charter| apart(context, charter)).unwrap_or_default();
+    let mut chain = Chain { context, at, open_incidents, apart, links: Vec::new() };
     let found = charter.and_then(|charter| chain.owners(charter));
     match found {
         Some(owner) => Resolution { owner: Some(owner), unowned: false, links: chain.links },
@@ -48,10 +51,24 @@ pub fn resolve(
     }
 }
 
+/// The roles that the independence class of a charter keeps apart from its
+/// owner, with who holds them.
+fn apart(context: &dyn Context, charter: &Charter) -> Vec<(String, String)> {
+    let fields = &charter.fields;
+    let policy = context.policy(fields.policy.as_deref().unwrap_or(DEFAULT_POLICY));
+    let class = fields.independence.as_deref();
+    let rules = policy.zip(class).and_then(|(policy, class)| policy.independence.get(class));
+    let roles = rules.map_or(&[][..], |rules| rules.owner_not_in_team_of.as_slice());
+    let held = |role: &String| Some((role.clone(), fields.owners.get(role)?.to_owned()));
+    roles.iter().filter_map(held).collect()
+}
+
 struct Chain<'a> {
     context: &'a dyn Context,
     at: Timestamp,
     open_incidents: &'a dyn Fn(&str) -> u32,
+    /// Roles that whoever answers must not share a team with, and their holders.
+    apart: Vec<(String, String)>,
     links: Vec<Link>,
 }
 
@@ -163,10 +180,17 @@ impl Chain<'_> {
 
     fn present(&self, name: Option<&str>) -> Result<String, String> {
         let Some(name) = name else { return Err("not set".into()) };
-        match answering(self.context.directory(), name, self.at) {
+        let barred = |user: &str| self.conflict(user);
+        match answering_unless(self.context.directory(), name, self.at, &barred) {
             Presence::Present(user) => Ok(user),
             Presence::Nobody(why) => Err(why),
         }
+    }
+
+    fn conflict(&self, user: &str) -> Option<String> {
+        let shares = |holder: &str| share_a_team(self.context, holder, user, self.at);
+        let (role, _) = self.apart.iter().find(|(_, holder)| shares(holder))?;
+        Some(format!("has a conflict of interest: in a team with the {role}"))
     }
 
     fn overload(&self, user: &str) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Who of a group or a rota answers at an instant.
 
+use std::collections::BTreeSet;
+
 use watchkeep_model::directory::{Directory, Layer, Schedule};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
@@ -17,13 +19,34 @@ pub enum Presence {
     Nobody(String),
 }
 
+/// Why somebody is not to answer although they could; `None` where they may.
+pub type Barred<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// The person behind a typed name at an instant: a user if present, the lead
 /// of a group or else its first member present, whoever a schedule has on duty.
 pub fn answering(directory: &Directory, name: &str, at: Timestamp) -> Presence {
-    answering_within(directory, name, at, GROUP_DEPTH_MAX)
+    answering_unless(directory, name, at, &|_| None)
 }
 
-fn answering_within(directory: &Directory, name: &str, at: Timestamp, depth: u32) -> Presence {
+/// The same, without those who are barred.
+pub fn answering_unless(
+    directory: &Directory,
+    name: &str,
+    at: Timestamp,
+    barred: Barred<'_>,
+) -> Presence {
+    answering_within(directory, name, at, barred, GROUP_DEPTH_MAX)
+}
+
+fn answering_within(
+    directory: &Directory,
+    name: &str,
+    at: Timestamp,
+    barred: Barred<'_>,
+    depth: u32,
+) -> Presence {
+    let unable =
+        |name: &str| unavailable(directory, name, at).or_else(|| barred(&typed_user(name)));
     if let Some(group) = name.strip_prefix("group:") {
         let Some(group) = directory.groups.get(group) else {
             return Presence::Nobody("no such group".into());
@@ -31,28 +54,55 @@ fn answering_within(directory: &Directory, name: &str, at: Timestamp, depth: u32
         if depth == 0 {
             return Presence::Nobody("groups are nested too deeply".into());
         }
-        let present = group.lead.iter().chain(&group.members).find_map(|member| {
-            match answering_within(directory, member, at, depth - 1) {
-                Presence::Present(user) => Some(user),
-                Presence::Nobody(_) => None,
+        let mut passed_over = Vec::new();
+        for member in group.lead.iter().chain(&group.members) {
+            match answering_within(directory, member, at, barred, depth - 1) {
+                Presence::Present(user) => return Presence::Present(user),
+                Presence::Nobody(why) => note(&mut passed_over, member, why),
             }
-        });
-        return present.map_or_else(
-            || Presence::Nobody("nobody of the group is present".into()),
-            Presence::Present,
-        );
+        }
+        return Presence::Nobody(listed("nobody of the group is present", &passed_over));
     }
     if let Some(schedule) = name.strip_prefix("schedule:") {
-        return match directory.schedules.get(schedule) {
-            None => Presence::Nobody("no such schedule".into()),
-            Some(schedule) => on_duty(directory, schedule, at)
-                .map_or_else(|| Presence::Nobody("nobody on duty".into()), Presence::Present),
+        let Some(schedule) = directory.schedules.get(schedule) else {
+            return Presence::Nobody("no such schedule".into());
+        };
+        return match duty(schedule, at, &unable) {
+            Ok(user) => Presence::Present(user),
+            Err(passed_over) => Presence::Nobody(listed("nobody on duty", &passed_over)),
         };
     }
-    match unavailable(directory, name, at) {
+    match unable(name) {
         None => Presence::Present(typed_user(name)),
         Some(why) => Presence::Nobody(why),
     }
+}
+
+/// People that a reason names; more are left out.
+const NAMED_MAX: usize = 5;
+
+fn note(passed_over: &mut Vec<(String, String)>, name: &str, why: String) {
+    let name = typed(name);
+    // The lead is mostly a member too.
+    if passed_over.iter().all(|(other, _)| *other != name) {
+        passed_over.push((name, why));
+    }
+}
+
+fn listed(what: &str, passed_over: &[(String, String)]) -> String {
+    if passed_over.is_empty() {
+        return what.to_owned();
+    }
+    let named = passed_over.iter().take(NAMED_MAX);
+    let mut reasons: Vec<String> = named.map(|(name, why)| format!("{name} {why}")).collect();
+    if passed_over.len() > NAMED_MAX {
+        reasons.push(format!("{} more", passed_over.len() - NAMED_MAX));
+    }
+    format!("{what}: {}", reasons.join("; "))
+}
+
+fn typed(name: &str) -> String {
+    if name.contains(':') { name.to_owned() } else { typed_user(name) }
 }
 
 /// `user:` is put before a bare name.
@@ -75,21 +125,34 @@ pub fn unavailable(directory: &Directory, name: &str, at: Timestamp) -> Option<S
 /// the rota, an absent one gives way to the layers), else the last layer that
 /// names somebody present.
 pub fn on_duty(directory: &Directory, schedule: &Schedule, at: Timestamp) -> Option<String> {
-    let present = |name: &str| unavailable(directory, name, at).is_none();
+    duty(schedule, at, &|name| unavailable(directory, name, at)).ok()
+}
+
+/// The same, or who was passed over and why.
+fn duty(
+    schedule: &Schedule,
+    at: Timestamp,
+    unable: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, Vec<(String, String)>> {
+    let mut passed_over = Vec::new();
     if let Some(over) = schedule.overrides.iter().rev().find(|o| o.from <= at && at < o.to) {
-        match &over.user {
-            None => return None,
-            Some(user) if present(user) => return Some(typed_user(user)),
-            Some(_) => {}
+        let Some(user) = &over.user else { return Err(passed_over) };
+        match unable(user) {
+            None => return Ok(typed_user(user)),
+            Some(why) => note(&mut passed_over, user, why),
         }
     }
-    schedule.layers.iter().rev().find_map(|layer| {
-        let first = turn(layer, schedule.zone.as_deref(), at)?;
-        (0..layer.users.len())
-            .map(|step| &layer.users[(first + step) % layer.users.len()])
-            .find(|user| present(user))
-            .map(|user| typed_user(user))
-    })
+    for layer in schedule.layers.iter().rev() {
+        let Some(first) = turn(layer, schedule.zone.as_deref(), at) else { continue };
+        for step in 0..layer.users.len() {
+            let user = &layer.users[(first + step) % layer.users.len()];
+            match unable(user) {
+                None => return Ok(typed_user(user)),
+                Some(why) => note(&mut passed_over, user, why),
+            }
+        }
+    }
+    Err(passed_over)
 }
 
 /// Whose turn it is, an index into the layer's users; `None` before the first
@@ -109,4 +172,61 @@ fn turn(layer: &Layer, zone: Option<&str>, at: Timestamp) -> Option<usize> {
     };
     let turns = elapsed.as_micros().max(0) / every;
     usize::try_from(turns).ok().map(|turns| turns % layer.users.len())
+}
+
+/// Turns of one layer that are looked ahead for changes.
+const TURNS_AHEAD_MAX: i64 = 1_000;
+
+/// Instants in `(after, until]` at which somebody else may answer for what
+/// names people of the directory: absences begin or end, overrides do, turns
+/// change. A superset: nothing changes between two of them.
+pub fn changes(directory: &Directory, after: Timestamp, until: Timestamp) -> BTreeSet<Timestamp> {
+    let mut found = BTreeSet::new();
+    let mut add = |at: Timestamp| {
+        if after < at && at <= until {
+            found.insert(at);
+        }
+    };
+    for absence in directory.users.values().flat_map(|user| &user.absences) {
+        add(absence.from);
+        add(absence.to);
+    }
+    for schedule in directory.schedules.values() {
+        for over in &schedule.overrides {
+            add(over.from);
+            add(over.to);
+        }
+        let zone = schedule.zone.as_deref();
+        schedule.layers.iter().for_each(|layer| turns(layer, zone, after, until, &mut add));
+    }
+    found
+}
+
+/// The instants at which a layer's turns change.
+fn turns(
+    layer: &Layer,
+    zone: Option<&str>,
+    after: Timestamp,
+    until: Timestamp,
+    add: &mut impl FnMut(Timestamp),
+) {
+    let every = layer.every.as_micros();
+    if every <= 0 {
+        return;
+    }
+    add(layer.from);
+    // Wall clocks are less than a day from UTC, so this begins early enough.
+    let elapsed = after.since(layer.from).as_micros().max(0);
+    let first = (elapsed / every - TimeSpan::DAY.as_micros() / every - 1).max(0);
+    let zone = zone.filter(|_| layer.every.is_multiple_of(TimeSpan::DAY));
+    for turn in first..first.saturating_add(TURNS_AHEAD_MAX) {
+        let plain = layer.from + layer.every.times(turn);
+        if plain > until + TimeSpan::DAY {
+            break;
+        }
+        match zone.and_then(|zone| calendar::on_wall_clock(layer.from, plain, zone)) {
+            Some(at) => add(at),
+            None => add(plain),
+        }
+    }
 }

@@ -35,6 +35,11 @@ pub struct SummaryBatch {
     /// How many partitions each source topic has. A partition that no batch
     /// has told of yet holds the watermark.
     pub source_topics: Vec<(Arc<str>, i32)>,
+    /// How far the charters topic was read when the batch was written: the
+    /// offset behind the last publication. Whoever evaluates the batch adopts
+    /// the charters up to there, so that when a revision begins to act is a
+    /// fact. Absent where charters come from a folder.
+    pub charters: Option<i64>,
     /// In order. Within a step the watermark of no source partition crosses a
     /// pane bound, so every event of it is judged by the watermark that stood
     /// before it, to the pane.

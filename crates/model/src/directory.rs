@@ -30,6 +30,13 @@ pub struct Directory {
     pub domains: BTreeMap<String, Domain>,
     /// The last resort of every owner chain, a typed name.
     pub governance: Option<String>,
+    /// Absences of people that may be defined in other documents, as calendars
+    /// are imported; where documents are joined they are added to their users.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absences: Vec<AbsenceOf>,
+    /// The same of exceptions to rotas, behind those that the rota has itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<OverrideOf>,
 }
 
 impl Directory {
@@ -85,6 +92,26 @@ impl User {
     pub fn absence(&self, at: Timestamp) -> Option<&Absence> {
         self.absences.iter().filter(|a| a.from <= at && at < a.to).max_by_key(|a| a.to)
     }
+}
+
+/// An absence with whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbsenceOf {
+    /// Who is away, a typed name.
+    pub user: String,
+    /// When.
+    #[serde(flatten)]
+    pub absence: Absence,
+}
+
+/// An exception with the rota that it is of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OverrideOf {
+    /// The rota, a typed name.
+    pub schedule: String,
+    /// Who is on duty instead, and when.
+    #[serde(flatten)]
+    pub exception: Override,
 }
 
 /// A way to reach somebody.

@@ -12,6 +12,7 @@ use crate::charter::CharterDocument;
 use crate::directory::Directory;
 use crate::lineage::Edge;
 use crate::policy::Policy;
+use crate::time::Timestamp;
 
 /// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -181,6 +182,9 @@ pub struct Documents {
     pub lineage: Vec<Located<Vec<Edge>>>,
     /// Policies.
     pub policies: Vec<Located<Policy>>,
+    /// Subjects and patterns whose charter ends at an instant. A folder has
+    /// none: there a charter is gone with its document.
+    pub withdrawn: Vec<(String, Timestamp)>,
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@
 //! | incident | breaches of one root and kind, and everything done about them ([`incident`]) |
 //! | escalation | one message to one person over one channel ([`escalation`]) |
 //! | response | what people do about an incident ([`response`]) |
+//! | publication | what was changed of charters, policies and people at once ([`revision`]) |
 //! | document | one YAML document of a charter folder, with the places of its fields ([`document`]) |
 //! | reject | input that could not be used, kept with its reason ([`reject`]) |
 //!
@@ -43,6 +44,7 @@ pub mod position;
 pub mod profile;
 pub mod reject;
 pub mod response;
+pub mod revision;
 pub mod subject;
 pub mod summary;
 pub mod telemetry;

@@ -394,6 +394,9 @@ pub struct Independence {
     pub verifier_not_in_team_of: Vec<String>,
     /// The approver is in no group with these.
     pub approver_not_in_team_of: Vec<String>,
+    /// Who answers is in no group with these, roles of the charter: a link of
+    /// the owner chain that leads to such a person is passed over.
+    pub owner_not_in_team_of: Vec<String>,
 }
 
 /// Which incidents need a review, and by when.

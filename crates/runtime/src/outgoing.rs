@@ -7,6 +7,7 @@ use watchkeep_model::escalation::Escalation;
 use watchkeep_model::incident::Fact;
 use watchkeep_model::profile::Profile;
 use watchkeep_model::reject::Reject;
+use watchkeep_model::revision::Revision;
 use watchkeep_model::window::Window;
 use watchkeep_wire::content_type;
 use watchkeep_wire::fact::{FactEncoding, encode};
@@ -64,6 +65,13 @@ pub fn reject(topic: &Arc<str>, reject: &Reject, encoding: FactEncoding) -> Outg
 /// A captured baseline, keyed by its id.
 pub fn profile(topic: &Arc<str>, profile: &Profile, encoding: FactEncoding) -> Outgoing {
     keyed(topic, &profile.id, encode(profile, encoding), encoding)
+}
+
+/// A revision of charters or policies, keyed by what it is of. All of a topic
+/// are in its first partition, which gives them one order.
+pub fn revision(topic: &Arc<str>, revision: &Revision, encoding: FactEncoding) -> Outgoing {
+    let record = keyed(topic, &revision.name, encode(revision, encoding), encoding);
+    Outgoing { partition: Some(0), ..record }
 }
 
 fn keyed(topic: &Arc<str>, key: &str, value: Vec<u8>, encoding: FactEncoding) -> Outgoing {

@@ -1,27 +1,55 @@
 //! The registry, shared by the stages of a process, as detection wants to see it.
+//!
+//! Charters come from a folder, which is read once, or from the charters topic,
+//! which goes on. There it must not depend on timing which windows a revision
+//! judges: every summary batch states how far the topic was read when it was
+//! written, and whoever evaluates the batch adopts the revisions up to there
+//! ([`Adopted`]). See docs/adr/0018-charters-as-facts.md.
+
+mod adopted;
+mod published;
 
 use std::sync::Arc;
 
 use watchkeep_detection::baseline::{Baseline, Profiles};
 use watchkeep_detection::charters::Charters;
 use watchkeep_incident::registry::Registry;
+use watchkeep_incident::registry::publications::Publications;
 use watchkeep_model::charter::Charter;
 use watchkeep_model::identifier::sha256_of;
 use watchkeep_model::subject::untyped;
 use watchkeep_model::time::Timestamp;
 
+pub use adopted::Adopted;
+pub use published::{FollowError, Published, ReadPartition};
+
 /// Charters, policies, the directory and captured baselines, shared by the
 /// stages of a process.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    registry: Arc<Registry>,
+    source: Arc<Source>,
     profiles: Arc<Profiles>,
 }
 
+#[derive(Debug)]
+enum Source {
+    Folder(Arc<Registry>),
+    Topic(Box<Published>),
+}
+
 impl Rules {
-    /// Shares a registry.
+    /// Shares the registry of a folder.
     pub fn new(registry: Registry) -> Self {
-        Self { registry: Arc::new(registry), profiles: Arc::default() }
+        Self::of(Source::Folder(Arc::new(registry)))
+    }
+
+    /// Shares what the charters topic holds; [`Rules::follow`] reads it.
+    pub fn of_topic(published: Published) -> Self {
+        Self::of(Source::Topic(Box::new(published)))
+    }
+
+    fn of(source: Source) -> Self {
+        Self { source: Arc::new(source), profiles: Arc::default() }
     }
 
     /// Adds captured baselines.
@@ -35,20 +63,76 @@ impl Rules {
         &self.profiles
     }
 
-    /// Hash of what windows are judged by: the charters and captured baselines.
-    pub fn hash(&self) -> [u8; 32] {
-        sha256_of(&[&self.registry.charters_hash(), &self.profiles.hash()])
+    /// The newest registry that is known, which incident handling reads as it is.
+    pub fn registry(&self) -> Arc<Registry> {
+        match &*self.source {
+            Source::Folder(registry) => registry.clone(),
+            Source::Topic(published) => published.newest(),
+        }
     }
 
-    /// The registry, which incident handling reads as it is.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
+    /// How far the charters topic is read: the offset behind the last
+    /// publication. `None` where charters come from a folder.
+    pub fn position(&self) -> Option<i64> {
+        match &*self.source {
+            Source::Folder(_) => None,
+            Source::Topic(published) => Some(published.position()),
+        }
+    }
+
+    /// Reads what was published since, where charters come from the topic.
+    /// True where there was something.
+    ///
+    /// # Errors
+    /// [`FollowError`].
+    pub fn follow(&self, read: &mut ReadPartition<'_>) -> Result<bool, FollowError> {
+        match &*self.source {
+            Source::Folder(_) => Ok(false),
+            Source::Topic(published) => published.follow(read),
+        }
+    }
+
+    /// What was published; `None` where charters come from a folder.
+    pub fn publications(&self) -> Option<Publications> {
+        match &*self.source {
+            Source::Folder(_) => None,
+            Source::Topic(published) => Some(published.publications()),
+        }
+    }
+
+    /// The registry of whoever has read the topic up to a position.
+    fn at(&self, position: Option<i64>) -> Arc<Registry> {
+        match &*self.source {
+            Source::Folder(registry) => registry.clone(),
+            Source::Topic(published) => published.at(position),
+        }
+    }
+
+    /// Hash of what windows are judged by: the charters that were adopted, and
+    /// captured baselines.
+    pub fn hash(&self, adopted: &Adopted) -> [u8; 32] {
+        let charters = match &*self.source {
+            Source::Folder(registry) => registry.charters_hash(),
+            Source::Topic(published) => published.hash(adopted.position()),
+        };
+        sha256_of(&[&charters, &self.profiles.hash()])
     }
 }
 
+/// The charters of a registry, as detection asks for them.
+pub(crate) fn named(registry: &Registry) -> Vec<Arc<str>> {
+    let watched = |subject: &&str| {
+        let charter = registry.charter(subject, Timestamp::MAX);
+        charter.is_some_and(|charter| !charter.expectations().is_empty())
+    };
+    registry.named().filter(watched).map(|subject| untyped(subject).into()).collect()
+}
+
+/// The newest charters that are known: for summarising, and for replays of
+/// telemetry, which say nothing of when somebody published.
 impl Charters for Rules {
     fn charter(&self, feature: &str, at: Timestamp) -> Option<Arc<Charter>> {
-        self.registry.charter(feature, at)
+        self.registry().charter(feature, at)
     }
 
     fn profile(&self, id: &str, feature: &str, version: &str) -> Option<Baseline> {
@@ -56,17 +140,10 @@ impl Charters for Rules {
     }
 
     fn deduplicates(&self, feature: &str) -> bool {
-        self.registry.deduplicates(feature)
+        self.registry().deduplicates(feature)
     }
 
     fn named(&self) -> Vec<Arc<str>> {
-        self.registry
-            .named()
-            .filter(|subject| {
-                let charter = self.registry.charter(subject, Timestamp::MAX);
-                charter.is_some_and(|charter| !charter.expectations().is_empty())
-            })
-            .map(|subject| untyped(subject).into())
-            .collect()
+        named(&self.registry())
     }
 }

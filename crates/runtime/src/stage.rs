@@ -10,9 +10,11 @@ pub mod evaluate;
 pub mod summarise;
 
 use watchkeep_detection::evaluate::BatchError;
+use watchkeep_model::position::Partition;
 use watchkeep_wire::Malformed;
 
-use crate::log::LogError;
+use crate::log::{Log, LogError};
+use crate::rules::{FollowError, Rules};
 
 /// Why a stage cannot go on.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -59,6 +61,26 @@ pub enum StageError {
         /// What is wrong with it.
         error: Malformed,
     },
+}
+
+/// Reads what was published of charters since.
+fn follow(rules: &Rules, log: &mut dyn Log) -> Result<(), StageError> {
+    let read = &mut |partition: &Partition, from: i64, handle: &mut dyn FnMut(i64, &[u8])| {
+        let (first, end) = log.bounds(partition)?;
+        if from < end {
+            log.scan(partition, from.max(first), end, &mut |record| {
+                handle(record.offset, record.value);
+            })?;
+        }
+        Ok(end.max(from))
+    };
+    match rules.follow(read) {
+        Ok(_) => Ok(()),
+        Err(FollowError::Log(error)) => Err(error.into()),
+        Err(FollowError::Unreadable { topic, offset, error }) => {
+            Err(StageError::Unreadable { topic, partition: 0, offset, error })
+        }
+    }
 }
 
 /// What a turn did, for metrics.

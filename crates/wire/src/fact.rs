@@ -11,6 +11,7 @@ use watchkeep_model::policy::Policy;
 use watchkeep_model::profile::Profile;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::response::Response;
+use watchkeep_model::revision::Revision;
 use watchkeep_model::window::Window;
 use watchkeep_model::{incident, reject};
 
@@ -66,6 +67,7 @@ stored! {
     Profile => "baseline",
     Response => "response",
     Reject => "reject",
+    Revision => "revision",
 }
 
 /// One record.
@@ -199,9 +201,8 @@ pub fn to_json_line(kind: TopicKind, bytes: &[u8]) -> Result<String, Malformed> 
         TopicKind::Breaches => line_of::<Breach>(bytes),
         TopicKind::Incidents => line_of::<incident::Fact>(bytes),
         TopicKind::Escalations => line_of::<Escalation>(bytes),
-        TopicKind::Charters => line_of::<CharterDocument>(bytes),
-        TopicKind::Policies => line_of::<Policy>(bytes),
         TopicKind::Baselines => line_of::<Profile>(bytes),
+        TopicKind::Charters | TopicKind::Policies => line_of::<Revision>(bytes),
         TopicKind::Responses => line_of::<Response>(bytes),
         TopicKind::Rejects => line_of::<reject::Reject>(bytes),
     }

@@ -42,6 +42,7 @@ static EMBEDDED: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
         "baseline",
         "response",
         "reject",
+        "revision",
     ];
     sources.into_iter().map(|(name, text)| embed(name, text)).collect()
 });
@@ -54,6 +55,7 @@ static HISTORY: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
         "history/telemetry-batch/1",
         "history/summary-batch/1",
         "history/summary-batch/2",
+        "history/summary-batch/3",
         "history/window/1",
         "history/window/2",
         "history/window/3",
@@ -63,9 +65,11 @@ static HISTORY: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
         "history/charter/1",
         "history/charter/2",
         "history/policy/1",
+        "history/policy/2",
         "history/baseline/1",
         "history/response/1",
         "history/reject/1",
+        "history/revision/1",
     ];
     let name_of = |path: &'static str| path.split('/').nth(1).unwrap_or(path);
     sources.into_iter().map(|(path, text)| embed(name_of(path), text)).collect()

@@ -1,6 +1,11 @@
-//! `watchkeep charters`: lint here, import and export in [`exchange`].
+//! `watchkeep charters`: lint here; import and export in [`exchange`], what
+//! concerns the charters topic in the other files.
 
+mod desk;
 mod exchange;
+mod propose;
+mod publish;
+mod show;
 
 use anyhow::bail;
 use watchkeep_incident::registry::{self, Checks, History};
@@ -27,6 +32,15 @@ pub(super) fn run(command: &cli::Charters) -> anyhow::Result<Outcome> {
         },
         cli::Charters::Import(arguments) => exchange::import(arguments),
         cli::Charters::Export(arguments) => exchange::export(arguments),
+        cli::Charters::Publish(arguments) => publish::publish(arguments),
+        cli::Charters::Diff(arguments) => publish::diff(arguments),
+        cli::Charters::Propose(arguments) => propose::propose(arguments),
+        cli::Charters::Approve(arguments) => propose::approve(arguments),
+        cli::Charters::Reject(arguments) => propose::reject(arguments),
+        cli::Charters::Comment(arguments) => propose::comment(arguments),
+        cli::Charters::Proposals(arguments) => propose::list(arguments),
+        cli::Charters::History(arguments) => show::history(arguments),
+        cli::Charters::Show(arguments) => show::show(arguments),
     }
 }
 

@@ -14,6 +14,7 @@ use watchkeep_wire::fact::decode;
 use watchkeep_wire::telemetry::Decoder;
 
 use self::files::Files;
+use crate::charters::Wanted;
 use crate::cli::Replay;
 use crate::config::Config;
 use crate::input::Lines;
@@ -75,9 +76,12 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         Some(file) => Config::load(Some(file))?,
         None => Config::without_file()?,
     };
-    let folder = arguments.charters.as_deref().or(config.charters.as_deref());
-    let rules =
-        charters::rules(folder, config.time.pane)?.with_profiles(profiles(arguments, &config)?);
+    let wanted = match &arguments.charters {
+        Some(folder) => Wanted::Folder(folder),
+        None if sources::is_log(&arguments.input) => Wanted::OfLog,
+        None => Wanted::OfFiles,
+    };
+    let rules = charters::wanted(&config, &wanted)?.with_profiles(profiles(arguments, &config)?);
     let responses = responses(arguments)?;
     let settings = replay::Settings {
         time: config.time,

@@ -87,7 +87,7 @@ pub(super) fn run(arguments: &Who) -> anyhow::Result<Outcome> {
         complain(&format!("no charter in {} matches {subject} at {at}", folder.display()));
         return Ok(Outcome::Found);
     };
-    let answer = answer(rules.registry(), &charter, at);
+    let answer = answer(&rules.registry(), &charter, at);
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(&answer)?,

@@ -56,7 +56,7 @@ pub(crate) const TOPICS: [&str; 10] = [
 ];
 
 /// Every setting, in the order in which it is shown.
-pub(crate) const KEYS: [Key; 29] = [
+pub(crate) const KEYS: [Key; 30] = [
     key("log.kind", Kind::OneOf(&["embedded", "kafka"]), Some("embedded"), "which log"),
     key("log.bootstrap", Kind::Text, None, "Kafka's addresses, host:port with commas between"),
     key("log.folder", Kind::Path, Some("watchkeep-data"), "folder of the embedded log"),
@@ -104,6 +104,12 @@ pub(crate) const KEYS: [Key; 29] = [
         "snapshots that make restarts quick, safe to delete; by default below log.folder, on Kafka none",
     ),
     key("charters.folder", Kind::Path, None, "the charter folder"),
+    key(
+        "charters.source",
+        Kind::OneOf(&["folder", "topic"]),
+        None,
+        "where charters come from; by default the folder where one is set, else the topic",
+    ),
     key("http.listen", Kind::Text, Some("127.0.0.1:9464"), "address of the page, metrics and API"),
     key("registry.url", Kind::Text, None, "a schema registry"),
     key("registry.folder", Kind::Path, None, "folder of writers' schemas, <id>.avsc"),

@@ -59,7 +59,7 @@ impl Teller {
         let mut output = Output::new();
         output.line("A shop feeds two models with twelve features. Watchkeep watches them.\n")?;
         let mut table = Table::new(["feature", "answers", "watched by"]);
-        let registry = rules.registry();
+        let registry = &*rules.registry();
         let shop = super::Generator::new(super::Settings {
             scenario: super::Scenario::Demo,
             ..super::Settings::default()

@@ -15,9 +15,9 @@ pub(super) struct Recency {
 }
 
 impl Recency {
-    /// The feature has windows from the stream's first event on, at `since`.
+    /// The feature has windows from `since` on, if not from an earlier instant on.
     pub(super) fn begin(&mut self, since: Timestamp) {
-        self.since = Some(since);
+        self.since = Some(self.since.map_or(since, |before| before.min(since)));
     }
 
     /// Takes note of events of a pane, of which the last was at `last`.

@@ -37,7 +37,7 @@ pub(crate) fn unsupported(command: Command) -> Option<String> {
 
 /// Why somebody may not act at all: they are not in the directory or have
 /// left. Without any directory everybody may.
-pub(crate) fn stranger(context: &dyn Context, by: &str) -> Option<String> {
+pub fn stranger(context: &dyn Context, by: &str) -> Option<String> {
     let directory = context.directory();
     if directory.users.is_empty() && !by.is_empty() {
         return None;
@@ -291,7 +291,8 @@ impl Decision<'_> {
     }
 }
 
-fn share_a_team(context: &dyn Context, name: &str, user: &str, at: Timestamp) -> bool {
+/// True where a user is, or shares a group with, who stands behind a name.
+pub(crate) fn share_a_team(context: &dyn Context, name: &str, user: &str, at: Timestamp) -> bool {
     let groups = context.directory().groups.keys().map(|group| format!("group:{group}"));
     let mut teams = groups.filter(|group| includes(context, group, user, at));
     includes(context, name, user, at)

@@ -30,7 +30,8 @@ pub(super) struct Index {
 }
 
 /// Documents of one subject or pattern, by the instant from which they are in
-/// force. Those of the latest such instant replace the earlier ones as a whole.
+/// force. Those of the latest such instant replace the earlier ones as a whole;
+/// none where the charter was withdrawn.
 #[derive(Debug, Default)]
 pub(super) struct Revisions(pub(super) BTreeMap<Timestamp, Vec<usize>>);
 
@@ -42,23 +43,14 @@ impl Revisions {
 }
 
 impl Index {
-    pub(super) fn new(documents: Vec<CharterDocument>) -> Self {
+    pub(super) fn new(documents: Vec<CharterDocument>, withdrawn: &[(String, Timestamp)]) -> Self {
         let mut index = Self::default();
         for (number, document) in documents.iter().enumerate() {
-            let subject = document.subject.clone();
-            let revisions = if pattern::is_pattern(&subject) {
-                let prefix = pattern::literal_prefix(&subject).to_owned();
-                index.lengths.insert(prefix.len());
-                let same = index.prefixes.entry(prefix).or_default();
-                if !same.contains(&subject) {
-                    same.push(subject.clone());
-                }
-                index.patterns.entry(subject).or_default()
-            } else {
-                index.exact.entry(subject).or_default()
-            };
             let from = document.fields.effective_from.unwrap_or(ALWAYS);
-            revisions.0.entry(from).or_default().push(number);
+            index.entry(&document.subject).0.entry(from).or_default().push(number);
+        }
+        for (subject, from) in withdrawn {
+            index.entry(subject).0.entry(*from).or_default();
         }
         for same in index.prefixes.values_mut() {
             // Equally long prefixes: a lint error where they set the same
@@ -70,6 +62,19 @@ impl Index {
         }
         index.documents = documents;
         index
+    }
+
+    /// The revisions of a subject or pattern, which is made known.
+    fn entry(&mut self, subject: &str) -> &mut Revisions {
+        if !pattern::is_pattern(subject) {
+            return self.exact.entry(subject.to_owned()).or_default();
+        }
+        if !self.patterns.contains_key(subject) {
+            let prefix = pattern::literal_prefix(subject).to_owned();
+            self.lengths.insert(prefix.len());
+            self.prefixes.entry(prefix).or_default().push(subject.to_owned());
+        }
+        self.patterns.entry(subject.to_owned()).or_default()
     }
 
     /// Subjects that a document names exactly, ascending.

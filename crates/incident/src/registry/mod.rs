@@ -11,6 +11,7 @@ mod lineage;
 mod lint;
 mod merge;
 mod pattern;
+pub mod publications;
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use watchkeep_model::charter::{Charter, CharterDocument, WindowSpec};
-use watchkeep_model::directory::Directory;
+use watchkeep_model::directory::{AbsenceOf, Directory, OverrideOf};
 use watchkeep_model::document::{Diagnostic, Documents, Located};
 use watchkeep_model::identifier::sha256;
 use watchkeep_model::json;
@@ -54,6 +55,15 @@ pub struct Registry {
     cache: Mutex<BTreeMap<String, Vec<Answer>>>,
 }
 
+/// What the checks need besides the registry.
+struct Parts {
+    places: Vec<Located<()>>,
+    directories: Vec<Located<Directory>>,
+    lineage: Vec<Located<Vec<Edge>>>,
+    policies: Vec<Located<Policy>>,
+    sources: BTreeMap<lineage::Ends, lineage::Source>,
+}
+
 /// The charter of a subject between two instants, `[from, until)`.
 #[derive(Clone, Debug)]
 struct Answer {
@@ -74,25 +84,8 @@ impl Registry {
     /// The same with checks that need more than the folder: reviews that are
     /// overdue, and what the windows of the past had.
     pub fn checked(documents: Documents, checks: &Checks) -> (Self, Vec<Diagnostic>) {
-        let Documents { charters, directories, lineage, policies } = documents;
-        let (places, values): (Vec<Located<()>>, Vec<CharterDocument>) =
-            charters.into_iter().map(split).unzip();
-        let deduplicating = values
-            .iter()
-            .filter(|document| document.fields.deduplicate.is_some())
-            .map(|document| document.subject.clone())
-            .collect();
-        let mut registry = Self {
-            deduplicating,
-            index: Index::new(values),
-            policies: newest(&policies),
-            directory: joined(&directories),
-            ..Self::default()
-        };
-        let (edges, sources) = lineage::edges(&registry.index, &lineage);
-        registry.edges = edges;
-        registry.written = lineage.iter().map(|document| document.value.clone()).collect();
-        registry.lineage = lineage::graph(&registry.index, &registry.written, &[]);
+        let (registry, parts) = Self::assemble(documents);
+        let Parts { places, directories, lineage, policies, sources } = parts;
         let checked = lint::Folder {
             registry: &registry,
             charters: &places,
@@ -115,6 +108,34 @@ impl Registry {
         self.lineage = lineage::graph(&self.index, &self.written, runs);
         self.cache.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         self
+    }
+
+    /// Takes documents that were checked before, such as those of the charters topic.
+    pub fn of_checked(documents: Documents) -> Self {
+        Self::assemble(documents).0
+    }
+
+    fn assemble(documents: Documents) -> (Self, Parts) {
+        let Documents { charters, directories, lineage, policies, withdrawn } = documents;
+        let (places, values): (Vec<Located<()>>, Vec<CharterDocument>) =
+            charters.into_iter().map(split).unzip();
+        let deduplicating = values
+            .iter()
+            .filter(|document| document.fields.deduplicate.is_some())
+            .map(|document| document.subject.clone())
+            .collect();
+        let mut registry = Self {
+            deduplicating,
+            index: Index::new(values, &withdrawn),
+            policies: newest(&policies),
+            directory: joined(&directories),
+            ..Self::default()
+        };
+        let (edges, sources) = lineage::edges(&registry.index, &lineage);
+        registry.edges = edges;
+        registry.written = lineage.iter().map(|document| document.value.clone()).collect();
+        registry.lineage = lineage::graph(&registry.index, &registry.written, &[]);
+        (registry, Parts { places, directories, lineage, policies, sources })
     }
 
     /// The charter of a subject at an instant; `None` where no document in
@@ -321,6 +342,19 @@ fn joined(directories: &[Located<Directory>]) -> Directory {
         add(&mut all.systems, &value.systems);
         add(&mut all.domains, &value.domains);
         all.governance = all.governance.or_else(|| value.governance.clone());
+    }
+    for Located { value, .. } in directories {
+        for AbsenceOf { user, absence } in &value.absences {
+            if let Some(user) = all.users.get_mut(user.strip_prefix("user:").unwrap_or(user)) {
+                user.absences.push(*absence);
+            }
+        }
+        for OverrideOf { schedule, exception } in &value.overrides {
+            let name = schedule.strip_prefix("schedule:").unwrap_or(schedule);
+            if let Some(schedule) = all.schedules.get_mut(name) {
+                schedule.overrides.push(exception.clone());
+            }
+        }
     }
     all
 }

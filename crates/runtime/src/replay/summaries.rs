@@ -16,7 +16,7 @@ use watchkeep_wire::summary_batch;
 use super::escalation_clock::EscalationClock;
 use super::teller::Teller;
 use super::{PROGRESS_EVERY, Report, Settings, Sink, Source, SourceRecord};
-use crate::rules::Rules;
+use crate::rules::{Adopted, Rules};
 
 /// A summaries partition whose records are replayed.
 pub struct SummariesSource<'a> {
@@ -55,7 +55,8 @@ pub fn replay_summaries(
             if source.first > 0 {
                 evaluate.begin_midway();
             }
-            Lane { source, evaluate, decided: VecDeque::new(), is_done: false }
+            let adopted = Adopted::default();
+            Lane { source, evaluate, adopted, decided: VecDeque::new(), is_done: false }
         })
         .collect();
     let mut run = Run {
@@ -79,6 +80,7 @@ pub fn replay_summaries(
 struct Lane<'a> {
     source: SummariesSource<'a>,
     evaluate: Evaluate,
+    adopted: Adopted,
     decided: VecDeque<Decided>,
     is_done: bool,
 }
@@ -125,8 +127,13 @@ impl Run<'_> {
         let mut outputs = Outputs::default();
         let duplicates = lane.evaluate.duplicate_batches();
         let appended_at = record.received_at.unwrap_or_default();
+        let is_new = lane.adopted.adopt(batch.charters, lane.evaluate.watermark());
+        let charters = lane.adopted.charters(self.teller.rules);
+        if is_new {
+            lane.evaluate.charters_changed(&charters);
+        }
         lane.evaluate
-            .batch(&batch, appended_at, self.teller.rules, &mut outputs)
+            .batch(&batch, appended_at, &charters, &mut outputs)
             .map_err(|error| wrong(error.to_string()))?;
         let is_used = lane.evaluate.duplicate_batches() == duplicates;
         if is_used && lane.evaluate.torn().is_none() {
@@ -184,7 +191,9 @@ impl Run<'_> {
         let to = to.or(ends.max());
         for number in 0..self.lanes.len() {
             let mut outputs = Outputs::default();
-            self.lanes[number].evaluate.finish(to, self.teller.rules, &mut outputs);
+            let lane = &mut self.lanes[number];
+            let charters = lane.adopted.charters(self.teller.rules);
+            lane.evaluate.finish(to, &charters, &mut outputs);
             self.take(number, outputs)?;
         }
         while self.tell_first()? {}

@@ -22,14 +22,14 @@ pub(super) struct Teller<'a> {
 impl Teller<'_> {
     /// A window and its breaches, after all that was due before.
     pub(super) fn decided(&mut self, decided: &Decided) -> io::Result<()> {
-        self.clock.run_before(decided.at, self.rules.registry());
+        self.clock.run_before(decided.at, &self.rules.registry());
         self.report.windows += 1;
         self.sink.window(&decided.window)?;
         for breach in &decided.breaches {
             self.report.breaches += 1;
             self.sink.breach(breach)?;
         }
-        self.clock.take(decided, self.rules.registry());
+        self.clock.take(decided, &self.rules.registry());
         self.incidents()
     }
 
@@ -37,13 +37,13 @@ impl Teller<'_> {
     pub(super) fn platform(&mut self, breach: &Breach, now: Timestamp) -> io::Result<()> {
         self.report.breaches += 1;
         self.sink.breach(breach)?;
-        self.clock.platform(breach, now, self.rules.registry());
+        self.clock.platform(breach, now, &self.rules.registry());
         self.incidents()
     }
 
     /// Everything that is due at `at` or before.
     pub(super) fn run_to(&mut self, at: Timestamp) -> io::Result<()> {
-        self.clock.run_to(at, self.rules.registry());
+        self.clock.run_to(at, &self.rules.registry());
         self.incidents()
     }
 

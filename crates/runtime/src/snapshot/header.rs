@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use watchkeep_model::identifier::{sha256, sha256_of};
 use watchkeep_model::time::Timestamp;
 
+use crate::rules::Adopted;
+
 /// What every header begins with.
 const MAGIC: &[u8; 4] = b"WKSN";
 
@@ -21,8 +23,10 @@ pub(crate) struct Header {
     pub(crate) program: String,
     /// Hash of the settings and the number of partitions.
     pub(crate) settings: [u8; 32],
-    /// Hash of the charters.
+    /// Hash of the charters …
     pub(crate) charters: [u8; 32],
+    /// … up to these publications.
+    pub(crate) adopted: Adopted,
     /// The next offset to fold.
     pub(crate) position: i64,
     /// Offset and hash of the last record that was folded.

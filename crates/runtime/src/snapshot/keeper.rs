@@ -12,6 +12,7 @@ use watchkeep_model::time::Timestamp;
 use super::header::{self, Header, record_hash};
 use super::{Note, Pace, Save, SnapshotError, SnapshotStore};
 use crate::log::{Log, LogError};
+use crate::rules::{Adopted, Rules};
 
 /// Notes that wait for somebody to take them; the oldest are forgotten.
 const NOTES_MAX: usize = 100;
@@ -30,12 +31,14 @@ pub(crate) struct Context<'a> {
     /// Partitions of the summaries topic.
     pub(crate) partitions: i32,
     pub(crate) settings: TimeSettings,
+    /// Where the charters come from.
+    pub(crate) rules: &'a Rules,
 }
 
 impl Context<'_> {
     /// Of everything but charters that the state depends on.
     fn settings_hash(&self) -> [u8; 32] {
-        let Self { partition: Partition { partition, .. }, partitions, settings } = self;
+        let Self { partition: Partition { partition, .. }, partitions, settings, .. } = self;
         sha256(format!("{settings:?} {partition} of {partitions}").as_bytes())
     }
 
@@ -50,7 +53,6 @@ impl Context<'_> {
 pub(crate) struct Keeper {
     /// `None` where there are none, or no more.
     store: Option<Box<dyn SnapshotStore>>,
-    charters: [u8; 32],
     pace: Pace,
     saved_bytes: u64,
     notes: Vec<Note>,
@@ -69,6 +71,8 @@ pub(crate) struct Kept {
     /// The last record that was folded since.
     last: Option<(i64, Timestamp)>,
     last_value: Vec<u8>,
+    /// The publications that the batches have told of.
+    pub(crate) adopted: Adopted,
 }
 
 impl Kept {
@@ -89,18 +93,12 @@ impl Kept {
 impl Keeper {
     /// Saves nothing and restores nothing.
     pub(crate) fn off() -> Self {
-        Self {
-            store: None,
-            charters: [0; 32],
-            pace: Pace::default(),
-            saved_bytes: 0,
-            notes: Vec::new(),
-        }
+        Self { store: None, pace: Pace::default(), saved_bytes: 0, notes: Vec::new() }
     }
 
-    /// Keeps snapshots of states that were folded with these charters.
-    pub(crate) fn new(store: Box<dyn SnapshotStore>, charters: [u8; 32], pace: Pace) -> Self {
-        Self { store: Some(store), charters, pace, saved_bytes: 0, notes: Vec::new() }
+    /// Keeps snapshots.
+    pub(crate) fn new(store: Box<dyn SnapshotStore>, pace: Pace) -> Self {
+        Self { store: Some(store), pace, saved_bytes: 0, notes: Vec::new() }
     }
 
     pub(crate) fn saved_bytes(&self) -> u64 {
@@ -132,7 +130,7 @@ impl Keeper {
         log: &mut dyn Log,
     ) -> Result<Option<(Evaluate, Kept, i64)>, LogError> {
         let Some(store) = &mut self.store else { return Ok(None) };
-        let loaded = match usable_header(store.as_mut(), context, self.charters, committed) {
+        let loaded = match usable_header(store.as_mut(), context, committed) {
             Ok(None) => Err(None),
             Ok(Some(header)) => match missing(&header, context.partition, log)? {
                 Some(why) => Err(Some(why)),
@@ -192,7 +190,8 @@ impl Keeper {
         let header = Header {
             program: PROGRAM.to_owned(),
             settings: context.settings_hash(),
-            charters: self.charters,
+            charters: context.rules.hash(&kept.adopted),
+            adopted: kept.adopted.clone(),
             position: offset + 1,
             last: (offset, record_hash(timestamp, &kept.last_value)),
             entries: kept.entries.len() as u64,
@@ -228,7 +227,6 @@ impl Keeper {
 fn usable_header(
     store: &mut dyn SnapshotStore,
     context: &Context<'_>,
-    charters: [u8; 32],
     committed: i64,
 ) -> Result<Option<Header>, String> {
     let Some(bytes) = store.header(context.partition).map_err(|error| error.to_string())? else {
@@ -241,7 +239,7 @@ fn usable_header(
     if header.settings != context.settings_hash() {
         return Err("made with other [time] settings or another number of partitions".to_owned());
     }
-    if header.charters != charters {
+    if header.charters != context.rules.hash(&header.adopted) {
         return Err("made with other charters".to_owned());
     }
     if header.position > committed {
@@ -283,10 +281,10 @@ fn entries(
     header: &Header,
 ) -> Result<(Evaluate, Kept, i64), String> {
     let unreadable = || "damaged: its entries cannot be read".to_owned();
-    let Context { partition, partitions, settings } = *context;
+    let Context { partition, partitions, settings, .. } = *context;
     let mut restoring = Evaluate::restore(settings, partition.partition, partitions, &header.stage)
         .ok_or_else(unreadable)?;
-    let mut kept = Kept::default();
+    let mut kept = Kept { adopted: header.adopted.clone(), ..Kept::default() };
     let mut is_readable = true;
     let mut take = |name: &[u8], bytes: &[u8]| -> Option<()> {
         let (bytes, hash) = header::unseal(name, bytes)?;

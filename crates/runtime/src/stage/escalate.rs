@@ -24,6 +24,9 @@ use crate::rules::Rules;
 use crate::stage::StageError;
 use crate::topics::Topics;
 
+/// How long the charters that were read last are gone by.
+const CHARTERS_AGE_MAX: TimeSpan = TimeSpan::SECOND.times(10);
+
 /// Settings of the stage.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -55,6 +58,8 @@ pub struct EscalateStage {
     rules: Rules,
     /// Committed position of each assigned partition.
     committed: BTreeMap<Partition, i64>,
+    /// When charters were read last.
+    followed_at: Option<Timestamp>,
     /// `None` until the incident log is folded.
     escalate: Option<Escalate>,
     counts: Counts,
@@ -67,6 +72,7 @@ impl EscalateStage {
             settings,
             rules,
             committed: BTreeMap::new(),
+            followed_at: None,
             escalate: None,
             counts: Counts::default(),
         }
@@ -125,6 +131,16 @@ impl EscalateStage {
         {
             return Ok(());
         }
+        let moment = now();
+        // A clock that went back reads again, too.
+        let is_fresh = |at: Timestamp| {
+            let age = moment.since(at);
+            age >= TimeSpan::ZERO && age < CHARTERS_AGE_MAX
+        };
+        if !self.followed_at.is_some_and(is_fresh) {
+            super::follow(&self.rules, log)?;
+            self.followed_at = Some(moment);
+        }
         if self.escalate.is_none() {
             self.escalate = Some(self.restore(log)?);
         }
@@ -134,6 +150,7 @@ impl EscalateStage {
     fn restore(&self, log: &mut dyn Log) -> Result<Escalate, StageError> {
         let topics = &self.settings.topics;
         let mut escalate = Escalate::new(self.settings.escalation.clone());
+        let registry = self.rules.registry();
         let mut result = Ok(());
         // Which incident of a group is the latest follows from the order of the
         // facts, also where their topic has several partitions.
@@ -156,7 +173,7 @@ impl EscalateStage {
             log.scan(partition, first, *committed, &mut |record| {
                 let read = if breaches {
                     decode::<Breach>(record.value)
-                        .map(|breach| escalate.restore_breach(&breach, self.rules.registry()))
+                        .map(|breach| escalate.restore_breach(&breach, &*registry))
                 } else {
                     decode::<Window>(record.value).map(|window| escalate.restore_window(&window))
                 };
@@ -175,6 +192,7 @@ impl EscalateStage {
         now: Timestamp,
     ) -> Result<(), StageError> {
         let Some(escalate) = &mut self.escalate else { return Ok(()) };
+        let registry = &*self.rules.registry();
         let Settings { topics, encoding, .. } = &self.settings;
         let mut outputs = Outputs::default();
         let mut positions: BTreeMap<Partition, i64> = BTreeMap::new();
@@ -183,23 +201,23 @@ impl EscalateStage {
             let unreadable = |error| unreadable(partition, *offset, error);
             if partition.topic == topics.breaches {
                 let breach: Breach = decode(value).map_err(unreadable)?;
-                escalate.breach(&breach, self.rules.registry(), now, &mut outputs);
+                escalate.breach(&breach, registry, now, &mut outputs);
             } else if partition.topic == topics.windows {
                 let window: Window = decode(value).map_err(unreadable)?;
-                escalate.window(&window, self.rules.registry(), now, &mut outputs);
+                escalate.window(&window, registry, now, &mut outputs);
             } else {
                 // Responses come from people and programs; one that cannot be
                 // read must not hold up the others.
                 match decode::<Response>(value) {
                     Ok(response) => {
-                        escalate.respond(&response, self.rules.registry(), now, &mut outputs);
+                        escalate.respond(&response, registry, now, &mut outputs);
                     }
                     Err(_) => counts.unreadable += 1,
                 }
             }
             positions.insert(partition.clone(), offset + 1);
         }
-        escalate.advance(self.rules.registry(), now, &mut outputs);
+        escalate.advance(registry, now, &mut outputs);
         let facts =
             outputs.facts.iter().map(|fact| outgoing::fact(&topics.incidents, fact, *encoding));
         let messages = outputs

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_detection::evaluate::{Evaluate, Outputs};
 use watchkeep_detection::settings::TimeSettings;
+use watchkeep_model::batch::SummaryBatch;
 use watchkeep_model::position::{Partition, Position};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_wire::fact::FactEncoding;
@@ -106,7 +107,7 @@ impl EvaluateStage {
     /// Keeps snapshots, so that a restart folds less.
     #[must_use]
     pub fn with_snapshots(mut self, store: Box<dyn SnapshotStore>, pace: Pace) -> Self {
-        self.keeper = Keeper::new(store, self.rules.hash(), pace);
+        self.keeper = Keeper::new(store, pace);
         self
     }
 
@@ -175,7 +176,8 @@ impl EvaluateStage {
             let restoring = state.restoring.as_mut().map(|restoring| &mut restoring.folded);
             let Some(folded) = state.folded.as_mut().or(restoring) else { continue };
             let settings = self.settings.time;
-            let context = Context { partition, partitions: folded.partitions, settings };
+            let rules = &self.rules;
+            let context = Context { partition, partitions: folded.partitions, settings, rules };
             self.keeper.save_last(&context, &mut folded.evaluate, &mut folded.kept);
         }
     }
@@ -225,7 +227,10 @@ impl EvaluateStage {
                 Some(restoring) => restoring,
                 None => {
                     let partitions = log.partition_count(&partition.topic)?;
-                    let context = Context { partition, partitions, settings: self.settings.time };
+                    // A snapshot says which charters it was made with.
+                    super::follow(&self.rules, log)?;
+                    let (settings, rules) = (self.settings.time, &self.rules);
+                    let context = Context { partition, partitions, settings, rules };
                     Restoring::begin(&mut self.keeper, &context, state.committed, log)?
                 }
             };
@@ -257,7 +262,7 @@ impl EvaluateStage {
                 continue;
             }
             let duplicates = folded.evaluate.duplicate_batches();
-            take(&mut folded.evaluate, &batch.record(), &self.rules, &mut outputs)?;
+            take(folded, &batch.record(), &self.rules, log, &mut outputs)?;
             counts.duplicates += folded.evaluate.duplicate_batches() - duplicates;
             folded.kept.folded(batch.offset, batch.timestamp, &batch.value);
             positions.insert(batch.partition.clone(), batch.offset + 1);
@@ -295,7 +300,8 @@ impl EvaluateStage {
                     let Some(folded) = &mut state.folded else { continue };
                     let Folded { evaluate, kept, partitions } = folded;
                     let (partition, settings) = (&partition, self.settings.time);
-                    let context = Context { partition, partitions: *partitions, settings };
+                    let (partitions, rules) = (*partitions, &self.rules);
+                    let context = Context { partition, partitions, settings, rules };
                     self.keeper.save_if_due(&context, evaluate, kept);
                 }
                 Ok(())
@@ -323,22 +329,56 @@ impl Delivered {
     }
 }
 
+/// Takes a batch that was just delivered, with the charters that it states.
 fn take(
-    evaluate: &mut Evaluate,
+    folded: &mut Folded,
     record: &Record<'_>,
+    rules: &Rules,
+    log: &mut dyn Log,
+    outputs: &mut Outputs,
+) -> Result<(), StageError> {
+    let batch = read(record)?;
+    if batch.charters > rules.position() {
+        super::follow(rules, log)?;
+    }
+    fold(folded, record, &batch, rules, outputs)
+}
+
+fn read(record: &Record<'_>) -> Result<SummaryBatch, StageError> {
+    let Partition { topic, partition } = record.partition;
+    summary_batch::decode(record.value).map_err(|error| StageError::Unreadable {
+        topic: topic.to_string(),
+        partition: *partition,
+        offset: record.offset,
+        error,
+    })
+}
+
+fn fold(
+    folded: &mut Folded,
+    record: &Record<'_>,
+    batch: &SummaryBatch,
     rules: &Rules,
     outputs: &mut Outputs,
 ) -> Result<(), StageError> {
+    if batch.charters > rules.position() {
+        let why = format!(
+            "a batch was written with the charters up to offset {}, and the topic ends at {}",
+            batch.charters.unwrap_or_default(),
+            rules.position().unwrap_or_default()
+        );
+        return Err(LogError::Unavailable(why).into());
+    }
     let Record { partition, offset, .. } = *record;
     let topic = || partition.topic.to_string();
-    let batch = summary_batch::decode(record.value).map_err(|error| StageError::Unreadable {
-        topic: topic(),
-        partition: partition.partition,
-        offset,
-        error,
-    })?;
+    let Folded { evaluate, kept, .. } = folded;
+    let is_new = kept.adopted.adopt(batch.charters, evaluate.watermark());
+    let charters = kept.adopted.charters(rules);
+    if is_new {
+        evaluate.charters_changed(&charters);
+    }
     let told = outputs.platform.len();
-    let taken = evaluate.batch(&batch, record.timestamp, rules, outputs);
+    let taken = evaluate.batch(batch, record.timestamp, &charters, outputs);
     // Only the log knows where the batch lies that a breach is about.
     for breach in &mut outputs.platform[told..] {
         let Partition { topic, partition } = partition.clone();

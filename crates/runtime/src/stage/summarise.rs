@@ -60,8 +60,8 @@ pub struct Counts {
     pub commits: u64,
 }
 
-/// How long a count of partitions is believed. Partitions that are added are
-/// known to the watermark after it.
+/// How long a count of partitions is believed, and the charters that were read
+/// last. Partitions and revisions that are added are known after it.
 const LAYOUT_AGE_MAX: TimeSpan = TimeSpan::SECOND.times(10);
 
 /// How many partitions there are.
@@ -201,7 +201,9 @@ impl SummariseStage {
         let mut records = std::mem::take(&mut self.rejects);
         let positions = summarise.positions();
         let topic = &self.settings.topics.summaries;
-        for (partition, batch) in (0..).zip(summarise.take_batches(&sources, summaries)) {
+        let charters = self.rules.position();
+        for (partition, mut batch) in (0..).zip(summarise.take_batches(&sources, summaries)) {
+            batch.charters = charters;
             encode(topic, partition, batch, &mut records);
         }
         match log.commit(Transaction { positions: positions.clone(), records }) {
@@ -233,6 +235,7 @@ impl SummariseStage {
                 return Ok(layout.clone());
             }
         }
+        super::follow(&self.rules, log)?;
         let topics = &self.settings.topics;
         let summaries = log.partition_count(&topics.summaries)?;
         if summaries == 0 {

@@ -53,6 +53,7 @@ pub fn encode_into(batch: &SummaryBatch, framing: AvroFraming, out: &mut Vec<u8>
         writer::long(out, i64::from(*partitions));
     });
     writer::array(out, batch.steps.iter(), |out, step| write_step(out, step, &topics));
+    writer::optional_long(out, batch.charters);
 }
 
 /// The names of topics in a batch, ascending.

@@ -41,8 +41,10 @@ pub(super) fn wrong(cursor: &Cursor<'_>, what: &str) -> Refused {
 /// Which schema the bytes follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
-    /// Without `distinct`.
+    /// Without `distinct` and without `charters`.
     First,
+    /// Without `charters`.
+    Second,
     /// `schemas/summary-batch.avsc`.
     Current,
 }
@@ -53,7 +55,8 @@ impl Version {
         if is(schemas::named("summary-batch")) {
             return Some(Self::Current);
         }
-        schemas::history("summary-batch").next().filter(|first| is(first)).map(|_| Self::First)
+        let mut history = schemas::history("summary-batch");
+        [Self::First, Self::Second].into_iter().find(|_| history.next().is_some_and(is))
     }
 }
 
@@ -158,6 +161,10 @@ fn read_batch(cursor: &mut Cursor<'_>, version: Version) -> Reading<SummaryBatch
         steps.push(read_step(cursor, &topics, version)?);
         Ok(())
     })?;
+    let charters = match version {
+        Version::Current => optional_long(cursor)?,
+        Version::First | Version::Second => None,
+    };
     Ok(SummaryBatch {
         pane,
         instance,
@@ -167,6 +174,7 @@ fn read_batch(cursor: &mut Cursor<'_>, version: Version) -> Reading<SummaryBatch
         parts,
         partitions,
         source_topics,
+        charters,
         steps,
     })
 }

@@ -62,6 +62,7 @@ fn batch(summaries: Vec<Summary>) -> SummaryBatch {
         parts: 2,
         partitions: 4,
         source_topics: vec![(Arc::clone(&topic), 4), ("a".into(), 1)],
+        charters: Some(3),
         steps: vec![
             Step {
                 deltas: summaries.into_iter().enumerate().map(delta).collect(),
@@ -147,7 +148,7 @@ fn the_schema_says_what_the_bytes_are() {
         fields[7].1,
         Avro::Array(vec![Avro::String("a".into()), Avro::String("feature.telemetry".into())])
     );
-    expect_test::expect![[r#"{"pane":"1m","instance":"watchkeep-summarise-0","session":"2013-04-01T00:00:00.000001Z","sequence":7,"part":1,"parts":2,"partitions":4,"source_topics":[{"topic":"feature.telemetry","partitions":4},{"topic":"a","partitions":1}],"steps":[{"deltas":[{"feature":"flight.f0","feature_version":"","pane_start":"2013-04-01T00:00:00.000000Z","count":2,"status":{"ok":1,"stale":1},"null_count":0,"non_finite_count":0,"numbers":{"values":[-0.25,1.5]},"latency_us":{"values":[3]},"age_us":{"values":[10]},"negative_age_count":0,"first_event_time":"2013-04-01T00:00:00.000007Z","last_event_time":"2013-04-01T00:00:00.000009Z","last_materialised_at":"2013-03-31T23:59:59.999997Z"}],"sources":[]},{"deltas":[],"sources":[{"topic":"feature.telemetry","partition":0,"from":5,"to":1099511627776,"watermark":"2013-04-01T00:00:00.000000Z","idle":false,"silent_since":"2013-04-01T00:00:00.000000Z"},{"topic":"feature.telemetry","partition":1,"from":5,"to":1099511627776,"idle":true}]}]}"#]].assert_eq(&to_json_line(&bytes).unwrap());
+    expect_test::expect![[r#"{"pane":"1m","instance":"watchkeep-summarise-0","session":"2013-04-01T00:00:00.000001Z","sequence":7,"part":1,"parts":2,"partitions":4,"source_topics":[{"topic":"feature.telemetry","partitions":4},{"topic":"a","partitions":1}],"charters":3,"steps":[{"deltas":[{"feature":"flight.f0","feature_version":"","pane_start":"2013-04-01T00:00:00.000000Z","count":2,"status":{"ok":1,"stale":1},"null_count":0,"non_finite_count":0,"numbers":{"values":[-0.25,1.5]},"latency_us":{"values":[3]},"age_us":{"values":[10]},"negative_age_count":0,"first_event_time":"2013-04-01T00:00:00.000007Z","last_event_time":"2013-04-01T00:00:00.000009Z","last_materialised_at":"2013-03-31T23:59:59.999997Z"}],"sources":[]},{"deltas":[],"sources":[{"topic":"feature.telemetry","partition":0,"from":5,"to":1099511627776,"watermark":"2013-04-01T00:00:00.000000Z","idle":false,"silent_since":"2013-04-01T00:00:00.000000Z"},{"topic":"feature.telemetry","partition":1,"from":5,"to":1099511627776,"idle":true}]}]}"#]].assert_eq(&to_json_line(&bytes).unwrap());
 }
 
 #[test]

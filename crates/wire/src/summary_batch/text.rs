@@ -29,6 +29,8 @@ struct BatchLine<'a> {
     parts: u32,
     partitions: i32,
     source_topics: Vec<SourceTopic<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charters: Option<i64>,
     steps: Vec<StepLine<'a>>,
 }
 
@@ -124,6 +126,7 @@ fn batch_line(batch: &SummaryBatch) -> BatchLine<'_> {
         source_topics: source_topics
             .map(|(topic, n)| SourceTopic { topic, partitions: *n })
             .collect(),
+        charters: batch.charters,
         steps: batch.steps.iter().map(step_line).collect(),
     }
 }

@@ -1,7 +1,8 @@
 //! Documents of the kinds `directory` and `lineage`.
 
 use watchkeep_model::directory::{
-    Absence, Contact, Directory, Domain, Group, Layer, Override, Schedule, System, User,
+    Absence, AbsenceOf, Contact, Directory, Domain, Group, Layer, Override, OverrideOf, Schedule,
+    System, User,
 };
 use watchkeep_model::document::nearest;
 use watchkeep_model::lineage::Edge;
@@ -10,7 +11,17 @@ use super::node::Node;
 use super::walk::Walk;
 
 pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<Directory> {
-    let known = ["kind", "users", "groups", "schedules", "systems", "domains", "governance"];
+    let known = [
+        "kind",
+        "users",
+        "groups",
+        "schedules",
+        "systems",
+        "domains",
+        "governance",
+        "absences",
+        "overrides",
+    ];
     let map = w.mapping(node, &known)?;
     Some(Directory {
         users: w.field(map, "users", |w, node| w.named(node, user)).unwrap_or_default(),
@@ -19,6 +30,8 @@ pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<Directory> {
         systems: w.field(map, "systems", |w, node| w.named(node, system)).unwrap_or_default(),
         domains: w.field(map, "domains", |w, node| w.named(node, domain)).unwrap_or_default(),
         governance: w.field(map, "governance", Walk::text),
+        absences: w.field(map, "absences", |w, n| w.list(n, absence_of)).unwrap_or_default(),
+        overrides: w.field(map, "overrides", |w, n| w.list(n, override_of)).unwrap_or_default(),
     })
 }
 
@@ -77,6 +90,21 @@ fn absence(w: &mut Walk<'_>, node: &Node) -> Option<Absence> {
     let map = w.mapping(node, &["from", "to"])?;
     let (from, to) = w.period(map)?;
     Some(Absence { from, to })
+}
+
+fn absence_of(w: &mut Walk<'_>, node: &Node) -> Option<AbsenceOf> {
+    let map = w.mapping(node, &["user", "from", "to"])?;
+    let user = w.required(map, "user", Walk::text);
+    let (from, to) = w.period(map)?;
+    Some(AbsenceOf { user: user?, absence: Absence { from, to } })
+}
+
+fn override_of(w: &mut Walk<'_>, node: &Node) -> Option<OverrideOf> {
+    let map = w.mapping(node, &["schedule", "user", "from", "to"])?;
+    let schedule = w.required(map, "schedule", Walk::text);
+    let user = w.field(map, "user", Walk::text);
+    let (from, to) = w.period(map)?;
+    Some(OverrideOf { schedule: schedule?, exception: Override { user, from, to } })
 }
 
 fn group(w: &mut Walk<'_>, node: &Node) -> Option<Group> {

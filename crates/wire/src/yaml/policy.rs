@@ -257,13 +257,17 @@ fn verification(w: &mut Walk<'_>, node: &Node) -> Option<Verification> {
 }
 
 fn independence(w: &mut Walk<'_>, node: &Node) -> Option<Independence> {
-    let map = w.mapping(node, &["verifier_not_in_team_of", "approver_not_in_team_of"])?;
+    let map = w.mapping(
+        node,
+        &["verifier_not_in_team_of", "approver_not_in_team_of", "owner_not_in_team_of"],
+    )?;
     let parties = |w: &mut Walk<'_>, name: &str| {
         w.field(map, name, |w, node| w.list(node, party)).unwrap_or_default()
     };
     Some(Independence {
         verifier_not_in_team_of: parties(w, "verifier_not_in_team_of"),
         approver_not_in_team_of: parties(w, "approver_not_in_team_of"),
+        owner_not_in_team_of: parties(w, "owner_not_in_team_of"),
     })
 }
 

@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &AuditReplay) -> anyhow::Result<Outcome> {
     let committed = topics.committed()?;
     let untold = topics.untold(&committed)?;
     let ranges = ranges(&committed.sources, &arguments.folder)?;
-    let rules = charters::rules(config.charters.as_deref(), config.time.pane)?;
+    let rules = charters::wanted(&config, &charters::Wanted::OfLog)?;
     let comparison = compare(&service, &replay, &untold, config.time.allowed_lateness, &rules);
     let mut output = Output::new();
     match arguments.formatted.format {

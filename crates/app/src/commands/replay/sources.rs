@@ -73,6 +73,11 @@ pub(super) fn open(
     Ok((sources, gauges))
 }
 
+/// True where the configured log is read.
+pub(super) fn is_log(inputs: &[PathBuf]) -> bool {
+    are_summaries(inputs) || inputs.iter().any(|input| input.as_os_str() == LOG && !input.exists())
+}
+
 /// True where the summaries of the configured log are meant.
 pub(super) fn are_summaries(inputs: &[PathBuf]) -> bool {
     inputs.iter().any(|input| input.as_os_str() == SUMMARIES && !input.exists())

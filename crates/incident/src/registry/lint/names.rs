@@ -112,6 +112,15 @@ fn of_directory(names: &mut Names<'_>, document: &Located<Directory>) {
             }
         }
     }
+    for (of, path) in value.absences.iter().zip(document.items("absences")) {
+        names.person(document, &format!("{path}.user"), &of.user, &["user"]);
+    }
+    for (of, path) in value.overrides.iter().zip(document.items("overrides")) {
+        names.person(document, &format!("{path}.schedule"), &of.schedule, &["schedule"]);
+        if let Some(user) = &of.exception.user {
+            names.person(document, &format!("{path}.user"), user, &["user"]);
+        }
+    }
     for (name, system) in &value.systems {
         let path = |field: &str| format!("systems.{name}.{field}");
         if let Some(owner) = &system.owner {

@@ -463,7 +463,6 @@ fn not_in_force() {
         &policy("drill: {every: 90d}\nfreeze: [{from: 2013-12-20, to: 2014-01-02}]"),
         expect![[r#"
         0.yaml:4:8 drill warning[not_in_force] `drill` is read but is not in force yet
-        0.yaml:5:9 freeze warning[not_in_force] `freeze` is read but is not in force yet
     "#]],
     );
 }

@@ -5,7 +5,7 @@ use watchkeep_detection::evaluate::Outputs;
 use watchkeep_detection::settings::TimeSettings;
 use watchkeep_model::position::Partition;
 
-use super::{Folded, take};
+use super::{Folded, fold, read};
 use crate::log::{Log, LogError};
 use crate::rules::Rules;
 use crate::snapshot::{Context, Keeper, Kept};
@@ -56,17 +56,20 @@ impl Restoring {
         if self.next >= to {
             return Ok(());
         }
-        let Folded { evaluate, kept, partitions } = &mut self.folded;
-        let context = Context { partition, partitions: *partitions, settings };
+        let folded = &mut self.folded;
+        let context = Context { partition, partitions: folded.partitions, settings, rules };
         let mut result = Ok(());
         let batches = &mut self.batches;
         log.scan(partition, self.next, to, &mut |record| {
             if result.is_err() {
                 return;
             }
-            result = take(evaluate, &record, rules, &mut Outputs::default());
+            // What it was told with was read before the session began.
+            result = read(&record)
+                .and_then(|batch| fold(folded, &record, &batch, rules, &mut Outputs::default()));
             if result.is_ok() {
                 *batches += 1;
+                let Folded { evaluate, kept, .. } = folded;
                 kept.folded(record.offset, record.timestamp, record.value);
                 // Also on the way, so that a restore that is broken off again
                 // and again comes to its end all the same.

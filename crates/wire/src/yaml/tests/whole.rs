@@ -55,7 +55,7 @@ fn the_examples_load_without_a_finding() {
         freeze: []
         grouping: {"by":["root","kind"],"group_interval":"5m","group_wait":"1m","max_listed":50,"repeat_interval":"4h"}
         hours: {"holidays":["2013-05-27"],"outside":{"critical":"page","error":"page","info":"defer","warning":"defer"},"working":[{"days":["mon","tue","wed","thu","fri"],"from":"09:00","to":"18:00"}],"zone":"America/New_York"}
-        independence: {"monetisation":{"approver_not_in_team_of":["primary"],"verifier_not_in_team_of":["remediator","primary"]}}
+        independence: {"monetisation":{"approver_not_in_team_of":["primary"],"owner_not_in_team_of":[],"verifier_not_in_team_of":["remediator","primary"]}}
         limits: {"per_owner":{"burst":5,"per":"10m"},"platform_incident_share":0.3}
         loops: 2
         name: "flights"

@@ -1,0 +1,204 @@
+//! The charters topic at the command line: read it, decide, write what follows.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use serde_json::Value;
+use watchkeep_incident::registry::Registry;
+use watchkeep_incident::registry::publications::{Difference, Publications};
+use watchkeep_incident::schedule::typed_user;
+use watchkeep_model::identifier::derived;
+use watchkeep_model::json;
+use watchkeep_model::revision::{PublicationSize, Revision, RevisionKind};
+use watchkeep_model::time::Timestamp;
+use watchkeep_runtime::log::{LogError, Outgoing};
+use watchkeep_runtime::outgoing;
+use watchkeep_runtime::rules::Rules;
+use watchkeep_runtime::topics::Topics;
+
+use crate::charters;
+use crate::cli::{Configured, Doing};
+use crate::config::Config;
+use crate::service::clock;
+use crate::store::Store;
+
+/// The topic as it is, and a way to write to it.
+pub(super) struct Desk {
+    pub(super) config: Config,
+    pub(super) publications: Publications,
+    pub(super) registry: Arc<Registry>,
+    store: Store,
+    rules: Rules,
+    topics: Topics,
+}
+
+/// Who writes, when and why.
+#[derive(Clone)]
+pub(super) struct Act {
+    pub(super) by: String,
+    pub(super) at: Timestamp,
+    pub(super) rationale: Option<String>,
+    pub(super) ticket: Option<String>,
+    pub(super) effective_from: Option<Timestamp>,
+}
+
+impl Act {
+    pub(super) fn of(doing: &Doing) -> Self {
+        let by = if doing.by.contains(':') { doing.by.clone() } else { typed_user(&doing.by) };
+        let rationale = doing.rationale.clone().filter(|text| !text.trim().is_empty());
+        Self { by, at: clock::now(), rationale, ticket: None, effective_from: None }
+    }
+
+    /// A fact of this act.
+    pub(super) fn fact(&self, kind: RevisionKind, publication: &str, name: &str) -> Revision {
+        Revision {
+            publication: publication.to_owned(),
+            kind,
+            name: name.to_owned(),
+            at: self.at,
+            by: self.by.clone(),
+            effective_from: None,
+            base: None,
+            change_ticket: self.ticket.clone(),
+            rationale: self.rationale.clone(),
+            content: Value::Null,
+        }
+    }
+}
+
+impl Desk {
+    /// Opens the configured log and reads the topic.
+    ///
+    /// # Errors
+    /// The configuration, the log, a record that is none of ours.
+    pub(super) fn open(configured: &Configured) -> anyhow::Result<Self> {
+        let config = Config::load_required(configured.file.as_deref())?;
+        let opened = Store::open(&config);
+        if let Err(LogError::Fatal(why)) = &opened
+            && why.contains("another process holds it")
+        {
+            bail!("{why}: stop the service that has the embedded log, or use Kafka");
+        }
+        let store = opened?;
+        let topics = Topics::new(&config.topics.prefix, &config.topics.telemetry);
+        for topic in [&topics.charters, &topics.policies] {
+            if store.reader()?.partition_count(topic)? == 0 {
+                return Err(LogError::NoTopic(topic.to_string()).into());
+            }
+        }
+        let rules = charters::of_topic(&config);
+        let publications = Publications::default();
+        let registry = rules.registry();
+        let mut desk = Self { config, publications, registry, store, rules, topics };
+        desk.refresh()?;
+        Ok(desk)
+    }
+
+    fn refresh(&mut self) -> anyhow::Result<()> {
+        charters::follow(&self.rules, &mut self.store.reader()?)?;
+        self.publications = self.rules.publications().unwrap_or_default();
+        self.registry = self.rules.registry();
+        Ok(())
+    }
+
+    /// Refuses somebody who is not in the directory or has left.
+    ///
+    /// # Errors
+    /// Why they may not act.
+    pub(super) fn known(&self, registry: &Registry, by: &str) -> Result<(), String> {
+        watchkeep_incident::decide::respond::stranger(registry, by).map_or(Ok(()), Err)
+    }
+
+    /// Publishes differences, all or none. Answers with the identifier.
+    ///
+    /// # Errors
+    /// Those of the log; somebody else decided something meanwhile.
+    pub(super) fn publish(
+        &mut self,
+        differences: &[Difference],
+        act: &Act,
+        proposal: Option<&str>,
+    ) -> anyhow::Result<String> {
+        let base = self.publications.head();
+        let content: Vec<String> = differences.iter().map(|d| json::to_line(&d.after)).collect();
+        let id = match proposal {
+            Some(proposal) => proposal.to_owned(),
+            None => derived(&[
+                "publication",
+                &base.to_string(),
+                &act.at.to_string(),
+                &act.by,
+                &content.join("\n"),
+            ]),
+        };
+        let stamp = self.publications.stamp(act.effective_from, act.at);
+        let revisions = differences.iter().map(|difference| Revision {
+            effective_from: stamp.filter(|_| difference.kind == RevisionKind::Charter),
+            content: difference.after.clone(),
+            ..act.fact(difference.kind, &id, &difference.name)
+        });
+        let (policies, mut facts): (Vec<_>, Vec<_>) =
+            revisions.partition(|fact| fact.kind == RevisionKind::Policy);
+        let size =
+            PublicationSize { charters: facts.len() as u64, policies: policies.len() as u64 };
+        facts.push(Revision {
+            content: serde_json::to_value(size).unwrap_or_default(),
+            ..act.fact(RevisionKind::Publication, &id, &id)
+        });
+        self.append(&self.topics.policies.clone(), policies)?;
+        self.append(&self.topics.charters.clone(), facts)?;
+        self.refresh()?;
+        let last = self.publications.all().last();
+        if last.is_none_or(|last| last.head.publication != id) {
+            bail!(
+                "somebody else published or decided meanwhile, and nothing was changed: try again"
+            );
+        }
+        Ok(id)
+    }
+
+    /// Writes one fact. Answers whether it counts.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub(super) fn write(&mut self, fact: Revision) -> anyhow::Result<()> {
+        let is_head = fact.kind.is_head();
+        let head = self.publications.head();
+        self.append(&self.topics.charters.clone(), vec![fact])?;
+        self.refresh()?;
+        if is_head && self.publications.head() == head {
+            bail!("somebody else decided meanwhile, and nothing was changed: try again");
+        }
+        Ok(())
+    }
+
+    /// Keeps that something was forbidden, and by which rule.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub(super) fn refuse(
+        &mut self,
+        act: &Act,
+        (command, name): (&str, &str),
+        rule: &str,
+    ) -> anyhow::Result<()> {
+        let content = serde_json::json!({"command": command, "rule": rule});
+        let fact = act.fact(RevisionKind::Refusal, name, name);
+        self.write(Revision { content, ..fact })
+    }
+
+    fn append(&mut self, topic: &Arc<str>, facts: Vec<Revision>) -> anyhow::Result<()> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        let base = self.publications.head();
+        let mut appender = self.store.appender()?;
+        for mut fact in facts {
+            fact.base = fact.kind.is_head().then_some(base);
+            let record: Outgoing =
+                outgoing::revision(topic, &fact, self.config.topics.encoding.of_facts());
+            appender.append(record, None).with_context(|| topic.to_string())?;
+        }
+        appender.flush().with_context(|| topic.to_string())
+    }
+}

@@ -1,0 +1,230 @@
+//! `watchkeep charters publish` and `diff`: a folder against the topic.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+use serde_json::Value;
+use watchkeep_incident::registry::Registry;
+use watchkeep_incident::registry::publications::{Change, Difference, changes, gate};
+use watchkeep_model::charter::CharterDocument;
+use watchkeep_model::revision::{Revision, RevisionKind};
+use watchkeep_model::time::Timestamp;
+
+use super::desk::{Act, Desk};
+use crate::Outcome;
+use crate::charters::Folder;
+use crate::cli::{Diff, Publish};
+use crate::output::{Format, Output, Table, complain, grouped};
+
+/// What was or would be published.
+#[derive(Serialize)]
+struct Published {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publication: Option<String>,
+    by: String,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_from: Option<Timestamp>,
+    dry_run: bool,
+    changes: Vec<Changed>,
+}
+
+/// One thing that is other.
+#[derive(Serialize)]
+pub(super) struct Changed {
+    kind: RevisionKind,
+    name: String,
+    fields: Vec<Change>,
+}
+
+impl Changed {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Something that was published, whole.
+    pub(super) fn of(revision: &Revision) -> Self {
+        let change =
+            Change { field: String::new(), before: Value::Null, after: revision.content.clone() };
+        Self { kind: revision.kind, name: revision.name.clone(), fields: vec![change] }
+    }
+}
+
+/// # Errors
+/// The folder has errors, the log cannot be used.
+pub(super) fn publish(arguments: &Publish) -> anyhow::Result<Outcome> {
+    let mut desk = Desk::open(&arguments.configured)?;
+    let folder = folder(arguments.charters.as_deref(), &desk)?;
+    let differences = changes(&desk.publications.newest(), &folder.documents(), true);
+    let act = Act {
+        ticket: arguments.ticket.clone(),
+        effective_from: arguments.effective_from,
+        ..Act::of(&arguments.doing)
+    };
+    if let Err(rule) = allowed(&desk, &folder.registry, &differences, &act) {
+        if !arguments.dry_run {
+            desk.refuse(&act, ("publish", "publication"), &rule)?;
+        }
+        complain(&rule);
+        return Ok(Outcome::Found);
+    }
+    let effective_from = desk.publications.stamp(act.effective_from, act.at);
+    let publication = match differences.is_empty() || arguments.dry_run {
+        true => None,
+        false => Some(desk.publish(&differences, &act, None)?),
+    };
+    let published = Published {
+        publication,
+        by: act.by,
+        at: act.at,
+        effective_from,
+        dry_run: arguments.dry_run,
+        changes: differences.iter().map(changed).collect(),
+    };
+    let mut output = Output::new();
+    match arguments.formatted.format {
+        Format::Json => output.json(&published)?,
+        Format::Table => print(&published, &mut output)?,
+    }
+    output.finish()?;
+    Ok(Outcome::Fine)
+}
+
+/// # Errors
+/// The folder has errors, the log cannot be read.
+pub(super) fn diff(arguments: &Diff) -> anyhow::Result<Outcome> {
+    let desk = Desk::open(&arguments.configured)?;
+    let folder = folder(arguments.charters.as_deref(), &desk)?;
+    let differences = changes(&desk.publications.newest(), &folder.documents(), true);
+    let changed: Vec<Changed> = differences.iter().map(changed).collect();
+    let mut output = Output::new();
+    match arguments.formatted.format {
+        Format::Json => output.json(&changed)?,
+        Format::Table if changed.is_empty() => output.line("the folder is what was published")?,
+        Format::Table => table(&changed).print(&mut output)?,
+    }
+    output.finish()?;
+    Ok(if changed.is_empty() { Outcome::Fine } else { Outcome::Found })
+}
+
+fn folder(named: Option<&Path>, desk: &Desk) -> anyhow::Result<Folder> {
+    let folder = named.or(desk.config.charters.as_deref());
+    let folder =
+        folder.context("name the charter folder with --charters DIR, or set charters.folder")?;
+    let folder = Folder::read(folder, desk.config.time.pane)?;
+    folder.refuse_errors()?;
+    Ok(folder)
+}
+
+/// Whether the folder may be published: who publishes is known, no freeze
+/// holds, and where a policy has a gate the documents carry its approvals.
+fn allowed(
+    desk: &Desk,
+    after: &Registry,
+    differences: &[Difference],
+    act: &Act,
+) -> Result<(), String> {
+    desk.known(after, &act.by)?;
+    let registries = [&*desk.registry, after];
+    if let Some(rule) = gate::frozen(registries, differences, act.at) {
+        return Err(rule);
+    }
+    // What was never published has nobody yet who could have agreed to it.
+    let known: Vec<Difference> =
+        differences.iter().filter(|d| !d.before.is_null()).cloned().collect();
+    for requirement in gate::requirements(registries, &known, &act.by, false) {
+        let difference = known.iter().find(|d| d.name == requirement.subject);
+        let approvals = difference.map(|d| approvals(&d.after)).unwrap_or_default();
+        let missing = requirement.missing(&approvals.iter().map(String::as_str).collect());
+        if missing > 0 {
+            return Err(format!(
+                "{}: the gate {} needs {} more approvals by {}: use `watchkeep charters propose`, \
+                 or write them into the document's approvals",
+                requirement.subject,
+                requirement.gate,
+                missing,
+                requirement.roles.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Who approved, by the documents of a charter.
+fn approvals(content: &Value) -> BTreeSet<String> {
+    let documents: Vec<CharterDocument> =
+        serde_json::from_value(content.clone()).unwrap_or_default();
+    let approvals =
+        documents.into_iter().filter_map(|document| document.fields.approvals).flatten();
+    approvals.map(|approval| approval.by).collect()
+}
+
+pub(super) fn changed(difference: &Difference) -> Changed {
+    let Difference { kind, name, .. } = difference;
+    Changed { kind: *kind, name: name.clone(), fields: difference.fields() }
+}
+
+fn print(published: &Published, output: &mut Output) -> anyhow::Result<()> {
+    let count = grouped(published.changes.len() as u64);
+    match (&published.publication, published.dry_run) {
+        (Some(id), _) => output.line(format_args!("published {count} changes as {id}"))?,
+        (None, true) => output.line(format_args!("{count} changes would be published"))?,
+        (None, false) => output.line("nothing has changed since the last publication")?,
+    }
+    if published.changes.is_empty() {
+        return Ok(());
+    }
+    table(&published.changes).print(output)
+}
+
+fn table(changes: &[Changed]) -> Table {
+    let mut table = Table::new(["kind", "name", "field", "before", "after"]);
+    for Changed { kind, name, fields } in changes {
+        for Change { field, before, after } in fields {
+            let field = if field.is_empty() { "-" } else { field };
+            let cells = [kind.name(), name, field, &shown(before), &shown(after)];
+            table.row(cells.map(str::to_owned));
+        }
+    }
+    table
+}
+
+/// A value as a cell: long ones are cut, `--format json` has them whole.
+pub(super) fn shown(value: &Value) -> String {
+    const CHARS_MAX: usize = 60;
+    let text = match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.replace('\n', " "),
+        other => other.to_string(),
+    };
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// The documents of a file or a folder of a proposal.
+///
+/// # Errors
+/// There is no charter in it, or one that cannot be read.
+pub(super) fn proposed(path: &Path) -> anyhow::Result<Vec<CharterDocument>> {
+    let paths = match path.is_dir() {
+        true => crate::input::files_below(path, &[".yaml", ".yml"])?,
+        false => vec![path.to_owned()],
+    };
+    let mut files = Vec::new();
+    for path in paths {
+        files.push((path.display().to_string(), crate::input::read_text(&path)?));
+    }
+    let (documents, findings) = watchkeep_wire::yaml::read(&files);
+    if !findings.is_empty() {
+        let format = watchkeep_wire::yaml::Format::Text;
+        bail!("{}", watchkeep_wire::yaml::render(&findings, &files, format).trim_end());
+    }
+    if documents.charters.is_empty() {
+        bail!("{}: there is no document of kind charter in it", path.display());
+    }
+    Ok(documents.charters.into_iter().map(|located| located.value).collect())
+}

@@ -1,0 +1,218 @@
+//! `watchkeep charters show` and `history`: what is in force, and how it came to be.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use watchkeep_incident::registry::publications::{Publication, Publications, field_changes};
+use watchkeep_model::revision::{Revision, RevisionKind};
+use watchkeep_model::subject::{has_type, typed};
+use watchkeep_model::time::Timestamp;
+
+use super::desk::Desk;
+use super::publish::shown;
+use crate::charters::{self, Wanted};
+use crate::cli::{ChartersHistory, ChartersShow};
+use crate::config::Config;
+use crate::output::{Format, Output, Table, complain};
+use crate::{Outcome, service};
+
+/// A field that somebody changed, or a remark.
+#[derive(Serialize)]
+struct Line {
+    at: Timestamp,
+    by: String,
+    what: &'static str,
+    document: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effective_from: Option<Timestamp>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    field: String,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    before: Value,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    after: Value,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    approved_by: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change_ticket: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rationale: Option<String>,
+}
+
+/// # Errors
+/// The log.
+pub(super) fn history(arguments: &ChartersHistory) -> anyhow::Result<Outcome> {
+    let desk = Desk::open(&arguments.configured)?;
+    let keys = keys(&arguments.subject, &desk);
+    let mut lines: Vec<Line> = Vec::new();
+    for (kind, name) in &keys {
+        lines.extend(changed(&desk.publications, *kind, name));
+    }
+    let names: Vec<&str> = keys.iter().map(|(_, name)| name.as_str()).collect();
+    let remarks = desk.publications.remarks().iter();
+    lines.extend(remarks.filter(|r| concerns(&desk.publications, r, &names)).map(remark));
+    lines.sort_by_key(|line| line.at);
+    let mut output = Output::new();
+    match arguments.formatted.format {
+        Format::Json => output.json(&lines)?,
+        Format::Table => table(&lines).print(&mut output)?,
+    }
+    output.finish()?;
+    if lines.is_empty() {
+        complain(&format!("nothing was ever published of {}", arguments.subject));
+        return Ok(Outcome::Found);
+    }
+    Ok(Outcome::Fine)
+}
+
+/// What a name stands for: a thing of the directory, or a subject with the
+/// patterns that its charter comes from.
+fn keys(name: &str, desk: &Desk) -> Vec<(RevisionKind, String)> {
+    use RevisionKind::{Domain, Group, Policy, Schedule, System, User};
+    for kind in [Policy, User, Group, Schedule, System, Domain] {
+        if let Some(bare) = name.strip_prefix(kind.name()).and_then(|rest| rest.strip_prefix(':')) {
+            return vec![(kind, bare.to_owned())];
+        }
+    }
+    let subject = if has_type(name) { name.to_owned() } else { typed(name) };
+    let charter = desk.registry.charter(&subject, Timestamp::MAX);
+    let mut names = charter.map(|charter| charter.from.clone()).unwrap_or_default();
+    if !names.contains(&subject) {
+        names.insert(0, subject);
+    }
+    names.into_iter().map(|name| (RevisionKind::Charter, name)).collect()
+}
+
+fn changed(publications: &Publications, kind: RevisionKind, name: &str) -> Vec<Line> {
+    let mut before = Value::Null;
+    let mut lines = Vec::new();
+    for (publication, revision) in publications.of(kind, name) {
+        for change in field_changes(&before, &revision.content) {
+            lines.push(Line {
+                at: publication.head.at,
+                by: revision.by.clone(),
+                what: if revision.content.is_null() { "withdrawn" } else { "changed" },
+                document: name.to_owned(),
+                effective_from: revision.effective_from,
+                field: change.field,
+                before: change.before,
+                after: change.after,
+                approved_by: approvers(publications, publication),
+                change_ticket: revision.change_ticket.clone(),
+                rationale: revision.rationale.clone(),
+            });
+        }
+        before = revision.content.clone();
+    }
+    lines
+}
+
+fn approvers(publications: &Publications, publication: &Publication) -> Vec<String> {
+    let proposal = publications.proposals().get(&publication.head.publication);
+    proposal.map_or_else(Vec::new, |p| p.approvers().into_iter().map(str::to_owned).collect())
+}
+
+/// True where a remark is about one of the names, or about a proposal that
+/// would change or has changed one of them.
+fn concerns(publications: &Publications, remark: &Revision, names: &[&str]) -> bool {
+    let of_proposal = |subject: &str| names.contains(&subject);
+    names.contains(&remark.name.as_str())
+        || publications.proposals().get(&remark.name).is_some_and(|proposal| {
+            let documents = proposal.fact.content.get("documents").and_then(Value::as_array);
+            let mut subjects =
+                documents.into_iter().flatten().filter_map(|d| d["subject"].as_str());
+            subjects.any(of_proposal)
+        })
+}
+
+fn remark(remark: &Revision) -> Line {
+    let rule = remark.content.get("rule").and_then(Value::as_str).map(str::to_owned);
+    Line {
+        at: remark.at,
+        by: remark.by.clone(),
+        what: remark.kind.name(),
+        document: remark.name.clone(),
+        effective_from: None,
+        field: String::new(),
+        before: Value::Null,
+        after: Value::Null,
+        approved_by: Vec::new(),
+        change_ticket: None,
+        rationale: rule.or_else(|| remark.rationale.clone()),
+    }
+}
+
+fn table(lines: &[Line]) -> Table {
+    let mut table = Table::new([
+        "at",
+        "by",
+        "what",
+        "document",
+        "field",
+        "before",
+        "after",
+        "in force from",
+        "approved by",
+        "ticket",
+        "why",
+    ]);
+    for line in lines {
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        table.row([
+            line.at.to_string(),
+            line.by.clone(),
+            line.what.to_owned(),
+            line.document.clone(),
+            if line.field.is_empty() { "-".into() } else { line.field.clone() },
+            shown(&line.before),
+            shown(&line.after),
+            line.effective_from.map_or_else(|| "always".into(), |at| at.to_string()),
+            if line.approved_by.is_empty() { "-".into() } else { line.approved_by.join(", ") },
+            or_dash(line.change_ticket.clone()),
+            or_dash(line.rationale.clone()),
+        ]);
+    }
+    table
+}
+
+/// # Errors
+/// The charters cannot be read.
+pub(super) fn show(arguments: &ChartersShow) -> anyhow::Result<Outcome> {
+    let config = Config::load(arguments.configured.file.as_deref())?;
+    let wanted = arguments.charters.as_deref().map_or(Wanted::OfLog, Wanted::Folder);
+    let registry = charters::wanted(&config, &wanted)?.registry();
+    let at = arguments.at.unwrap_or_else(service::clock::now);
+    let subject = typed(&arguments.subject);
+    let Some(charter) = registry.charter(&subject, at) else {
+        complain(&format!("no charter is in force for {subject} at {at}"));
+        return Ok(Outcome::Found);
+    };
+    let mut output = Output::new();
+    match arguments.formatted.format {
+        Format::Json => {
+            let mut value = serde_json::to_value(&charter.fields)?;
+            if let Value::Object(members) = &mut value {
+                members.retain(|_, member| !member.is_null());
+                members.insert("subject".into(), charter.subject.clone().into());
+                members.insert("from".into(), serde_json::to_value(&charter.from)?);
+            }
+            output.json(&value)?;
+        }
+        Format::Table => {
+            output.line(format_args!("{subject} at {at}, from {}", charter.from.join(", ")))?;
+            let fields = serde_json::to_value(&charter.fields)?;
+            let mut table = Table::new(["field", "value"]);
+            let flat: BTreeMap<String, Value> = field_changes(&Value::Null, &fields)
+                .into_iter()
+                .map(|change| (change.field, change.after))
+                .collect();
+            for (field, value) in flat.into_iter().filter(|(_, value)| !value.is_null()) {
+                table.row([field, shown(&value)]);
+            }
+            table.print(&mut output)?;
+        }
+    }
+    output.finish()?;
+    Ok(Outcome::Fine)
+}

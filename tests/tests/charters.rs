@@ -1,0 +1,352 @@
+//! Charters as facts: published, proposed, approved, and in force by event time.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+use watchkeep_tests::binary;
+use watchkeep_tests::service::Service;
+
+/// People, a policy and the charter of one feature, in a folder of files.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn write(service: &Service, files: &[(&str, String)]) -> Self {
+        let folder = service.folder().join("charters");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).expect("disk");
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).expect("disk");
+        }
+        Self(folder)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("text")
+    }
+}
+
+const PEOPLE: &str = "kind: directory\nusers:\n  ada: {contacts: [{tool: email, to: a@example.com}]}\n  \
+    grace: {contacts: [{tool: email, to: g@example.com}]}\n  edgar: {}\n  linus: {}\n\
+    governance: user:edgar\n";
+
+const POLICY: &str = "kind: policy\nname: standard\nversion: 1\n\
+    steps: [{name: owner, notify: [{role: primary}], acknowledge_within: 10m}]\n";
+
+fn charter(tier: u8, above: f64) -> String {
+    format!(
+        "kind: charter\nsubject: feature:ride.price\ntier: {tier}\npolicy: standard\n\
+         rollback: {{procedure: https://example.com/back}}\n\
+         owners: {{primary: user:ada, backup: user:grace, data_steward: user:edgar}}\n\
+         expectations:\n  - {{name: nulls, kind: null_rate, window: 10m, above: {above}, min_samples: 1}}\n"
+    )
+}
+
+fn files(charter: String) -> Vec<(&'static str, String)> {
+    vec![("people.yaml", PEOPLE.into()), ("policy.yaml", POLICY.into()), ("ride.yaml", charter)]
+}
+
+fn service() -> Service {
+    Service::embedded("[charters]\nsource = \"topic\"")
+}
+
+/// A command below `charters`, whatever comes of it.
+fn charters(service: &Service, arguments: &[&str]) -> Output {
+    let mut command = binary::command(["charters"]);
+    command.args(arguments).arg("-c").arg(service.config());
+    command.output().expect("the binary can be run")
+}
+
+fn succeed(service: &Service, arguments: &[&str]) -> String {
+    let output = charters(service, arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// A command that a rule forbids: exit code 1, and what it says.
+fn forbidden(service: &Service, arguments: &[&str]) -> String {
+    let output = charters(service, arguments);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {error}");
+    error
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+}
+
+fn publish(service: &Service, folder: &Folder, more: &[&str]) -> Value {
+    let mut arguments =
+        vec!["publish", "--charters", folder.path(), "--by", "user:ada", "--format", "json"];
+    arguments.extend(more);
+    json(&succeed(service, &arguments))
+}
+
+fn names(published: &Value) -> Vec<String> {
+    let changes = published["changes"].as_array().expect("changes");
+    let name =
+        |c: &Value| format!("{}:{}", c["kind"].as_str().unwrap(), c["name"].as_str().unwrap());
+    changes.iter().map(name).collect()
+}
+
+#[test]
+fn only_what_changed_is_published_with_who_changed_it() {
+    let service = service();
+    let folder = Folder::write(&service, &files(charter(2, 0.1)));
+    let first = publish(&service, &folder, &[]);
+    assert_eq!(names(&first).len(), 7, "{first}");
+    assert_eq!(publish(&service, &folder, &[])["changes"], serde_json::json!([]));
+    let before = service.export("charters").len();
+
+    let folder = Folder::write(&service, &files(charter(2, 0.2)));
+    assert_eq!(charters(&service, &["diff", "--charters", folder.path()]).status.code(), Some(1));
+    let dry = publish(&service, &folder, &["--dry-run"]);
+    assert_eq!(names(&dry), ["charter:feature:ride.price"]);
+    assert_eq!(service.export("charters").len(), before);
+    publish(&service, &folder, &["--ticket", "CHG-7", "--rationale", "nights are noisy"]);
+    assert_eq!(service.export("charters").len(), before + 2);
+    assert_eq!(service.export("policies").len(), 1);
+
+    let history = json(&succeed(&service, &["history", "ride.price", "--format", "json"]));
+    let line = history.as_array().expect("lines").last().expect("a line");
+    assert_eq!(line["field"], "expectations[nulls].above");
+    assert_eq!((&line["before"], &line["after"]), (&0.1.into(), &0.2.into()));
+    assert_eq!((&line["by"], &line["change_ticket"]), (&"user:ada".into(), &"CHG-7".into()));
+    assert_eq!(line["rationale"], "nights are noisy");
+
+    // In force by time: what was published first holds before the second.
+    let at = |at: &str| {
+        let shown = succeed(&service, &["show", "ride.price", "--at", at, "--format", "json"]);
+        json(&shown)["expectations"][0]["above"].clone()
+    };
+    assert_eq!((at("2020-01-01"), at("2100-01-01")), (0.1.into(), 0.2.into()));
+}
+
+#[test]
+fn a_folder_with_an_error_is_refused_whole() {
+    let service = service();
+    let mut files = files(charter(2, 0.1));
+    files.push((
+        "bad.yaml",
+        "kind: charter\nsubject: feature:x\nowners: {primary: user:nobody}\n".into(),
+    ));
+    let folder = Folder::write(&service, &files);
+    let output = charters(&service, &["publish", "--charters", folder.path(), "--by", "user:ada"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("bad.yaml:3") && error.contains("unknown_user"), "{error}");
+    assert_eq!(service.export("charters"), Vec::<Value>::new());
+}
+
+/// A file with one charter, to be proposed.
+fn proposal(service: &Service, charter: &str) -> PathBuf {
+    let path = service.folder().join("proposal.yaml");
+    std::fs::write(&path, charter).expect("disk");
+    path
+}
+
+fn propose(service: &Service, file: &Path, by: &str) -> String {
+    let file = file.to_str().expect("text");
+    let why = ["--by", by, "--rationale", "the old bound is noisy", "--format", "json"];
+    let mut arguments = vec!["propose", file];
+    arguments.extend(why);
+    json(&succeed(service, &arguments))["proposal"].as_str().expect("an id").to_owned()
+}
+
+fn above(service: &Service) -> Value {
+    json(&succeed(service, &["show", "ride.price", "--format", "json"]))["expectations"][0]["above"]
+        .clone()
+}
+
+#[test]
+fn a_proposal_has_no_effect_until_enough_different_people_agree() {
+    let service = service();
+    publish(&service, &Folder::write(&service, &files(charter(1, 0.1))), &[]);
+    // Anybody may propose and remark, also who owns nothing.
+    let id = propose(&service, &proposal(&service, &charter(1, 0.3)), "user:linus");
+    let remark = ["comment", &id, "--by", "user:linus", "--rationale", "we rely on the old bound"];
+    succeed(&service, &remark);
+    assert_eq!(above(&service), 0.1, "unapproved");
+
+    let error = forbidden(&service, &["approve", &id, "--by", "user:linus"]);
+    assert!(error.contains("nobody approves what they propose"), "{error}");
+    let told = succeed(&service, &["approve", &id, "--by", "user:grace"]);
+    assert!(told.contains("1 of 2 approvals"), "{told}");
+    assert_eq!(above(&service), 0.1, "one of two");
+    let error = forbidden(&service, &["approve", &id, "--by", "user:grace"]);
+    assert!(error.contains("has approved it already"), "{error}");
+    assert_eq!(above(&service), 0.1, "the same person twice");
+    succeed(&service, &["approve", &id, "--by", "user:ada"]);
+    assert_eq!(above(&service), 0.3, "two of two");
+
+    let history = json(&succeed(&service, &["history", "ride.price", "--format", "json"]));
+    let lines = history.as_array().expect("lines");
+    let change = lines.iter().rfind(|l| l["field"] == "expectations[nulls].above").expect("it");
+    assert_eq!(change["by"], "user:linus");
+    assert_eq!(change["approved_by"], serde_json::json!(["user:ada", "user:grace"]));
+    let kinds = |what: &str| lines.iter().filter(|l| l["what"] == what).count();
+    assert_eq!((kinds("comment"), kinds("refusal")), (1, 2));
+}
+
+#[test]
+fn a_rejected_proposal_is_over() {
+    let service = service();
+    publish(&service, &Folder::write(&service, &files(charter(2, 0.1))), &[]);
+    let id = propose(&service, &proposal(&service, &charter(2, 0.3)), "user:linus");
+    succeed(&service, &["reject", &id, "--by", "user:ada", "--rationale", "too loose"]);
+    let error = forbidden(&service, &["approve", &id, "--by", "user:grace"]);
+    assert!(error.contains("rejected already"), "{error}");
+    assert_eq!(above(&service), 0.1);
+    // Where the tier is not 1, one other person is enough.
+    let id = propose(&service, &proposal(&service, &charter(2, 0.4)), "user:linus");
+    succeed(&service, &["approve", &id, "--by", "user:edgar"]);
+    assert_eq!(above(&service), 0.4);
+}
+
+#[test]
+fn a_policy_says_who_agrees_to_thresholds() {
+    let service = service();
+    let gate = "sign_offs: [{gate: threshold_change, roles: [data_steward], minimum: 1}]\n";
+    let mut first = files(charter(2, 0.1));
+    first[1].1.push_str(gate);
+    publish(&service, &Folder::write(&service, &first), &[]);
+    // A folder does not go round the gate, unless it carries the approval.
+    let mut second = files(charter(2, 0.2));
+    second[1].1.push_str(gate);
+    let folder = Folder::write(&service, &second);
+    let arguments = ["publish", "--charters", folder.path(), "--by", "user:ada"];
+    let error = forbidden(&service, &arguments);
+    assert!(error.contains("threshold_change") && error.contains("data_steward"), "{error}");
+    second[2].1.push_str("approvals: [{by: user:edgar, at: 2026-01-01}]\n");
+    let folder = Folder::write(&service, &second);
+    succeed(&service, &["publish", "--charters", folder.path(), "--by", "user:ada"]);
+    assert_eq!(above(&service), 0.2);
+    let id = propose(&service, &proposal(&service, &charter(2, 0.3)), "user:linus");
+    let error = forbidden(&service, &["approve", &id, "--by", "user:grace"]);
+    assert!(error.contains("the gate threshold_change is for data_steward"), "{error}");
+    succeed(&service, &["approve", &id, "--by", "user:edgar"]);
+    assert_eq!(above(&service), 0.3);
+}
+
+#[test]
+fn a_freeze_refuses_changes_and_says_until_when() {
+    let service = service();
+    publish(&service, &Folder::write(&service, &files(charter(2, 0.1))), &[]);
+    let id = propose(&service, &proposal(&service, &charter(2, 0.3)), "user:linus");
+    let mut frozen = files(charter(2, 0.1));
+    frozen[1].1.push_str("freeze: [{from: 2020-01-01, to: 2100-01-01, reason: peak season}]\n");
+    publish(&service, &Folder::write(&service, &frozen), &[]);
+    let error = forbidden(&service, &["approve", &id, "--by", "user:ada"]);
+    assert!(error.contains("until 2100-01-01") && error.contains("peak season"), "{error}");
+    frozen[2].1 = charter(2, 0.2);
+    let folder = Folder::write(&service, &frozen);
+    let error = forbidden(&service, &["publish", "--charters", folder.path(), "--by", "user:ada"]);
+    assert!(error.contains("freezes changes"), "{error}");
+    assert_eq!(above(&service), 0.1);
+}
+
+/// Telemetry of one feature: ten events a minute from an hour on, a fifth of them null.
+fn telemetry(service: &Service, name: &str, hours: std::ops::Range<u32>) -> PathBuf {
+    let path = service.folder().join(name);
+    let mut text = String::new();
+    for minute in hours.start * 60..hours.end * 60 {
+        for n in 0..10 {
+            let (hour, second) = (minute / 60, n * 6);
+            let value = if n % 5 == 0 { "null" } else { "1.5" };
+            text.push_str(&format!(
+                "{{\"feature\":\"ride.price\",\"event_time\":\"2026-01-05T{hour:02}:{:02}:{second:02}Z\",\"value\":{value}}}\n",
+                minute % 60
+            ));
+        }
+    }
+    std::fs::write(&path, text).expect("disk");
+    path
+}
+
+fn work_off(service: &mut Service, events: f64, file: &Path) {
+    service.run(&["produce", "--input", file.to_str().expect("text")]);
+    service.start();
+    service.wait_for("events", |s| s.metric("watchkeep_events_total") >= events);
+    // What they lead to follows within a few commits.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    service.stop();
+}
+
+fn verdicts(service: &Service) -> Vec<(String, u64, String)> {
+    let line = |window: &Value| {
+        let judged = &window["judged"][0];
+        (
+            window["window_end"].as_str().unwrap().to_owned(),
+            window["revision"].as_u64().unwrap(),
+            format!("{} {}", judged["verdict"].as_str().unwrap(), judged["threshold"]),
+        )
+    };
+    service.export("windows").iter().map(line).collect()
+}
+
+#[test]
+fn the_revision_in_force_at_its_end_judges_a_window_and_a_replay_repeats_it() {
+    let mut service = service();
+    publish(&service, &Folder::write(&service, &files(charter(2, 0.5))), &[]);
+    let first = telemetry(&service, "first.ndjson", 8..10);
+    work_off(&mut service, 1200.0, &first);
+    let before = verdicts(&service);
+    assert!(!before.is_empty() && before.iter().all(|(.., v)| v.starts_with("good")), "{before:?}");
+
+    // Tighter, from an instant on that has passed already: what is decided stays.
+    let folder = Folder::write(&service, &files(charter(2, 0.01)));
+    publish(&service, &folder, &["--effective-from", "2026-01-05T09:00:00Z"]);
+    // With events that come late for a window that was decided.
+    let second = telemetry(&service, "second.ndjson", 10..12);
+    let late =
+        "{\"feature\":\"ride.price\",\"event_time\":\"2026-01-05T09:21:00Z\",\"value\":null}\n";
+    let text = std::fs::read_to_string(&second).expect("disk");
+    std::fs::write(&second, format!("{late}{text}")).expect("disk");
+    work_off(&mut service, 1201.0, &second);
+    let after = verdicts(&service);
+    assert_eq!(after[..before.len()], before[..]);
+    let new = &after[before.len()..];
+    let of_ten =
+        |end: &str| new.iter().find(|(at, ..)| at.starts_with(end)).map(|(.., v)| v.as_str());
+    assert_eq!(of_ten("2026-01-05T10:30:00"), Some("bad 0.01"), "{new:?}");
+    let revised = new.iter().find(|(_, revision, _)| *revision > 0).expect("a revision");
+    assert!(revised.0.starts_with("2026-01-05T09:30:00"), "{revised:?}");
+    assert_eq!(revised.2, "good 0.5", "late events do not bring in a later revision");
+
+    // The summaries alone repeat all of it, and a restart goes on from it.
+    let out = service.folder().join("out");
+    let arguments = ["replay", "--input", "summaries", "--as-live", "--out"];
+    service.run(&[&arguments[..], &[out.to_str().expect("text")]].concat());
+    for name in ["windows", "breaches"] {
+        let live: Vec<String> = service.export(name).iter().map(Value::to_string).collect();
+        let lines = binary::lines(&out.join(format!("{name}.ndjson")));
+        let replayed: Vec<String> = lines.iter().map(Value::to_string).collect();
+        assert_eq!(live, replayed, "{name}");
+    }
+    std::fs::remove_dir_all(service.folder().join("log/cache")).expect("snapshots are a cache");
+    let third = telemetry(&service, "third.ndjson", 12..13);
+    work_off(&mut service, 600.0, &third);
+    let last = verdicts(&service);
+    assert_eq!(last[..after.len()], after[..], "a restart tells nothing twice");
+    assert!(last[after.len()..].iter().all(|(.., v)| v == "bad 0.01"), "{last:?}");
+}
+
+#[test]
+fn a_folder_and_the_topic_judge_the_same() {
+    let mut service = service();
+    let folder = Folder::write(&service, &files(charter(2, 0.1)));
+    publish(&service, &folder, &[]);
+    let file = telemetry(&service, "all.ndjson", 8..10);
+    work_off(&mut service, 1200.0, &file);
+    let out = service.folder().join("of-folder");
+    let arguments = ["replay", "--input", "summaries", "--as-live", "--charters", folder.path()];
+    service.run(&[&arguments[..], &["--out", out.to_str().expect("text")]].concat());
+    for name in ["windows", "breaches"] {
+        let live: Vec<String> = service.export(name).iter().map(Value::to_string).collect();
+        let lines = binary::lines(&out.join(format!("{name}.ndjson")));
+        let replayed: Vec<String> = lines.iter().map(Value::to_string).collect();
+        assert!(!live.is_empty());
+        assert_eq!(live, replayed, "{name}");
+    }
+}
