@@ -7,6 +7,8 @@ use watchkeep_model::charter::CharterDocument;
 use watchkeep_model::directory::Directory;
 use watchkeep_model::lineage::Edge;
 
+use crate::notes::Note;
+
 /// A charter folder as other programs see it. Most formats know no patterns,
 /// so charters are those of single subjects, with what patterns give them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +52,26 @@ impl Catalog {
     pub(crate) fn charter(&self, subject: &str) -> Option<&CharterDocument> {
         let by_subject = |document: &CharterDocument| document.subject.as_str().cmp(subject);
         self.charters.binary_search_by(by_subject).ok().map(|place| &self.charters[place])
+    }
+
+    /// Notes of what a format with parts about `carried` subjects loses of the
+    /// lineage; `about` says where those are.
+    pub(crate) fn edges_lost(&self, carried: &BTreeSet<String>, about: &str) -> Vec<Note> {
+        let lost = self.edges.iter().filter_map(|edge| {
+            let subject = format!("{} -> {}", edge.from, edge.to);
+            if !carried.contains(&edge.from) && !carried.contains(&edge.to) {
+                return Some(Note::not_carried(&subject, "", &format!("neither end is {about}")));
+            }
+            let why = "the format has no time for it";
+            edge.last_seen.map(|_| Note::not_carried(&subject, "last_seen", why))
+        });
+        lost.collect()
+    }
+
+    /// A note that people are carried by their names alone, where there are any.
+    pub(crate) fn directory_lost(&self) -> Option<Note> {
+        let why = "people, groups, systems and domains are carried by their names alone";
+        (self.directory != Directory::default()).then(|| Note::not_carried("directory", "", why))
     }
 
     /// Every subject: of charters and of ends of edges.

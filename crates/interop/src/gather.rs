@@ -13,10 +13,11 @@ use watchkeep_wire::yaml;
 use watchkeep_wire::yaml::write;
 
 use crate::catalog::split;
+use crate::extension::{self, Ours};
 use crate::files::Names;
 use crate::item::{At, Sink, shorten};
 use crate::notes::{self, Note, NoteKind};
-use crate::{Converted, Options, Written, extension};
+use crate::{Converted, Options, Written};
 
 /// Systems or domains in one another that are asked for an owner.
 const PARENTS_MAX: usize = 8;
@@ -86,6 +87,31 @@ impl Gathering {
             return;
         }
         self.drafts.insert(subject.to_owned(), Draft { document, extension, origin });
+    }
+
+    /// A charter of a part with fields of ours, and their edges. `implied` is
+    /// what the part is made from unless they say otherwise.
+    pub(crate) fn part(
+        &mut self,
+        file: &str,
+        at: &At<'_>,
+        subject: &str,
+        fields: CharterFields,
+        ours: Ours,
+        implied: Option<&str>,
+    ) {
+        if let (None, Some(from)) = (&ours.upstream, implied) {
+            self.edge(file, from, subject, None);
+        }
+        for from in ours.upstream.iter().flatten() {
+            self.edge(file, from, subject, None);
+        }
+        for to in &ours.consumers {
+            self.edge(file, subject, to, None);
+        }
+        if !ours.has_no_charter {
+            self.charter(file, at, subject, fields, ours.fields);
+        }
     }
 
     /// A person. What another file knows too is filled up; where the two

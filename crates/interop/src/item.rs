@@ -4,7 +4,7 @@
 //! end [`At::leftovers`] makes a note of each field that nobody took, so that a
 //! reader cannot forget one silently.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use serde_json::Map;
 use watchkeep_model::document::{Diagnostic, Level, Place};
@@ -24,6 +24,8 @@ pub(crate) struct Item {
     pub(crate) place: Place,
     pub(crate) value: Value,
     taken: Cell<bool>,
+    /// What a reader called the thing that this value describes.
+    about: OnceCell<Box<str>>,
 }
 
 /// What an [`Item`] holds.
@@ -41,7 +43,7 @@ pub(crate) enum Value {
 
 impl Item {
     pub(crate) const fn new(place: Place, value: Value) -> Self {
-        Self { place, value, taken: Cell::new(false) }
+        Self { place, value, taken: Cell::new(false), about: OnceCell::new() }
     }
 
     pub(crate) const fn is_null(&self) -> bool {
@@ -161,6 +163,8 @@ impl<'a> At<'a> {
 
     /// The same place, whose notes and findings are about `subject`.
     pub(crate) fn about(&self, subject: &str) -> Self {
+        // The first name is the source's own; a later one does not replace it.
+        let _ = self.item.about.set(subject.into());
         Self { subject: subject.to_owned(), ..self.clone() }
     }
 
@@ -337,6 +341,12 @@ impl<'a> At<'a> {
 
     /// Notes every field in this value that nobody has taken.
     pub(crate) fn leftovers(&self) {
+        if let Some(subject) = self.item.about.get()
+            && **subject != *self.subject
+        {
+            Self { subject: (**subject).to_owned(), ..self.clone() }.leftovers();
+            return;
+        }
         match &self.item.value {
             Value::Map(fields) => {
                 for (key, item) in fields {

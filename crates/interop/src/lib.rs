@@ -17,6 +17,7 @@
 
 mod backstage;
 mod catalog;
+mod dbt;
 mod expectation;
 mod extension;
 mod files;
@@ -40,13 +41,16 @@ pub enum Format {
     Backstage,
     /// The Open Data Contract Standard, version 3.
     Odcs,
+    /// Manifests and properties files of dbt.
+    Dbt,
 }
 
 impl Format {
     /// Every format with its name and what files it has.
-    pub const ALL: [(Self, &'static str, &'static str); 2] = [
+    pub const ALL: [(Self, &'static str, &'static str); 3] = [
         (Self::Backstage, "backstage", "catalog-info.yaml of a Backstage catalog"),
         (Self::Odcs, "odcs", "data contracts of the Open Data Contract Standard, version 3"),
+        (Self::Dbt, "dbt", "manifest.json, sources.json and properties files of dbt"),
     ];
 
     /// The name on the command line.
@@ -58,6 +62,7 @@ impl Format {
     pub const fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Backstage | Self::Odcs => &[".yaml", ".yml"],
+            Self::Dbt => &[".json", ".yml", ".yaml"],
         }
     }
 }
@@ -105,6 +110,7 @@ pub fn import(
     match format {
         Format::Backstage => backstage::read(&sorted, &mut gathered),
         Format::Odcs => odcs::read(&sorted, &mut gathered),
+        Format::Dbt => dbt::read(&sorted, &mut gathered),
     }
     let result = gathered.finish(options);
     match result {
@@ -118,6 +124,7 @@ pub fn export(format: Format, catalog: &Catalog) -> Converted {
     let mut converted = match format {
         Format::Backstage => backstage::write(catalog),
         Format::Odcs => odcs::write(catalog),
+        Format::Dbt => dbt::write(catalog),
     };
     for other in &catalog.others {
         let why = match other.split_once(' ') {

@@ -54,7 +54,10 @@ impl Source {
     /// Every fault of the text.
     pub(crate) fn documents(&self) -> Result<Vec<Item>, Vec<Diagnostic>> {
         let text = self.text()?;
-        if text.trim_start().starts_with(['{', '[']) && json::is_json(text) {
+        // YAML takes most of JSON, and what is not JSON in a file of that name too.
+        let says_json = self.name.ends_with(".json");
+        let begins = text.trim_start().starts_with(['{', '[']);
+        if says_json || (begins && json::is_json(text)) {
             return self.json().map(|item| vec![item]);
         }
         let (trees, found) = yaml::trees(&self.name, text);

@@ -80,3 +80,8 @@ fn backstage() {
 fn odcs() {
     check(Format::Odcs);
 }
+
+#[test]
+fn dbt() {
+    check(Format::Dbt);
+}

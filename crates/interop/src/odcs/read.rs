@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use watchkeep_model::charter::{CharterFields, Lifecycle, ValueType};
 
 use super::{OF_THE_CONTRACT, property, quality, team};
-use crate::catalog::split;
+use crate::extension::Ours;
 use crate::gather::{Gathering, is_name, subject};
 use crate::item::{At, Sink};
 use crate::source::Source;
@@ -43,16 +43,6 @@ struct Contract {
     fields: Map<String, Value>,
     description: Option<String>,
     limitations: Option<String>,
-}
-
-/// Our custom properties of a part of a contract.
-#[derive(Default)]
-struct Ours {
-    fields: Map<String, Value>,
-    subject: Option<String>,
-    has_no_charter: bool,
-    upstream: Option<Vec<String>>,
-    consumers: Vec<String>,
 }
 
 impl Reader<'_> {
@@ -169,7 +159,7 @@ impl Reader<'_> {
             limitations: contract.limitations.clone().map(|text| vec![text]),
             ..CharterFields::default()
         };
-        self.charter(&at, &dataset, fields, contract, (ours, expectations));
+        self.charter(&at, &dataset, fields, contract, (ours, expectations, None));
     }
 
     fn property(
@@ -224,15 +214,12 @@ impl Reader<'_> {
                 self.gathered.edge(self.file, &source, &feature, None);
             }
         }
-        if ours.upstream.is_none() {
-            self.gathered.edge(self.file, dataset, &feature, None);
-        }
         let fields = CharterFields {
             description: at.text("description"),
             r#type: value_type,
             ..CharterFields::default()
         };
-        self.charter(&at, &feature, fields, contract, (ours, expectations));
+        self.charter(&at, &feature, fields, contract, (ours, expectations, Some(dataset)));
     }
 
     fn charter(
@@ -241,24 +228,15 @@ impl Reader<'_> {
         subject: &str,
         fields: CharterFields,
         contract: &Contract,
-        (mut ours, expectations): (Ours, Vec<Value>),
+        (mut ours, expectations, implied): (Ours, Vec<Value>, Option<&str>),
     ) {
-        for from in ours.upstream.iter().flatten() {
-            self.gathered.edge(self.file, from, subject, None);
-        }
-        for to in &ours.consumers {
-            self.gathered.edge(self.file, subject, to, None);
-        }
-        if ours.has_no_charter {
-            return;
-        }
         for (field, value) in &contract.fields {
             ours.fields.entry(field.clone()).or_insert_with(|| value.clone());
         }
         if !expectations.is_empty() {
             ours.fields.insert("expectations".into(), expectations.into());
         }
-        self.gathered.charter(self.file, at, subject, fields, ours.fields);
+        self.gathered.part(self.file, at, subject, fields, ours, implied);
     }
 }
 
@@ -303,22 +281,7 @@ fn ours(at: &At<'_>) -> Ours {
         // Absent and null are not the same: null takes away what the contract says.
         let value = custom.get("value").map(|at| at.whole()).unwrap_or_default();
         custom.pass("value");
-        let names = |value: &Value| -> Vec<String> {
-            let list = value.as_array().into_iter().flatten();
-            list.filter_map(Value::as_str).map(str::to_owned).collect()
-        };
-        match field {
-            "subject" => match value.as_str().filter(|name| !split(name).0.is_empty()) {
-                Some(name) => ours.subject = Some(name.to_owned()),
-                None => custom.report("wrong_value", "the value is no typed name", None),
-            },
-            "charter" => ours.has_no_charter = value == "none",
-            "upstream" => ours.upstream = Some(names(&value)),
-            "consumers" => ours.consumers = names(&value),
-            _ => {
-                ours.fields.insert(field.to_owned(), value);
-            }
-        }
+        ours.set(&custom, field, value);
     }
     ours
 }

@@ -179,47 +179,19 @@ impl Writer<'_> {
                 rest.insert(field.to_owned(), own.unwrap_or_default());
             }
         }
-        let subject = &document.subject;
-        let upstream: Vec<&str> = self.ends(|edge| (edge.to == *subject).then_some(&edge.from));
         let implied: Vec<&str> = parent.map(|(object, _)| object).into_iter().collect();
-        if upstream != implied {
-            rest.insert("upstream".into(), json!(upstream));
-        }
-        let consumers: Vec<&str> = self.ends(|edge| {
-            (edge.from == *subject && !self.carried.contains(&edge.to)).then_some(&edge.to)
-        });
-        if !consumers.is_empty() {
-            rest.insert("consumers".into(), json!(consumers));
-        }
+        let subject = &document.subject;
+        rest.extend(extension::lineage(self.catalog, subject, &implied, &self.carried));
         for (field, value) in rest {
             custom(&mut part, &field, value);
         }
         part
     }
 
-    fn ends<'e>(
-        &'e self,
-        end: impl Fn(&'e watchkeep_model::lineage::Edge) -> Option<&'e String>,
-    ) -> Vec<&'e str> {
-        self.catalog.edges.iter().filter_map(end).map(String::as_str).collect()
-    }
-
     fn what_contracts_have_not(&mut self) {
-        if self.catalog.directory != watchkeep_model::directory::Directory::default() {
-            let why =
-                "a contract names people, teams, products and domains and says no more of them";
-            self.notes.push(Note::not_carried("directory", "", why));
-        }
-        for edge in &self.catalog.edges {
-            let subject = format!("{} -> {}", edge.from, edge.to);
-            if !self.carried.contains(&edge.from) && !self.carried.contains(&edge.to) {
-                let why = "neither end is in a contract";
-                self.notes.push(Note::not_carried(&subject, "", why));
-            } else if edge.last_seen.is_some() {
-                let why = "a contract has no time for it";
-                self.notes.push(Note::not_carried(&subject, "last_seen", why));
-            }
-        }
+        self.notes.extend(self.catalog.directory_lost());
+        let about = "in a contract";
+        self.notes.extend(self.catalog.edges_lost(&self.carried, about));
     }
 }
 

@@ -148,6 +148,22 @@ fn flights_through_odcs() {
     check(Format::Odcs, &flights(), odcs);
 }
 
+/// Everything but pipelines; no more of people than their names.
+fn dbt(mut catalog: Catalog) -> Catalog {
+    catalog.charters.retain(|document| !document.subject.starts_with("pipeline:"));
+    let has = |catalog: &Catalog, name: &str| catalog.charters.iter().any(|d| d.subject == name);
+    let before = catalog.clone();
+    catalog.edges.retain(|edge| has(&before, &edge.from) || has(&before, &edge.to));
+    catalog.edges.iter_mut().for_each(|edge| edge.last_seen = None);
+    catalog.directory = Directory::default();
+    catalog
+}
+
+#[test]
+fn flights_through_dbt() {
+    check(Format::Dbt, &flights(), dbt);
+}
+
 #[test]
 fn flights_through_backstage() {
     check(Format::Backstage, &flights(), backstage);
@@ -164,5 +180,10 @@ proptest! {
     #[test]
     fn any_catalog_through_odcs(catalog in catalogs::catalogs()) {
         check(Format::Odcs, &catalog, odcs);
+    }
+
+    #[test]
+    fn any_catalog_through_dbt(catalog in catalogs::catalogs()) {
+        check(Format::Dbt, &catalog, dbt);
     }
 }
