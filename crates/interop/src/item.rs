@@ -140,6 +140,10 @@ impl Sink {
         Self { file: file.to_owned(), found: RefCell::default(), notes: RefCell::default() }
     }
 
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
     pub(crate) fn into_parts(self) -> (Vec<Diagnostic>, Vec<Note>) {
         (self.found.into_inner(), self.notes.into_inner())
     }

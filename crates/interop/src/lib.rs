@@ -17,6 +17,7 @@
 
 mod backstage;
 mod catalog;
+mod codeowners;
 mod dbt;
 mod expectation;
 mod extension;
@@ -43,14 +44,17 @@ pub enum Format {
     Odcs,
     /// Manifests and properties files of dbt.
     Dbt,
+    /// CODEOWNERS of GitHub.
+    Codeowners,
 }
 
 impl Format {
     /// Every format with its name and what files it has.
-    pub const ALL: [(Self, &'static str, &'static str); 3] = [
+    pub const ALL: [(Self, &'static str, &'static str); 4] = [
         (Self::Backstage, "backstage", "catalog-info.yaml of a Backstage catalog"),
         (Self::Odcs, "odcs", "data contracts of the Open Data Contract Standard, version 3"),
         (Self::Dbt, "dbt", "manifest.json, sources.json and properties files of dbt"),
+        (Self::Codeowners, "codeowners", "CODEOWNERS of GitHub"),
     ];
 
     /// The name on the command line.
@@ -63,16 +67,19 @@ impl Format {
         match self {
             Self::Backstage | Self::Odcs => &[".yaml", ".yml"],
             Self::Dbt => &[".json", ".yml", ".yaml"],
+            Self::Codeowners => &["CODEOWNERS"],
         }
     }
 }
 
-/// What an import may be told beyond the files.
+/// What a translation may be told beyond the files.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Who answers for subjects that nobody owns there, a typed name. Without
     /// it such a subject gets no charter, which is a note.
     pub owner: Option<String>,
+    /// The organisation of GitHub whose teams are groups without its name.
+    pub org: Option<String>,
 }
 
 /// A file to be written.
@@ -111,6 +118,7 @@ pub fn import(
         Format::Backstage => backstage::read(&sorted, &mut gathered),
         Format::Odcs => odcs::read(&sorted, &mut gathered),
         Format::Dbt => dbt::read(&sorted, &mut gathered),
+        Format::Codeowners => codeowners::read(&sorted, options, &mut gathered),
     }
     let result = gathered.finish(options);
     match result {
@@ -120,11 +128,12 @@ pub fn import(
 }
 
 /// Writes a catalog in a format. What the format has no place for is a note.
-pub fn export(format: Format, catalog: &Catalog) -> Converted {
+pub fn export(format: Format, catalog: &Catalog, options: &Options) -> Converted {
     let mut converted = match format {
         Format::Backstage => backstage::write(catalog),
         Format::Odcs => odcs::write(catalog),
         Format::Dbt => dbt::write(catalog),
+        Format::Codeowners => codeowners::write(catalog, options),
     };
     for other in &catalog.others {
         let why = match other.split_once(' ') {

@@ -36,6 +36,7 @@ fn check(format: Format) {
             let bytes = std::fs::read(&path).expect("a file of a case");
             match name(&path).as_str() {
                 EXPECTED => {}
+                "org.txt" => options.org = Some(String::from_utf8_lossy(&bytes).trim().into()),
                 "owner.txt" => options.owner = Some(String::from_utf8_lossy(&bytes).trim().into()),
                 file => sources.push(Source { name: file.into(), bytes }),
             }
@@ -84,4 +85,9 @@ fn odcs() {
 #[test]
 fn dbt() {
     check(Format::Dbt);
+}
+
+#[test]
+fn codeowners() {
+    check(Format::Codeowners);
 }

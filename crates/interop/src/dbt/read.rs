@@ -191,6 +191,9 @@ impl Reader<'_> {
             at.get("freshness").or_else(|| at.get("config").and_then(|at| at.get("freshness")));
         if let Some(own) = own.filter(At::expect_map) {
             expectations = freshness::read(&own);
+        } else if at.item.peek("freshness").is_some_and(Item::is_null) {
+            // Nothing, said aloud, takes the source's default away.
+            expectations.clear();
         }
         if !expectations.is_empty() {
             part.ours.fields.entry("expectations").or_insert(expectations.into());

@@ -5,7 +5,7 @@ mod catalogs;
 
 use proptest::prelude::*;
 use watchkeep_interop::{Catalog, Converted, Format, NoteKind, Options, Source, export, import};
-use watchkeep_model::charter::CharterDocument;
+use watchkeep_model::charter::{CharterDocument, CharterFields};
 use watchkeep_model::directory::Directory;
 use watchkeep_model::document::Located;
 use watchkeep_wire::yaml;
@@ -63,7 +63,7 @@ fn check_with(
     options: &Options,
     carried: impl Fn(Catalog) -> Catalog,
 ) {
-    let exported = export(format, before);
+    let exported = export(format, before, options);
     let imported = back(format, &exported, options);
     let mut after = catalog(&texts(&imported));
     let expected = carried(before.clone());
@@ -78,7 +78,7 @@ fn check_with(
         imported.notes.iter().filter(|note| note.kind == NoteKind::NotCarried).collect();
     assert!(lost.is_empty(), "{lost:#?}\n{}", show(&exported));
     // A second time round nothing is lost any more.
-    let again = export(format, &after);
+    let again = export(format, &after, options);
     let mut second = catalog(&texts(&back(format, &again, options)));
     if expected.directory == Directory::default() {
         second.directory = Directory::default();
@@ -164,6 +164,41 @@ fn flights_through_dbt() {
     check(Format::Dbt, &flights(), dbt);
 }
 
+/// Owners alone, of subjects and with names that GitHub takes.
+fn codeowners(mut catalog: Catalog) -> Catalog {
+    let is_handle = |name: &str| match name.split_once(':') {
+        Some(("user", bare)) => !bare.contains('.') || bare.contains('@'),
+        Some((kind, _)) => kind == "group",
+        None => false,
+    };
+    catalog.charters.retain(|document| {
+        let primary = document.fields.owners.primary.as_deref();
+        !document.subject.contains('/') && primary.is_some_and(is_handle)
+    });
+    for document in &mut catalog.charters {
+        let mut fields = CharterFields::default();
+        fields.owners.primary = document.fields.owners.primary.take();
+        fields.owners.backup = document.fields.owners.backup.take().filter(|name| is_handle(name));
+        if fields.owners.backup.is_some() {
+            let subscribers = document.fields.subscribers.take();
+            fields.subscribers = subscribers.filter(|list| list.iter().all(|name| is_handle(name)));
+        }
+        document.fields = fields;
+    }
+    catalog.edges.clear();
+    catalog.directory = Directory::default();
+    catalog
+}
+
+fn of_the_shop() -> Options {
+    Options { owner: None, org: Some("shop".into()) }
+}
+
+#[test]
+fn flights_through_codeowners() {
+    check_with(Format::Codeowners, &flights(), &of_the_shop(), codeowners);
+}
+
 #[test]
 fn flights_through_backstage() {
     check(Format::Backstage, &flights(), backstage);
@@ -185,5 +220,10 @@ proptest! {
     #[test]
     fn any_catalog_through_dbt(catalog in catalogs::catalogs()) {
         check(Format::Dbt, &catalog, dbt);
+    }
+
+    #[test]
+    fn any_catalog_through_codeowners(catalog in catalogs::catalogs()) {
+        check_with(Format::Codeowners, &catalog, &of_the_shop(), codeowners);
     }
 }

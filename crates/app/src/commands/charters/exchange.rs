@@ -37,7 +37,7 @@ pub(super) fn import(arguments: &ChartersImport) -> anyhow::Result<Outcome> {
         bail!("--owner {owner}: write user:, group: or schedule: before the name");
     }
     let sources = sources(&arguments.paths, arguments.source.suffixes())?;
-    let options = Options { owner: arguments.owner.clone() };
+    let options = Options { owner: arguments.owner.clone(), org: arguments.org.clone() };
     let converted = match watchkeep_interop::import(arguments.source, &sources, &options) {
         Ok(converted) => converted,
         Err(found) => return refused(&found, &sources, arguments.formatted.format),
@@ -87,7 +87,10 @@ pub(super) fn export(arguments: &ChartersExport) -> anyhow::Result<Outcome> {
     let edges = registry.edges().iter().cloned();
     let mut catalog = Catalog::new(charters, registry.directory().clone(), edges);
     catalog.others = others;
-    let converted = watchkeep_interop::export(arguments.target, &catalog);
+    let converted = {
+        let options = Options { owner: None, org: arguments.org.clone() };
+        watchkeep_interop::export(arguments.target, &catalog, &options)
+    };
     let files = write(&arguments.out, &converted.files, arguments.force)?;
     tell(&converted, files, &[], arguments.formatted.format)?;
     Ok(Outcome::Fine)
