@@ -117,7 +117,6 @@ impl Ours {
     }
 
     /// Takes a field over that is carried as text.
-    #[expect(dead_code, reason = "TEMP")]
     pub(crate) fn set_text(&mut self, at: &At<'_>, field: &str, text: &str) {
         match from_text(field, text) {
             Ok(value) => self.set(at, field, value),

@@ -21,12 +21,14 @@ mod codeowners;
 mod dbt;
 mod expectation;
 mod extension;
+mod feast;
 mod files;
 mod gather;
 mod item;
 mod json;
 mod notes;
 mod odcs;
+mod openlineage;
 mod source;
 
 pub use catalog::Catalog;
@@ -46,15 +48,21 @@ pub enum Format {
     Dbt,
     /// CODEOWNERS of GitHub.
     Codeowners,
+    /// The registry of Feast.
+    Feast,
+    /// Run events of OpenLineage.
+    Openlineage,
 }
 
 impl Format {
     /// Every format with its name and what files it has.
-    pub const ALL: [(Self, &'static str, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Backstage, "backstage", "catalog-info.yaml of a Backstage catalog"),
         (Self::Odcs, "odcs", "data contracts of the Open Data Contract Standard, version 3"),
         (Self::Dbt, "dbt", "manifest.json, sources.json and properties files of dbt"),
         (Self::Codeowners, "codeowners", "CODEOWNERS of GitHub"),
+        (Self::Feast, "feast", "output of `feast registry-dump`"),
+        (Self::Openlineage, "openlineage", "events of OpenLineage, NDJSON"),
     ];
 
     /// The name on the command line.
@@ -68,6 +76,8 @@ impl Format {
             Self::Backstage | Self::Odcs => &[".yaml", ".yml"],
             Self::Dbt => &[".json", ".yml", ".yaml"],
             Self::Codeowners => &["CODEOWNERS"],
+            Self::Feast => &[".json"],
+            Self::Openlineage => &[".ndjson", ".jsonl", ".json"],
         }
     }
 }
@@ -119,6 +129,8 @@ pub fn import(
         Format::Odcs => odcs::read(&sorted, &mut gathered),
         Format::Dbt => dbt::read(&sorted, &mut gathered),
         Format::Codeowners => codeowners::read(&sorted, options, &mut gathered),
+        Format::Feast => feast::read(&sorted, &mut gathered),
+        Format::Openlineage => openlineage::read(&sorted, &mut gathered),
     }
     let result = gathered.finish(options);
     match result {
@@ -134,6 +146,8 @@ pub fn export(format: Format, catalog: &Catalog, options: &Options) -> Converted
         Format::Odcs => odcs::write(catalog),
         Format::Dbt => dbt::write(catalog),
         Format::Codeowners => codeowners::write(catalog, options),
+        Format::Feast => feast::write(catalog),
+        Format::Openlineage => openlineage::write(catalog),
     };
     for other in &catalog.others {
         let why = match other.split_once(' ') {

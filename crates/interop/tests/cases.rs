@@ -91,3 +91,13 @@ fn dbt() {
 fn codeowners() {
     check(Format::Codeowners);
 }
+
+#[test]
+fn feast() {
+    check(Format::Feast);
+}
+
+#[test]
+fn openlineage() {
+    check(Format::Openlineage);
+}

@@ -199,6 +199,28 @@ fn flights_through_codeowners() {
     check_with(Format::Codeowners, &flights(), &of_the_shop(), codeowners);
 }
 
+/// Edges between datasets and pipelines have times.
+fn openlineage(mut catalog: Catalog) -> Catalog {
+    let has = |name: &str, kind: &str| name.starts_with(kind);
+    for edge in &mut catalog.edges {
+        let read = has(&edge.from, "dataset:") && has(&edge.to, "pipeline:");
+        let written = has(&edge.from, "pipeline:") && has(&edge.to, "dataset:");
+        edge.last_seen = edge.last_seen.filter(|_| read || written);
+    }
+    catalog.directory = Directory::default();
+    catalog
+}
+
+#[test]
+fn flights_through_feast() {
+    check(Format::Feast, &flights(), dbt);
+}
+
+#[test]
+fn flights_through_openlineage() {
+    check(Format::Openlineage, &flights(), openlineage);
+}
+
 #[test]
 fn flights_through_backstage() {
     check(Format::Backstage, &flights(), backstage);
@@ -225,5 +247,16 @@ proptest! {
     #[test]
     fn any_catalog_through_codeowners(catalog in catalogs::catalogs()) {
         check_with(Format::Codeowners, &catalog, &of_the_shop(), codeowners);
+    }
+
+    #[test]
+    fn any_catalog_through_feast(catalog in catalogs::catalogs()) {
+        // What Feast carries is what dbt does.
+        check(Format::Feast, &catalog, dbt);
+    }
+
+    #[test]
+    fn any_catalog_through_openlineage(catalog in catalogs::catalogs()) {
+        check(Format::Openlineage, &catalog, openlineage);
     }
 }
