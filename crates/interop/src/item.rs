@@ -172,6 +172,11 @@ impl<'a> At<'a> {
         Self { subject: subject.to_owned(), ..self.clone() }
     }
 
+    /// What notes and findings here are about.
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
     pub(crate) fn place(&self) -> Place {
         self.item.place
     }

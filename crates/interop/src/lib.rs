@@ -18,6 +18,7 @@
 mod backstage;
 mod catalog;
 mod codeowners;
+mod datahub;
 mod dbt;
 mod expectation;
 mod extension;
@@ -52,17 +53,24 @@ pub enum Format {
     Feast,
     /// Run events of OpenLineage.
     Openlineage,
+    /// Change proposals of DataHub.
+    Datahub,
 }
 
 impl Format {
     /// Every format with its name and what files it has.
-    pub const ALL: [(Self, &'static str, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str, &'static str); 7] = [
         (Self::Backstage, "backstage", "catalog-info.yaml of a Backstage catalog"),
         (Self::Odcs, "odcs", "data contracts of the Open Data Contract Standard, version 3"),
         (Self::Dbt, "dbt", "manifest.json, sources.json and properties files of dbt"),
         (Self::Codeowners, "codeowners", "CODEOWNERS of GitHub"),
         (Self::Feast, "feast", "output of `feast registry-dump`"),
         (Self::Openlineage, "openlineage", "events of OpenLineage, NDJSON"),
+        (
+            Self::Datahub,
+            "datahub",
+            "change proposals and events of DataHub, as its file sink writes them",
+        ),
     ];
 
     /// The name on the command line.
@@ -76,7 +84,7 @@ impl Format {
             Self::Backstage | Self::Odcs => &[".yaml", ".yml"],
             Self::Dbt => &[".json", ".yml", ".yaml"],
             Self::Codeowners => &["CODEOWNERS"],
-            Self::Feast => &[".json"],
+            Self::Feast | Self::Datahub => &[".json"],
             Self::Openlineage => &[".ndjson", ".jsonl", ".json"],
         }
     }
@@ -131,6 +139,7 @@ pub fn import(
         Format::Codeowners => codeowners::read(&sorted, options, &mut gathered),
         Format::Feast => feast::read(&sorted, &mut gathered),
         Format::Openlineage => openlineage::read(&sorted, &mut gathered),
+        Format::Datahub => datahub::read(&sorted, &mut gathered),
     }
     let result = gathered.finish(options);
     match result {
@@ -148,6 +157,7 @@ pub fn export(format: Format, catalog: &Catalog, options: &Options) -> Converted
         Format::Codeowners => codeowners::write(catalog, options),
         Format::Feast => feast::write(catalog),
         Format::Openlineage => openlineage::write(catalog),
+        Format::Datahub => datahub::write(catalog),
     };
     for other in &catalog.others {
         let why = match other.split_once(' ') {

@@ -101,3 +101,8 @@ fn feast() {
 fn openlineage() {
     check(Format::Openlineage);
 }
+
+#[test]
+fn datahub() {
+    check(Format::Datahub);
+}

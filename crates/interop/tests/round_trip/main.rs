@@ -221,6 +221,18 @@ fn flights_through_openlineage() {
     check(Format::Openlineage, &flights(), openlineage);
 }
 
+/// Edges without time, and no more of people than their names.
+fn datahub(mut catalog: Catalog) -> Catalog {
+    catalog.edges.iter_mut().for_each(|edge| edge.last_seen = None);
+    catalog.directory = Directory::default();
+    catalog
+}
+
+#[test]
+fn flights_through_datahub() {
+    check(Format::Datahub, &flights(), datahub);
+}
+
 #[test]
 fn flights_through_backstage() {
     check(Format::Backstage, &flights(), backstage);
@@ -258,5 +270,10 @@ proptest! {
     #[test]
     fn any_catalog_through_openlineage(catalog in catalogs::catalogs()) {
         check(Format::Openlineage, &catalog, openlineage);
+    }
+
+    #[test]
+    fn any_catalog_through_datahub(catalog in catalogs::catalogs()) {
+        check(Format::Datahub, &catalog, datahub);
     }
 }
