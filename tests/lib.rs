@@ -3,4 +3,5 @@
 pub mod binary;
 pub mod chaos;
 pub mod kafka;
+pub mod nab;
 pub mod service;
