@@ -64,7 +64,7 @@ fn main() -> Result<(), String> {
     let scores: Vec<f64> = (0..all.len()).map(without).collect();
     let least = scores.iter().copied().fold(f64::MAX, f64::min);
     let most = scores.iter().copied().fold(f64::MIN, f64::max);
-    println!("\nleaving one series out, the standard score is {least:.1} to {most:.1}");
+    println!("\nwith any one series left out, the standard score is {least:.1} to {most:.1}");
     Ok(())
 }
 
