@@ -190,6 +190,15 @@ impl Alarm {
         intervals.into_iter().map(starts).collect()
     }
 
+    /// True while a breach goes on.
+    pub fn is_open(&self, damping: Damping) -> bool {
+        let mut fold = self.verdicts.base.clone();
+        for (start, judgement) in &self.verdicts.kept {
+            fold.push(*start, *judgement, damping);
+        }
+        fold.open.is_some()
+    }
+
     /// No window that starts before `start` will be revised any more. Breaches
     /// that ended since `remember` are kept for [`Alarm::intervals`]; none where
     /// it is `None`.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use watchkeep_model::charter::{Charter, WindowSpec};
+use watchkeep_model::directory::AlertBudget;
 use watchkeep_model::time::Timestamp;
 
 use crate::baseline::Baseline;
@@ -20,6 +21,12 @@ pub trait Charters {
     /// The captured baseline of a feature version under an id; `None` where
     /// there is none.
     fn profile(&self, _id: &str, _feature: &str, _version: &str) -> Option<Baseline> {
+        None
+    }
+
+    /// The domain whose alert budget the charter's tests come out of, and its
+    /// terms; `None` where there is none.
+    fn alert_budget(&self, _charter: &Charter) -> Option<(Arc<str>, AlertBudget)> {
         None
     }
 

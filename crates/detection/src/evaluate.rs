@@ -4,6 +4,7 @@
 //! Everything that happens by time is a deadline in `Evaluate::deadlines`; the watermark
 //! takes them in order of their instant, however far it jumps.
 
+mod asked;
 mod baselines;
 mod breaches;
 mod burns;
@@ -32,7 +33,9 @@ use watchkeep_model::reject::{Reject, reason};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 
+use crate::budget::Budgets;
 use crate::charters::Charters;
+use crate::evaluate::asked::Asked;
 pub use crate::evaluate::snapshot::Restoring;
 use crate::evaluate::subject::{Moment, Subject};
 use crate::ledger::{Coverage, Joint, Ledger, Torn};
@@ -66,6 +69,7 @@ pub struct Evaluate {
     changed: Vec<Arc<str>>,
     #[serde(skip)]
     deadlines: BTreeSet<Deadline>,
+    budgets: Budgets,
     late: BTreeMap<LateKey, u64>,
     late_count: u64,
     duplicates: u64,
@@ -187,6 +191,7 @@ impl Evaluate {
             subjects: BTreeMap::new(),
             changed: Vec::new(),
             deadlines: BTreeSet::new(),
+            budgets: Budgets::default(),
             late: BTreeMap::new(),
             late_count: 0,
             duplicates: 0,
@@ -351,6 +356,11 @@ impl Evaluate {
         self.duplicates
     }
 
+    /// What the alert budgets have come to.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
     /// Windows that take events.
     pub fn open_windows(&self) -> usize {
         self.subjects.values().map(Subject::open_windows).sum()
@@ -458,7 +468,8 @@ impl Evaluate {
             watermark: self.watermark.current(),
             deadlines: &mut self.deadlines,
         };
-        subject.due(deadline, now, partial, charters, &mut moment, out);
+        let mut budgets = Asked::new(&mut self.budgets, self.partition.1);
+        subject.due(deadline, now, partial, charters, &mut budgets, &mut moment, out);
     }
 
     fn has_events(&self, deadline: &Deadline) -> bool {

@@ -8,6 +8,7 @@
 
 pub mod alarm;
 pub mod baseline;
+pub mod budget;
 pub mod charters;
 pub mod drift;
 pub mod evaluate;

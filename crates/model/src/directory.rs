@@ -14,6 +14,9 @@ use crate::time::{TimeSpan, Timestamp};
 /// The types that the name of somebody who answers may have.
 pub const PERSON_TYPES: [&str; 3] = ["user", "group", "schedule"];
 
+/// Systems or domains in one another that are asked; a cycle ends here too.
+const PARENTS_MAX: usize = 8;
+
 /// Everybody and everything that charters and policies may name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -48,6 +51,35 @@ impl Directory {
     /// The group of a typed or bare name.
     pub fn group(&self, name: &str) -> Option<&Group> {
         self.groups.get(name.strip_prefix("group:").unwrap_or(name))
+    }
+
+    /// The domain whose alert budget a charter's tests come out of: its own or,
+    /// where it names none, its system's, or the nearest one above with a budget.
+    pub fn alert_budget(
+        &self,
+        domain: Option<&str>,
+        system: Option<&str>,
+    ) -> Option<(&str, &AlertBudget)> {
+        let of_system = || {
+            let mut next = system;
+            for _ in 0..PARENTS_MAX {
+                let system = self.systems.get(next?)?;
+                if let Some(domain) = &system.domain {
+                    return Some(domain.as_str());
+                }
+                next = system.parent.as_deref();
+            }
+            None
+        };
+        let mut next = domain.or_else(of_system);
+        for _ in 0..PARENTS_MAX {
+            let (name, domain) = self.domains.get_key_value(next?)?;
+            if let Some(budget) = &domain.alert_budget {
+                return Some((name, budget));
+            }
+            next = domain.parent.as_deref();
+        }
+        None
     }
 
     /// The schedule of a typed or bare name.
@@ -197,7 +229,49 @@ pub struct Domain {
     pub owner: Option<String>,
     /// The domain it is a part of, a bare name.
     pub parent: Option<String>,
+    /// How many false alarms its features may raise, together with those of the
+    /// domains in it that have no budget of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_budget: Option<AlertBudget>,
 }
+
+/// What is promised of the false alarms of a domain's tests. Periods are
+/// counted as windows of that size are.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AlertBudget {
+    /// Of the windows that are called bad, at most this share is by chance.
+    FalseDiscoveryRate {
+        /// The share, between 0 and 1.
+        #[serde(rename = "false_discovery_rate")]
+        rate: f64,
+        /// How long until the budget begins anew.
+        per: TimeSpan,
+    },
+    /// At most so many false alarms are expected in a period.
+    FalseAlarms {
+        /// How many, more than 0.
+        #[serde(rename = "false_alarms")]
+        count: f64,
+        /// The period.
+        per: TimeSpan,
+    },
+}
+
+impl AlertBudget {
+    /// The period where a charter names none.
+    pub const PER_DEFAULT: TimeSpan = TimeSpan::WEEK;
+
+    /// How long until the budget begins anew.
+    pub const fn per(&self) -> TimeSpan {
+        match self {
+            Self::FalseDiscoveryRate { per, .. } | Self::FalseAlarms { per, .. } => *per,
+        }
+    }
+}
+
+// The numbers are finite, so that each is equal to itself.
+impl Eq for AlertBudget {}
 
 #[cfg(test)]
 mod tests {

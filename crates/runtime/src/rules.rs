@@ -16,6 +16,7 @@ use watchkeep_detection::charters::Charters;
 use watchkeep_incident::registry::Registry;
 use watchkeep_incident::registry::publications::Publications;
 use watchkeep_model::charter::Charter;
+use watchkeep_model::directory::AlertBudget;
 use watchkeep_model::identifier::sha256_of;
 use watchkeep_model::subject::untyped;
 use watchkeep_model::time::Timestamp;
@@ -137,6 +138,14 @@ impl Charters for Rules {
 
     fn profile(&self, id: &str, feature: &str, version: &str) -> Option<Baseline> {
         self.profiles.find(id, feature, version)
+    }
+
+    fn alert_budget(&self, charter: &Charter) -> Option<(Arc<str>, AlertBudget)> {
+        let fields = &charter.fields;
+        let directory = self.0.directory();
+        let (domain, budget) =
+            directory.alert_budget(fields.domain.as_deref(), fields.system.as_deref())?;
+        Some((domain.into(), *budget))
     }
 
     fn deduplicates(&self, feature: &str) -> bool {

@@ -10,6 +10,7 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::baseline::Baseline;
 use crate::charters::{Charters, windows_of};
+use crate::evaluate::asked::Asked;
 use crate::evaluate::baselines::FixedBaselines;
 use crate::evaluate::breaches::Breaches;
 use crate::evaluate::burns::Burns;
@@ -129,15 +130,16 @@ impl Subject {
         now: Timestamp,
         partial: bool,
         charters: &dyn Charters,
+        asked: &mut Asked<'_>,
         moment: &mut Moment<'_>,
         out: &mut Outputs,
     ) {
         match (Shape::of(deadline.window), deadline.action) {
             (Some(shape), Action::Settle) => self.settle(shape, deadline, moment),
             (Some(shape), _) => {
-                self.measure(shape, deadline, now, partial, charters, moment, out);
+                self.measure(shape, deadline, now, partial, charters, asked, moment, out);
             }
-            (None, _) => self.due_session(deadline, now, partial, charters, moment, out),
+            (None, _) => self.due_session(deadline, now, partial, charters, asked, moment, out),
         }
     }
 
@@ -149,12 +151,14 @@ impl Subject {
         now: Timestamp,
         partial: bool,
         charters: &dyn Charters,
+        asked: &mut Asked<'_>,
         moment: &mut Moment<'_>,
         out: &mut Outputs,
     ) {
         let Deadline { window, start, end, .. } = *deadline;
         let charter = charters.charter(&deadline.feature, end);
         let charter = charter.as_deref();
+        asked.by(charter, charters);
         let Self { grids, fixed, burns, alarms, recency, latest, .. } = self;
         let Some(grid) = grids.get_mut(&window) else { return };
         if deadline.action == Action::Close {
@@ -194,7 +198,14 @@ impl Subject {
                 tallies: &|expectation| burns.tallies(expectation, version, end, moment.settings),
                 replaces: &[],
             };
-            out.decided.push(alarms.tell(&measured, charter, &expectations, &baselines, now));
+            out.decided.push(alarms.tell(
+                &measured,
+                charter,
+                &expectations,
+                &baselines,
+                asked,
+                now,
+            ));
         }
     }
 
@@ -204,6 +215,7 @@ impl Subject {
         now: Timestamp,
         partial: bool,
         charters: &dyn Charters,
+        asked: &mut Asked<'_>,
         moment: &mut Moment<'_>,
         out: &mut Outputs,
     ) {
@@ -230,6 +242,7 @@ impl Subject {
         let Some(due) = sessions.tell(version, deadline.start) else { return };
         let charter = charters.charter(&deadline.feature, due.last);
         let charter = charter.as_deref();
+        asked.by(charter, charters);
         let expectations = expectations_of(charter, deadline.window);
         if expectations.is_empty() {
             return;
@@ -253,7 +266,7 @@ impl Subject {
             tallies: &|_| None,
             replaces: &replaces,
         };
-        out.decided.push(alarms.tell(&measured, charter, &expectations, &baselines, now));
+        out.decided.push(alarms.tell(&measured, charter, &expectations, &baselines, asked, now));
         for other in &due.withdrawn {
             let (start, last, revision) = (other.start, other.last, other.revision);
             out.decided.push(measured.withdrawal(start, last, revision, &expectations, now));

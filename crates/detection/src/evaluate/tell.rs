@@ -15,6 +15,7 @@ use watchkeep_model::window::Window;
 use crate::alarm::{Alarm, Announcement, Damping, Judgement, Line};
 use crate::baseline::Baseline;
 use crate::evaluate::Decided;
+use crate::evaluate::asked::{Asked, Levels};
 use crate::evaluate::breaches::Breaches;
 use crate::evaluate::learning::Histories;
 use crate::judge::{self, Evidence, Opinion};
@@ -30,6 +31,7 @@ pub(super) struct Alarms(BTreeMap<(Arc<str>, String, WindowSpec), Watched>, Hist
 struct Watched {
     alarm: Alarm,
     damping: Damping,
+    levels: Levels,
     /// True where its breaches are those of every version.
     of_all_versions: bool,
 }
@@ -67,6 +69,7 @@ impl Alarms {
         charter: Option<&Charter>,
         expectations: &[&Expectation],
         baselines: &[Result<Baseline, String>],
+        asked: &mut Asked<'_>,
         now: Timestamp,
     ) -> Decided {
         let mut told = measure::window(measured.frame(), measured.summary);
@@ -81,12 +84,13 @@ impl Alarms {
                     silent_for: measured.silent_for,
                     tallies: (measured.tallies)(expectation),
                 };
-                let opinion = judge::judge(expectation, charter, &evidence);
+                let mut opinion = judge::judge(expectation, charter, &evidence);
+                let said = self.judge(measured, expectation, &mut opinion, asked, now);
                 self.1.note(measured.version, expectation, measured.start, &opinion);
                 for replaced in measured.replaces {
                     self.1.forget(measured.version, expectation, *replaced);
                 }
-                for said in self.judge(measured, expectation, &opinion) {
+                for said in said {
                     let is_here = said.window.start == measured.start;
                     let mut breach = breach(said, expectation, charter, &told, &opinion, now);
                     if is_here {
@@ -107,7 +111,9 @@ impl Alarms {
         &mut self,
         measured: &Measured<'_>,
         expectation: &Expectation,
-        opinion: &Opinion,
+        opinion: &mut Opinion,
+        asked: &mut Asked<'_>,
+        now: Timestamp,
     ) -> Vec<Announcement> {
         let of_all_versions = matches!(expectation.rule, Rule::Silence { .. });
         let version = if of_all_versions { Arc::default() } else { measured.version.clone() };
@@ -116,9 +122,14 @@ impl Alarms {
         let watched = self.0.entry(key).or_insert_with(|| Watched {
             alarm: Alarm::default(),
             damping,
+            levels: Levels::default(),
             of_all_versions,
         });
         watched.damping = damping;
+        if opinion.judged.p_value.is_some() {
+            let is_open = watched.alarm.is_open(damping);
+            watched.levels.ask(opinion, measured.start, is_open, now, asked);
+        }
         let line = Line {
             start: measured.start,
             end: measured.end,
@@ -142,6 +153,7 @@ impl Alarms {
         for ((of_version, _, of_window), watched) in &mut self.0 {
             if *of_window == window && version.is_none_or(|version| of_version == version) {
                 watched.alarm.settle(start, watched.damping, remember);
+                watched.levels.settle(start);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! events and read as the lines that it leads to.
 
 mod baselines;
+mod budgets;
 mod burns;
 mod hopping;
 mod repeats;

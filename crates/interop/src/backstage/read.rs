@@ -215,6 +215,7 @@ impl Reader<'_> {
         let domain = Domain {
             owner: owner.filter(|_| !metadata.owner_is_derived),
             parent: reference(self, "subdomainOf", "domain"),
+            alert_budget: None,
         };
         self.gathered.domain(self.file, at, &metadata.name, domain);
     }

@@ -282,7 +282,7 @@ fn directory() -> BoxedStrategy<Directory> {
                 systems: named(&SYSTEMS).into_iter().zip(systems.into_iter().map(system)).collect(),
                 domains: named(&DOMAINS)
                     .into_iter()
-                    .zip(domains.into_iter().map(|owner| Domain { owner, parent: None }))
+                    .zip(domains.into_iter().map(|owner| Domain { owner, ..Domain::default() }))
                     .collect(),
                 ..Directory::default()
             };

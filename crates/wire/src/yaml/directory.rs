@@ -1,11 +1,12 @@
 //! Documents of the kinds `directory` and `lineage`.
 
 use watchkeep_model::directory::{
-    Absence, AbsenceOf, Contact, Directory, Domain, Group, Layer, Override, OverrideOf, Schedule,
+    Absence, AbsenceOf, AlertBudget, Contact, Directory, Domain, Group, Layer, Override, OverrideOf, Schedule,
     System, User,
 };
 use watchkeep_model::document::nearest;
 use watchkeep_model::lineage::Edge;
+use watchkeep_model::time::TimeSpan;
 
 use super::node::Node;
 use super::walk::Walk;
@@ -149,9 +150,44 @@ fn system(w: &mut Walk<'_>, node: &Node) -> Option<System> {
 }
 
 fn domain(w: &mut Walk<'_>, node: &Node) -> Option<Domain> {
-    let map = w.mapping(node, &["owner", "parent"])?;
+    let map = w.mapping(node, &["owner", "parent", "alert_budget"])?;
     Some(Domain {
         owner: w.field(map, "owner", Walk::text),
         parent: w.field(map, "parent", Walk::text),
+        alert_budget: w.field(map, "alert_budget", alert_budget),
     })
+}
+
+/// One promise of two: a share of the alarms, or a number of them.
+fn alert_budget(w: &mut Walk<'_>, node: &Node) -> Option<AlertBudget> {
+    let map = w.mapping(node, &["false_discovery_rate", "false_alarms", "per"])?;
+    let rate = w.field(map, "false_discovery_rate", Walk::probability);
+    let count = w.field(map, "false_alarms", |w, node| {
+        let count = w.number(node)?;
+        if count <= 0.0 {
+            let hint = Some("a part of one is possible: 0.1".to_owned());
+            w.report(node.place, "wrong_value", "the number must be more than 0", hint);
+            return None;
+        }
+        Some(count)
+    });
+    let per = w.field(map, "per", |w, node| {
+        let per = w.span(node)?;
+        if per < TimeSpan::HOUR {
+            w.report(node.place, "wrong_value", "the period must be at least 1h", None);
+            return None;
+        }
+        Some(per)
+    });
+    if map.has("false_discovery_rate") == map.has("false_alarms") {
+        let message = "exactly one of `false_discovery_rate` and `false_alarms` is needed";
+        w.report(map.place, "missing_field", message, None);
+        return None;
+    }
+    if map.has("per") && per.is_none() {
+        return None;
+    }
+    let per = per.unwrap_or(AlertBudget::PER_DEFAULT);
+    rate.map(|rate| AlertBudget::FalseDiscoveryRate { rate, per })
+        .or(count.map(|count| AlertBudget::FalseAlarms { count, per }))
 }

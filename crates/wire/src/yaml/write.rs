@@ -103,7 +103,8 @@ pub fn expectation(expectation: &Expectation) -> Value {
     }
     if let Some(Value::Object(mut eased)) = fields.remove("resolve") {
         // Of the easier rule only what differs is written.
-        let thresholds = ["above", "below", "after", "p_below", "min", "max", "effect"];
+        let thresholds =
+            ["above", "below", "after", "p_below", "min", "max", "effect", "objective"];
         eased.retain(|key, _| thresholds.contains(&key.as_str()));
         let first = eased.keys().next().cloned();
         let is_same = |key: &String, value: &Value| fields.get(key) == Some(value);
