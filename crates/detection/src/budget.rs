@@ -59,6 +59,8 @@ pub struct Tally {
     pub discoveries: u64,
     /// Windows that both keys of the expectation called bad and the level did not.
     pub withheld: u64,
+    /// Breaches that late events took away: false alarms that were seen to be some.
+    pub retracted: u64,
 }
 
 impl Tally {
@@ -68,6 +70,7 @@ impl Tally {
         self.expected += other.expected;
         self.discoveries += other.discoveries;
         self.withheld += other.withheld;
+        self.retracted += other.retracted;
     }
 }
 
@@ -99,6 +102,11 @@ impl Budgets {
             spent: budget.spent,
             discovery,
         }
+    }
+
+    /// A breach by a test of the domain was retracted.
+    pub fn retract(&mut self, domain: &Arc<str>) {
+        self.0.entry(domain.clone()).or_default().tally.retracted += 1;
     }
 
     /// What each budget has come to, by domain.
@@ -188,6 +196,7 @@ impl Budget {
             expected: level,
             discoveries: u64::from(discovery),
             withheld: u64::from(both_keys && !discovery),
+            retracted: 0,
         });
     }
 }

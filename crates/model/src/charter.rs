@@ -503,6 +503,11 @@ impl Rule {
         }
     }
 
+    /// True where the rule rests on a p-value, so that an alert budget applies.
+    pub const fn is_test(&self) -> bool {
+        matches!(self, Self::Drift { .. })
+    }
+
     /// The baseline that the rule compares with, if it does.
     pub const fn baseline(&self) -> Option<&BaselineSpec> {
         match self {

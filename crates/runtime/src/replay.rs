@@ -6,10 +6,11 @@ pub mod escalation_clock;
 pub mod summaries;
 mod teller;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
+use watchkeep_detection::budget::Tally as BudgetTally;
 use watchkeep_detection::evaluate::{Evaluate, Outputs};
 use watchkeep_detection::settings::TimeSettings;
 use watchkeep_detection::summarise::{SourceId, Summarise};
@@ -125,8 +126,18 @@ pub struct Report {
     pub escalations: u64,
     /// Earliest and latest event time.
     pub event_time: Option<(Timestamp, Timestamp)>,
+    /// What the alert budgets came to, by domain.
+    pub budgets: BTreeMap<Arc<str>, BudgetTally>,
     /// Per source partition the range of offsets that was read.
     pub ledger: Vec<(Partition, i64, i64)>,
+}
+
+impl Report {
+    fn add_budgets(&mut self, evaluate: &Evaluate) {
+        for (domain, tally) in evaluate.budgets().tallies() {
+            self.budgets.entry(domain.clone()).or_default().add(tally);
+        }
+    }
 }
 
 /// Records between two calls of [`Sink::progress`].
@@ -292,6 +303,7 @@ impl Run<'_> {
         }
         self.teller.report.late = self.evaluate.late_count();
         self.teller.report.duplicates = self.evaluate.duplicates();
+        self.teller.report.add_budgets(&self.evaluate);
         self.teller.report.ledger = self
             .evaluate
             .sources()

@@ -42,8 +42,22 @@ struct Summary<'a> {
     seconds: f64,
     cpu_seconds: f64,
     peak_memory_bytes: u64,
+    /// Absent where no domain has an alert budget.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    budget: Vec<Budget<'a>>,
     ledger: Vec<Range<'a>>,
     version: &'static str,
+}
+
+/// What an alert budget came to.
+#[derive(Serialize)]
+struct Budget<'a> {
+    domain: &'a str,
+    tests: u64,
+    discoveries: u64,
+    withheld: u64,
+    expected_false_alarms: f64,
+    observed_false_alarms: u64,
 }
 
 #[derive(Serialize)]
@@ -161,6 +175,14 @@ fn summary(report: &Report, seconds: f64) -> Summary<'_> {
             Range { source: &entry.0.topic, partition, from, to }
         })
         .collect();
+    let budget = report.budgets.iter().map(|(domain, tally)| Budget {
+        domain,
+        tests: tally.tests,
+        discoveries: tally.discoveries,
+        withheld: tally.withheld,
+        expected_false_alarms: tally.expected,
+        observed_false_alarms: tally.retracted,
+    });
     Summary {
         events: report.events,
         records: report.records,
@@ -176,6 +198,7 @@ fn summary(report: &Report, seconds: f64) -> Summary<'_> {
         seconds: rounded(seconds),
         cpu_seconds: rounded(process::cpu_seconds()),
         peak_memory_bytes: process::peak_memory_bytes(),
+        budget: budget.collect(),
         ledger,
         version: env!("CARGO_PKG_VERSION"),
     }
@@ -203,6 +226,19 @@ fn print(summary: &Summary<'_>, arguments: &Replay) -> anyhow::Result<()> {
                 ("escalations", summary.escalations),
             ] {
                 table.row([name.to_owned(), grouped(count)]);
+            }
+            for budget in &summary.budget {
+                table.row([
+                    format!("alert budget of {}", budget.domain),
+                    format!(
+                        "{} tests, {} bad, {} withheld, {:.3} false alarms expected, {} seen",
+                        grouped(budget.tests),
+                        budget.discoveries,
+                        budget.withheld,
+                        budget.expected_false_alarms,
+                        budget.observed_false_alarms
+                    ),
+                ]);
             }
             if let Some(Span { from, to }) = &summary.event_time {
                 table.row(["event time".into(), format!("{from} to {to}")]);

@@ -23,7 +23,7 @@ const BASELINE_DAYS: i64 = 7;
 
 /// What is tried.
 #[derive(Clone, Copy, Debug)]
-pub struct Study {
+pub(crate) struct Study {
     /// Features, each with a window a day.
     pub features: u64,
     /// How many of them change, by `shift` standard deviations.
@@ -48,7 +48,7 @@ pub struct Study {
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// What the budget counted, all partitions together.
     pub budget: Tally,
     /// Breaches that were opened without a change.
@@ -76,7 +76,7 @@ impl Charters for Book {
 }
 
 /// Runs a study through the evaluate stage.
-pub fn run(study: &Study) -> Outcome {
+pub(crate) fn run(study: &Study) -> Outcome {
     let day = |n: i64| Timestamp::from_micros(TimeSpan::DAY.times(n).as_micros());
     let book = book(study, day(0), day(BASELINE_DAYS));
     let mut random = Random(study.seed);

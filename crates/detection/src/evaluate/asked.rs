@@ -31,6 +31,15 @@ impl<'a> Asked<'a> {
     }
 }
 
+impl Asked<'_> {
+    /// A breach by a test was retracted.
+    pub(super) fn retract(&mut self) {
+        if let Some((domain, _)) = &self.terms {
+            self.budgets.retract(domain);
+        }
+    }
+}
+
 /// Levels that were granted to windows that may still be revised.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Levels(BTreeMap<Timestamp, Granted>);

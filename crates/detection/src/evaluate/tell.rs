@@ -96,6 +96,9 @@ impl Alarms {
                     if is_here {
                         breach.exemplars.clone_from(&measured.summary.exemplars);
                     }
+                    if breach.transition == Transition::Retracted && expectation.rule.is_test() {
+                        asked.retract();
+                    }
                     breaches.push(breach);
                 }
                 told.judged.push(opinion.judged);

@@ -208,6 +208,9 @@ impl Run<'_> {
         }
         self.teller.report.duplicates =
             self.lanes.iter().map(|lane| lane.evaluate.duplicates()).sum();
+        for lane in &self.lanes {
+            self.teller.report.add_budgets(&lane.evaluate);
+        }
         // Each partition covers all sources; one that was torn covers less.
         if let Some(lane) = self.lanes.first() {
             let sources = lane.evaluate.sources().iter();

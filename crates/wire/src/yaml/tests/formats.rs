@@ -285,3 +285,15 @@ fn policies() {
     "#]],
     );
 }
+
+#[test]
+fn alert_budgets() {
+    let domain =
+        |budget: &str| format!("kind: directory\ndomains:\n  shop: {{alert_budget: {budget}}}\n");
+    for budget in ["{false_alarms: 0.5, per: 1d}", "{false_discovery_rate: 0.05}"] {
+        check(&domain(budget), expect![]);
+    }
+    check(&domain("{false_alarms: 1, false_discovery_rate: 0.05}"), expect![[r#""#]]);
+    check(&domain("{false_alarms: 0, per: 5m}"), expect![[r#""#]]);
+    check(&domain("{false_discovery_rate: 5}"), expect![[r#""#]]);
+}
