@@ -142,7 +142,7 @@ impl Charters for Rules {
 
     fn alert_budget(&self, charter: &Charter) -> Option<(Arc<str>, AlertBudget)> {
         let fields = &charter.fields;
-        let directory = self.0.directory();
+        let directory = self.registry.directory();
         let (domain, budget) =
             directory.alert_budget(fields.domain.as_deref(), fields.system.as_deref())?;
         Some((domain.into(), *budget))
