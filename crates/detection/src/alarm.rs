@@ -193,8 +193,8 @@ impl Alarm {
     /// True while a breach goes on.
     pub fn is_open(&self, damping: Damping) -> bool {
         let mut fold = self.verdicts.base.clone();
-        for (start, judgement) in &self.verdicts.kept {
-            fold.push(*start, *judgement, damping);
+        for (start, kept) in &self.verdicts.kept {
+            fold.push(kept.at(*start), kept.judgement, damping);
         }
         fold.open.is_some()
     }

@@ -1,7 +1,7 @@
 //! Measures alert budgets: 10,000 features for 30 days, of which none or 100
 //! change by half a standard deviation, with and without a budget.
 //!
-//! `cargo run --release -p watchkeep-detection --example alert_budget [FEATURES]`
+//! `cargo run --release -p watchkeep-detection --example alert_budget`
 
 #![expect(clippy::print_stdout, reason = "it prints a table")]
 
@@ -12,7 +12,7 @@ use watchkeep_model::directory::AlertBudget;
 use watchkeep_model::time::TimeSpan;
 
 fn main() {
-    let features = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(10_000);
+    let features = 10_000;
     let alarms = AlertBudget::FalseAlarms { count: 1.0, per: TimeSpan::WEEK };
     let rate = AlertBudget::FalseDiscoveryRate { rate: 0.05, per: TimeSpan::WEEK.times(4) };
     println!("| budget | partitions | changed | tests | expected | false alarms | found | days |");

@@ -124,6 +124,7 @@ impl Subject {
 
     /// Something is due: a window is closed, revised or, at the end of the
     /// input, broken off, or it takes no more events.
+    #[expect(clippy::too_many_arguments, reason = "the stage's parts that a deadline may touch")]
     pub(super) fn due(
         &mut self,
         deadline: &Deadline,
@@ -209,6 +210,7 @@ impl Subject {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "those of `due`")]
     fn due_session(
         &mut self,
         deadline: &Deadline,

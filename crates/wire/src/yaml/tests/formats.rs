@@ -293,14 +293,23 @@ fn alert_budgets() {
     for budget in ["{false_alarms: 0.5, per: 1d}", "{false_discovery_rate: 0.05}"] {
         check(&domain(budget), expect![]);
     }
-    check(&domain("{false_alarms: 1, false_discovery_rate: 0.05}"), expect![[r#"
+    check(
+        &domain("{false_alarms: 1, false_discovery_rate: 0.05}"),
+        expect![[r#"
         3:24 domains.shop.alert_budget [missing_field] exactly one of `false_discovery_rate` and `false_alarms` is needed
-    "#]]);
-    check(&domain("{false_alarms: 0, per: 5m}"), expect![[r#"
+    "#]],
+    );
+    check(
+        &domain("{false_alarms: 0, per: 5m}"),
+        expect![[r#"
         3:39 domains.shop.alert_budget.false_alarms [wrong_value] the number must be more than 0 => a part of one is possible: 0.1
         3:47 domains.shop.alert_budget.per [wrong_value] the period must be at least 1h
-    "#]]);
-    check(&domain("{false_discovery_rate: 5}"), expect![[r#"
+    "#]],
+    );
+    check(
+        &domain("{false_discovery_rate: 5}"),
+        expect![[r#"
         3:47 domains.shop.alert_budget.false_discovery_rate [wrong_value] 5 is not between 0 and 1
-    "#]]);
+    "#]],
+    );
 }
