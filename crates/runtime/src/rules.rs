@@ -129,6 +129,16 @@ pub(crate) fn named(registry: &Registry) -> Vec<Arc<str>> {
     registry.named().filter(watched).map(|subject| untyped(subject).into()).collect()
 }
 
+/// The alert budget of a charter's domain, as detection asks for it.
+pub(crate) fn alert_budget(
+    registry: &Registry,
+    charter: &Charter,
+) -> Option<(Arc<str>, AlertBudget)> {
+    let (domain, system) = (charter.fields.domain.as_deref(), charter.fields.system.as_deref());
+    let (domain, budget) = registry.directory().alert_budget(domain, system)?;
+    Some((domain.into(), *budget))
+}
+
 /// The newest charters that are known: for summarising, and for replays of
 /// telemetry, which say nothing of when somebody published.
 impl Charters for Rules {
@@ -141,11 +151,7 @@ impl Charters for Rules {
     }
 
     fn alert_budget(&self, charter: &Charter) -> Option<(Arc<str>, AlertBudget)> {
-        let fields = &charter.fields;
-        let directory = self.registry.directory();
-        let (domain, budget) =
-            directory.alert_budget(fields.domain.as_deref(), fields.system.as_deref())?;
-        Some((domain.into(), *budget))
+        alert_budget(&self.registry(), charter)
     }
 
     fn deduplicates(&self, feature: &str) -> bool {

@@ -125,7 +125,7 @@ impl<'a> Reader<'_, 'a> {
                     at.pass("name");
                     let parent = at.text("parentDomain").and_then(|urn| bare(&urn));
                     if is_name(at, &domain) {
-                        let value = Domain { owner: None, parent };
+                        let value = Domain { parent, ..Domain::default() };
                         self.gathered.domain(self.file, at, &domain, value);
                     }
                 } else {

@@ -7,9 +7,10 @@ use watchkeep_detection::baseline::Baseline;
 use watchkeep_detection::charters::Charters;
 use watchkeep_incident::registry::Registry;
 use watchkeep_model::charter::Charter;
+use watchkeep_model::directory::AlertBudget;
 use watchkeep_model::time::Timestamp;
 
-use super::{Rules, named};
+use super::{Rules, alert_budget, named};
 
 /// The publications that the batches of a partition have told of so far, each
 /// with the watermark that stood before the batch. Windows that ended by then
@@ -75,6 +76,10 @@ impl Charters for AdoptedCharters<'_> {
 
     fn profile(&self, id: &str, feature: &str, version: &str) -> Option<Baseline> {
         self.rules.profile(id, feature, version)
+    }
+
+    fn alert_budget(&self, charter: &Charter) -> Option<(Arc<str>, AlertBudget)> {
+        alert_budget(&self.newest, charter)
     }
 
     fn deduplicates(&self, feature: &str) -> bool {

@@ -1,8 +1,8 @@
 //! Documents of the kinds `directory` and `lineage`.
 
 use watchkeep_model::directory::{
-    Absence, AbsenceOf, AlertBudget, Contact, Directory, Domain, Group, Layer, Override, OverrideOf, Schedule,
-    System, User,
+    Absence, AbsenceOf, AlertBudget, Contact, Directory, Domain, Group, Layer, Override,
+    OverrideOf, Schedule, System, User,
 };
 use watchkeep_model::document::nearest;
 use watchkeep_model::lineage::Edge;
