@@ -1,9 +1,10 @@
 //! Charters from a folder on the disk, or from the charters topic.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use watchkeep_incident::registry::{Checks, Registry};
+use watchkeep_interop::openlineage;
 use watchkeep_model::document::{Diagnostic, Documents, Level};
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
@@ -114,11 +115,28 @@ pub(crate) enum Wanted<'a> {
 /// # Errors
 /// Every error of the folder; those of the log.
 pub(crate) fn wanted(config: &Config, wanted: &Wanted<'_>) -> anyhow::Result<Rules> {
+    wanted_with_runs(config, wanted, &[])
+}
+
+/// The same with run events from files and folders.
+///
+/// # Errors
+/// Those of [`wanted`]; the first run event that cannot be used; run events
+/// beside the charters topic.
+pub(crate) fn wanted_with_runs(
+    config: &Config,
+    wanted: &Wanted<'_>,
+    runs: &[PathBuf],
+) -> anyhow::Result<Rules> {
     let pane = config.time.pane;
     match (wanted, config.charter_source) {
-        (Wanted::Folder(folder), _) => rules(Some(folder), pane),
-        (_, CharterSource::Folder) => rules(config.charters.as_deref(), pane),
-        (Wanted::OfFiles, CharterSource::Unset) => rules(None, pane),
+        (Wanted::Folder(folder), _) => rules_with_runs(Some(folder), runs, pane),
+        (_, CharterSource::Folder) => rules_with_runs(config.charters.as_deref(), runs, pane),
+        (Wanted::OfFiles, CharterSource::Unset) => rules_with_runs(None, runs, pane),
+        _ if !runs.is_empty() => bail!(
+            "run events go with charters of a folder, not yet with those of the charters topic: \
+             name the folder with --charters DIR"
+        ),
         (_, CharterSource::Topic | CharterSource::Unset) => {
             let rules = of_topic(config);
             follow(&rules, &mut Store::open_existing(config)?.reader()?)?;
@@ -158,13 +176,52 @@ pub(crate) fn follow(rules: &Rules, reader: &mut Reader) -> anyhow::Result<()> {
     }
 }
 
-/// The rules of a folder, or none at all.
+/// The rules of a folder, or none at all. Run events that lie in the folder
+/// are a part of it.
 ///
 /// # Errors
 /// Every error of the folder.
 pub(crate) fn rules(folder: Option<&Path>, pane: TimeSpan) -> anyhow::Result<Rules> {
-    match folder {
-        Some(folder) => Folder::read(folder, pane)?.rules(),
-        None => Folder::of(Vec::new(), pane).rules(),
+    rules_with_runs(folder, &[], pane)
+}
+
+/// Endings of files with run events.
+const RUNS: [&str; 3] = [".ndjson", ".ndjson.gz", ".ndjson.zst"];
+
+/// The same with further run events, from files and folders.
+///
+/// # Errors
+/// Every error of the folder, or the first run event that cannot be used.
+pub(crate) fn rules_with_runs(
+    folder: Option<&Path>,
+    runs: &[PathBuf],
+    pane: TimeSpan,
+) -> anyhow::Result<Rules> {
+    let read = match folder {
+        Some(folder) => Folder::read(folder, pane)?,
+        None => Folder::of(Vec::new(), pane),
+    };
+    read.refuse_errors()?;
+    let mut files: Vec<PathBuf> = Vec::new();
+    for place in folder.into_iter().chain(runs.iter().map(PathBuf::as_path)) {
+        if place.is_dir() {
+            files.extend(input::files_below(place, &RUNS)?);
+        } else {
+            files.push(place.to_owned());
+        }
     }
+    if files.is_empty() {
+        return Ok(Rules::new(read.registry));
+    }
+    let mut events = Vec::new();
+    for file in &files {
+        let mut lines = input::Lines::open(file)?;
+        let mut line = Vec::new();
+        while let Some(number) = lines.read(&mut line)? {
+            let is_known = |name: &str| read.registry.knows(name);
+            let event = openlineage::run_event(&line, &is_known);
+            events.push(event.map_err(|why| anyhow!("{}:{}: {why}", file.display(), number + 1))?);
+        }
+    }
+    Ok(Rules::new(read.registry.with_runs(&events)))
 }

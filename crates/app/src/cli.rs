@@ -3,6 +3,7 @@
 mod baselines;
 mod charters;
 mod exchange;
+mod lineage;
 mod lists;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub(crate) use self::charters::{
     Answer, ChartersHistory, ChartersShow, Diff, Doing, Proposals, Propose, Publish,
 };
 pub(crate) use self::exchange::{Export as ChartersExport, Import as ChartersImport};
+pub(crate) use self::lineage::{Lineage, LineageFormat, LineageShow};
 pub(crate) use self::lists::{
     Audit, AuditLedger, AuditReplay, ConfigCommand, IncidentSource, Incidents, IncidentsList,
     IncidentsShow, Schemas, SchemasCheck, SchemasList, Topics, TopicsCheck, TopicsCreate,
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     /// Capture, list or show baselines from training sets
     #[command(subcommand)]
     Baselines(Baselines),
+    /// Show what is made from what
+    #[command(subcommand)]
+    Lineage(Lineage),
     /// Create or check the topics
     #[command(subcommand)]
     Topics(Topics),
@@ -178,6 +183,10 @@ pub(crate) struct Replay {
     /// Charter folder; without it that of the configuration, else none
     #[arg(long, value_name = "DIR")]
     pub(crate) charters: Option<PathBuf>,
+    /// OpenLineage run events, an NDJSON file (.gz and .zst too) or a folder of them; those in
+    /// the charter folder are read anyway
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) lineage: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) configured: Configured,
     /// Captured baselines, a file or a folder of them; without it, where the input is the

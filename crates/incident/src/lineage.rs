@@ -14,6 +14,7 @@ use watchkeep_model::lineage::RunEvent;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 mod build;
+pub mod reach;
 mod troubles;
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ mod item;
 mod json;
 mod notes;
 mod odcs;
-mod openlineage;
+pub mod openlineage;
 mod source;
 
 pub use catalog::Catalog;

@@ -6,9 +6,11 @@
 //! latest event that has them.
 
 mod read;
+mod run;
 mod write;
 
 pub(crate) use read::read;
+pub use run::{EVENT_BYTES_MAX, run_event};
 pub(crate) use write::write;
 
 /// The namespace of names without one.

@@ -1,5 +1,6 @@
 //! Measures how well planted faults are found: `lineage --seeds 0..280`. With
-//! `--write DIR` each case is written as files for `watchkeep replay`.
+//! `--write DIR` each case is written as files for `watchkeep replay`, with
+//! `--storm DIR` those of 10,000 features that breach in one window.
 
 #![expect(
     clippy::print_stdout,
@@ -12,12 +13,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use watchkeep_simulator::planted::{Case, Measured, files, measure};
+use watchkeep_simulator::planted::{Case, Measured, files, measure, storm};
 
 /// Precision and recall below this are a failure.
 const LEAST: f64 = 0.95;
 
-const USAGE: &str = "usage: lineage [--seeds FROM..TO] [--write DIR]";
+/// Features of the storm.
+const STORM: usize = 10_000;
+
+const USAGE: &str = "usage: lineage [--seeds FROM..TO] [--write DIR] | --storm DIR";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,7 +35,13 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     if let Some(folder) = value("--write") {
-        return write(Path::new(folder), from, to);
+        let folder = Path::new(folder);
+        let cases =
+            (from..to).map(|seed| (format!("case-{seed:04}"), files(&Case::from_seed(seed))));
+        return write(folder, cases);
+    }
+    if let Some(folder) = value("--storm") {
+        return write(Path::new(folder), std::iter::once((".".into(), storm(STORM))));
     }
     let began = Instant::now();
     let measured = measure(from..to, &mut |case, found| {
@@ -62,11 +72,13 @@ fn row(name: &str, one: &Measured) {
     println!("{name:<14}{:>7}{:>7}{precision:>11.3}{recall:>9.3}", one.cases, one.right);
 }
 
-fn write(folder: &Path, from: u64, to: u64) -> ExitCode {
-    for seed in from..to {
-        let case = folder.join(format!("case-{seed:04}"));
-        for (name, text) in files(&Case::from_seed(seed)) {
-            let path = case.join(name);
+/// Files by their names.
+type Files = Vec<(String, String)>;
+
+fn write(folder: &Path, cases: impl Iterator<Item = (String, Files)>) -> ExitCode {
+    for (case, files) in cases {
+        for (name, text) in files {
+            let path = folder.join(&case).join(name);
             let written = path.parent().map_or(Ok(()), std::fs::create_dir_all);
             if let Err(error) = written.and_then(|()| std::fs::write(&path, text)) {
                 println!("{}: {error}", path.display());
@@ -74,6 +86,6 @@ fn write(folder: &Path, from: u64, to: u64) -> ExitCode {
             }
         }
     }
-    println!("wrote {} cases below {}", to - from, folder.display());
+    println!("written to {}", folder.display());
     ExitCode::SUCCESS
 }

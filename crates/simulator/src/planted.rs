@@ -14,10 +14,12 @@ use crate::generator::random::Random;
 mod files;
 mod graph;
 mod measure;
+mod storm;
 mod telemetry;
 
 pub use files::files;
 pub use measure::{Measured, blamed, measure};
+pub use storm::{TEAMS, storm};
 
 use graph::Graph;
 

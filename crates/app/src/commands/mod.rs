@@ -7,6 +7,7 @@ mod config;
 mod export;
 mod generate;
 mod incidents;
+mod lineage;
 mod produce;
 mod replay;
 mod schemas;
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Charters(command) => charters::run(&command),
         Command::Who(arguments) => who::run(&arguments),
         Command::Baselines(command) => baselines::run(&command),
+        Command::Lineage(command) => lineage::run(&command),
         Command::Topics(command) => topics::run(&command),
         Command::Config(command) => config::run(&command),
         Command::Schemas(command) => schemas::run(&command),

@@ -95,7 +95,8 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         None if sources::is_log(&arguments.input) => Wanted::OfLog,
         None => Wanted::OfFiles,
     };
-    let rules = charters::wanted(&config, &wanted)?.with_profiles(profiles(arguments, &config)?);
+    let rules = charters::wanted_with_runs(&config, &wanted, &arguments.lineage)?
+        .with_profiles(profiles(arguments, &config)?);
     let responses = responses(arguments)?;
     let settings = replay::Settings {
         time: config.time,

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use anyhow::bail;
 use serde::Serialize;
 use watchkeep_incident::context::{DEFAULT_POLICY, default_policy};
+use watchkeep_incident::lineage::reach::{Direction, reach};
 use watchkeep_incident::owner;
 use watchkeep_incident::registry::Registry;
 use watchkeep_incident::schedule::{Presence, answering};
 use watchkeep_model::charter::{Charter, Expectation, Owners, Rule};
 use watchkeep_model::incident::data::Link;
-use watchkeep_model::lineage::Edge;
 use watchkeep_model::policy::{NotifyTarget, Policy};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
@@ -22,7 +22,7 @@ use crate::output::{Format, Output, Table, complain};
 use crate::{Outcome, charters, service};
 
 /// Steps through the lineage in one direction; what lies further is not shown.
-const DEPTH_MAX: usize = 8;
+const DEPTH_MAX: u32 = 8;
 
 #[derive(Serialize)]
 struct Answer {
@@ -133,8 +133,8 @@ fn answer(registry: &Registry, charter: &Charter, at: Timestamp) -> Answer {
         tier: fields.tier,
         places: places.into_iter().filter_map(|(k, v)| Some((k, v.clone()?))).collect(),
         people,
-        upstream: reach(&charter.subject, registry.edges(), |edge| (&edge.to, &edge.from)),
-        consumers: reach(&charter.subject, registry.edges(), |edge| (&edge.from, &edge.to)),
+        upstream: reached(registry, &charter.subject, Direction::Up, at, policy),
+        consumers: reached(registry, &charter.subject, Direction::Down, at, policy),
         subscribers: fields.subscribers.clone().unwrap_or_default(),
         alarms: charter.expectations().iter().map(alarm).collect(),
         policy: policy.name.clone(),
@@ -143,27 +143,26 @@ fn answer(registry: &Registry, charter: &Charter, at: Timestamp) -> Answer {
     }
 }
 
-/// What can be reached along the edges, nearest first, then by name.
-fn reach<'e>(
-    start: &str,
-    edges: &'e [Edge],
-    direction: impl Fn(&'e Edge) -> (&'e String, &'e String),
+/// What can be reached along edges that are known and not stale, nearest
+/// first, then by name.
+fn reached(
+    registry: &Registry,
+    subject: &str,
+    direction: Direction,
+    at: Timestamp,
+    policy: &Policy,
 ) -> Vec<String> {
-    let mut seen: BTreeSet<&str> = BTreeSet::from([start]);
-    let mut layer: BTreeSet<&str> = BTreeSet::from([start]);
-    let mut all = Vec::new();
-    for _ in 0..DEPTH_MAX {
-        let next: BTreeSet<&str> = edges
-            .iter()
-            .map(&direction)
-            .filter(|(near, far)| layer.contains(near.as_str()) && !seen.contains(far.as_str()))
-            .map(|(_, far)| far.as_str())
-            .collect();
-        all.extend(next.iter().map(|name| (*name).to_owned()));
-        seen.extend(&next);
-        layer = next;
+    let max_age = policy.attribution.edge_max_age;
+    let mut seen: BTreeSet<String> = BTreeSet::from([subject.to_owned()]);
+    let mut far: Vec<(u32, String)> = Vec::new();
+    for edge in reach(registry, subject, direction, DEPTH_MAX, at, max_age) {
+        let node = if direction == Direction::Up { edge.from } else { edge.to };
+        if edge.state.is_fresh() && seen.insert(node.clone()) {
+            far.push((edge.distance, node));
+        }
     }
-    all
+    far.sort();
+    far.into_iter().map(|(_, node)| node).collect()
 }
 
 fn steps(policy: &Policy) -> Vec<StepShown> {

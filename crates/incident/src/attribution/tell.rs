@@ -94,7 +94,7 @@ impl Search<'_> {
                 format!("further away than {root_name}, or covers less")
             };
         }
-        if !self.coverages.contains_key(&node) {
+        if self.coverages.get(&node).is_none_or(|known| !known.is_whole) {
             // Far more than enough to see whether it could have been.
             let breaching = self.board.breaching();
             let coverage = self.count(node, breaching.saturating_mul(2).max(1_000), &mut |_| {});

@@ -323,3 +323,27 @@ fn policies_with_other_limits_decide_otherwise() {
     let case = || Case::new(CHAIN).breaching("f1");
     case().within(|limits| limits.min_features = 1).check("f1=v");
 }
+
+/// The worked example of `docs/attribution.md`.
+#[test]
+fn the_documented_example_is_right() {
+    let edges = "dticks > pquotes, vnews\npquotes > vquotes\nvnews > sentiment\n\
+                 dreference > vquotes, static\nvquotes > xprice, xspread, xvolume\n\
+                 static > country, sector, currency";
+    let case = || Case::new(edges).watched("sentiment country sector currency");
+    let why = case()
+        .breaching("xprice xspread xvolume")
+        .check("xprice=vquotes xspread=vquotes xvolume=vquotes");
+    assert_eq!((why["vquotes"].method.as_str(), why["vquotes"].coverage), (COVERAGE, 1.0));
+    let coverage = |node: &str| {
+        let of = why["vquotes"].candidates.iter().find(|one| one.node == name(node));
+        of.and_then(|one| one.coverage)
+    };
+    assert_eq!((coverage("dticks"), coverage("dreference")), (Some(0.75), Some(0.5)));
+    case()
+        .breaching("xprice xspread xvolume pquotes")
+        .check("xprice=pquotes xspread=pquotes xvolume=pquotes pquotes=pquotes");
+    case().breaching("xprice xspread xvolume pquotes sentiment dticks").check(
+        "xprice=dticks xspread=dticks xvolume=dticks pquotes=dticks sentiment=dticks dticks=dticks",
+    );
+}

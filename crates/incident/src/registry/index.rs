@@ -82,6 +82,11 @@ impl Index {
         self.exact.keys().map(String::as_str)
     }
 
+    /// True where a document names the subject exactly.
+    pub(super) fn names(&self, subject: &str) -> bool {
+        self.exact.contains_key(subject)
+    }
+
     /// Patterns, ascending.
     pub(super) fn patterns(&self) -> impl Iterator<Item = (&str, &Revisions)> {
         self.patterns.iter().map(|(pattern, revisions)| (pattern.as_str(), revisions))

@@ -204,6 +204,11 @@ impl Registry {
         self.index.named()
     }
 
+    /// True where a charter document or the lineage names this subject exactly.
+    pub fn knows(&self, subject: &str) -> bool {
+        self.index.names(subject) || self.lineage.node(subject).is_some()
+    }
+
     /// True where a document has an expectation on session windows, which end
     /// within panes.
     pub fn has_sessions(&self) -> bool {

@@ -41,6 +41,7 @@ impl Case {
     }
 }
 
-fn line(feature: &str, at: Timestamp, value: &str) -> String {
+/// One event.
+pub(super) fn line(feature: &str, at: Timestamp, value: &str) -> String {
     format!(r#"{{"feature":"{feature}","event_time":"{at}","value":{value}}}"#)
 }

@@ -1,0 +1,273 @@
+//! Run events as facts of the lineage: what they show of jobs and datasets at
+//! their time, for whoever looks for what is to blame.
+//!
+//! Facets that are read: `errorMessage` of runs, `ownership` of jobs and
+//! datasets, `dataQualityAssertions` of inputs and datasets. The others say
+//! nothing about who is to blame.
+
+use serde::Deserialize;
+use watchkeep_model::lineage::{Assertion, Ownership, RunEvent, RunState};
+use watchkeep_model::subject::has_type;
+use watchkeep_model::time::Timestamp;
+
+use super::bare;
+
+/// Bytes of one event. Events with columns of wide tables are large; a larger
+/// one is a mistake.
+pub const EVENT_BYTES_MAX: usize = 16 << 20;
+
+/// Characters of an error message that are kept.
+const MESSAGE_CHARS_MAX: usize = 500;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    event_type: Option<String>,
+    event_time: Option<String>,
+    run: Option<Run>,
+    job: Option<Job>,
+    dataset: Option<Dataset>,
+    #[serde(default)]
+    inputs: Vec<Dataset>,
+    #[serde(default)]
+    outputs: Vec<Dataset>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Run {
+    run_id: String,
+    #[serde(default)]
+    facets: Facets,
+}
+
+#[derive(Deserialize)]
+struct Job {
+    #[serde(default)]
+    namespace: String,
+    name: String,
+    #[serde(default)]
+    facets: Facets,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Dataset {
+    #[serde(default)]
+    namespace: String,
+    name: String,
+    #[serde(default)]
+    facets: Facets,
+    #[serde(default)]
+    input_facets: Facets,
+    #[serde(default)]
+    output_facets: Facets,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Facets {
+    error_message: Option<ErrorMessage>,
+    ownership: Option<OwnershipFacet>,
+    data_quality_assertions: Option<AssertionsFacet>,
+}
+
+#[derive(Deserialize)]
+struct ErrorMessage {
+    message: String,
+}
+
+#[derive(Deserialize)]
+struct OwnershipFacet {
+    #[serde(default)]
+    owners: Vec<Owner>,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    name: String,
+    r#type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct AssertionsFacet {
+    #[serde(default)]
+    assertions: Vec<AssertionRead>,
+}
+
+#[derive(Deserialize)]
+struct AssertionRead {
+    assertion: String,
+    success: bool,
+    column: Option<String>,
+}
+
+/// Reads one event. `is_known` tells which typed names the charters and
+/// lineage documents use: a job or dataset is that one of them which has its
+/// name, its namespace and name with a dot or a slash between, or its name
+/// with its type; else what an import calls
+/// it, its namespace and name with a slash.
+///
+/// # Errors
+/// What is missing or wrong, in a sentence.
+pub fn run_event(line: &[u8], is_known: &dyn Fn(&str) -> bool) -> Result<RunEvent, String> {
+    if line.len() > EVENT_BYTES_MAX {
+        return Err(format!("the event has more than {} MiB", EVENT_BYTES_MAX >> 20));
+    }
+    let event: Event = serde_json::from_slice(line)
+        .map_err(|error| format!("this is no OpenLineage event: {error}"))?;
+    let at = event.event_time.as_deref().ok_or("the event has no `eventTime`")?;
+    let at: Timestamp = at.parse().map_err(|_| {
+        format!("`eventTime` is not an instant such as 2024-05-01T12:00:00Z: `{at}`")
+    })?;
+    let state = match event.event_type.as_deref() {
+        Some("START" | "RUNNING") => RunState::Started,
+        Some("COMPLETE") => RunState::Completed,
+        Some("FAIL") => RunState::Failed,
+        Some("ABORT") => RunState::Aborted,
+        // Job and dataset events, which have no run, describe and no more.
+        Some("OTHER") | None => RunState::Other,
+        Some(other) => {
+            return Err(format!(
+                "`eventType` is one of START, RUNNING, COMPLETE, FAIL, ABORT, OTHER: `{other}`"
+            ));
+        }
+    };
+    if event.job.is_none() && event.dataset.is_none() {
+        return Err("the event has neither a `job` nor a `dataset`".into());
+    }
+    if event.run.is_none() && state != RunState::Other {
+        return Err("the event has an `eventType` and no `run`".into());
+    }
+    let mut read = RunEvent {
+        at,
+        job: String::new(),
+        run: event.run.as_ref().map(|run| run.run_id.clone()).unwrap_or_default(),
+        state,
+        message: None,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        assertions: Vec::new(),
+        owners: Vec::new(),
+    };
+    let failed = event.run.and_then(|run| run.facets.error_message);
+    read.message = failed.map(|error| error.message.chars().take(MESSAGE_CHARS_MAX).collect());
+    if let Some(job) = event.job {
+        let node = named("pipeline", &job.namespace, &job.name, is_known);
+        own(&mut read, &node, job.facets.ownership);
+        read.job = node;
+    }
+    for input in event.inputs {
+        let node = dataset(&mut read, input, is_known);
+        read.inputs.push(node);
+    }
+    for output in event.outputs {
+        let node = dataset(&mut read, output, is_known);
+        read.outputs.push(node);
+    }
+    if let Some(described) = event.dataset {
+        let node = dataset(&mut read, described, is_known);
+        if read.job.is_empty() {
+            // The fact is about a node; it has no job to tell of.
+            read.job = node;
+        }
+    }
+    Ok(read)
+}
+
+/// The node of a dataset, after taking what its facets say.
+fn dataset(read: &mut RunEvent, dataset: Dataset, is_known: &dyn Fn(&str) -> bool) -> String {
+    let node = named("dataset", &dataset.namespace, &dataset.name, is_known);
+    for facets in [dataset.facets, dataset.input_facets, dataset.output_facets] {
+        own(read, &node, facets.ownership);
+        let checks = facets.data_quality_assertions.map(|facet| facet.assertions);
+        for AssertionRead { assertion, success, column } in checks.unwrap_or_default() {
+            read.assertions.push(Assertion { node: node.clone(), assertion, column, success });
+        }
+    }
+    node
+}
+
+fn own(read: &mut RunEvent, node: &str, facet: Option<OwnershipFacet>) {
+    for Owner { name, r#type } in facet.map(|facet| facet.owners).unwrap_or_default() {
+        read.owners.push(Ownership { node: node.to_owned(), owner: name, role: r#type });
+    }
+}
+
+fn named(kind: &str, namespace: &str, name: &str, is_known: &dyn Fn(&str) -> bool) -> String {
+    if has_type(name) {
+        return name.to_owned();
+    }
+    let kinds: &[&str] = if kind == "dataset" {
+        &["dataset", "view", "feature", "model", "dashboard"]
+    } else {
+        &[kind]
+    };
+    for kind in kinds {
+        let forms = [
+            format!("{kind}:{name}"),
+            format!("{kind}:{namespace}.{name}"),
+            format!("{kind}:{namespace}/{name}"),
+        ];
+        if let Some(known) = forms.into_iter().find(|form| is_known(form)) {
+            return known;
+        }
+    }
+    if namespace.is_empty() {
+        format!("{kind}:{name}")
+    } else {
+        format!("{kind}:{}", bare(namespace, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<RunEvent, String> {
+        run_event(line.as_bytes(), &|name| ["dataset:bts.on_time", "view:status"].contains(&name))
+    }
+
+    #[test]
+    fn a_failed_run_says_what_it_reads_writes_and_what_went_wrong() {
+        let event = read(
+            r#"{"eventType":"FAIL","eventTime":"2024-05-01T14:00:00+02:00","producer":"x","schemaURL":"y",
+            "run":{"runId":"r1","facets":{"errorMessage":{"message":"disk full","programmingLanguage":"SQL"},"other":{}}},
+            "job":{"namespace":"airflow","name":"hourly","facets":{"ownership":{"owners":[{"name":"team:data","type":"MAINTAINER"}]}}},
+            "inputs":[{"namespace":"bts","name":"on_time","inputFacets":{"dataQualityAssertions":{"assertions":[{"assertion":"not_null","success":false,"column":"tail"}]}}}],
+            "outputs":[{"namespace":"pg","name":"status","facets":{"schema":{"fields":[]}}},{"namespace":"pg","name":"new"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(event.at, "2024-05-01T12:00:00Z".parse().unwrap());
+        assert_eq!((event.job.as_str(), event.run.as_str()), ("pipeline:airflow/hourly", "r1"));
+        assert_eq!((event.state, event.message.as_deref()), (RunState::Failed, Some("disk full")));
+        assert_eq!(event.inputs, ["dataset:bts.on_time"]);
+        assert_eq!(event.outputs, ["view:status", "dataset:pg/new"]);
+        assert_eq!(event.assertions[0].node, "dataset:bts.on_time");
+        assert_eq!(event.owners[0].owner, "team:data");
+    }
+
+    #[test]
+    fn events_without_a_run_describe() {
+        let event = read(
+            r#"{"eventTime":"2024-05-01T12:00:00Z","dataset":{"namespace":"bts","name":"on_time","facets":{"ownership":{"owners":[{"name":"ada"}]}}}}"#,
+        )
+        .unwrap();
+        assert_eq!((event.job.as_str(), event.state), ("dataset:bts.on_time", RunState::Other));
+        assert_eq!(event.owners[0].node, "dataset:bts.on_time");
+    }
+
+    #[test]
+    fn what_is_no_event_is_refused_with_the_reason() {
+        let why = |line: &str| read(line).unwrap_err();
+        assert!(why("{").contains("no OpenLineage event"));
+        assert!(why("{}").contains("`eventTime`"));
+        assert!(why(r#"{"eventTime":"yesterday"}"#).contains("not an instant"));
+        assert!(why(r#"{"eventTime":"2024-05-01T12:00:00Z"}"#).contains("neither"));
+        let job = r#""job":{"namespace":"a","name":"b"}"#;
+        let with =
+            |more: &str| why(&format!(r#"{{"eventTime":"2024-05-01T12:00:00Z",{more}{job}}}"#));
+        assert!(with(r#""eventType":"DONE","#).contains("one of START"));
+        assert!(with(r#""eventType":"START","#).contains("no `run`"));
+    }
+}
