@@ -5,10 +5,12 @@
 //! cargo run --release --package watchkeep-detection --example calibration -- level --trials 20000
 //! cargo run --release --package watchkeep-detection --example calibration -- power --trials 5000
 //! cargo run --release --package watchkeep-detection --example calibration -- dependent --trials 5000
+//! cargo run --release --package watchkeep-detection --example calibration -- speed --trials 1000
 //! ```
 
 #![allow(
     clippy::disallowed_methods,
+    clippy::disallowed_types,
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "the pure crate neither reads arguments nor prints, but this program does"
@@ -18,6 +20,9 @@
 mod trials;
 
 use std::process::ExitCode;
+use std::time::Instant;
+
+use watchkeep_detection::drift::{self, Comparison};
 
 use self::trials::{
     Alarms, Change, LAWS, Law, Random, Shares, Trial, categories, dependent, numbers,
@@ -37,8 +42,9 @@ fn main() -> ExitCode {
         (Some("level"), Some(trials)) => level(trials),
         (Some("power"), Some(trials)) => power(trials),
         (Some("dependent"), Some(trials)) => dependent_values(trials),
+        (Some("speed"), Some(trials)) => speed(trials),
         _ => {
-            eprintln!("calibration level|power|dependent [--trials N]");
+            eprintln!("calibration level|power|dependent|speed [--trials N]");
             return ExitCode::from(2);
         }
     }
@@ -118,6 +124,39 @@ fn dependent_values(trials: u64) {
                 100.0 * judged.error(),
                 100.0 * without.share(),
             );
+        }
+    }
+}
+
+fn speed(trials: u64) {
+    println!("Elapsed time of all statistics of one window together, in microseconds.\n");
+    println!("| values | n | n_ref | median | 90 % |");
+    println!("|---|---:|---:|---:|---:|");
+    let timed = |name: &str, n: usize, n_ref: usize, compare: &dyn Fn() -> Comparison| {
+        let mut times: Vec<f64> = (0..trials.max(10))
+            .map(|_| {
+                let begin = Instant::now();
+                std::hint::black_box(compare());
+                begin.elapsed().as_secs_f64() * 1e6
+            })
+            .collect();
+        times.sort_unstable_by(f64::total_cmp);
+        let at = |q: f64| times[(times.len() as f64 * q) as usize];
+        println!("| {name} | {n} | {n_ref} | {:.1} | {:.1} |", at(0.5), at(0.9));
+    };
+    for (n, n_ref) in [(100, 10_000), (1_000, 10_000), (10_000, 10_000), (10_000, 100_000)] {
+        for (law, name) in LAWS {
+            let random = &mut seeded(n, n_ref, name);
+            let [current, reference] = [n, n_ref]
+                .map(|size| trials::summary_of_numbers(law.sample(size, Change::NONE, random)));
+            timed(name, n, n_ref, &|| drift::numeric(&current, &reference, &[], 10));
+        }
+        for count in [10, 200, 1_000] {
+            let (shares, name) = (Shares::zipf(count, 1.0), format!("{count} categories"));
+            let random = &mut seeded(n, n_ref, &name);
+            let [current, reference] =
+                [n, n_ref].map(|size| shares.summary(&shares.counts(size, random)));
+            timed(&name, n, n_ref, &|| drift::categorical(&current, &reference));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The whole comparison of a window with a baseline.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 use watchkeep_model::charter::{Charter, Statistic, ValueType};
 use watchkeep_model::distribution::{Numbers, cell_edges};
@@ -117,12 +117,17 @@ pub fn categorical(current: &Summary, reference: &Summary) -> Comparison {
     let (values, against) = (&current.categories, &reference.categories);
     let mut drift = Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
     unseen(&mut drift, values, |category| against.counts().contains_key(category));
-    let mut rows: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    values.counts().iter().for_each(|(c, n)| rows.entry(c).or_default().0 += n);
-    against.counts().iter().for_each(|(c, n)| rows.entry(c).or_default().1 += n);
-    let mut order: Vec<(&str, (u64, u64))> = rows.into_iter().collect();
-    order.sort_by(|a, b| (b.1.0 + b.1.1).cmp(&(a.1.0 + a.1.1)).then(a.0.cmp(b.0)));
-    let rest = order.split_off(order.len().min(CATEGORY_BINS_MAX));
+    let mut order = by_name(values, against);
+    // Of many only the most frequent are put in order.
+    let frequent =
+        |a: &Row<'_>, b: &Row<'_>| (b.1.0 + b.1.1).cmp(&(a.1.0 + a.1.1)).then_with(|| a.0.cmp(b.0));
+    let rest = if order.len() > CATEGORY_BINS_MAX {
+        order.select_nth_unstable_by(CATEGORY_BINS_MAX, frequent);
+        order.split_off(CATEGORY_BINS_MAX)
+    } else {
+        Vec::new()
+    };
+    order.sort_unstable_by(frequent);
     let mut bins = Bins::default();
     let mut push = |name: &str, current: u64, reference: u64| {
         bins.categories.push(name.to_owned());
@@ -140,6 +145,29 @@ pub fn categorical(current: &Summary, reference: &Summary) -> Comparison {
     let table = drift.bins.as_ref();
     let p_value = table.and_then(|bins| st::chi_square_p_value(&bins.current, &bins.reference));
     Comparison { drift, p_value: p_value.unwrap_or(1.0) }
+}
+
+/// A category with its counts in the window and in the baseline.
+type Row<'a> = (&'a str, (u64, u64));
+
+/// Every category of either, ascending by name.
+fn by_name<'a>(values: &'a Categories, against: &'a Categories) -> Vec<Row<'a>> {
+    let (mut a, mut b) = (values.counts().iter().peekable(), against.counts().iter().peekable());
+    let mut rows = Vec::with_capacity(values.counts().len().max(against.counts().len()));
+    loop {
+        let order = match (a.peek(), b.peek()) {
+            (Some((x, _)), Some((y, _))) => x.cmp(y),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return rows,
+        };
+        let own = if order.is_le() { a.next() } else { None };
+        let other = if order.is_ge() { b.next() } else { None };
+        if let Some((name, _)) = own.or(other) {
+            let count = |side: Option<(&Box<str>, &u64)>| side.map_or(0, |(_, count)| *count);
+            rows.push((name, (count(own), count(other))));
+        }
+    }
 }
 
 /// Fills in the share and the names of the categories that are not known.
