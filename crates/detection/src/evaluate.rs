@@ -39,6 +39,7 @@ use crate::evaluate::asked::Asked;
 pub use crate::evaluate::snapshot::Restoring;
 use crate::evaluate::subject::{Moment, Subject};
 use crate::ledger::{Coverage, Joint, Ledger, Torn};
+use crate::past as past_store;
 use crate::platform;
 use crate::settings::TimeSettings;
 use crate::watermark::Watermark;
@@ -70,6 +71,9 @@ pub struct Evaluate {
     #[serde(skip)]
     deadlines: BTreeSet<Deadline>,
     budgets: Budgets,
+    /// Where past windows are kept, if not in the state.
+    #[serde(skip)]
+    past: past_store::Store,
     late: BTreeMap<LateKey, u64>,
     late_count: u64,
     duplicates: u64,
@@ -192,10 +196,17 @@ impl Evaluate {
             changed: Vec::new(),
             deadlines: BTreeSet::new(),
             budgets: Budgets::default(),
+            past: None,
             late: BTreeMap::new(),
             late_count: 0,
             duplicates: 0,
         }
+    }
+
+    /// Keeps past windows in a store and not in the state. To be called before
+    /// anything is taken, and with the store that a restored state was saved with.
+    pub fn keep_past_in(&mut self, store: Box<dyn past_store::PastWindows>) {
+        self.past = Some(store);
     }
 
     /// The log's first batches are gone, as its retention says: sources and
@@ -296,6 +307,7 @@ impl Evaluate {
             settings: &self.settings,
             watermark: Some(now),
             deadlines: &mut self.deadlines,
+            past: &mut self.past,
         };
         let mut of_sessions = Vec::new();
         for (feature, subject) in &mut self.subjects {
@@ -393,6 +405,7 @@ impl Evaluate {
             settings: &self.settings,
             watermark: self.watermark.current(),
             deadlines: &mut self.deadlines,
+            past: &mut self.past,
         };
         if subject.is_repeat(delta, charters) {
             self.duplicates += delta.summary.count;
@@ -448,6 +461,7 @@ impl Evaluate {
                 settings: &self.settings,
                 watermark: self.watermark.current(),
                 deadlines: &mut self.deadlines,
+                past: &mut self.past,
             };
             subject.begin(&feature, start, charters, &mut moment);
         }
@@ -467,6 +481,7 @@ impl Evaluate {
             settings: &self.settings,
             watermark: self.watermark.current(),
             deadlines: &mut self.deadlines,
+            past: &mut self.past,
         };
         let mut budgets = Asked::new(&mut self.budgets, self.partition.1);
         subject.due(deadline, now, partial, charters, &mut budgets, &mut moment, out);

@@ -16,6 +16,7 @@ pub mod judge;
 pub mod learned;
 pub mod ledger;
 pub mod measure;
+pub mod past;
 pub mod platform;
 pub mod settings;
 pub mod slo;

@@ -21,6 +21,8 @@ const STORE: &str = "snapshots";
 /// Key of a header, and what the keys of entries begin with.
 const HEADER: &[u8] = b"h";
 const ENTRY: &[u8] = b"e";
+/// What the keys of past windows begin with.
+const WINDOW: &[u8] = b"w";
 
 /// The snapshots of one folder. Clones are the same store.
 #[derive(Clone, Debug)]
@@ -88,8 +90,31 @@ impl SnapshotStore for SledSnapshots {
         for (name, bytes) in save.entries {
             batch.insert([ENTRY, name.as_bytes()].concat(), bytes);
         }
+        for key in save.forgotten {
+            batch.remove([WINDOW, &key].concat());
+        }
         batch.insert(HEADER, save.header);
         self.inner().write(partition, |tree| tree.apply_batch(batch))
+    }
+
+    fn put_window(
+        &mut self,
+        partition: &Partition,
+        key: &[u8],
+        bytes: Vec<u8>,
+    ) -> Result<(), SnapshotError> {
+        // Not flushed: the store's own log keeps the order of writes, so what a
+        // later save is found after is found too.
+        self.inner().change(partition, |tree| tree.insert([WINDOW, key].concat(), bytes).map(drop))
+    }
+
+    fn window(
+        &mut self,
+        partition: &Partition,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, SnapshotError> {
+        let key = [WINDOW, key].concat();
+        self.inner().read(partition, |tree| Ok(tree.get(key)?.map(|bytes| bytes.to_vec())))
     }
 
     fn clear(&mut self, partition: &Partition) -> Result<(), SnapshotError> {
@@ -155,20 +180,28 @@ impl Inner {
         result
     }
 
-    /// Writes, and waits for the disk. After a failure the store is closed: what
-    /// it would answer is not what the disk holds.
+    /// Writes, and waits for the disk.
     fn write(
         &mut self,
         partition: &Partition,
         work: impl FnOnce(&sled::Tree) -> sled::Result<()>,
     ) -> Result<(), SnapshotError> {
-        let result = self.tree(partition).and_then(|tree| {
-            let written = guarded(|| {
-                work(&tree)?;
-                tree.flush().map(drop)
-            });
-            written.map_err(SnapshotError::Damaged)
-        });
+        self.change(partition, |tree| {
+            work(tree)?;
+            tree.flush().map(drop)
+        })
+    }
+
+    /// Writes. After a failure the store is closed: what it would answer is not
+    /// what the disk holds.
+    fn change(
+        &mut self,
+        partition: &Partition,
+        work: impl FnOnce(&sled::Tree) -> sled::Result<()>,
+    ) -> Result<(), SnapshotError> {
+        let result = self
+            .tree(partition)
+            .and_then(|tree| guarded(|| work(&tree)).map_err(SnapshotError::Damaged));
         if let Err(error) = result {
             self.is_damaged = true;
             self.let_go();

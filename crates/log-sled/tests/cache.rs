@@ -30,6 +30,7 @@ fn save(number: u32) -> Save {
                 (format!("feature-{name}").into(), bytes.repeat(size / 4))
             })
             .collect(),
+        forgotten: Vec::new(),
     }
 }
 
@@ -67,6 +68,26 @@ fn what_was_saved_is_there_after_a_restart_and_each_partition_by_itself() {
     store.clear(&partition(0)).unwrap();
     assert_eq!(read(&mut store, &partition(0)), Ok(None));
     assert_eq!(read(&mut store, &partition(1)), Ok(expected(0)));
+}
+
+#[test]
+fn past_windows_are_found_until_a_save_forgets_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = SledSnapshots::open(folder.path()).unwrap();
+    let window =
+        |store: &mut SledSnapshots, number| store.window(&partition(number), b"k").unwrap();
+    store.put_window(&partition(0), b"k", vec![1]).unwrap();
+    assert_eq!([0, 1].map(|number| window(&mut store, number)), [Some(vec![1]), None]);
+    store.save(&partition(0), save(0)).unwrap();
+    drop(store);
+    let mut store = SledSnapshots::open(folder.path()).unwrap();
+    assert_eq!(window(&mut store, 0), Some(vec![1]));
+    assert_eq!(read(&mut store, &partition(0)), Ok(expected(0)), "they are no entries");
+    store.save(&partition(0), Save { forgotten: vec![b"k".to_vec()], ..save(0) }).unwrap();
+    assert_eq!(window(&mut store, 0), None);
+    store.put_window(&partition(0), b"k", vec![2]).unwrap();
+    store.clear(&partition(0)).unwrap();
+    assert_eq!(window(&mut store, 0), None);
 }
 
 #[test]

@@ -7,11 +7,13 @@
 //!
 //! What is kept of a partition is one header and one entry for each subject.
 //! A save writes the subjects that changed since the one before, and the header
-//! with them, together or not at all. The header holds a checksum over all
+//! with them, together or not at all. Past windows, which baselines are made of,
+//! lie beside them: written when they settle, read when a window is judged. The header holds a checksum over all
 //! entries, which is a sum, so that it can be kept up to date entry by entry.
 
 mod header;
 mod keeper;
+mod windows;
 
 use std::fmt;
 use std::sync::Arc;
@@ -39,15 +41,37 @@ pub trait SnapshotStore: fmt::Debug + Send {
         handle: &mut dyn FnMut(&[u8], &[u8]),
     ) -> Result<(), SnapshotError>;
 
-    /// Replaces the header and the named entries and leaves the others, together
-    /// or not at all. What was saved may be lost in a crash of the machine, but
+    /// Keeps the bytes of a past window. No save is needed for it to be found;
+    /// after a crash of the machine it is found if a later save is.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    fn put_window(
+        &mut self,
+        partition: &Partition,
+        key: &[u8],
+        bytes: Vec<u8>,
+    ) -> Result<(), SnapshotError>;
+
+    /// The bytes of a past window; `None` where there are none.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    fn window(
+        &mut self,
+        partition: &Partition,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, SnapshotError>;
+
+    /// Replaces the header and the named entries, deletes the past windows that
+    /// are forgotten and leaves the others, together or not at all. What was saved may be lost in a crash of the machine, but
     /// only as a whole: then the save before it is found.
     ///
     /// # Errors
     /// [`SnapshotError`]; the store must not be used any more.
     fn save(&mut self, partition: &Partition, save: Save) -> Result<(), SnapshotError>;
 
-    /// Drops a partition's snapshot. Afterwards the store is fit to be used,
+    /// Drops a partition's snapshot and past windows. Afterwards the store is fit to be used,
     /// whatever was wrong with it, even if other partitions' had to go as well.
     ///
     /// # Errors
@@ -81,6 +105,8 @@ pub struct Save {
     pub header: Vec<u8>,
     /// Entries that are new or other than before, each name once, ascending.
     pub entries: Vec<(Arc<str>, Vec<u8>)>,
+    /// Keys of past windows that nobody will ask for.
+    pub forgotten: Vec<Vec<u8>>,
 }
 
 /// Why a store did not do what it was asked.

@@ -25,6 +25,8 @@ pub struct Kept {
     pub header: Vec<u8>,
     /// Entries by name.
     pub entries: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Past windows by key.
+    pub windows: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl MemorySnapshots {
@@ -60,8 +62,8 @@ impl MemorySnapshots {
         inner.kept = inner.old.clone();
     }
 
-    /// Flips a bit of the `place`-th byte of all that is kept, headers and
-    /// entries, counted around.
+    /// Flips a bit of the `place`-th byte of all that is kept, headers,
+    /// entries and past windows, counted around.
     pub fn alter(&self, place: usize) {
         let mut inner = self.inner();
         let all = || inner.kept.values();
@@ -71,7 +73,8 @@ impl MemorySnapshots {
         }
         let mut place = place % count;
         for kept in inner.kept.values_mut() {
-            for bytes in std::iter::once(&mut kept.header).chain(kept.entries.values_mut()) {
+            let values = kept.entries.values_mut().chain(kept.windows.values_mut());
+            for bytes in std::iter::once(&mut kept.header).chain(values) {
                 if let Some(byte) = bytes.get_mut(place) {
                     *byte ^= 1 << (place % 8);
                     return;
@@ -101,13 +104,16 @@ impl MemorySnapshots {
 
 impl Kept {
     fn byte_count(&self) -> usize {
-        self.header.len() + self.entries.values().map(Vec::len).sum::<usize>()
+        let values = self.entries.values().chain(self.windows.values());
+        self.header.len() + values.map(Vec::len).sum::<usize>()
     }
 }
 
 impl SnapshotStore for MemorySnapshots {
     fn header(&mut self, partition: &Partition) -> Result<Option<Vec<u8>>, SnapshotError> {
-        Ok(self.sound()?.kept.get(partition).map(|kept| kept.header.clone()))
+        let inner = self.sound()?;
+        let saved = inner.kept.get(partition).filter(|kept| !kept.header.is_empty());
+        Ok(saved.map(|kept| kept.header.clone()))
     }
 
     fn entries(
@@ -128,7 +134,28 @@ impl SnapshotStore for MemorySnapshots {
         kept.header = save.header;
         let entries = save.entries.into_iter();
         kept.entries.extend(entries.map(|(name, bytes)| (name.as_bytes().to_vec(), bytes)));
+        save.forgotten.iter().for_each(|key| drop(kept.windows.remove(key)));
         Ok(())
+    }
+
+    fn put_window(
+        &mut self,
+        partition: &Partition,
+        key: &[u8],
+        bytes: Vec<u8>,
+    ) -> Result<(), SnapshotError> {
+        let mut inner = self.sound()?;
+        inner.kept.entry(partition.clone()).or_default().windows.insert(key.to_vec(), bytes);
+        Ok(())
+    }
+
+    fn window(
+        &mut self,
+        partition: &Partition,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, SnapshotError> {
+        let inner = self.sound()?;
+        Ok(inner.kept.get(partition).and_then(|kept| kept.windows.get(key).cloned()))
     }
 
     fn clear(&mut self, partition: &Partition) -> Result<(), SnapshotError> {

@@ -40,6 +40,7 @@ expectations:
     window: 30m
     min_samples: 2
     baseline: {kind: fixed, from: '2020-01-01T00:00:00Z', to: '2020-01-01T01:00:00Z'}
+  - {name: moving, kind: drift, window: 10m, min_samples: 1, baseline: {kind: rolling, windows: 2}}
 ---
 kind: charter
 subject: feature:f2
@@ -303,6 +304,25 @@ fn check_after(change: impl FnOnce(&mut World, &MemorySnapshots)) -> (usize, Vec
 fn a_restart_folds_only_what_came_after_the_snapshot() {
     let (restored, dropped) = check_after(|_, _| {});
     assert_eq!((restored, dropped), (2, vec![]));
+}
+
+#[test]
+fn past_windows_lie_in_the_store_and_lost_ones_are_folded_anew() {
+    let lines = many();
+    let mut calm = World::new(&lines, None);
+    calm.quiet();
+    let snapshots = MemorySnapshots::default();
+    let mut world = World::new(&lines, Some(snapshots.clone()));
+    world.turns(70);
+    let count = |snapshots: &MemorySnapshots| -> usize {
+        snapshots.kept().values().map(|kept| kept.windows.len()).sum()
+    };
+    assert!((2..20).contains(&count(&snapshots)), "kept: {}", count(&snapshots));
+    snapshots.change(|kept| kept.values_mut().for_each(|kept| kept.windows.clear()));
+    world.quiet();
+    assert_eq!(calm.facts(), world.facts());
+    assert_eq!(world.dropped(), ["a past window is not what was kept"]);
+    assert!(count(&snapshots) > 0, "and they are kept again");
 }
 
 #[test]

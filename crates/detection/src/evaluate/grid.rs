@@ -13,12 +13,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use watchkeep_model::batch::Delta;
 use watchkeep_model::charter::WindowSpec;
-use watchkeep_model::compact;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::evaluate::subject::Moment;
 use crate::evaluate::{Action, Deadline};
+use crate::past::{Owner, Past, Store};
 use crate::settings::TimeSettings;
 
 /// Silent windows of one subject in a row. At the limit the subject has no
@@ -98,9 +98,8 @@ pub(super) struct Grid {
     slices: BTreeMap<Timestamp, BTreeMap<Arc<str>, Box<Summary>>>,
     /// Windows that take events, before or after their close.
     windows: BTreeMap<Timestamp, Open>,
-    /// What rolling and seasonal baselines still need of settled windows, as
-    /// [`compact`] bytes.
-    past: BTreeMap<(Arc<str>, Timestamp), Box<[u8]>>,
+    /// What rolling and seasonal baselines still need of settled windows.
+    past: Past,
     /// How far back those go.
     past_span: Option<TimeSpan>,
     silent_run: u32,
@@ -298,9 +297,10 @@ impl Grid {
     pub(super) fn settle(
         &mut self,
         shape: Shape,
-        start: Timestamp,
-        settings: &TimeSettings,
+        deadline: &Deadline,
+        moment: &mut Moment<'_>,
     ) -> Timestamp {
+        let start = deadline.start;
         let next = start + shape.hop;
         self.windows.remove(&start);
         if let Some(span) = self.past_span {
@@ -308,13 +308,14 @@ impl Grid {
             let mut versions: Vec<Arc<str>> = slices.flat_map(|(_, v)| v.keys().cloned()).collect();
             versions.sort_unstable();
             versions.dedup();
+            let owner = Owner { feature: &deadline.feature, window: shape.window };
             for version in versions {
-                let bytes = compact::encode(&self.summary(shape, start, &version));
-                self.past.insert((version, start), bytes.into());
+                let window = self.summary(shape, start, &version).into_owned();
+                self.past.put(owner, &version, start, &window, moment.past);
             }
             // Baselines are looked for from windows that may still be revised.
-            let needed = start - span - settings.allowed_lateness;
-            self.past.retain(|(_, start), _| *start >= needed);
+            let needed = start - span - moment.settings.allowed_lateness;
+            self.past.forget_before(owner, needed, moment.past);
         }
         // Later windows hold none of the slices before their own start.
         self.slices = self.slices.split_off(&next);
@@ -326,14 +327,14 @@ impl Grid {
     pub(super) fn past(
         &self,
         shape: Shape,
+        feature: &str,
         start: Timestamp,
         version: &Arc<str>,
+        store: &mut Store,
     ) -> Option<Cow<'_, Summary>> {
         let open = self.windows.contains_key(&start).then(|| self.summary(shape, start, version));
-        let settled = || {
-            let bytes = self.past.get(&(version.clone(), start))?;
-            compact::decode(bytes).map(Cow::Owned)
-        };
+        let owner = Owner { feature, window: shape.window };
+        let settled = || self.past.get(owner, version, start, store).map(Cow::Owned);
         open.filter(|summary| summary.count > 0).or_else(settled)
     }
 
@@ -388,7 +389,7 @@ impl Grid {
         silent: bool,
         moment: &mut Moment<'_>,
     ) -> &mut Open {
-        let Moment { settings, watermark, deadlines } = moment;
+        let Moment { settings, watermark, deadlines, .. } = moment;
         self.windows.entry(start).or_insert_with(|| {
             let end = start + shape.size;
             // A window that the watermark has passed is told at its next

@@ -19,6 +19,10 @@ pub(super) struct Search<'a> {
     pub(super) breaches: &'a Breaches,
 }
 
+/// Answers for the start of a window that has closed, with `None` where there
+/// is none or it has no event.
+type Lookup<'a, 'p> = &'a mut dyn FnMut(Timestamp) -> Option<Cow<'p, Summary>>;
+
 /// Windows that were found, and why others were not taken.
 #[derive(Default)]
 struct Found {
@@ -31,12 +35,11 @@ struct Found {
 }
 
 /// The baseline of a window, of the windows that `past` knows, or why there is
-/// none. `past` answers for the start of a window that has closed, with `None`
-/// where there is none or it has no event.
+/// none.
 pub(super) fn baseline<'p>(
     spec: &BaselineSpec,
     search: &Search<'_>,
-    past: impl Fn(Timestamp) -> Option<Cow<'p, Summary>>,
+    past: Lookup<'_, 'p>,
 ) -> Result<Baseline, String> {
     let (found, enough, of) = match spec {
         BaselineSpec::Rolling { windows, min_windows } => {
@@ -72,7 +75,7 @@ fn rolling<'p>(
     spec: &BaselineSpec,
     search: &Search<'_>,
     windows: u32,
-    past: impl Fn(Timestamp) -> Option<Cow<'p, Summary>>,
+    past: Lookup<'_, 'p>,
 ) -> Found {
     let stride = search.window.stride();
     let mut found = Found::default();
@@ -80,7 +83,7 @@ fn rolling<'p>(
         if found.parts.len() >= windows as usize {
             break;
         }
-        found.take(spec, search, search.start - stride.times(back), &past);
+        found.take(spec, search, search.start - stride.times(back), past);
     }
     found
 }
@@ -89,7 +92,7 @@ fn seasonal<'p>(
     spec: &BaselineSpec,
     search: &Search<'_>,
     places: Vec<Option<Timestamp>>,
-    past: impl Fn(Timestamp) -> Option<Cow<'p, Summary>>,
+    past: Lookup<'_, 'p>,
 ) -> Found {
     let hop = match search.window {
         WindowSpec::Tumbling { size } => size,
@@ -100,7 +103,7 @@ fn seasonal<'p>(
     for place in places {
         match place {
             // The clock may have moved by less than a hop: then it is the nearest window.
-            Some(at) => found.take(spec, search, (at + hop.half()).floor(hop), &past),
+            Some(at) => found.take(spec, search, (at + hop.half()).floor(hop), past),
             None => found.skipped += 1,
         }
     }
@@ -113,7 +116,7 @@ impl Found {
         spec: &BaselineSpec,
         search: &Search<'_>,
         at: Timestamp,
-        past: impl Fn(Timestamp) -> Option<Cow<'p, Summary>>,
+        past: Lookup<'_, 'p>,
     ) {
         let Search { window, breaches, .. } = search;
         let within = spec.extent(*window).unwrap_or_default();

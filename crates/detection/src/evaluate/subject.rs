@@ -22,6 +22,7 @@ use crate::evaluate::recency::Recency;
 use crate::evaluate::sessions::{Came, Sessions};
 use crate::evaluate::tell::{Alarms, Measured, expectations_of};
 use crate::evaluate::{Action, Deadline, Outputs};
+use crate::past::Store;
 use crate::settings::TimeSettings;
 
 /// What a subject has to know of the stage when something happens to it.
@@ -29,6 +30,7 @@ pub(super) struct Moment<'a> {
     pub(super) settings: &'a TimeSettings,
     pub(super) watermark: Option<Timestamp>,
     pub(super) deadlines: &'a mut BTreeSet<Deadline>,
+    pub(super) past: &'a mut Store,
 }
 
 /// The state of one subject, all versions.
@@ -181,7 +183,9 @@ impl Subject {
             let baselines = baselines(&expectations, partial, |spec| match spec {
                 BaselineSpec::Fixed { .. } => fixed.of(spec, start, version),
                 BaselineSpec::Rolling { .. } | BaselineSpec::Seasonal { .. } => {
-                    past::baseline(spec, &search, |at| grid.past(shape, at, version))
+                    past::baseline(spec, &search, &mut |at| {
+                        grid.past(shape, &deadline.feature, at, version, moment.past)
+                    })
                 }
                 BaselineSpec::Profile { id } => profile(charters, id, &deadline.feature, version),
             });
@@ -276,9 +280,9 @@ impl Subject {
     }
 
     /// The window takes no more events.
-    fn settle(&mut self, shape: Shape, deadline: &Deadline, moment: &Moment<'_>) {
+    fn settle(&mut self, shape: Shape, deadline: &Deadline, moment: &mut Moment<'_>) {
         let Some(grid) = self.grids.get_mut(&deadline.window) else { return };
-        let next = grid.settle(shape, deadline.start, moment.settings);
+        let next = grid.settle(shape, deadline, moment);
         let remember = self.remember_from(deadline.start, moment.settings);
         self.alarms.settle(deadline.window, None, next, remember);
         self.recency.settle(deadline.end);

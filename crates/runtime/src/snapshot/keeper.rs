@@ -10,12 +10,17 @@ use watchkeep_model::position::Partition;
 use watchkeep_model::time::Timestamp;
 
 use super::header::{self, Header, record_hash};
+use super::windows::SharedStore;
 use super::{Note, Pace, Save, SnapshotError, SnapshotStore};
 use crate::log::{Log, LogError};
 use crate::rules::{Adopted, Rules};
 
 /// Notes that wait for somebody to take them; the oldest are forgotten.
 const NOTES_MAX: usize = 100;
+
+/// Losses of past windows in one session after which the store is not used any
+/// more: one that loses what it is given would have the log folded for ever.
+const LOSSES_MAX: u32 = 3;
 
 /// The version of this program.
 const PROGRAM: &str = env!("CARGO_PKG_VERSION");
@@ -52,7 +57,11 @@ impl Context<'_> {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     /// `None` where there are none, or no more.
-    store: Option<Box<dyn SnapshotStore>>,
+    store: Option<SharedStore>,
+    /// The same, for as long as states keep past windows in it.
+    windows: Option<SharedStore>,
+    /// How often past windows were lost.
+    losses: u32,
     pace: Pace,
     saved_bytes: u64,
     notes: Vec<Note>,
@@ -93,12 +102,21 @@ impl Kept {
 impl Keeper {
     /// Saves nothing and restores nothing.
     pub(crate) fn off() -> Self {
-        Self { store: None, pace: Pace::default(), saved_bytes: 0, notes: Vec::new() }
+        Self {
+            store: None,
+            windows: None,
+            losses: 0,
+            pace: Pace::default(),
+            saved_bytes: 0,
+            notes: Vec::new(),
+        }
     }
 
     /// Keeps snapshots.
     pub(crate) fn new(store: Box<dyn SnapshotStore>, pace: Pace) -> Self {
-        Self { store: Some(store), pace, saved_bytes: 0, notes: Vec::new() }
+        let store = SharedStore::new(store);
+        let windows = Some(store.clone());
+        Self { store: Some(store), windows, pace, ..Self::off() }
     }
 
     pub(crate) fn saved_bytes(&self) -> u64 {
@@ -129,17 +147,22 @@ impl Keeper {
         committed: i64,
         log: &mut dyn Log,
     ) -> Result<Option<(Evaluate, Kept, i64)>, LogError> {
-        let Some(store) = &mut self.store else { return Ok(None) };
-        let loaded = match usable_header(store.as_mut(), context, committed) {
+        let Some(store) = &self.store else { return Ok(None) };
+        store.begin(context.partition);
+        let header = store.with(|store| usable_header(store, context, committed));
+        let loaded = match header {
             Ok(None) => Err(None),
             Ok(Some(header)) => match missing(&header, context.partition, log)? {
                 Some(why) => Err(Some(why)),
-                None => entries(store.as_mut(), context, &header).map_err(Some),
+                None => store.with(|store| entries(store, context, &header)).map_err(Some),
             },
             Err(why) => Err(Some(why)),
         };
         match loaded {
-            Ok((evaluate, kept, position)) => Ok(Some((evaluate, kept, position))),
+            Ok((mut evaluate, kept, position)) => {
+                evaluate.keep_past_in(store.windows(context.partition));
+                Ok(Some((evaluate, kept, position)))
+            }
             Err(why) => {
                 if let Some(why) = why {
                     self.note(Note::Dropped { partition: context.partition.clone(), why });
@@ -148,6 +171,37 @@ impl Keeper {
                 Ok(None)
             }
         }
+    }
+
+    /// A state in which nothing is folded, and which keeps its past windows in
+    /// the store where there is one.
+    pub(crate) fn empty(&self, context: &Context<'_>) -> Evaluate {
+        let mut evaluate = context.empty();
+        if let Some(store) = &self.store {
+            evaluate.keep_past_in(store.windows(context.partition));
+        }
+        evaluate
+    }
+
+    /// True where past windows were lost or damaged since this was asked last:
+    /// every state has to be folded anew. Then the partition's snapshot is
+    /// dropped, or no store is used any more where it is the store that fails.
+    pub(crate) fn lost_windows(&mut self) -> bool {
+        let fault = self.windows.as_ref().and_then(SharedStore::take_fault);
+        let Some((partition, error)) = fault else { return false };
+        self.losses += 1;
+        match (&self.store, &error) {
+            (Some(_), SnapshotError::Damaged(why)) if self.losses <= LOSSES_MAX => {
+                self.note(Note::Dropped { partition: partition.clone(), why: why.clone() });
+                self.clear(&partition);
+            }
+            (Some(_), _) => self.switch_off(&error),
+            (None, _) => {}
+        }
+        if self.store.is_none() {
+            self.windows = None;
+        }
+        true
     }
 
     /// Saves if enough was folded since.
@@ -177,7 +231,7 @@ impl Keeper {
 
     /// Saves what changed since the save before, if anything was folded.
     fn save(&mut self, context: &Context<'_>, evaluate: &mut Evaluate, kept: &mut Kept) {
-        let (Some(store), Some((offset, timestamp))) = (&mut self.store, kept.last.take()) else {
+        let (Some(store), Some((offset, timestamp))) = (&self.store, kept.last.take()) else {
             return;
         };
         let mut changed = Vec::new();
@@ -198,7 +252,7 @@ impl Keeper {
             checksum: kept.checksum,
             stage,
         };
-        let save = Save { header: header.encode(), entries: changed };
+        let save = Save { header: header.encode(), entries: changed, forgotten: Vec::new() };
         let bytes =
             save.entries.iter().map(|(name, bytes)| name.len() + bytes.len()).sum::<usize>();
         kept.saved_bytes = (save.header.len() + bytes) as u64;
@@ -211,7 +265,7 @@ impl Keeper {
     }
 
     fn clear(&mut self, partition: &Partition) {
-        let Some(store) = &mut self.store else { return };
+        let Some(store) = &self.store else { return };
         if let Err(error) = store.clear(partition) {
             self.switch_off(&error);
         }

@@ -237,6 +237,10 @@ impl EvaluateStage {
             let to = restoring.next.saturating_add(room).min(state.committed);
             let settings = self.settings.time;
             restoring.fold(log, (partition, to), settings, &self.rules, &mut self.keeper)?;
+            if self.keeper.lost_windows() {
+                self.fold_anew();
+                return Ok(false);
+            }
             room -= to.saturating_sub(restoring.next).max(0);
             restoring.next = to.max(restoring.next);
             if to < state.committed {
@@ -248,6 +252,13 @@ impl EvaluateStage {
             state.folded = Some(folded);
         }
         Ok(true)
+    }
+
+    /// Drops every state, to be folded again up to its committed position.
+    fn fold_anew(&mut self) {
+        for state in self.partitions.values_mut() {
+            (state.folded, state.restoring) = (None, None);
+        }
     }
 
     fn evaluate(&mut self, log: &mut dyn Log, batches: &[Delivered]) -> Result<(), StageError> {
@@ -266,6 +277,14 @@ impl EvaluateStage {
             counts.duplicates += folded.evaluate.duplicate_batches() - duplicates;
             folded.kept.folded(batch.offset, batch.timestamp, &batch.value);
             positions.insert(batch.partition.clone(), batch.offset + 1);
+        }
+        if self.keeper.lost_windows() {
+            // What follows from these batches is worthless: they come again.
+            self.fold_anew();
+            for (partition, state) in &self.partitions {
+                log.seek(partition, state.committed)?;
+            }
+            return Ok(());
         }
         if positions.is_empty() {
             return Ok(());
@@ -308,7 +327,7 @@ impl EvaluateStage {
             }
             Err(LogError::Aborted(_)) => {
                 // What was folded may not hold; fold again what does.
-                self.partitions.values_mut().for_each(|state| state.folded = None);
+                self.fold_anew();
                 Ok(())
             }
             Err(error) => Err(error.into()),

@@ -36,7 +36,7 @@ impl Restoring {
             return Ok(Self { folded, next: position, snapshot: Some(position), batches: 0 });
         }
         let (first, _) = log.bounds(context.partition)?;
-        let mut evaluate = context.empty();
+        let mut evaluate = keeper.empty(context);
         if first > 0 {
             evaluate.begin_midway();
         }
