@@ -65,6 +65,7 @@ fn drift_charter() -> Same {
             p_below: 0.001,
             effect: Some(Effect { statistic: Statistic::KsStat, above: 0.1 }),
             bins: 10,
+            sustained: None,
         },
         resolve: None,
         learned: None,

@@ -8,14 +8,15 @@ mod shares;
 mod slo;
 mod volume;
 
-use watchkeep_model::charter::{Charter, Expectation, Rule, Statistic, Threshold};
+use watchkeep_model::charter::{Charter, Expectation, Rule, Statistic, Sustained, Threshold};
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::TimeSpan;
-use watchkeep_model::window::{Drift, Judged, Verdict};
+use watchkeep_model::window::{Drift, Judged, SustainedShift, Verdict};
 
 use crate::baseline::Baseline;
 pub use crate::judge::learned::{Lesson, Sides};
 use crate::slo::Tallies;
+use crate::sustained::{self, Shift};
 
 /// A judgement, with what a breach needs beyond it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub struct Opinion {
     /// True where a learned bound was passed by so much that the window is no
     /// example to learn from.
     pub is_far: bool,
+    /// The window's shift, where a drift adds them up.
+    pub shift: Option<Shift>,
 }
 
 /// What a window is judged by.
@@ -49,6 +52,8 @@ pub struct Evidence<'a> {
     pub tallies: Option<Tallies>,
     /// What was learned of the windows before, where the expectation learns.
     pub lesson: Option<&'a Lesson>,
+    /// Shifts of the windows before, where a drift adds them up.
+    pub shifts: &'a [Shift],
 }
 
 /// Judges a window.
@@ -91,6 +96,16 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
             }
         }
     }
+    let mut shift = None;
+    if let (Rule::Drift { sustained: Some(sustained), .. }, Some(drift)) =
+        (&expectation.rule, measured.as_mut().and_then(|m| m.drift.as_mut()))
+    {
+        shift = drift.bins.as_ref().and_then(sustained::shift);
+        if let Some(why) = shift.and_then(|of| sustain(drift, of, evidence.shifts, *sustained)) {
+            reason = Some(reason.filter(|_| verdict == Verdict::Bad).unwrap_or(why));
+            (verdict, resolve) = (Verdict::Bad, Verdict::Bad);
+        }
+    }
     let bounds = evidence.lesson.and_then(|lesson| lesson.bounds.as_ref().ok());
     let slo = match (&expectation.rule, measured.as_ref().and_then(|m| m.burning)) {
         (Rule::Slo { objective, .. }, Some(burning)) => {
@@ -102,6 +117,7 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
         resolve,
         sides,
         is_far,
+        shift,
         effect: measured.as_ref().and_then(|m| m.effect),
         judged: Judged {
             expectation: expectation.name.clone(),
@@ -117,6 +133,26 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
             budget: None,
         },
     }
+}
+
+/// Adds a window's shift to those before; answers with the reason where they
+/// come to a drift.
+fn sustain(drift: &mut Drift, shift: Shift, before: &[Shift], rule: Sustained) -> Option<String> {
+    let shifts: Vec<Shift> = before.iter().copied().chain([shift]).collect();
+    let sums = sustained::sums(&shifts, rule.false_alarm_rate);
+    let windows = shifts.len() as u64;
+    drift.sustained =
+        Some(SustainedShift { windows, z: shift.z, sum: sums.sum, above: sums.interval });
+    sums.is_bad().then(|| {
+        format!(
+            "the values have moved {} little by little: over {windows} windows the cumulative sum \
+             {:.2} is above {:.2}, with {} false alarms",
+            if sums.sum > 0.0 { "up" } else { "down" },
+            sums.sum.abs(),
+            sums.interval,
+            rule.false_alarm_rate,
+        )
+    })
 }
 
 /// A window that is not judged at all, with the reason.

@@ -22,4 +22,5 @@ pub mod settings;
 pub mod slo;
 pub mod statistics;
 pub mod summarise;
+pub mod sustained;
 pub mod watermark;

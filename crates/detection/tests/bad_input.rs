@@ -70,7 +70,13 @@ fn expectation() -> Expectation {
         min_samples: Expectation::MIN_SAMPLES_DEFAULT,
         r#for: ForSpec::default(),
         resolve_after: 1,
-        rule: Rule::Drift { baseline: spec(from), p_below: 0.01, effect: None, bins: 10 },
+        rule: Rule::Drift {
+            baseline: spec(from),
+            p_below: 0.01,
+            effect: None,
+            bins: 10,
+            sustained: None,
+        },
         resolve: None,
         learned: None,
     }
@@ -84,6 +90,7 @@ fn judged(current: &Summary, baseline: &Baseline, kind: Option<ValueType>) -> Ju
     let mut charter = Charter::default();
     charter.fields.r#type = kind;
     let evidence = Evidence {
+        shifts: &[],
         summary: current,
         baseline: Ok(baseline),
         silent_for: None,

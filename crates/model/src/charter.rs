@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::learned::{COUNT_UNLEARNED, Learned, Side, Threshold};
+pub use self::learned::{COUNT_UNLEARNED, Learned, Side, Sustained, Threshold};
 pub use self::slo::{BURN_PAIRS, BurnPair, Good, SLO_PERIOD_DEFAULT};
 use crate::time::{TimeSpan, Timestamp};
 
@@ -414,6 +414,9 @@ pub enum Rule {
         effect: Option<Effect>,
         /// Quantile bins of numbers.
         bins: u32,
+        /// A sequential test over windows beside that of each one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sustained: Option<Sustained>,
     },
     /// Bad when a quantile of the latency is above the bound.
     Latency {

@@ -301,9 +301,26 @@ pub struct Drift {
     /// Names of such categories, most frequent first, a bounded number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<String>,
+    /// What the windows up to this one come to, where a sequential test adds them up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sustained: Option<SustainedShift>,
     /// The counts that the binned statistics were computed from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bins: Option<Bins>,
+}
+
+/// A sequential test over windows: the shift of this one and the sum of all.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SustainedShift {
+    /// Windows that were added up, this one included.
+    pub windows: u64,
+    /// This window's shift against the baseline in standard errors of the mean
+    /// rank, below 0 where its values are smaller.
+    pub z: f64,
+    /// The cumulative sum, below 0 where it is that of downward shifts.
+    pub sum: f64,
+    /// The drift is sustained where the sum's size is above this.
+    pub above: f64,
 }
 
 /// Counts of window and baseline in the same bins.

@@ -153,6 +153,7 @@ fn book(study: &Study, from: Timestamp, to: Timestamp) -> Book {
             p_below: study.p_below,
             effect: Some(Effect { statistic: Statistic::KsStat, above: study.effect_above }),
             bins: 10,
+            sustained: None,
         },
         resolve: None,
         learned: None,

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use watchkeep_model::charter::{Expectation, Learned, Side, WindowSpec};
+use watchkeep_model::charter::{Expectation, Learned, Rule, Side, WindowSpec};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::LearnedBounds;
 
 use crate::judge::{Lesson, Opinion, Sides};
 use crate::learned::{Past, upper_bound, windows_needed};
+use crate::sustained::Shift;
 
 /// Windows that one history holds, 24 bytes each. Beyond that the oldest are
 /// let go, and the history is shorter than `from` says.
@@ -22,7 +23,13 @@ const SET_ASIDE_ONE_IN: usize = 10;
 
 /// The histories of one subject by version, expectation and window.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Histories(BTreeMap<(Arc<str>, String, WindowSpec), History>);
+pub(super) struct Histories {
+    learned: BTreeMap<Key, History>,
+    /// Shifts of windows that a drift adds up, by their start.
+    shifts: BTreeMap<Key, BTreeMap<Timestamp, Shift>>,
+}
+
+type Key = (Arc<str>, String, WindowSpec);
 
 impl Histories {
     /// What has been learned for the window that starts at `start`; `None`
@@ -35,12 +42,27 @@ impl Histories {
     ) -> Option<Lesson> {
         let learned = expectation.learned.as_ref()?;
         let none = History::default();
-        let history = self.0.get(&key(version, expectation)).unwrap_or(&none);
+        let history = self.learned.get(&key(version, expectation)).unwrap_or(&none);
         let bounds = |rate| history.bounds(start, learned, rate);
         let eased = learned.resolve_rate.and_then(|rate| bounds(rate).ok());
         let (bounds, usual) = bounds(learned.false_alarm_rate)
             .map_or_else(|why| (Err(why), Sides::default()), |(bounds, usual)| (Ok(bounds), usual));
         Some(Lesson { bounds, usual, eased: eased.map(|(bounds, _)| bounds) })
+    }
+
+    /// The shifts of the windows before `start` that a drift adds up.
+    pub(super) fn shifts(
+        &self,
+        version: &Arc<str>,
+        expectation: &Expectation,
+        start: Timestamp,
+    ) -> Vec<Shift> {
+        let Rule::Drift { sustained: Some(sustained), .. } = &expectation.rule else {
+            return Vec::new();
+        };
+        let shifts = self.shifts.get(&key(version, expectation));
+        let before = shifts.map(|shifts| shifts.range(start - sustained.from..start));
+        before.into_iter().flatten().map(|(_, shift)| *shift).collect()
     }
 
     /// Takes note of a judged window, or of what a revision makes of it.
@@ -51,8 +73,18 @@ impl Histories {
         start: Timestamp,
         opinion: &Opinion,
     ) {
+        if let Rule::Drift { sustained: Some(sustained), .. } = &expectation.rule {
+            let shifts = self.shifts.entry(key(version, expectation)).or_default();
+            shifts.remove(&start);
+            shifts.extend(opinion.shift.map(|shift| (start, shift)));
+            while shifts.len() > WINDOWS_MAX
+                || shifts.keys().next().is_some_and(|first| *first < start - sustained.from)
+            {
+                shifts.pop_first();
+            }
+        }
         let Some(learned) = &expectation.learned else { return };
-        let history = self.0.entry(key(version, expectation)).or_default();
+        let history = self.learned.entry(key(version, expectation)).or_default();
         history.note(start, opinion.sides, opinion.is_far, learned.from);
     }
 
@@ -63,8 +95,11 @@ impl Histories {
         expectation: &Expectation,
         start: Timestamp,
     ) {
-        if let Some(history) = self.0.get_mut(&key(version, expectation)) {
+        if let Some(history) = self.learned.get_mut(&key(version, expectation)) {
             history.remove(start);
+        }
+        if let Some(shifts) = self.shifts.get_mut(&key(version, expectation)) {
+            shifts.remove(&start);
         }
     }
 }

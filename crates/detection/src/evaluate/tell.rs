@@ -77,8 +77,10 @@ impl Alarms {
         if let (Some(charter), false) = (charter, measured.partial) {
             for (expectation, baseline) in expectations.iter().zip(baselines) {
                 let lesson = self.1.lesson(measured.version, expectation, measured.start);
+                let shifts = self.1.shifts(measured.version, expectation, measured.start);
                 let evidence = Evidence {
                     lesson: lesson.as_ref(),
+                    shifts: &shifts,
                     summary: measured.summary,
                     baseline: baseline.as_ref().map_err(String::as_str),
                     silent_for: measured.silent_for,

@@ -40,6 +40,16 @@ impl Learned {
     }
 }
 
+/// A sequential test for a drift that is too slow for any single window.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sustained {
+    /// Share of quiet windows that may be called bad: one false alarm in
+    /// 1 / rate windows.
+    pub false_alarm_rate: f64,
+    /// How far back the windows go that are added up.
+    pub from: TimeSpan,
+}
+
 /// A threshold of a rule that can be learned, named as in charters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

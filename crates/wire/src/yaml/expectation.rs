@@ -2,7 +2,7 @@
 
 use watchkeep_model::charter::{
     COUNT_UNLEARNED, Effect, Expectation, ExpectationKind, ForSpec, Quantile, Rule, Severity,
-    Statistic, Threshold, ValueType,
+    Statistic, Threshold, ValueType, WindowSpec,
 };
 use watchkeep_model::time::TimeSpan;
 
@@ -94,6 +94,15 @@ pub(super) fn read(
     if !learning.is_empty() {
         learned = Some(learning.finish(w, map, window)?);
     }
+    if let (Some(window), Some(Rule::Drift { sustained: Some(_), .. })) = (window, &rule)
+        && matches!(window, WindowSpec::Hopping { size, hop } if hop < size)
+    {
+        let place = map.get("sustained").map_or(map.place, |entry| entry.node.place);
+        let message = "`sustained` adds windows up, so they must not overlap";
+        let hint = Some("write a tumbling window".to_owned());
+        w.within("sustained", |w| w.report(place, "wrong_value", message, hint));
+        return None;
+    }
     let resolve = match (&rule, map.get("resolve")) {
         (Some(rule), Some(entry)) => {
             w.entry(entry, |w, node| eased(w, node, rule, value_type, learned.as_mut()))
@@ -116,7 +125,7 @@ pub(super) fn read(
 /// The fields of a kind beside the common ones; `None` for those that no charter can have.
 fn parameters(kind: ExpectationKind) -> Option<&'static [&'static str]> {
     Some(match kind {
-        ExpectationKind::Drift => &["baseline", "p_below", "effect", "bins"],
+        ExpectationKind::Drift => &["baseline", "p_below", "effect", "bins", "sustained"],
         ExpectationKind::Latency | ExpectationKind::Freshness => &["quantile", "above"],
         ExpectationKind::Silence => &["after"],
         ExpectationKind::NullRate | ExpectationKind::ErrorRate => &["above", "confidence"],
@@ -143,11 +152,13 @@ fn rule(
             let effect =
                 w.field(map, "effect", |w, node| effect(w, node, None, value_type, learning));
             let bins = w.field(map, "bins", |w, node| w.small(node, 2..=BINS_MAX));
+            let sustained = w.field(map, "sustained", learned::sustained);
             Rule::Drift {
                 baseline: baseline?,
                 p_below: p_below.unwrap_or(P_BELOW_DEFAULT),
                 effect,
                 bins: bins.unwrap_or(BINS_DEFAULT),
+                sustained,
             }
         }
         ExpectationKind::Latency | ExpectationKind::Freshness => {

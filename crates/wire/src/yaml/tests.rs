@@ -465,3 +465,25 @@ fn objectives() {
         "#]],
     );
 }
+
+#[test]
+fn sustained_drifts() {
+    check_expectation(
+        "kind: drift\nwindow: 1d\nbaseline: {kind: rolling, windows: 30}\nsustained: {false_alarm_rate: 0.001, from: 60d}",
+        expect![],
+    );
+    check_expectation(
+        "kind: drift\nwindow: {kind: hopping, size: 1d, hop: 1h}\nbaseline: {kind: rolling, windows: 30}\nsustained: {false_alarm_rate: 0.001, from: 60d}",
+        expect![[r#"
+            8:16 expectations[0].sustained [wrong_value] `sustained` adds windows up, so they must not overlap => write a tumbling window
+        "#]],
+    );
+    check_expectation(
+        "kind: drift\nwindow: 1d\nbaseline: {kind: rolling, windows: 30}\nsustained: {rate: 0.001}",
+        expect![[r#"
+            8:16 expectations[0].sustained.false_alarm_rate [missing_field] `false_alarm_rate` is missing
+            8:16 expectations[0].sustained.from [missing_field] `from` is missing
+            8:17 expectations[0].sustained.rate [unknown_field] unknown field `rate` => known here: false_alarm_rate, from
+        "#]],
+    );
+}

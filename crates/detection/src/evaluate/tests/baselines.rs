@@ -7,7 +7,7 @@ use super::*;
 /// Never bad: an effect of 1 is as large as it can be.
 fn drift(baseline: BaselineSpec) -> Rule {
     let effect = Some(Effect { statistic: Statistic::KsStat, above: 1.0 });
-    Rule::Drift { baseline, p_below: 0.001, effect, bins: 10 }
+    Rule::Drift { baseline, p_below: 0.001, effect, bins: 10, sustained: None }
 }
 
 fn rolling(windows: u32) -> BaselineSpec {

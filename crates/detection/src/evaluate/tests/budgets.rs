@@ -30,6 +30,7 @@ fn drift() -> Book {
         p_below: 0.01,
         effect: Some(Effect { statistic: Statistic::KsStat, above: 0.2 }),
         bins: 10,
+        sustained: None,
     };
     book(&[("f", &[expectation("shape", TimeSpan::HOUR, rule)])])
 }

@@ -1,7 +1,7 @@
 //! `learned` in place of a threshold, with the rate of false alarms and the
 //! length of the history beside it.
 
-use watchkeep_model::charter::{Learned, Threshold, WindowSpec};
+use watchkeep_model::charter::{Learned, Sustained, Threshold, WindowSpec};
 use watchkeep_model::time::TimeSpan;
 
 use super::super::node::{Node, Value};
@@ -86,6 +86,14 @@ impl Learning {
         }
         Some(Learned { thresholds, false_alarm_rate: rate, from, resolve_rate: None })
     }
+}
+
+/// `sustained: {false_alarm_rate, from}` of a drift.
+pub(super) fn sustained(w: &mut Walk<'_>, node: &Node) -> Option<Sustained> {
+    let map = w.mapping(node, &KEYS)?;
+    let false_alarm_rate = w.required(map, "false_alarm_rate", rate);
+    let from = w.required(map, "from", Walk::positive_span);
+    Some(Sustained { false_alarm_rate: false_alarm_rate?, from: from? })
 }
 
 /// True where a threshold is to be learned.

@@ -82,6 +82,7 @@ fn the_easier_form_is_the_rule_with_other_thresholds() {
                     },
                 ),
                 bins: 10,
+                sustained: None,
             },
         )
     "#]]
