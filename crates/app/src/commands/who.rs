@@ -10,7 +10,7 @@ use watchkeep_incident::lineage::reach::{Direction, reach};
 use watchkeep_incident::owner;
 use watchkeep_incident::registry::Registry;
 use watchkeep_incident::schedule::{Presence, answering};
-use watchkeep_model::charter::{Charter, Expectation, Owners, Rule};
+use watchkeep_model::charter::{Charter, Expectation, Learned, Owners, Rule};
 use watchkeep_model::incident::data::Link;
 use watchkeep_model::policy::{NotifyTarget, Policy};
 use watchkeep_model::subject::typed;
@@ -192,8 +192,23 @@ fn alarm(expectation: &Expectation) -> Alarm {
         kind: expectation.rule.kind().name(),
         window: expectation.window.to_string(),
         severity: expectation.severity.name(),
-        rule: rule(&expectation.rule),
+        rule: match &expectation.learned {
+            None => rule(&expectation.rule),
+            Some(learned) => learned_rule(expectation, learned),
+        },
     }
+}
+
+/// What is learned, in words; the rule itself holds what nothing passes.
+fn learned_rule(expectation: &Expectation, learned: &Learned) -> String {
+    let names: Vec<&str> = learned.thresholds.iter().map(|threshold| threshold.name()).collect();
+    format!(
+        "{} {} learned from {} with {} false alarms",
+        expectation.rule.kind().name(),
+        names.join(" and "),
+        learned.from,
+        learned.false_alarm_rate
+    )
 }
 
 /// A rule in words.
