@@ -52,8 +52,8 @@ const ANCESTORS_MAX: usize = 10_000;
 /// as if it were not there.
 const DESCENDANTS_MAX: usize = 200_000;
 
-/// Nodes that all searches for the breaches of one instant look at together.
-/// Beyond it subjects stay with themselves, and say so.
+/// Edges that all searches for the breaches of one instant look at together.
+/// Beyond it no further than one edge is looked, so that it ends.
 const WORK_MAX: usize = 50_000_000;
 
 /// The search for roots at one instant under one policy.

@@ -82,13 +82,15 @@ type Rank<'n> = (i64, usize, bool, Reverse<u32>, Reverse<&'n str>);
 
 /// Roots that were chosen, by their places in the list of candidates.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Plan {
+struct Plan<'n> {
     cost: i64,
     roots: usize,
     /// Roots for which nobody answers.
     orphans: usize,
     /// How far the roots are from what they explain.
     distance: u32,
+    /// Ascending, so that what is equal otherwise does not depend on numbers.
+    names: Vec<&'n str>,
     chosen: Vec<usize>,
 }
 
@@ -225,7 +227,7 @@ impl<'a> Search<'a> {
     }
 }
 
-impl Weighing<'_> {
+impl<'w> Weighing<'w> {
     /// Of candidates that explain the same the first in rank alone.
     fn without_doubles(mut self) -> Self {
         let mut best: BTreeMap<Vec<u32>, (Candidate, &str)> = BTreeMap::new();
@@ -270,7 +272,7 @@ impl Weighing<'_> {
 
     /// The cheapest plan that is found; of equally cheap ones that with the
     /// fewest roots, then with owners, then the nearest.
-    fn best(&self, left: &Unexplained) -> Plan {
+    fn best(&self, left: &Unexplained) -> Plan<'w> {
         let by_saving =
             self.greedy(&mut left.clone(), |one, name, saves| self.rank(one, name, saves));
         let by_price = self.greedy(&mut left.clone(), |one, name, saves| {
@@ -287,11 +289,11 @@ impl Weighing<'_> {
         best
     }
 
-    fn greedy<'w, K: Ord>(
-        &'w self,
+    fn greedy<K: Ord>(
+        &self,
         left: &mut Unexplained,
         key: impl Fn(&Candidate, &'w str, usize) -> K,
-    ) -> Plan {
+    ) -> Plan<'w> {
         let mut heap: BinaryHeap<(K, usize)> = BinaryHeap::new();
         for (place, (candidate, name)) in self.candidates.iter().enumerate() {
             if let Some(saves) = self.saves(candidate, left) {
@@ -322,7 +324,7 @@ impl Weighing<'_> {
 
     /// The plan of a choice; `None` where one of its roots explains too little
     /// of what the better ones leave.
-    fn exactly(&self, choice: usize, left: &mut Unexplained) -> Option<Plan> {
+    fn exactly(&self, choice: usize, left: &mut Unexplained) -> Option<Plan<'w>> {
         let mut chosen: Vec<usize> =
             (0..self.candidates.len()).filter(|place| choice >> place & 1 == 1).collect();
         chosen.sort_by_key(|place| {
@@ -337,16 +339,19 @@ impl Weighing<'_> {
         Some(self.plan(chosen, left))
     }
 
-    fn plan(&self, chosen: Vec<usize>, left: &Unexplained) -> Plan {
+    fn plan(&self, chosen: Vec<usize>, left: &Unexplained) -> Plan<'w> {
         let alone = left.done.iter().filter(|done| !**done).count();
         let roots: i64 = chosen.iter().map(|place| self.cost(&self.candidates[*place].0)).sum();
         let pages = PAGE.saturating_mul(i64::try_from(alone).unwrap_or(i64::MAX));
         let taken = || chosen.iter().map(|place| &self.candidates[*place].0);
+        let mut names: Vec<&str> = chosen.iter().map(|place| self.candidates[*place].1).collect();
+        names.sort_unstable();
         Plan {
             cost: roots.saturating_add(pages),
             roots: chosen.len() + alone,
             orphans: taken().filter(|candidate| !candidate.accountable).count(),
             distance: taken().map(|candidate| candidate.distance).sum(),
+            names,
             chosen,
         }
     }
