@@ -133,6 +133,7 @@ fn charter(windows: u32) -> Arc<Charter> {
         p_below: 0.001,
         effect: None,
         bins: 10,
+        sustained: None,
     };
     let expectation = Expectation {
         name: "distribution".into(),
