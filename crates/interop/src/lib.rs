@@ -30,6 +30,7 @@ mod json;
 mod notes;
 mod odcs;
 pub mod openlineage;
+mod openmetadata;
 mod source;
 
 pub use catalog::Catalog;
@@ -55,11 +56,13 @@ pub enum Format {
     Openlineage,
     /// Change proposals of DataHub.
     Datahub,
+    /// Entities and lineage of OpenMetadata.
+    Openmetadata,
 }
 
 impl Format {
     /// Every format with its name and what files it has.
-    pub const ALL: [(Self, &'static str, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str, &'static str); 8] = [
         (Self::Backstage, "backstage", "catalog-info.yaml of a Backstage catalog"),
         (Self::Odcs, "odcs", "data contracts of the Open Data Contract Standard, version 3"),
         (Self::Dbt, "dbt", "manifest.json, sources.json and properties files of dbt"),
@@ -70,6 +73,11 @@ impl Format {
             Self::Datahub,
             "datahub",
             "change proposals and events of DataHub, as its file sink writes them",
+        ),
+        (
+            Self::Openmetadata,
+            "openmetadata",
+            "entities and lineage as the API of OpenMetadata answers them",
         ),
     ];
 
@@ -84,7 +92,7 @@ impl Format {
             Self::Backstage | Self::Odcs => &[".yaml", ".yml"],
             Self::Dbt => &[".json", ".yml", ".yaml"],
             Self::Codeowners => &["CODEOWNERS"],
-            Self::Feast | Self::Datahub => &[".json"],
+            Self::Feast | Self::Datahub | Self::Openmetadata => &[".json"],
             Self::Openlineage => &[".ndjson", ".jsonl", ".json"],
         }
     }
@@ -140,6 +148,7 @@ pub fn import(
         Format::Feast => feast::read(&sorted, &mut gathered),
         Format::Openlineage => openlineage::read(&sorted, &mut gathered),
         Format::Datahub => datahub::read(&sorted, &mut gathered),
+        Format::Openmetadata => openmetadata::read(&sorted, &mut gathered),
     }
     let result = gathered.finish(options);
     match result {
@@ -158,6 +167,7 @@ pub fn export(format: Format, catalog: &Catalog, options: &Options) -> Converted
         Format::Feast => feast::write(catalog),
         Format::Openlineage => openlineage::write(catalog),
         Format::Datahub => datahub::write(catalog),
+        Format::Openmetadata => openmetadata::write(catalog),
     };
     for other in &catalog.others {
         let why = match other.split_once(' ') {

@@ -106,3 +106,8 @@ fn openlineage() {
 fn datahub() {
     check(Format::Datahub);
 }
+
+#[test]
+fn openmetadata() {
+    check(Format::Openmetadata);
+}

@@ -114,7 +114,7 @@ impl<'a> Reader<'_, 'a> {
             if kind == "FAIL" || kind == "ABORT" {
                 at.lose(
                     "eventType",
-                    "a failed run is evidence, which a folder of charters does not keep",
+                    "a failed run is evidence, which the event itself gives beside the charters",
                 );
             }
         }
@@ -134,13 +134,19 @@ impl<'a> Reader<'_, 'a> {
         }
         let Some(job) = job else { return };
         for input in at.list("inputs") {
-            input.lose("inputFacets", "what a run measured is evidence, not a contract");
+            input.lose(
+                "inputFacets",
+                "what a run measured is evidence, which the event itself gives beside the charters",
+            );
             if let Some(from) = self.part(&input, "dataset", time) {
                 self.gathered.edge(self.file, &from, &job, Some(time));
             }
         }
         for output in at.list("outputs") {
-            output.lose("outputFacets", "what a run measured is evidence, not a contract");
+            output.lose(
+                "outputFacets",
+                "what a run measured is evidence, which the event itself gives beside the charters",
+            );
             if let Some(to) = self.part(&output, "dataset", time) {
                 self.gathered.edge(self.file, &job, &to, Some(time));
             }
