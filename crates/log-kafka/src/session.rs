@@ -111,12 +111,21 @@ impl KafkaLog {
             // transactional id back from it.
             member.await_verdict(VERDICT_WAIT)?;
         }
-        let written = self.transactions.any_written();
+        let written = self.transactions.written();
         self.transactions.renew()?;
+        if let (Some(member), Some(marker), true) = (&self.member, marker, may_hold) {
+            // The mark of a commit may be in its records and not in the
+            // group: then it holds, and its positions are to be finished.
+            let offsets = member.offsets(positions, marker)?;
+            if is_any_visible(&mut self.reader, &written)? {
+                self.transactions.acknowledge(&offsets, &written);
+            }
+        }
+        self.transactions.settle_positions()?;
         let holds = match (&mut self.member, marker) {
             // Read in any case: they are where delivery begins again.
             (Some(member), Some(marker)) => member.recall(marker)? && may_hold,
-            _ => may_hold && self.is_visible(written, &why)?,
+            _ => may_hold && self.is_visible(written.first().cloned(), &why)?,
         };
         let Some(member) = &mut self.member else {
             return if holds { Ok(()) } else { Err(LogError::Aborted(why)) };
@@ -192,6 +201,24 @@ impl KafkaLog {
         }
         Err(LogError::Aborted(why.to_owned()))
     }
+}
+
+/// Whether any of these records of an ended transaction is there for readers.
+/// Where something else is in the way it is not known, which is no yes.
+fn is_any_visible(
+    reader: &mut KafkaReader,
+    written: &[(Partition, i64)],
+) -> Result<bool, LogError> {
+    for (partition, offset) in written {
+        let mut found = false;
+        if reader.bounds(partition)?.1 > *offset {
+            reader.scan(partition, *offset, offset + 1, &mut |_| found = true)?;
+        }
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Tells of a newer instance by the names that it has taken: most often

@@ -176,9 +176,10 @@ impl KafkaSettings {
     }
 
     /// The configuration of a client that speaks of the group and is no member.
+    /// It is told what is committed also where more is pending.
     pub(crate) fn outsider(&self) -> Result<ClientConfig, LogError> {
         let mut config = self.reader()?;
-        config.set("group.id", &self.group);
+        config.set("group.id", &self.group).set("isolation.level", "read_uncommitted");
         Ok(config)
     }
 

@@ -1,5 +1,6 @@
 //! The producing half of a session: one Kafka transaction per commit.
 
+mod acknowledged;
 mod clearing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,16 +141,16 @@ impl Transactions {
         let (settings, begun) = (settings.clone(), Instant::now());
         let (partition_counts, cleared) = (BTreeMap::new(), BTreeSet::new());
         let mut all = Self { settings, producer, partition_counts, begun, cleared };
-        all.clear_positions()?;
+        all.settle_positions()?;
         Ok(all)
     }
 
-    /// A new producer in the place of one that cannot go on. As
-    /// [`Self::take_over`] it leaves no positions pending.
+    /// A new producer in the place of one that cannot go on. Positions that
+    /// this one left pending still are.
     pub(crate) fn renew(&mut self) -> Result<(), LogError> {
         self.producer = producer(&self.settings)?;
         self.cleared.clear();
-        self.clear_positions()
+        Ok(())
     }
 
     /// The number of partitions of a topic, 0 where it does not exist. It is
@@ -177,12 +178,14 @@ impl Transactions {
         Some(written.swap_remove(index).2)
     }
 
-    /// A record that the last transaction wrote, by which it can be told
-    /// whether it holds.
-    pub(crate) fn any_written(&self) -> Option<(Partition, i64)> {
+    /// Per partition the last record that the last transaction wrote, by which
+    /// it can be told whether it holds.
+    pub(crate) fn written(&self) -> Vec<(Partition, i64)> {
         let deliveries = self.producer.context().lock();
-        let (topic, number, offset) = deliveries.written.first()?;
-        Some((Partition::new(topic.as_str(), *number), *offset))
+        let place = |(topic, number, offset): &(String, i32, i64)| {
+            (Partition::new(topic.as_str(), *number), *offset)
+        };
+        deliveries.written.iter().map(place).collect()
     }
 
     pub(crate) fn run(
@@ -208,12 +211,16 @@ impl Transactions {
                 self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT)
             })?;
         }
-        self.step("committing", || self.producer.commit_transaction(STEP_WAIT)).map_err(|failure| {
-            match failure {
+        self.step("committing", || self.producer.commit_transaction(STEP_WAIT)).map_err(
+            |failure| match failure {
                 Failure::Broken(broken) => Failure::Broken(Broken { may_hold: true, ..broken }),
                 other => other,
-            }
-        })
+            },
+        )?;
+        if let Some((offsets, _)) = &offsets {
+            self.acknowledge(offsets, &self.written());
+        }
+        Ok(())
     }
 
     /// The partition of a record; none lets librdkafka choose any.

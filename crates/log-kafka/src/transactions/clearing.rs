@@ -5,19 +5,23 @@
 //! it leads its own partitions again. Kafka 4.3.1 takes partitions without a
 //! leader for deleted ones (`TransactionMarkerChannelManager`): it notes the
 //! abort as complete and writes its mark to none of them. Records then stay
-//! open, and so do positions.
+//! open, and so do positions. The same may happen to a commit that was agreed
+//! to and not marked everywhere yet.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use watchkeep_model::position::Partition;
 use watchkeep_runtime::log::{LogError, Outgoing};
 
-use super::{Broken, Failure, Transactions};
+use super::acknowledged::{self, Acknowledged};
+use super::{Broken, Failure, STEP_WAIT, Transactions};
 use crate::context::QuietContext;
-use crate::errors::log_error;
+use crate::errors::{log_error, passing};
+use crate::settings::ANSWER_WAIT;
 
 /// Key and value of records that no reader ever sees.
 const ABORTED: &[u8] = b"aborted";
@@ -70,13 +74,11 @@ impl Transactions {
     /// them.
     ///
     /// The group lets any transaction tell it of positions that names no
-    /// member. This one is aborted, so what it says of them does not matter.
-    pub(super) fn clear_positions(&mut self) -> Result<(), LogError> {
+    /// member. Where this process knows that more was committed than the group
+    /// has, the mark of that commit is what is missing, and the positions are
+    /// committed again. Else what is pending never held, and is aborted.
+    pub(crate) fn settle_positions(&mut self) -> Result<(), LogError> {
         let Some(topic) = self.settings.topics.first() else { return Ok(()) };
-        let mut offsets = TopicPartitionList::new();
-        offsets
-            .add_partition_offset(topic, 0, Offset::Offset(0))
-            .map_err(|error| log_error("naming positions", &error))?;
         let outsider: BaseConsumer<QuietContext> = self
             .settings
             .outsider()?
@@ -85,14 +87,94 @@ impl Transactions {
         let Some(group) = outsider.group_metadata() else {
             return Err(LogError::Unavailable("a consumer without its group".to_owned()));
         };
-        self.abort_positions("ending what was pending", &offsets, &group).map_err(|failure| {
-            match failure {
-                Failure::Ended(error) => error,
-                // Another session tries again.
-                Failure::Aborted(why) | Failure::Broken(Broken { why, .. }) => {
-                    LogError::Unavailable(why)
-                }
+        let known = acknowledged::of(&self.settings);
+        let lost = lost(&outsider, &known)?;
+        let ended = if lost.is_empty() {
+            let any = [(Partition::new(topic.as_str(), 0), 0, String::new())];
+            self.abort_positions("ending what was pending", &positions(&any)?, &group)
+        } else {
+            tracing::warn!(
+                group = self.settings.group,
+                partitions = lost.len(),
+                "the brokers did not finish a commit that they had agreed to: finishing it"
+            );
+            // Its records may be as open as its positions: the next commit in
+            // their partitions commits them.
+            self.cleared.extend(known.wrote);
+            self.commit_positions(&positions(&lost)?, &group)
+        };
+        ended.map_err(|failure| match failure {
+            Failure::Ended(error) => error,
+            // Another session tries again.
+            Failure::Aborted(why) | Failure::Broken(Broken { why, .. }) => {
+                LogError::Unavailable(why)
             }
         })
     }
+
+    /// Remembers positions that were committed, with records that were.
+    pub(crate) fn acknowledge(&self, offsets: &TopicPartitionList, written: &[(Partition, i64)]) {
+        let wrote = written.iter().map(|(at, _)| (at.topic.clone(), at.partition)).collect();
+        acknowledged::add(&self.settings, offsets, wrote);
+    }
+
+    fn commit_positions(
+        &mut self,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), Failure> {
+        self.producer.context().begin();
+        self.begun = Instant::now();
+        self.step("beginning a transaction", || self.producer.begin_transaction())?;
+        self.step("adding positions to the transaction", || {
+            self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT)
+        })?;
+        self.step("committing", || self.producer.commit_transaction(STEP_WAIT))
+    }
+}
+
+/// Positions that were committed and that the group does not have, with their
+/// markers. It is asked for what it has, whatever is pending.
+fn lost(
+    outsider: &BaseConsumer<QuietContext>,
+    known: &Acknowledged,
+) -> Result<Vec<(Partition, i64, String)>, LogError> {
+    if known.positions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut wanted = TopicPartitionList::new();
+    for Partition { topic, partition } in known.positions.keys() {
+        wanted.add_partition(topic, *partition);
+    }
+    let doing = "asking for what is committed";
+    let found = outsider
+        .committed_offsets(wanted, ANSWER_WAIT)
+        .map_err(|error| passing(log_error(doing, &error)))?;
+    let mut lost = Vec::new();
+    for element in found.elements() {
+        element.error().map_err(|error| passing(log_error(doing, &error)))?;
+        let partition = Partition::new(element.topic(), element.partition());
+        let has = match element.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        if let Some((position, marker)) = known.positions.get(&partition)
+            && has < Some(*position)
+        {
+            lost.push((partition, *position, marker.clone()));
+        }
+    }
+    Ok(lost)
+}
+
+fn positions(all: &[(Partition, i64, String)]) -> Result<TopicPartitionList, LogError> {
+    let mut offsets = TopicPartitionList::new();
+    for (Partition { topic, partition }, position, marker) in all {
+        let mut element = offsets.add_partition(topic, *partition);
+        element
+            .set_offset(Offset::Offset(*position))
+            .map_err(|error| log_error("naming positions", &error))?;
+        element.set_metadata(marker.as_str());
+    }
+    Ok(offsets)
 }
