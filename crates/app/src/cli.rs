@@ -187,8 +187,9 @@ pub(crate) struct Replay {
     /// the charter folder are read anyway
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) lineage: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) configured: Configured,
+    /// Configuration file; without it the defaults hold, whatever lies in this folder
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Captured baselines, a file or a folder of them; without it, where the input is the
     /// configured log, those of its topic
     #[arg(long, value_name = "FILE|DIR")]

@@ -215,7 +215,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
-    let time = TimeSettings {
+    let mut time = TimeSettings {
         pane: layers.span("time.pane", errors),
         out_of_orderness: layers.span("time.out_of_orderness", errors),
         idle_after: layers.span("time.idle_after", errors),
@@ -224,6 +224,10 @@ fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
         max_future: layers.span("time.max_future", errors),
         dead_man_after: layers.span("time.dead_man_after", errors),
     };
+    if !layers.is_written("time.dead_man_after") {
+        // Nothing is dead before it is idle.
+        time.dead_man_after = time.dead_man_after.max(time.idle_after);
+    }
     let time = time
         .checked()
         .map_err(|error| errors.add(layers.place(&format!("time.{}", error.name)), error))

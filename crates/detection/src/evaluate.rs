@@ -134,6 +134,8 @@ pub struct Outputs {
     pub decided: Vec<Decided>,
     /// Events that were too late for a window.
     pub late: Vec<Reject>,
+    /// When they were told of: a watermark and how many of `late`, in order.
+    pub late_told: Vec<(Timestamp, usize)>,
     /// Events that `deduplicate` dropped.
     pub duplicates: u64,
     /// Breaches of Watchkeep itself: a torn ledger, telemetry that stopped.
@@ -494,6 +496,10 @@ impl Evaluate {
     }
 
     fn write_late(&mut self, out: &mut Outputs) {
+        if !self.late.is_empty() {
+            let at = self.watermark.current().unwrap_or_default();
+            out.late_told.push((at, self.late.len()));
+        }
         for ((feature, version, window, start), count) in std::mem::take(&mut self.late) {
             out.late.push(Reject {
                 reason: reason::LATE.to_owned(),

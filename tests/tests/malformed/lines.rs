@@ -38,6 +38,7 @@ fn not_an_object() -> Vec<Case> {
         case("a bare string", r#""shop.price""#, BAD, "the record is a string", OBJECT),
         case("a bare number", "12", BAD, "the record is a number", OBJECT),
         case("null", "null", BAD, "the record is null", OBJECT),
+        case("a word", "not json", BAD, "not JSON at byte 1", OBJECT),
         case("two objects", two, BAD, "not JSON at byte 70", "a record holds one object"),
         case("apostrophes", "{'feature':'a'}", BAD, "not JSON at byte 1", "a string expected"),
         case("a comma too many", with(""), BAD, "not JSON at byte 60", "a string expected"),

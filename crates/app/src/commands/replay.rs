@@ -18,7 +18,7 @@ use crate::charters::Wanted;
 use crate::cli::Replay;
 use crate::config::Config;
 use crate::input::Lines;
-use crate::output::{Format, Output, Table, grouped};
+use crate::output::{Format, Output, Table, complain, grouped};
 use crate::progress::Progress;
 use crate::store::Store;
 use crate::{Outcome, charters, process, profiles, service};
@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
     {
         bail!("--from {from} is not before --to {to}");
     }
-    let config = match &arguments.configured.file {
+    let config = match &arguments.config {
         Some(file) => Config::load(Some(file))?,
         None => Config::without_file()?,
     };
@@ -137,6 +137,15 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         std::io::Write::write_all(writer, b"\n")
     })?;
     print(&summary, arguments)?;
+    match report.records {
+        Some(0) => complain("there was no record in the input"),
+        Some(records) if records == report.rejected => complain(&format!(
+            "no record of {} could be used: {} says why",
+            grouped(records),
+            arguments.out.join("rejects.ndjson").display()
+        )),
+        _ => {}
+    }
     Ok(Outcome::Fine)
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::bail;
 use serde::Serialize;
 use watchkeep_log_kafka::admin::{TopicDifference, TopicSpec};
 
@@ -30,6 +31,11 @@ fn create(arguments: &cli::TopicsCreate) -> anyhow::Result<Outcome> {
     let config = Config::load_required(arguments.configured.file.as_deref())?;
     let store = Store::open(&config)?;
     if let LogConfig::Embedded { folder } = &config.log {
+        if arguments.telemetry_partitions.is_some() {
+            bail!(
+                "--telemetry-partitions is for Kafka: the embedded log has one partition a topic, leave it out"
+            );
+        }
         let state = format!("in the embedded log {}", folder.display());
         let names = config.topics.telemetry.iter().cloned();
         let owned = owned_topics(&config, None).into_iter().map(|spec| spec.name);

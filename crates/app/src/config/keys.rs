@@ -89,7 +89,7 @@ pub(crate) const KEYS: [Key; 30] = [
         "time.dead_man_after",
         Kind::Span,
         Some("10m"),
-        "when telemetry that has stopped altogether is a platform breach; 0s for never",
+        "when telemetry that has stopped altogether is a platform breach, by default never before idle_after; 0s for never",
     ),
     key(
         "summarise.commit_interval",

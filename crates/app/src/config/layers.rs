@@ -92,6 +92,11 @@ impl Layers {
         self.settings.contains_key(path)
     }
 
+    /// Whether a value was written, and is not the default.
+    pub(crate) fn is_written(&self, path: &str) -> bool {
+        self.settings.get(path).is_some_and(|setting| !matches!(setting.origin, Origin::Default))
+    }
+
     pub(crate) fn text(&self, path: &str) -> Option<String> {
         self.settings.get(path)?.parts.first().cloned()
     }
@@ -101,9 +106,10 @@ impl Layers {
     }
 
     /// A path, relative ones from the folder of the file where they stand in it.
+    /// An empty one is none: a variable that is set to nothing says nothing.
     pub(crate) fn path(&self, path: &str) -> Option<PathBuf> {
         let setting = self.settings.get(path)?;
-        let written = Path::new(setting.parts.first()?);
+        let written = Path::new(setting.parts.first().filter(|written| !written.is_empty())?);
         match setting.origin {
             // The default stands as if it were written in the file.
             Origin::File { .. } | Origin::Default => Some(self.folder.join(written)),

@@ -30,6 +30,24 @@ fn nothing_is_enough() {
 }
 
 #[test]
+fn the_dead_man_waits_at_least_until_partitions_are_idle() {
+    let of = |text: &str| read(text, &[]).map(|config| config.time.dead_man_after.to_string());
+    assert_eq!(of("[time]\nidle_after = \"30m\"\n"), Ok("30m".to_owned()));
+    assert_eq!(of("[time]\nidle_after = \"1m\"\n"), Ok("10m".to_owned()));
+    let refused = of("[time]\nidle_after = \"30m\"\ndead_man_after = \"20m\"\n").unwrap_err();
+    assert!(refused.contains("must be at least time.idle_after"), "{refused}");
+}
+
+#[test]
+fn a_folder_that_is_set_to_nothing_is_none() {
+    let config = read("", &[("WATCHKEEP_CACHE__FOLDER", "")]).ok().unwrap();
+    assert_eq!(config.cache.as_deref(), Some(Path::new("conf/watchkeep-data/cache")));
+    let kafka = "[log]\nkind = \"kafka\"\nbootstrap = \"localhost:9092\"\n";
+    let config = read(kafka, &[("WATCHKEEP_CACHE__FOLDER", "")]).ok().unwrap();
+    assert_eq!(config.cache, None);
+}
+
+#[test]
 fn every_mistake_is_told_with_its_line() {
     check_refused(
         r#"

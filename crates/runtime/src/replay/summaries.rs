@@ -4,11 +4,12 @@
 //! Each summaries partition is evaluated by itself, as the service does it;
 //! what they decide is put in one order, that of a replay from telemetry.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use watchkeep_detection::evaluate::{Decided, Evaluate, Outputs};
 use watchkeep_model::position::{Partition, Position};
+use watchkeep_model::reject::Reject;
 use watchkeep_model::response::Response;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_wire::summary_batch;
@@ -62,6 +63,7 @@ pub fn replay_summaries(
     let mut run = Run {
         lanes,
         records: 0,
+        late: BTreeMap::new(),
         teller: Teller {
             rules,
             clock: EscalationClock::new(settings.escalation.clone(), responses.into()),
@@ -88,6 +90,9 @@ struct Lane<'a> {
 struct Run<'a> {
     lanes: Vec<Lane<'a>>,
     records: u64,
+    /// Late summaries by the watermark that they are told at, until every
+    /// partition has come so far.
+    late: BTreeMap<Timestamp, Vec<Reject>>,
     teller: Teller<'a>,
 }
 
@@ -159,12 +164,35 @@ impl Run<'_> {
         let lane = &mut self.lanes[number];
         lane.decided.extend(outputs.decided);
         let now = lane.evaluate.watermark();
-        for reject in &outputs.late {
-            self.teller.report.late += reject.count.unwrap_or_default();
-            self.teller.sink.reject(reject)?;
+        let mut late = outputs.late.into_iter();
+        for (at, count) in outputs.late_told {
+            self.late.entry(at).or_default().extend(late.by_ref().take(count));
+        }
+        let lanes = self.lanes.iter().filter(|lane| !lane.is_done);
+        if let Some(reached) = lanes.map(|lane| lane.evaluate.watermark()).min() {
+            self.tell_late(reached)?;
         }
         for breach in &outputs.platform {
             self.teller.platform(breach, now.unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Tells of late events as a replay from telemetry does: when the watermark
+    /// stands where all partitions have passed it, by feature and version.
+    fn tell_late(&mut self, before: Option<Timestamp>) -> io::Result<()> {
+        while let Some(entry) = self.late.first_entry()
+            && before.is_some_and(|before| *entry.key() < before)
+        {
+            let mut told = entry.remove();
+            // Of one feature all come from one partition, in order.
+            told.sort_by(|a, b| {
+                (&a.feature, &a.feature_version).cmp(&(&b.feature, &b.feature_version))
+            });
+            for reject in &told {
+                self.teller.report.late += reject.count.unwrap_or_default();
+                self.teller.sink.reject(reject)?;
+            }
         }
         Ok(())
     }
@@ -201,6 +229,7 @@ impl Run<'_> {
     }
 
     fn end(mut self, run_on: TimeSpan) -> io::Result<Report> {
+        self.tell_late(Some(Timestamp::MAX))?;
         self.teller.sink.progress(self.records);
         let watermark = self.lanes.iter().map(|lane| lane.evaluate.watermark()).min().flatten();
         if let Some(watermark) = watermark {
@@ -211,13 +240,15 @@ impl Run<'_> {
         for lane in &self.lanes {
             self.teller.report.add_budgets(&lane.evaluate);
         }
-        // Each partition covers all sources; one that was torn covers less.
-        if let Some(lane) = self.lanes.first() {
-            let sources = lane.evaluate.sources().iter();
-            let ledger =
-                sources.map(|(source, covered)| (source.clone(), covered.from, covered.to));
-            self.teller.report.ledger = ledger.collect();
+        // Each partition covers all sources; one that was torn covers less. What
+        // is told of rests on what all of them do.
+        let mut ledger: BTreeMap<Partition, (i64, i64)> = BTreeMap::new();
+        for (source, one) in self.lanes.iter().flat_map(|lane| lane.evaluate.sources()) {
+            let all = ledger.entry(source.clone()).or_insert((one.from, one.to));
+            *all = (all.0.max(one.from), all.1.min(one.to));
         }
+        let ledger = ledger.into_iter().map(|(source, (from, to))| (source, from, to.max(from)));
+        self.teller.report.ledger = ledger.collect();
         Ok(self.teller.report)
     }
 }

@@ -108,7 +108,15 @@ fn no_object(json: &mut JsonText<'_>, text: &str) -> Malformed {
             "not JSON at byte 0: a byte order mark; write UTF-8 without one",
         );
     }
+    // The kind is told by the first character alone.
+    let whole = serde_json::from_str::<serde::de::IgnoredAny>(text);
     match json.kind() {
+        Ok(_) if let Err(error) = &whole => {
+            let at = error.column().saturating_sub(1);
+            Malformed::unreadable(format!(
+                "not JSON at byte {at}: write one object, with the fields of one event"
+            ))
+        }
         Ok(kind) => Malformed::unreadable(format!(
             "the record is {}: write one object, with the fields of one event",
             kind.name()
