@@ -90,7 +90,11 @@ def random_expectations(rng, pane):
             e["resolve_after"] = rng.randint(1, 3)
         if rng.random() < 0.4:
             e["severity"] = rng.choice(["critical", "error", "warning", "info"])
-        found.append(e)
+        # Volumes that no window meets together are refused.
+        alike = [one for one in (*found, e) if one["kind"] == "volume" and one["window"] == e["window"]]
+        if e["kind"] != "volume" or (max(one.get("below", 0) for one in alike)
+                                     <= min(one.get("above", 99) for one in alike)):
+            found.append(e)
     return found
 
 

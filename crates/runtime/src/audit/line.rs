@@ -60,11 +60,13 @@ fn counts(window: &Window) -> Option<String> {
         return Some(format!("error_count is {error_count}, and its statuses come to {errors}"));
     }
     let top: u64 = window.top.iter().map(|(_, count)| count).sum();
+    // Of many values it is an estimate, which may be too large.
+    let distinct = window.distinct.filter(|_| window.distinct_error.is_none()).unwrap_or(0);
     let parts = [
         ("null_count", null_count),
         ("late_count", late_count),
         ("non_finite_count", window.non_finite_count),
-        ("distinct", window.distinct.unwrap_or(0)),
+        ("distinct", distinct),
         ("top", top),
         ("age_us.negative_count", window.age_us.map_or(0, |ages| ages.negative_count)),
     ];
