@@ -79,7 +79,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<Outcome> {
         clock: Clock::Wall,
         poll_wait: POLL_WAIT,
     };
-    let captured = profiles::of_topic(&store, &config)?;
+    let captured = patiently(|| profiles::of_topic(&store, &config))?;
     let rules = rules.with_profiles(profiles::held(&captured)?);
     let service = Service::start(&config, store, rules, plan)?;
     let served = http::serve(&config, &service, None);
@@ -249,7 +249,7 @@ impl Service {
 
 /// Checks again where the log does not answer: a service that is started while
 /// a broker is away waits for it, as one that runs does.
-fn patiently(check: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn patiently<T>(check: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let until = Instant::now() + START_PATIENCE;
     loop {
         match check() {

@@ -150,7 +150,10 @@ impl Member {
 
     pub(crate) fn committed(&mut self, positions: &[(Partition, i64)]) {
         for (partition, position) in positions {
-            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.partition == *partition) {
+            if let Some(slot) = self.slots.iter_mut().find(|slot| slot.partition == *partition)
+                // Another member may have gone on from there.
+                && slot.told < Some(*position)
+            {
                 slot.committed = *position;
                 slot.told = Some(*position);
             }

@@ -113,18 +113,21 @@ impl KafkaLog {
         }
         let written = self.transactions.written();
         self.transactions.renew()?;
+        let mut is_there = false;
         if let (Some(member), Some(marker), true) = (&self.member, marker, may_hold) {
-            // The mark of a commit may be in its records and not in the
-            // group: then it holds, and its positions are to be finished.
+            // What readers are shown was committed. The group may not know of
+            // it: its mark was left out there, and its positions are to be
+            // finished, or another member has gone on from them already.
             let offsets = member.offsets(positions, marker)?;
-            if is_any_visible(&mut self.reader, &written)? {
+            is_there = is_any_visible(&mut self.reader, &written)?;
+            if is_there {
                 self.transactions.acknowledge(&offsets, &written);
             }
         }
         self.transactions.settle_positions()?;
         let holds = match (&mut self.member, marker) {
             // Read in any case: they are where delivery begins again.
-            (Some(member), Some(marker)) => member.recall(marker)? && may_hold,
+            (Some(member), Some(marker)) => (member.recall(marker)? || is_there) && may_hold,
             _ => may_hold && self.is_visible(written.first().cloned(), &why)?,
         };
         let Some(member) = &mut self.member else {
