@@ -54,14 +54,38 @@ struct Text<'t> {
     text: &'t str,
     /// Offsets at which lines begin.
     lines: Vec<usize>,
+    /// Characters before each whole [`STRIDE`]: a file may be one long line, and
+    /// counting it anew for every value would take the square of its length.
+    characters: Vec<usize>,
     first_line: u32,
+}
+
+/// Bytes after which characters are counted up.
+const STRIDE: usize = 4096;
+
+/// Characters that begin in some bytes.
+fn begun(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 impl<'t> Text<'t> {
     fn new(text: &'t str, first_line: u32) -> Self {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(breaks.map(|(at, _)| at + 1)).collect();
-        Self { text, lines, first_line }
+        let mut characters = vec![0];
+        let mut before = 0;
+        for part in text.as_bytes().chunks(STRIDE) {
+            before += begun(part);
+            characters.push(before);
+        }
+        Self { text, lines, characters, first_line }
+    }
+
+    /// Characters that begin before an offset.
+    fn characters_before(&self, offset: usize) -> usize {
+        let whole = offset / STRIDE;
+        let rest = self.text.as_bytes().get(whole * STRIDE..offset).unwrap_or_default();
+        self.characters.get(whole).copied().unwrap_or(0) + begun(rest)
     }
 
     fn place(&self, raw: &RawValue) -> Place {
@@ -69,12 +93,9 @@ impl<'t> Text<'t> {
         let offset = (raw.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
         let line = self.lines.partition_point(|start| *start <= offset).saturating_sub(1);
         let start = self.lines.get(line).copied().unwrap_or(0);
-        let before = self.text.get(start..offset).unwrap_or_default();
+        let before = self.characters_before(offset) - self.characters_before(start);
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Place {
-            line: number(line).saturating_add(self.first_line),
-            column: number(before.chars().count() + 1),
-        }
+        Place { line: number(line).saturating_add(self.first_line), column: number(before + 1) }
     }
 
     fn item(&self, raw: &RawValue, depth: usize) -> Result<Item, Fault> {
