@@ -159,7 +159,7 @@ fn read_distinct(cursor: &mut Cursor<'_>) -> Reading<Option<Distinct>> {
         0 => Ok(None),
         1 => match Distinct::from_bytes(cursor.bytes()?) {
             Some(distinct) => Ok(Some(distinct)),
-            None => Err(wrong(cursor, "`distinct` holds 1,024 registers of at most 55")),
+            None => Err(wrong(cursor, "`distinct` holds 512 registers of at most 56")),
         },
         _ => Err(wrong(cursor, "`distinct` has two branches")),
     }

@@ -6,12 +6,15 @@ use apache_avro::Schema;
 use apache_avro::types::Value as Avro;
 use proptest::prelude::*;
 use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
+use watchkeep_model::distribution::Numbers;
 use watchkeep_model::position::{Partition, Position};
 use watchkeep_model::summary::Summary;
 use watchkeep_model::telemetry::{Status, Telemetry, Value};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-use super::{decode, encode, to_json_line};
+use super::read::Version;
+use super::{decode, encode, numbers, to_json_line};
+use crate::avro::cursor::Cursor;
 use crate::framing::AvroFraming;
 use crate::oracle;
 use crate::schemas;
@@ -180,4 +183,32 @@ fn summaries_are_small_against_the_events() {
         let bytes = bytes_at(events);
         assert!(bytes * part <= raw, "{bytes} bytes for {raw} at {events} events a pane");
     }
+}
+
+/// What was written before distinct counts were kept is read, and its count stays untold.
+#[test]
+fn batches_of_the_first_schema_are_read() {
+    let mut untold = Summary::default();
+    for n in 0..200 {
+        untold.numbers.add(f64::from(n));
+    }
+    if let Numbers::Many(grid) = &mut untold.numbers {
+        grid.distinct = None;
+    }
+    // An optional value that is absent is the last byte.
+    let mut bytes = Vec::new();
+    numbers::write(&mut bytes, &untold.numbers);
+    bytes.pop();
+    let read = numbers::read(&mut Cursor::new(&bytes, 0), Version::First);
+    assert_eq!(read.ok(), Some(untold.numbers));
+
+    let mut few = Summary { count: 3, ..Summary::default() };
+    few.statuses[0] = 3;
+    few.numbers.add(1.5);
+    let few = SummaryBatch { charters: None, ..batch(vec![few]) };
+    let mut bytes = encode(&few, AvroFraming::SingleObject);
+    bytes.pop();
+    let first = schemas::history("summary-batch").next().unwrap().fingerprint;
+    bytes[2..10].copy_from_slice(&first.to_le_bytes());
+    assert_eq!(decode(&bytes).unwrap(), few);
 }
