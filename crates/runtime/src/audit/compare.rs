@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use watchkeep_detection::charters::Charters;
-use watchkeep_model::charter::ExpectationKind;
+use watchkeep_model::charter::{ExpectationKind, Rule};
 use watchkeep_model::reject::Reject;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::{Judged, Window};
@@ -314,10 +314,13 @@ fn adds_up(service: Option<Side>, replay: Option<Side>, untold: u64) -> bool {
 /// baseline, when the last event before the window came, a bound that was learned.
 fn same_verdicts(ours: &Window, theirs: &Window, charters: &dyn Charters) -> bool {
     let charter = charters.charter(&ours.feature, ours.window_end);
-    let is_silence = |judged: &Judged| {
+    let looks_back = |judged: &Judged| {
         let expectations = charter.iter().flat_map(|charter| charter.expectations());
         let mut named = expectations.filter(|known| known.name == judged.expectation);
-        named.any(|known| known.rule.kind() == ExpectationKind::Silence)
+        named.any(|known| {
+            let adds_up = matches!(known.rule, Rule::Drift { sustained: Some(_), .. });
+            known.rule.kind() == ExpectationKind::Silence || known.learned.is_some() || adds_up
+        })
     };
     ours.judged.len() == theirs.judged.len()
         && ours.judged.iter().zip(&theirs.judged).all(|(ours, theirs)| {
@@ -329,7 +332,7 @@ fn same_verdicts(ours: &Window, theirs: &Window, charters: &dyn Charters) -> boo
                 });
             let same = Judged { reason: None, ..ours.clone() }
                 == Judged { reason: None, ..theirs.clone() };
-            let may_differ = has_baseline || is_learned || is_silence(ours);
+            let may_differ = has_baseline || is_learned || looks_back(ours);
             ours.expectation == theirs.expectation && (same || may_differ)
         })
 }
