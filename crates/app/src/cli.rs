@@ -5,6 +5,7 @@ mod charters;
 mod exchange;
 mod lineage;
 mod lists;
+mod report;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ pub(crate) use self::lists::{
     Audit, AuditLedger, AuditReplay, ConfigCommand, IncidentSource, Incidents, IncidentsList,
     IncidentsShow, Schemas, SchemasCheck, SchemasList, Topics, TopicsCheck, TopicsCreate,
 };
+pub(crate) use self::report::{Directory, DirectoryImport, Ical, Report, ReportFormat, ReportOf};
 use crate::output::Format;
 
 /// Keeps watch over the features that models depend on: finds drift, latency
@@ -58,6 +60,12 @@ pub(crate) enum Command {
     /// Check charters, publish and change them, exchange them with other programs
     #[command(subcommand)]
     Charters(Charters),
+    /// Import absences and rotas
+    #[command(subcommand)]
+    Directory(Directory),
+    /// Tell how charters are looked after and what it costs the people who answer
+    #[command(subcommand)]
+    Report(Report),
     /// Tell who answers for a feature, what feeds it and what watches it
     Who(Who),
     /// Capture, list or show baselines from training sets
@@ -389,9 +397,12 @@ pub(crate) struct Who {
     /// At which instant; without it now
     #[arg(long, value_name = "INSTANT")]
     pub(crate) at: Option<Timestamp>,
-    /// Charter folder; without it that of the configuration
+    /// Charter folder; without it that of the configuration, or the charters topic
     #[arg(long, value_name = "DIR")]
     pub(crate) charters: Option<PathBuf>,
+    /// Folder that a replay wrote, for open incidents; without it the log of -c
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) configured: Configured,
     #[command(flatten)]

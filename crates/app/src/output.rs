@@ -84,6 +84,16 @@ impl Table {
         Self { head: head.map(str::to_owned).to_vec(), rows: Vec::new() }
     }
 
+    /// The same with a head that is known at run time.
+    pub(crate) fn of(head: &[&str]) -> Self {
+        Self { head: head.iter().map(|cell| (*cell).to_owned()).collect(), rows: Vec::new() }
+    }
+
+    /// A row of as many cells as the head has.
+    pub(crate) fn push(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.to_vec());
     }

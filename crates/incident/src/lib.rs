@@ -17,11 +17,13 @@ pub mod calendar;
 pub mod context;
 pub mod decide;
 pub mod escalate;
+pub mod hook;
 pub mod lineage;
 mod message;
 pub mod owner;
 pub mod progress;
 pub mod registry;
+pub mod report;
 pub mod schedule;
 pub mod state;
 

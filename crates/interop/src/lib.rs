@@ -25,6 +25,7 @@ mod extension;
 mod feast;
 mod files;
 mod gather;
+pub mod ical;
 mod item;
 mod json;
 mod notes;

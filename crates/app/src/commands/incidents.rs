@@ -22,16 +22,17 @@ use crate::store::Store;
 /// Offsets that are read at once.
 const CHUNK: i64 = 5_000;
 
-#[derive(Serialize)]
-struct Listed {
-    incident_id: String,
-    opened_at: Timestamp,
-    state: &'static str,
-    severity: String,
-    kind: String,
-    root: String,
+/// An incident in a line.
+#[derive(Clone, Serialize)]
+pub(super) struct Listed {
+    pub(super) incident_id: String,
+    pub(super) opened_at: Timestamp,
+    pub(super) state: &'static str,
+    pub(super) severity: String,
+    pub(super) kind: String,
+    pub(super) root: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<String>,
+    pub(super) owner: Option<String>,
     step: String,
     pages: u64,
     last_at: Timestamp,
@@ -113,7 +114,10 @@ fn show(arguments: &cli::IncidentsShow) -> anyhow::Result<Outcome> {
 }
 
 /// Facts by incident, each in order.
-fn read(source: &IncidentSource) -> anyhow::Result<BTreeMap<String, Vec<Fact>>> {
+///
+/// # Errors
+/// The folder or the log cannot be read.
+pub(super) fn read(source: &IncidentSource) -> anyhow::Result<BTreeMap<String, Vec<Fact>>> {
     let mut incidents: BTreeMap<String, Vec<Fact>> = BTreeMap::new();
     let mut keep = |fact: Fact| incidents.entry(fact.incident_id.clone()).or_default().push(fact);
     if let Some(folder) = &source.from {
@@ -149,7 +153,8 @@ fn read_file(path: &Path, keep: &mut impl FnMut(Fact)) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn listed(facts: &[Fact]) -> Option<Listed> {
+/// The line of an incident; `None` for commands that concern none.
+pub(super) fn listed(facts: &[Fact]) -> Option<Listed> {
     let first = facts.first()?;
     // Commands that concern no incident have a chain of their own.
     let FactData::Opened(opened) = &first.data else { return None };

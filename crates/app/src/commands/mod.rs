@@ -4,12 +4,14 @@ mod audit;
 mod baselines;
 mod charters;
 mod config;
+mod directory;
 mod export;
 mod generate;
 mod incidents;
 mod lineage;
 mod produce;
 mod replay;
+mod report;
 mod schemas;
 mod topics;
 mod who;
@@ -32,6 +34,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Export(arguments) => export::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Charters(command) => charters::run(&command),
+        Command::Directory(command) => directory::run(&command),
+        Command::Report(command) => report::run(&command),
         Command::Who(arguments) => who::run(&arguments),
         Command::Baselines(command) => baselines::run(&command),
         Command::Lineage(command) => lineage::run(&command),

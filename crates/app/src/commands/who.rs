@@ -1,23 +1,25 @@
 //! `watchkeep who`: who answers for a subject, what feeds it, who uses it,
 //! what watches it and where a breach goes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
 use serde::Serialize;
 use watchkeep_incident::context::{DEFAULT_POLICY, default_policy};
+use watchkeep_incident::hook::{self, Hook};
 use watchkeep_incident::lineage::reach::{Direction, reach};
-use watchkeep_incident::owner;
 use watchkeep_incident::registry::Registry;
-use watchkeep_incident::schedule::{Presence, answering};
 use watchkeep_model::charter::{Charter, Expectation, Learned, Owners, Rule};
 use watchkeep_model::incident::data::Link;
+use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::{NotifyTarget, Policy};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
-use crate::cli::Who;
-use crate::config::Config;
+use crate::charters::Wanted;
+use crate::cli::{IncidentSource, Who};
+use crate::commands::incidents::{self, Listed};
+use crate::config::{CharterSource, Config, LogConfig};
 use crate::output::{Format, Output, Table, complain};
 use crate::{Outcome, charters, service};
 
@@ -31,7 +33,15 @@ struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     unowned: bool,
+    /// When somebody else answers, as far as the directory tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_owner: Option<String>,
     resolution: Vec<Link>,
+    /// Absent where no incident log was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_incidents: Option<Vec<Listed>>,
     charter: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
@@ -45,6 +55,7 @@ struct Answer {
     alarms: Vec<Alarm>,
     policy: String,
     steps: Vec<StepShown>,
+    on_the_hook: Vec<OnHook>,
     #[serde(skip_serializing_if = "Option::is_none")]
     runbook: Option<String>,
 }
@@ -54,6 +65,25 @@ struct Person {
     role: &'static str,
     name: String,
     presence: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// Somebody whom a step of the policy notifies.
+#[derive(Serialize)]
+struct OnHook {
+    step: String,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    now: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -77,17 +107,22 @@ struct StepShown {
 /// The charter folder cannot be used.
 pub(super) fn run(arguments: &Who) -> anyhow::Result<Outcome> {
     let config = Config::load(arguments.configured.file.as_deref())?;
-    let Some(folder) = arguments.charters.as_deref().or(config.charters.as_deref()) else {
+    let wanted = arguments.charters.as_deref().map_or(Wanted::OfLog, Wanted::Folder);
+    let is_nowhere = matches!(wanted, Wanted::OfLog)
+        && config.charter_source == CharterSource::Unset
+        && matches!(&config.log, LogConfig::Embedded { folder } if !folder.exists());
+    if is_nowhere {
         bail!("no charters: name their folder with --charters DIR, or set charters.folder");
-    };
-    let rules = charters::rules(Some(folder), config.time.pane)?;
+    }
+    let rules = charters::wanted(&config, &wanted)?;
     let at = arguments.at.unwrap_or_else(service::clock::now);
     let subject = typed(&arguments.subject);
     let Some(charter) = rules.registry().charter(&subject, at) else {
-        complain(&format!("no charter in {} matches {subject} at {at}", folder.display()));
+        complain(&format!("no charter matches {subject} at {at}"));
         return Ok(Outcome::Found);
     };
-    let answer = answer(&rules.registry(), &charter, at);
+    let facts = facts(arguments, &config, at);
+    let answer = answer(&rules.registry(), &charter, at, facts.as_ref());
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(&answer)?,
@@ -97,21 +132,108 @@ pub(super) fn run(arguments: &Who) -> anyhow::Result<Outcome> {
     Ok(if answer.owner.is_none() || answer.unowned { Outcome::Found } else { Outcome::Fine })
 }
 
-fn answer(registry: &Registry, charter: &Charter, at: Timestamp) -> Answer {
-    let resolution = owner::resolve(Some(charter), registry, at, &|_| 0);
+/// The incident log up to an instant; `None` where none is named or it cannot
+/// be read now, which is told.
+fn facts(arguments: &Who, config: &Config, at: Timestamp) -> Option<BTreeMap<String, Vec<Fact>>> {
+    let has_log = arguments.configured.file.is_some()
+        && !matches!(&config.log, LogConfig::Embedded { folder } if !folder.exists());
+    if arguments.from.is_none() && !has_log {
+        return None;
+    }
+    let source =
+        IncidentSource { from: arguments.from.clone(), configured: arguments.configured.clone() };
+    match incidents::read(&source) {
+        Ok(mut incidents) => {
+            for facts in incidents.values_mut() {
+                facts.retain(|fact| fact.occurred_at <= at);
+            }
+            Some(incidents)
+        }
+        Err(error) => {
+            complain(&format!("open incidents are left out: {error:#}"));
+            None
+        }
+    }
+}
+
+/// Incidents that are open, with all subjects that they affect.
+fn open(incidents: &BTreeMap<String, Vec<Fact>>) -> Vec<(Listed, BTreeSet<String>)> {
+    let all = incidents.values().filter_map(|facts| {
+        let mut affected = BTreeSet::new();
+        for fact in facts {
+            match &fact.data {
+                FactData::Opened(opened) => {
+                    affected.insert(opened.root.clone());
+                    affected.extend(opened.affected_features.iter().map(|name| typed(name)));
+                }
+                FactData::BreachAttached(breach) => {
+                    affected.insert(typed(&breach.feature));
+                }
+                _ => {}
+            }
+        }
+        Some((incidents::listed(facts)?, affected))
+    });
+    all.filter(|(listed, _)| !matches!(listed.state, "resolved" | "reviewed" | "closed")).collect()
+}
+
+fn person(role: &'static str, name: &str, hook: Hook) -> Person {
+    let presence = match hook.now {
+        Some(user) if user == name => "present".to_owned(),
+        Some(user) => format!("{user} answers"),
+        None => hook.why.unwrap_or_default(),
+    };
+    Person { role, name: name.to_owned(), presence, until: hook.until, next: hook.next }
+}
+
+/// Everybody whom the steps of a policy notify, now and next.
+fn on_the_hook(
+    policy: &Policy,
+    charter: &Charter,
+    owner: &Hook,
+    registry: &Registry,
+    at: Timestamp,
+) -> Vec<OnHook> {
+    let mut all = Vec::new();
+    for step in &policy.steps {
+        for notify in &step.notify {
+            let (shown, hook) = match &notify.target {
+                // The primary is whoever the owner chain leads to.
+                NotifyTarget::Role(role) if role == "primary" => {
+                    (format!("role {role}"), owner.clone())
+                }
+                NotifyTarget::Role(role) => match charter.fields.owners.get(role) {
+                    Some(name) => (format!("role {role}"), hook::of_name(registry, name, at)),
+                    None => continue,
+                },
+                NotifyTarget::User(name)
+                | NotifyTarget::Group(name)
+                | NotifyTarget::Schedule(name) => (name.clone(), hook::of_name(registry, name, at)),
+            };
+            let Hook { now, why, until, next } = hook;
+            all.push(OnHook { step: step.name.clone(), name: shown, now, why, until, next });
+        }
+    }
+    all
+}
+
+fn answer(
+    registry: &Registry,
+    charter: &Charter,
+    at: Timestamp,
+    incidents: Option<&BTreeMap<String, Vec<Fact>>>,
+) -> Answer {
+    let open = incidents.map(open);
+    let load = |user: &str| {
+        let owned = open.iter().flatten().filter(|(i, _)| i.owner.as_deref() == Some(user));
+        u32::try_from(owned.count()).unwrap_or(u32::MAX)
+    };
+    let (owner, resolution) = hook::of_charter(charter, registry, at, &load);
     let fields = &charter.fields;
     let people = Owners::ROLES
         .iter()
         .filter_map(|role| Some((*role, fields.owners.get(role)?)))
-        .map(|(role, name)| Person {
-            role,
-            name: name.to_owned(),
-            presence: match answering(registry.directory(), name, at) {
-                Presence::Present(user) if user == name => "present".to_owned(),
-                Presence::Present(user) => format!("{user} answers"),
-                Presence::Nobody(why) => why,
-            },
-        })
+        .map(|(role, name)| person(role, name, hook::of_name(registry, name, at)))
         .collect();
     let places = [
         ("view", &fields.view),
@@ -127,7 +249,18 @@ fn answer(registry: &Registry, charter: &Charter, at: Timestamp) -> Answer {
         at,
         owner: resolution.owner,
         unowned: resolution.unowned,
+        until: owner.until,
+        next_owner: owner.next.clone(),
         resolution: resolution.links,
+        open_incidents: open.map(|open| {
+            let mut of_subject: Vec<Listed> = open
+                .into_iter()
+                .filter(|(_, affected)| affected.contains(&charter.subject))
+                .map(|(listed, _)| listed)
+                .collect();
+            of_subject.sort_by_key(|listed| listed.opened_at);
+            of_subject
+        }),
         charter: charter.from.clone(),
         description: fields.description.clone(),
         tier: fields.tier,
@@ -139,6 +272,7 @@ fn answer(registry: &Registry, charter: &Charter, at: Timestamp) -> Answer {
         alarms: charter.expectations().iter().map(alarm).collect(),
         policy: policy.name.clone(),
         steps: steps(policy),
+        on_the_hook: on_the_hook(policy, charter, &owner, registry, at),
         runbook: fields.runbook.clone(),
     }
 }
@@ -249,6 +383,44 @@ fn rule(rule: &Rule) -> String {
     }
 }
 
+/// Who is next and from when.
+fn next(until: Option<Timestamp>, next: Option<&str>) -> String {
+    until.map_or_else(
+        || "-".to_owned(),
+        |until| format!("{} from {until}", next.unwrap_or("nobody")),
+    )
+}
+
+fn print_hook(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
+    if !answer.on_the_hook.is_empty() {
+        output.line("")?;
+        let mut table = Table::new(["on the hook", "step", "now", "next"]);
+        for hook in &answer.on_the_hook {
+            let now = hook.now.clone().or_else(|| hook.why.clone()).unwrap_or_default();
+            let next = next(hook.until, hook.next.as_deref());
+            table.row([hook.name.clone(), hook.step.clone(), now, next]);
+        }
+        table.print(output)?;
+    }
+    let Some(open) = &answer.open_incidents else { return Ok(()) };
+    if open.is_empty() {
+        return output.line("\nno open incident");
+    }
+    output.line("")?;
+    let mut table = Table::new(["open incident", "since", "state", "severity", "kind", "owner"]);
+    for incident in open {
+        table.row([
+            incident.incident_id.clone(),
+            incident.opened_at.to_string(),
+            incident.state.to_owned(),
+            incident.severity.clone(),
+            incident.kind.clone(),
+            incident.owner.clone().unwrap_or_else(|| "nobody".into()),
+        ]);
+    }
+    table.print(output)
+}
+
 fn print(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
     let owner = answer.owner.as_deref().unwrap_or("nobody");
     let unowned = if answer.unowned { " (unowned: the chain went to governance)" } else { "" };
@@ -257,6 +429,10 @@ fn print(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
         output.line(description)?;
     }
     output.line(format_args!("\n{owner} answers{unowned}"))?;
+    if let Some(until) = answer.until {
+        let next = answer.next_owner.as_deref().unwrap_or("nobody");
+        output.line(format_args!("until {until}, then {next}"))?;
+    }
     let mut table = Table::new(["  link", "tried", "outcome"]);
     for link in &answer.resolution {
         let tried = link.tried.clone().unwrap_or_else(|| "-".into());
@@ -264,9 +440,10 @@ fn print(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
     }
     table.print(output)?;
     output.line("")?;
-    let mut table = Table::new(["role", "who", "now"]);
+    let mut table = Table::new(["role", "who", "now", "next"]);
     for person in &answer.people {
-        table.row([person.role.to_owned(), person.name.clone(), person.presence.clone()]);
+        let next = next(person.until, person.next.as_deref());
+        table.row([person.role.to_owned(), person.name.clone(), person.presence.clone(), next]);
     }
     table.print(output)?;
     output.line("")?;
@@ -304,5 +481,6 @@ fn print(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
         let within = step.acknowledge_within.clone().unwrap_or_else(|| "-".into());
         table.row([format!("  {}", step.step), step.notifies.join(", "), within]);
     }
-    table.print(output)
+    table.print(output)?;
+    print_hook(answer, output)
 }

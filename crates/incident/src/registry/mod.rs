@@ -20,7 +20,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use watchkeep_model::charter::{Charter, CharterDocument, WindowSpec};
+use watchkeep_model::charter::{Charter, CharterDocument, CharterFields, WindowSpec};
 use watchkeep_model::directory::{AbsenceOf, Directory, OverrideOf};
 use watchkeep_model::document::{Diagnostic, Documents, Located};
 use watchkeep_model::identifier::sha256;
@@ -197,6 +197,26 @@ impl Registry {
     /// and has those of its charter.
     pub fn edges(&self) -> &[Edge] {
         &self.edges
+    }
+
+    /// Subjects, then patterns that documents are about, ascending each.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.index.named().chain(self.index.patterns().map(|(pattern, _)| pattern))
+    }
+
+    /// True where a document in force at an instant for just this subject or
+    /// pattern sets something, and not one that it inherits from.
+    pub fn sets(
+        &self,
+        subject: &str,
+        at: Timestamp,
+        is_set: impl Fn(&CharterFields) -> bool,
+    ) -> bool {
+        let documents = self.index.matching(subject, at).into_iter();
+        let mut own = documents
+            .map(|number| &self.index.documents[number])
+            .take_while(|document| document.subject == subject);
+        own.any(|document| is_set(&document.fields))
     }
 
     /// Subjects that a document names exactly, ascending, with their types.

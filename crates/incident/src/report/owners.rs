@@ -1,0 +1,139 @@
+//! `report owners`: the load of each person.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use watchkeep_model::incident::{Fact, FactData, FactName};
+use watchkeep_model::policy::{Hours, TimeOfDay, Weekday, Working};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use super::{Period, is_person, median};
+use crate::calendar;
+use crate::registry::Registry;
+
+/// What a person has had to do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Load {
+    /// Who, `user:…`.
+    pub person: String,
+    /// Incidents that they answer for and that are open at the end.
+    pub open_incidents: u64,
+    /// Incidents that were opened in the span with them as the owner.
+    pub incidents: u64,
+    /// Pages in the span: one for each message over a channel.
+    pub pages: u64,
+    /// Of them those outside of working hours on the person's own wall clock.
+    pub off_hours_pages: u64,
+    /// Incidents that they acknowledged.
+    pub acknowledged: u64,
+    /// Middle time from the incident's opening to their acknowledgement, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_to_acknowledge: Option<i64>,
+    /// Subjects whose charter names them as the primary owner.
+    pub primary_of: u64,
+}
+
+/// The load of everybody who answers, was paged or owns something, most pages
+/// first, then by name. `facts` are those of whole incidents, each in order.
+pub fn owners(
+    registry: &Registry,
+    incidents: &BTreeMap<String, Vec<Fact>>,
+    period: Period,
+) -> Vec<Load> {
+    let mut loads: BTreeMap<String, Load> = BTreeMap::new();
+    let mut waits: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for facts in incidents.values() {
+        one(registry, facts, period, &mut loads, &mut waits);
+    }
+    for subject in registry.named() {
+        let charter = registry.charter(subject, period.to);
+        let primary = charter.and_then(|charter| charter.fields.owners.primary.clone());
+        if let Some(primary) = primary.filter(|name| is_person(name)) {
+            load(&mut loads, &primary).primary_of += 1;
+        }
+    }
+    for (person, waits) in waits {
+        load(&mut loads, &person).seconds_to_acknowledge = median(waits);
+    }
+    let mut all: Vec<Load> = loads.into_values().collect();
+    all.sort_by(|a, b| b.pages.cmp(&a.pages).then_with(|| a.person.cmp(&b.person)));
+    all
+}
+
+fn load<'l>(loads: &'l mut BTreeMap<String, Load>, person: &str) -> &'l mut Load {
+    let new = || Load { person: person.to_owned(), ..Load::default() };
+    loads.entry(person.to_owned()).or_insert_with(new)
+}
+
+fn one(
+    registry: &Registry,
+    facts: &[Fact],
+    period: Period,
+    loads: &mut BTreeMap<String, Load>,
+    waits: &mut BTreeMap<String, Vec<i64>>,
+) {
+    let Some(first) = facts.first() else { return };
+    let FactData::Opened(opened) = &first.data else { return };
+    let policy = registry.policy(&opened.policy.name);
+    let hours = policy.and_then(|policy| policy.hours.as_ref());
+    let mut owner = opened.owner.clone();
+    if let Some(owner) = owner.as_ref().filter(|_| period.has(first.occurred_at)) {
+        load(loads, owner).incidents += 1;
+    }
+    let mut is_open = true;
+    for fact in facts.iter().take_while(|fact| fact.occurred_at < period.to) {
+        match (&fact.data, fact.fact) {
+            (FactData::OwnerResolved(resolved), _) => owner.clone_from(&resolved.owner),
+            (FactData::Notified(notified), _)
+                if is_person(&notified.target) && period.has(fact.occurred_at) && !fact.drill =>
+            {
+                let is_off = is_off_hours(registry, hours, &notified.target, fact.occurred_at);
+                let load = load(loads, &notified.target);
+                load.pages += 1;
+                load.off_hours_pages += u64::from(is_off);
+            }
+            (FactData::Acknowledged(_), _)
+                if is_person(&fact.actor) && period.has(fact.occurred_at) =>
+            {
+                load(loads, &fact.actor).acknowledged += 1;
+                let wait = fact.occurred_at.since(first.occurred_at);
+                waits.entry(fact.actor.clone()).or_default().push(wait.as_micros() / 1_000_000);
+            }
+            (_, FactName::Resolved | FactName::Reviewed | FactName::Closed) => is_open = false,
+            (_, FactName::Reopened) => is_open = true,
+            _ => {}
+        }
+    }
+    if let Some(owner) = owner.filter(|_| is_open && first.occurred_at < period.to) {
+        load(loads, &owner).open_incidents += 1;
+    }
+}
+
+/// The hours of the policy, or Monday to Friday from nine to six, on the
+/// person's own wall clock; the policy's where the person has no zone.
+fn is_off_hours(registry: &Registry, hours: Option<&Hours>, person: &str, at: Timestamp) -> bool {
+    let mut hours = hours.cloned().unwrap_or_else(office_hours);
+    if let Some(zone) = registry.directory().user(person).and_then(|user| user.zone.clone()) {
+        hours.zone = zone;
+    }
+    calendar::next_working(&hours, at) != Some(at)
+}
+
+fn office_hours() -> Hours {
+    let time = |text: &str| text.parse::<TimeOfDay>().expect("a time of day");
+    Hours {
+        zone: "UTC".to_owned(),
+        working: vec![Working {
+            days: vec![Weekday::Mon, Weekday::Tue, Weekday::Wed, Weekday::Thu, Weekday::Fri],
+            from: time("09:00"),
+            to: time("18:00"),
+        }],
+        holidays: Vec::new(),
+        outside: BTreeMap::new(),
+    }
+}
+
+/// Seconds as a span for people.
+pub fn shown(seconds: i64) -> String {
+    TimeSpan::SECOND.times(seconds).to_string()
+}

@@ -1,0 +1,385 @@
+//! `report stewardship`: how charters are looked after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+use watchkeep_model::charter::{Charter, Owners};
+use watchkeep_model::directory::Directory;
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::policy::AttributionLimits;
+use watchkeep_model::subject::typed;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use super::{Period, is_person, median};
+use crate::context::DEFAULT_POLICY;
+use crate::owner;
+use crate::registry::Registry;
+use crate::registry::publications::Publications;
+
+/// Groups inside groups that are followed.
+const GROUP_DEPTH_MAX: u32 = 4;
+
+/// What the telemetry of the span had.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// When each version of a feature was first seen, by feature and version.
+    first: BTreeMap<String, BTreeMap<String, Timestamp>>,
+}
+
+impl Seen {
+    /// Takes a window with events.
+    pub fn add(&mut self, feature: &str, version: &str, start: Timestamp) {
+        let versions = self.first.entry(typed(feature)).or_default();
+        let first = versions.entry(version.to_owned()).or_insert(start);
+        *first = start.min(*first);
+    }
+
+    /// Spans between the first sights of versions of one feature that follow
+    /// on each other.
+    fn between_versions(&self) -> Vec<i64> {
+        let mut spans = Vec::new();
+        for versions in self.first.values() {
+            let mut starts: Vec<Timestamp> = versions.values().copied().collect();
+            starts.sort_unstable();
+            spans.extend(starts.windows(2).map(|two| two[1].since(two[0]).as_micros() / 1_000_000));
+        }
+        spans
+    }
+}
+
+/// The report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Stewardship {
+    /// Charters with a review cadence, the most overdue first.
+    pub reviews: Vec<Review>,
+    /// People who are named and cannot answer any more.
+    pub stale_owners: Vec<StaleOwner>,
+    /// Edges that no run has shown for longer than the policy allows.
+    pub stale_edges: Vec<StaleEdge>,
+    /// Features of the telemetry and their charters.
+    pub coverage: Coverage,
+    /// Incidents by who was first to do something about them.
+    pub found: Found,
+    /// Business outcomes, with the features and the incidents of each.
+    pub outcomes: Vec<Outcome>,
+    /// How quickly features and charters change.
+    pub cadence: Cadence,
+}
+
+/// A charter that is to be reviewed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Review {
+    /// Subject or pattern of the document that sets the cadence.
+    pub charter: String,
+    /// Who is asked: the reviewer, else the primary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// How often.
+    pub every: TimeSpan,
+    /// The last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reviewed_at: Option<Timestamp>,
+    /// The next one; absent where there was none yet, which is overdue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// True where it should have been.
+    pub is_overdue: bool,
+}
+
+/// Somebody who is named and cannot answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StaleOwner {
+    /// The subject or pattern.
+    pub charter: String,
+    /// The role.
+    pub role: &'static str,
+    /// Who, a typed name.
+    pub name: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// An edge that was not seen for long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StaleEdge {
+    /// The source of data.
+    pub from: String,
+    /// Its user.
+    pub to: String,
+    /// When a run last showed it.
+    pub last_seen: Timestamp,
+}
+
+/// How much of the telemetry has an owner and expectations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Coverage {
+    /// Features with events in the span.
+    pub features: u64,
+    /// Of them those with a charter …
+    pub with_charter: u64,
+    /// … with expectations …
+    pub with_expectations: u64,
+    /// … and with somebody who answers before governance has to.
+    pub owned: u64,
+    /// Features with events and without a charter, ascending, the first ones.
+    pub without_charter: Vec<String>,
+}
+
+/// Who was first to act on incidents of the span.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Found {
+    /// Incidents that were opened in the span.
+    pub incidents: u64,
+    /// First acted on by its owner, another role of its charter or their team.
+    pub self_found: u64,
+    /// First acted on by somebody else, such as a user of the feature.
+    pub user_found: u64,
+    /// Nobody has done anything.
+    pub untouched: u64,
+    /// Share of the first in the first two; absent where both are 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub self_found_share: Option<f64>,
+}
+
+/// Something that the business wants, and what stands in its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    /// In the business's words.
+    pub outcome: String,
+    /// Subjects and patterns whose charter names it.
+    pub charters: Vec<String>,
+    /// Incidents of the span in which one of them was affected.
+    pub incidents: u64,
+}
+
+/// Times between changes, middle of all, in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cadence {
+    /// Features with more than one version in the telemetry.
+    pub features_with_versions: u64,
+    /// Time between the first sights of versions that follow on each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_between_versions: Option<i64>,
+    /// Publications of charters in the span.
+    pub publications: u64,
+    /// Time from a proposal to its publication.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds_from_proposal_to_publication: Option<i64>,
+}
+
+/// Features without a charter that are named; the rest are counted.
+const NAMED_MAX: usize = 50;
+
+/// Makes the report.
+pub fn stewardship(
+    registry: &Registry,
+    publications: Option<&Publications>,
+    incidents: &BTreeMap<String, Vec<Fact>>,
+    seen: &Seen,
+    period: Period,
+) -> Stewardship {
+    let charters: Vec<_> = registry
+        .subjects()
+        .filter_map(|subject| Some((subject.to_owned(), registry.charter(subject, period.to)?)))
+        .collect();
+    let charters: Vec<(&str, &Charter)> =
+        charters.iter().map(|(subject, charter)| (subject.as_str(), &**charter)).collect();
+    Stewardship {
+        reviews: reviews(registry, &charters, period.to),
+        stale_owners: stale_owners(registry, &charters),
+        stale_edges: stale_edges(registry, period.to),
+        coverage: coverage(registry, seen, period.to),
+        found: found(registry, incidents, period),
+        outcomes: outcomes(&charters, incidents, period),
+        cadence: cadence(publications, seen, period),
+    }
+}
+
+fn reviews(registry: &Registry, charters: &[(&str, &Charter)], at: Timestamp) -> Vec<Review> {
+    let mut reviews: Vec<Review> = charters
+        .iter()
+        // What is inherited is reviewed with the document that says it.
+        .filter(|(subject, _)| registry.sets(subject, at, |fields| fields.review_every.is_some()))
+        .filter_map(|(subject, charter)| {
+            let fields = &charter.fields;
+            let every = fields.review_every?;
+            let due_at = fields.reviewed_at.map(|reviewed_at| reviewed_at + every);
+            Some(Review {
+                charter: (*subject).to_owned(),
+                by: fields.owners.reviewer.clone().or_else(|| fields.owners.primary.clone()),
+                every,
+                reviewed_at: fields.reviewed_at,
+                due_at,
+                is_overdue: due_at.is_none_or(|due_at| due_at <= at),
+            })
+        })
+        .collect();
+    reviews.sort_by(|a, b| (a.due_at, &a.charter).cmp(&(b.due_at, &b.charter)));
+    reviews
+}
+
+fn stale_owners(registry: &Registry, charters: &[(&str, &Charter)]) -> Vec<StaleOwner> {
+    let mut stale = Vec::new();
+    for (subject, charter) in charters {
+        for role in Owners::ROLES {
+            let is_own = |fields: &watchkeep_model::charter::CharterFields| {
+                fields.owners.get(role).is_some()
+            };
+            let Some(name) = charter.fields.owners.get(role) else { continue };
+            if !registry.sets(subject, Timestamp::MAX, is_own) {
+                continue;
+            }
+            if let Some(why) = gone(registry.directory(), name, GROUP_DEPTH_MAX) {
+                let (charter, name) = ((*subject).to_owned(), name.to_owned());
+                stale.push(StaleOwner { charter, role, name, why });
+            }
+        }
+    }
+    stale
+}
+
+/// Why nobody behind a name will ever answer; absences pass and do not count.
+fn gone(directory: &Directory, name: &str, depth: u32) -> Option<String> {
+    let nobody_of = |what: &str, mut names: Vec<&String>| {
+        names.retain(|name| depth == 0 || gone(directory, name, depth - 1).is_none());
+        names.is_empty().then(|| format!("everybody of the {what} has left"))
+    };
+    if name.starts_with("group:") {
+        return match directory.group(name) {
+            None => Some("no such group".to_owned()),
+            Some(group) => nobody_of("group", group.lead.iter().chain(&group.members).collect()),
+        };
+    }
+    if name.starts_with("schedule:") {
+        return match directory.schedule(name) {
+            None => Some("no such schedule".to_owned()),
+            Some(rota) => nobody_of("rota", rota.layers.iter().flat_map(|l| &l.users).collect()),
+        };
+    }
+    match directory.user(name) {
+        None => Some("no such user".to_owned()),
+        Some(user) => (!user.active).then(|| "has left".to_owned()),
+    }
+}
+
+fn stale_edges(registry: &Registry, at: Timestamp) -> Vec<StaleEdge> {
+    let mut max_ages: BTreeMap<String, TimeSpan> = BTreeMap::new();
+    let mut max_age = |subject: &str| {
+        *max_ages.entry(subject.to_owned()).or_insert_with(|| {
+            let charter = registry.charter(subject, at);
+            let name = charter.and_then(|charter| charter.fields.policy.clone());
+            let policy = registry.policy(name.as_deref().unwrap_or(DEFAULT_POLICY));
+            let limits = policy.map_or_else(AttributionLimits::default, |p| p.attribution.clone());
+            limits.edge_max_age
+        })
+    };
+    let edges = registry.edges().iter();
+    let stale = edges.filter_map(|edge| {
+        let last_seen = edge.last_seen?;
+        let is_stale = at.since(last_seen) > max_age(&edge.to);
+        is_stale.then(|| StaleEdge { from: edge.from.clone(), to: edge.to.clone(), last_seen })
+    });
+    stale.collect()
+}
+
+fn coverage(registry: &Registry, seen: &Seen, at: Timestamp) -> Coverage {
+    let mut coverage = Coverage { features: seen.first.len() as u64, ..Coverage::default() };
+    for feature in seen.first.keys() {
+        let Some(charter) = registry.charter(feature, at) else {
+            if coverage.without_charter.len() < NAMED_MAX {
+                coverage.without_charter.push(feature.clone());
+            }
+            continue;
+        };
+        coverage.with_charter += 1;
+        coverage.with_expectations += u64::from(!charter.expectations().is_empty());
+        let resolved = owner::resolve(Some(&charter), registry, at, &|_| 0);
+        coverage.owned += u64::from(resolved.owner.is_some() && !resolved.unowned);
+    }
+    coverage
+}
+
+fn found(registry: &Registry, incidents: &BTreeMap<String, Vec<Fact>>, period: Period) -> Found {
+    let mut found = Found::default();
+    for facts in incidents.values() {
+        let Some(first) = facts.first().filter(|first| period.has(first.occurred_at)) else {
+            continue;
+        };
+        let FactData::Opened(opened) = &first.data else { continue };
+        found.incidents += 1;
+        let acted = facts.iter().find(|fact| is_person(&fact.actor));
+        let Some(acted) = acted else {
+            found.untouched += 1;
+            continue;
+        };
+        let charter = registry.charter(&opened.root, first.occurred_at);
+        let mut people: BTreeSet<&str> = opened.owner.iter().map(String::as_str).collect();
+        if let Some(charter) = &charter {
+            people.extend(Owners::ROLES.iter().filter_map(|role| charter.fields.owners.get(role)));
+            people.extend(charter.fields.group.as_deref());
+        }
+        let is_own = people.iter().any(|name| {
+            crate::decide::respond::share_a_team(registry, name, &acted.actor, acted.occurred_at)
+        });
+        if is_own {
+            found.self_found += 1;
+        } else {
+            found.user_found += 1;
+        }
+    }
+    let both = found.self_found + found.user_found;
+    found.self_found_share = (both > 0).then(|| found.self_found as f64 / both as f64);
+    found
+}
+
+fn outcomes(
+    charters: &[(&str, &Charter)],
+    incidents: &BTreeMap<String, Vec<Fact>>,
+    period: Period,
+) -> Vec<Outcome> {
+    let mut by_outcome: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (subject, charter) in charters {
+        for outcome in charter.fields.business_outcomes.iter().flatten() {
+            by_outcome.entry(outcome).or_default().insert(subject);
+        }
+    }
+    let affected = |facts: &[Fact], subjects: &BTreeSet<&str>| {
+        facts.iter().any(|fact| match &fact.data {
+            FactData::Opened(opened) => {
+                let mut features = opened.affected_features.iter();
+                subjects.contains(opened.root.as_str())
+                    || features.any(|feature| subjects.contains(typed(feature).as_str()))
+            }
+            FactData::BreachAttached(breach) => subjects.contains(typed(&breach.feature).as_str()),
+            _ => false,
+        })
+    };
+    by_outcome
+        .into_iter()
+        .map(|(outcome, subjects)| {
+            let opened = incidents
+                .values()
+                .filter(|facts| facts.first().is_some_and(|first| period.has(first.occurred_at)));
+            Outcome {
+                outcome: outcome.to_owned(),
+                incidents: opened.filter(|facts| affected(facts, &subjects)).count() as u64,
+                charters: subjects.into_iter().map(str::to_owned).collect(),
+            }
+        })
+        .collect()
+}
+
+fn cadence(publications: Option<&Publications>, seen: &Seen, period: Period) -> Cadence {
+    let all = publications.map_or(&[][..], |publications| publications.all());
+    let in_span: Vec<_> = all.iter().filter(|p| period.has(p.head.at)).collect();
+    let waits = in_span.iter().filter_map(|publication| {
+        let proposal = publications?.proposals().get(&publication.head.publication)?;
+        Some(publication.head.at.since(proposal.fact.at).as_micros() / 1_000_000)
+    });
+    Cadence {
+        features_with_versions: seen.first.values().filter(|v| v.len() > 1).count() as u64,
+        seconds_between_versions: median(seen.between_versions()),
+        publications: in_span.len() as u64,
+        seconds_from_proposal_to_publication: median(waits.collect()),
+    }
+}
