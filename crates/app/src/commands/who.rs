@@ -118,7 +118,13 @@ pub(super) fn run(arguments: &Who) -> anyhow::Result<Outcome> {
     let at = arguments.at.unwrap_or_else(service::clock::now);
     let subject = typed(&arguments.subject);
     let Some(charter) = rules.registry().charter(&subject, at) else {
-        complain(&format!("no charter matches {subject} at {at}"));
+        let folder = match (&arguments.charters, config.charter_source) {
+            (Some(folder), _) => Some(folder),
+            (None, CharterSource::Folder) => config.charters.as_ref(),
+            _ => None,
+        };
+        let place = folder.map_or("the charters topic".to_owned(), |f| f.display().to_string());
+        complain(&format!("no charter in {place} matches {subject} at {at}"));
         return Ok(Outcome::Found);
     };
     let facts = facts(arguments, &config, at);

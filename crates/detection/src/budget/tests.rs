@@ -1,3 +1,5 @@
+//! What is granted, spent and promised, over streams made by hand.
+
 use watchkeep_model::time::TimeSpan;
 
 use super::*;
