@@ -62,9 +62,11 @@ impl Kafka {
 impl Harness for Kafka {
     fn create_topic(&mut self, name: &str, partitions: i32) -> String {
         let name = self.name(name);
-        let admin = KafkaAdmin::open(&self.settings()).unwrap();
         let mut tries = 0;
         loop {
+            // A new one each time: where the node that it took for the
+            // controller was killed, it may wait for that one.
+            let admin = KafkaAdmin::open(&self.settings()).unwrap();
             match admin.create_topics(&[spec(&name, partitions)]) {
                 Ok(created) => {
                     // After a try whose answer was lost it may be there already.
