@@ -7,9 +7,9 @@
 //! format. Two rules hold for all of them:
 //!
 //! - **Nothing is dropped silently.** Readers mark what they take
-//!   ([`item::At`]); what is left is a [`Note`]. Writers take fields out of a
+//!   (`item::At`); what is left is a [`Note`]. Writers take fields out of a
 //!   charter, and what is left becomes an extension of the format
-//!   ([`extension`]) or a note.
+//!   (`extension`) or a note.
 //! - **All or nothing.** A file that cannot be understood refuses the import
 //!   as a whole, with every fault of every file at its place.
 //!

@@ -3,7 +3,7 @@
 //! [`ledger`] follows the batches of the summaries topic and finds every
 //! record that is missing, came again or does not fit. [`recount`] counts every
 //! window anew from those batches. [`facts`] looks through what follows from
-//! windows, [`line`] at each window by itself, and [`links`] holds the files of
+//! windows, [`mod@line`] at each window by itself, and [`links`] holds the files of
 //! a replay against each other. None of them needs the service, its state or the
 //! telemetry.
 

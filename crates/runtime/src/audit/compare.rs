@@ -134,6 +134,10 @@ pub enum Why {
     /// The events are the same, and a verdict looks at other windows, earlier
     /// ones of which had late events: at a baseline, at silence, at what was learned.
     OtherWindows,
+    /// The events are the same, and a test that an alert budget was asked for
+    /// was granted another level: the service shares a budget over its
+    /// summaries partitions, a replay of telemetry has one.
+    Budget,
     /// There is no event. A silent line belongs to the version of the event
     /// before it, and late events tell of another one.
     Silent,
@@ -151,6 +155,7 @@ impl Why {
         match self {
             Self::Late => "late records",
             Self::OtherWindows => "late records of windows before",
+            Self::Budget => "another share of an alert budget",
             Self::Silent => "silent, after late records",
             Self::Repeats => "late records and repeats",
             Self::Unexplained => "NOT EXPLAINED",
@@ -268,6 +273,11 @@ impl<'a> Comparing<'a> {
     /// What it may come from that two runs tell of the same events in another way.
     fn why_of_the_same_events(&self, ours: Option<&Window>, theirs: Option<&Window>) -> Why {
         let Some(any) = ours.or(theirs) else { return Why::Unexplained };
+        if let (Some(ours), Some(theirs)) = (ours, theirs)
+            && same_but_for_budgets(ours, theirs)
+        {
+            return Why::Budget;
+        }
         if !self.has_late(&any.feature, any.window_start) {
             return Why::Unexplained;
         }
@@ -335,6 +345,19 @@ fn same_verdicts(ours: &Window, theirs: &Window, charters: &dyn Charters) -> boo
             let may_differ = has_baseline || is_learned || looks_back(ours);
             ours.expectation == theirs.expectation && (same || may_differ)
         })
+}
+
+/// True where nothing differs but verdicts of tests that an alert budget was
+/// asked for in one of the runs: what was measured for them is the same.
+fn same_but_for_budgets(ours: &Window, theirs: &Window) -> bool {
+    let (mut ours, mut theirs) = (content(ours), content(theirs));
+    for (ours, theirs) in ours.judged.iter_mut().zip(&mut theirs.judged) {
+        if ours.budget.is_some() || theirs.budget.is_some() {
+            (ours.budget, theirs.budget) = (None, None);
+            ours.verdict = theirs.verdict;
+        }
+    }
+    ours == theirs
 }
 
 /// A window without its verdicts.

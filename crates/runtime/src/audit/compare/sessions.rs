@@ -8,7 +8,9 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 
 use super::super::line::gap;
-use super::{Comparing, Run, Side, Why, adds_up, content, measured, same_verdicts};
+use super::{
+    Comparing, Run, Side, Why, adds_up, content, measured, same_but_for_budgets, same_verdicts,
+};
 
 /// Feature, version and window.
 type Name<'a> = (&'a str, &'a str, &'a str);
@@ -109,6 +111,8 @@ impl Comparing<'_> {
             && self.has_late(feature, *end)
         {
             Why::OtherWindows
+        } else if adds_up && each(same_but_for_budgets) {
+            Why::Budget
         } else {
             Why::Unexplained
         };

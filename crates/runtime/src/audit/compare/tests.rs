@@ -8,7 +8,7 @@ use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
 use watchkeep_model::charter::Charter;
 use watchkeep_model::position::Partition;
 use watchkeep_model::summary::Summary;
-use watchkeep_model::window::Verdict;
+use watchkeep_model::window::{Granted, Verdict};
 
 use super::*;
 
@@ -160,6 +160,21 @@ fn a_verdict_may_differ_where_it_looks_at_windows_with_late_events() {
     assert_eq!(whys_of(Some("rolling"), at(1, 0)), [(at(3, 0), Why::OtherWindows)]);
     assert_eq!(whys_of(Some("rolling"), at(5, 0)), [(at(3, 0), Why::Unexplained)]);
     assert_eq!(whys_of(None, at(1, 0)), [(at(3, 0), Why::Unexplained)]);
+}
+
+#[test]
+fn a_budget_may_be_shared_otherwise_and_what_was_measured_may_not() {
+    let of = |verdict, level, observed| {
+        let mut window = judged(hour(3, 9), verdict, None);
+        let granted =
+            Granted { domain: "sales".to_owned(), test: 1, level, spent: level, discovery: false };
+        window.judged[0].budget = Some(Box::new(granted));
+        window.judged[0].observed = Some(observed);
+        run(vec![window], &[])
+    };
+    let service = of(Verdict::NotJudged, 0.01, 0.3);
+    assert_eq!(whys(&service, &of(Verdict::Bad, 0.04, 0.3)), [(at(3, 0), Why::Budget)]);
+    assert_eq!(whys(&service, &of(Verdict::Bad, 0.04, 0.4)), [(at(3, 0), Why::Unexplained)]);
 }
 
 #[test]
