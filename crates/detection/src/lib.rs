@@ -18,6 +18,8 @@ pub mod ledger;
 pub mod measure;
 pub mod past;
 pub mod platform;
+#[cfg(test)]
+mod random;
 pub mod settings;
 pub mod slo;
 pub mod statistics;
