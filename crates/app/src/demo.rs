@@ -184,17 +184,9 @@ fn feed_until(
 /// has one incident that is answered beside those that climb.
 fn answers(incident: &str, by: &str, at: watchkeep_model::time::Timestamp) -> [Response; 2] {
     let response = |command, at, rationale: &str| Response {
-        at,
-        by: by.to_owned(),
-        command,
         incident: Some(incident.to_owned()),
-        subject: None,
         rationale: Some(rationale.to_owned()),
-        action: None,
-        gate: None,
-        approve: None,
-        to: None,
-        rest: std::collections::BTreeMap::new(),
+        ..Response::new(at, by, command)
     };
     [
         response(Command::Acknowledge, at, "looking at the catalog store"),

@@ -92,11 +92,10 @@ pub(crate) fn lateness_us(due_at: Timestamp, now: Timestamp) -> Option<i64> {
 
 impl Decision<'_> {
     pub(crate) fn record(&mut self, doing: &Doing, data: FactData) {
-        let Some(name) = data.name() else { return };
         let fact = Fact {
             incident_id: self.incident.id.clone(),
             sequence: self.incident.sequence + 1,
-            fact: name,
+            fact: data.name(),
             occurred_at: doing.at,
             recorded_at: self.world.now,
             actor: doing.actor.clone(),

@@ -283,7 +283,16 @@ impl Incident {
             FactData::Opened(_)
             | FactData::ActionRecorded(_)
             | FactData::CommandRejected(_)
-            | FactData::Other(_) => {}
+            | FactData::DeliveryReported(_)
+            | FactData::FlappingStarted(_)
+            | FactData::FlappingEnded(_)
+            | FactData::Silenced(_)
+            | FactData::Unsilenced(_)
+            | FactData::Inhibited(_)
+            | FactData::Uninhibited(_)
+            | FactData::Merged(_)
+            | FactData::Reviewed(_)
+            | FactData::Closed(_) => {}
         }
     }
 

@@ -39,6 +39,7 @@ pub mod identifier;
 pub mod incident;
 pub mod json;
 pub mod lineage;
+pub mod matcher;
 pub mod policy;
 pub mod position;
 pub mod profile;

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::identifier::derived;
+use crate::incident::data::DeliveryReported;
 use crate::json;
+use crate::matcher::Matcher;
 use crate::time::Timestamp;
 
 /// One line of `responses.ndjson` and one record of the responses topic.
@@ -38,13 +40,65 @@ pub struct Response {
     /// `reassign`: to whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Fields of commands that are not supported yet, so that they are refused
-    /// by the command's name and not by the field's.
+    /// `silence`: which incidents are meant: those that match all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matchers: Vec<Matcher>,
+    /// `silence`: from when on; absent is at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// `silence`: until when, itself not included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// `unsilence`: the silence that ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<String>,
+    /// `review`: what it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root_cause: Option<String>,
+    /// `review`: what shall be done about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ReviewAction>,
+    /// `escalate`: the decision that is asked for, one of the policy's `decisions`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// `feedback`: what the page was worth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<Feedback>,
+    /// `report_delivery`: what became of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryReported>,
+    /// Fields that no command has, so that they are refused by name and not lost.
     #[serde(flatten)]
     pub rest: BTreeMap<String, serde_json::Value>,
 }
 
 impl Response {
+    /// A command of somebody at an instant, about nothing yet.
+    pub fn new(at: Timestamp, by: impl Into<String>, command: Command) -> Self {
+        Self {
+            at,
+            by: by.into(),
+            command,
+            incident: None,
+            subject: None,
+            rationale: None,
+            action: None,
+            gate: None,
+            approve: None,
+            to: None,
+            matchers: Vec::new(),
+            from: None,
+            until: None,
+            silence: None,
+            root_cause: None,
+            actions: Vec::new(),
+            decision: None,
+            feedback: None,
+            delivery: None,
+            rest: BTreeMap::new(),
+        }
+    }
+
     /// An identifier of this response, derived from its content.
     pub fn id(&self) -> String {
         derived(&["response", &json::to_line(self)])
@@ -81,11 +135,17 @@ pub enum Command {
     Propose,
     /// A change of a charter is agreed to.
     Approve,
+    /// What the page was worth.
+    Feedback,
+    /// Nothing is left to do.
+    Close,
+    /// What became of a message; written by the deliver stage alone.
+    ReportDelivery,
 }
 
 impl Command {
     /// Every command with its name.
-    pub const ALL: [(Self, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str); 16] = [
         (Self::Acknowledge, "acknowledge"),
         (Self::Remediate, "remediate"),
         (Self::Verify, "verify"),
@@ -99,6 +159,9 @@ impl Command {
         (Self::Review, "review"),
         (Self::Propose, "propose"),
         (Self::Approve, "approve"),
+        (Self::Feedback, "feedback"),
+        (Self::Close, "close"),
+        (Self::ReportDelivery, "report_delivery"),
     ];
 
     /// The name used in responses and facts.
@@ -119,4 +182,33 @@ pub enum RemedyAction {
     Accept,
     /// Something else.
     Other,
+}
+
+/// Something that a review asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReviewAction {
+    /// What shall be done.
+    pub what: String,
+    /// Who does it, a typed name.
+    pub by: String,
+    /// By when.
+    pub due: Timestamp,
+}
+
+/// What a page was worth to whoever got it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feedback {
+    /// It was right and something could be done.
+    Useful,
+    /// Nothing was wrong.
+    FalsePositive,
+    /// It told what was known already.
+    Duplicate,
+    /// It was right, and nothing could be done.
+    NotActionable,
+    /// It went to somebody who does not answer for it.
+    WrongOwner,
+    /// It came when it was of no use any more.
+    TooLate,
 }

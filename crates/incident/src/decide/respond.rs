@@ -24,7 +24,12 @@ pub(crate) fn unsupported(command: Command) -> Option<String> {
         | Command::Unsilence
         | Command::Review
         | Command::Propose
-        | Command::Approve => Some(format!("command {} is not supported yet", command.name())),
+        | Command::Approve
+        | Command::Feedback
+        | Command::Close
+        | Command::ReportDelivery => {
+            Some(format!("command {} is not supported yet", command.name()))
+        }
         Command::Acknowledge
         | Command::Remediate
         | Command::Verify

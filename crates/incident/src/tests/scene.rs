@@ -354,17 +354,11 @@ pub(crate) fn window(of: &Breach, when: &str, verdict: Verdict) -> Window {
 
 pub(crate) fn response(when: &str, by: &str, command: Command) -> Response {
     Response {
-        at: at(when),
-        by: by.into(),
-        command,
-        incident: None,
         subject: some(DELAY),
         rationale: some("because"),
         action: (command == Command::Remediate).then_some(RemedyAction::Fix),
         gate: (command == Command::SignOff).then(|| "resolve".into()),
-        approve: None,
-        to: None,
-        rest: BTreeMap::new(),
+        ..Response::new(at(when), by, command)
     }
 }
 
@@ -452,7 +446,15 @@ fn line(fact: &Fact) -> String {
             d.trigger,
             late(d.late_by_us)
         ),
-        FactData::Other(_) => String::new(),
+        FactData::DeliveryReported(d) => format!("{} {:?}", d.sink, d.outcome),
+        FactData::FlappingStarted(d) | FactData::FlappingEnded(d) => format!("{}", d.changes),
+        FactData::Silenced(d) => format!("{} until {}", d.silence, d.until),
+        FactData::Unsilenced(d) => format!("{} {}", d.silence, d.reason),
+        FactData::Inhibited(d) => format!("by {} {}", d.by, d.rule),
+        FactData::Uninhibited(d) => format!("by {} {}", d.by, d.reason),
+        FactData::Merged(d) => format!("into {}", d.into),
+        FactData::Reviewed(d) => d.root_cause.clone(),
+        FactData::Closed(d) => d.reason.clone(),
     };
     let name = format!("{:?}", fact.fact);
     format!("{time} {name}: {what}")

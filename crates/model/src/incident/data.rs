@@ -1,7 +1,5 @@
 //! The `data` of each kind of fact.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::FactName;
@@ -52,9 +50,26 @@ pub enum FactData {
     Reopened(Reopened),
     /// The steps have run out.
     Exhausted(Exhausted),
-    /// A fact that this release never writes, kept as it was read: flapping,
-    /// silences, inhibition, merging, delivery reports, reviews, closing.
-    Other(BTreeMap<String, serde_json::Value>),
+    /// What became of a message at a sink.
+    DeliveryReported(DeliveryReported),
+    /// The incident comes and goes too often for a page each time.
+    FlappingStarted(Flapping),
+    /// It has stopped to come and go.
+    FlappingEnded(Flapping),
+    /// Somebody asked for quiet.
+    Silenced(Silenced),
+    /// The quiet is over.
+    Unsilenced(Unsilenced),
+    /// Another incident explains this one and speaks for it.
+    Inhibited(Inhibited),
+    /// The other incident explains it no longer.
+    Uninhibited(Uninhibited),
+    /// The incident is one with another, which goes on.
+    Merged(Merged),
+    /// What was learned.
+    Reviewed(Reviewed),
+    /// Nothing is left to do.
+    Closed(Closed),
 }
 
 impl FactData {
@@ -84,23 +99,22 @@ impl FactData {
             FactName::Resolved => Self::Resolved(from_value(value)?),
             FactName::Reopened => Self::Reopened(from_value(value)?),
             FactName::Exhausted => Self::Exhausted(from_value(value)?),
-            FactName::DeliveryReported
-            | FactName::FlappingStarted
-            | FactName::FlappingEnded
-            | FactName::Silenced
-            | FactName::Unsilenced
-            | FactName::Inhibited
-            | FactName::Uninhibited
-            | FactName::Merged
-            | FactName::Reviewed
-            | FactName::Closed => Self::Other(from_value(value)?),
+            FactName::DeliveryReported => Self::DeliveryReported(from_value(value)?),
+            FactName::FlappingStarted => Self::FlappingStarted(from_value(value)?),
+            FactName::FlappingEnded => Self::FlappingEnded(from_value(value)?),
+            FactName::Silenced => Self::Silenced(from_value(value)?),
+            FactName::Unsilenced => Self::Unsilenced(from_value(value)?),
+            FactName::Inhibited => Self::Inhibited(from_value(value)?),
+            FactName::Uninhibited => Self::Uninhibited(from_value(value)?),
+            FactName::Merged => Self::Merged(from_value(value)?),
+            FactName::Reviewed => Self::Reviewed(from_value(value)?),
+            FactName::Closed => Self::Closed(from_value(value)?),
         })
     }
 
-    /// The name of the fact; `None` for [`FactData::Other`], whose name the
-    /// fact itself keeps.
-    pub const fn name(&self) -> Option<FactName> {
-        Some(match self {
+    /// The name of the fact.
+    pub const fn name(&self) -> FactName {
+        match self {
             Self::Opened(_) => FactName::Opened,
             Self::BreachAttached(_) => FactName::BreachAttached,
             Self::BreachCleared(_) => FactName::BreachCleared,
@@ -120,8 +134,17 @@ impl FactData {
             Self::Resolved(_) => FactName::Resolved,
             Self::Reopened(_) => FactName::Reopened,
             Self::Exhausted(_) => FactName::Exhausted,
-            Self::Other(_) => return None,
-        })
+            Self::DeliveryReported(_) => FactName::DeliveryReported,
+            Self::FlappingStarted(_) => FactName::FlappingStarted,
+            Self::FlappingEnded(_) => FactName::FlappingEnded,
+            Self::Silenced(_) => FactName::Silenced,
+            Self::Unsilenced(_) => FactName::Unsilenced,
+            Self::Inhibited(_) => FactName::Inhibited,
+            Self::Uninhibited(_) => FactName::Uninhibited,
+            Self::Merged(_) => FactName::Merged,
+            Self::Reviewed(_) => FactName::Reviewed,
+            Self::Closed(_) => FactName::Closed,
+        }
     }
 }
 
@@ -535,4 +558,117 @@ pub struct Exhausted {
     /// How long after that it was; absent where it was in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_by_us: Option<i64>,
+}
+
+/// What became of a message at a sink.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryReported {
+    /// The escalation event's identifier.
+    pub escalation: String,
+    /// The sink's name in the configuration.
+    pub sink: String,
+    /// What the sink speaks, such as `pagerduty`.
+    pub tool: String,
+    /// How it went.
+    pub outcome: DeliveryOutcome,
+    /// Times that it was tried.
+    pub attempts: u32,
+    /// Who was to be told, where that is a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Why it failed, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// How a delivery went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryOutcome {
+    /// The sink took it.
+    Delivered,
+    /// The sink did not take it, and it is not tried any more.
+    Failed,
+    /// It was overtaken by a later message of the same incident and not sent.
+    Dropped,
+}
+
+/// The incident comes and goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flapping {
+    /// Changes between good and bad …
+    pub changes: u32,
+    /// … among so many of the last windows.
+    pub look_back: u32,
+}
+
+/// Somebody asked for quiet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silenced {
+    /// The silence's identifier, that of the response which asked for it.
+    pub silence: String,
+    /// Which incidents are meant: those that match all.
+    pub matchers: Vec<crate::matcher::Matcher>,
+    /// From when on.
+    pub from: Timestamp,
+    /// Until when, itself not included.
+    pub until: Timestamp,
+    /// Who asked for it.
+    pub by: String,
+}
+
+/// The quiet is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsilenced {
+    /// The silence's identifier.
+    pub silence: String,
+    /// `expired`, `command` or `no_match`.
+    pub reason: String,
+}
+
+/// Another incident speaks for this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inhibited {
+    /// The other incident.
+    pub by: String,
+    /// `upstream` or `platform`.
+    pub rule: String,
+}
+
+/// The other incident speaks for it no longer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uninhibited {
+    /// The other incident.
+    pub by: String,
+    /// `resolved`, `severity` or `lineage`.
+    pub reason: String,
+}
+
+/// The incident is one with another, which goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merged {
+    /// The incident that goes on.
+    pub into: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What was learned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reviewed {
+    /// What it came from.
+    pub root_cause: String,
+    /// What shall be done about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<crate::response::ReviewAction>,
+    /// How late the review is; absent where it is in time or has no date.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_by_us: Option<i64>,
+}
+
+/// Nothing is left to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// `reviewed`, `settled` or `command`.
+    pub reason: String,
 }
