@@ -23,9 +23,11 @@ mod message;
 pub mod owner;
 pub mod progress;
 pub mod registry;
+pub mod rehearsal;
 pub mod report;
 pub mod schedule;
 pub mod state;
+pub mod words;
 
 #[cfg(test)]
 pub(crate) mod tests;
