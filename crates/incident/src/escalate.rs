@@ -42,11 +42,15 @@ pub struct Settings {
     /// commands. Beyond it the one resolved first is forgotten: a new breach
     /// of its group opens a new incident.
     pub resolved_kept_max: usize,
+    /// True for an exercise: every fact and message is marked as one. A stage
+    /// takes back in what it could have written only: a service passes over
+    /// the facts of drills, and a drill those of real incidents.
+    pub drill: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { resolved_kept_max: 10_000 }
+        Self { resolved_kept_max: 10_000, drill: false }
     }
 }
 
@@ -279,7 +283,7 @@ impl Escalate {
             actor: response.by.clone(),
             cause: Some(format!("response {}", response.id())),
             rationale: response.rationale.clone(),
-            drill: false,
+            drill: self.settings.drill,
             data: FactData::CommandRejected(CommandRejected { command, rule, addressed }),
             previous_hash: previous_hash.clone(),
             hash: String::new(),
@@ -401,6 +405,7 @@ impl Escalate {
             attribution,
             breaches,
             due_at,
+            drill: self.settings.drill,
         };
         let from = out.facts.len();
         let (incident, progress) = open(&opening, &world, out);

@@ -12,6 +12,9 @@ use crate::state::{Incident, State};
 /// Where messages come from, a URI reference as CloudEvents asks for.
 const SOURCE: &str = "/watchkeep/incidents";
 
+/// The reason of every message of an exercise.
+const DRILL: &str = "drill";
+
 /// Breaches whose reasons a message repeats; the others are in the log.
 const REASONS_MAX: usize = 10;
 
@@ -35,7 +38,7 @@ pub(crate) fn tell(
             page.role = Some(data.role.clone());
             page.channel = Some(data.channel.clone());
             page.respond_by = data.respond_by;
-            page.reason.clone_from(&data.reason);
+            because(&mut page, &data.reason);
             out.push(page);
         }
         FactData::BreachAttached(data) => {
@@ -44,7 +47,7 @@ pub(crate) fn tell(
                 let mut notice = blank(incident, fact, Audience::Inform, target, "", world);
                 notice.target = Some(target.clone());
                 notice.role = Some(informed.role.clone());
-                notice.reason = "breach".into();
+                because(&mut notice, "breach");
                 out.push(notice);
             }
         }
@@ -71,9 +74,20 @@ pub(crate) fn status(
     out: &mut Vec<Escalation>,
 ) {
     let mut status = blank(incident, fact, Audience::Status, "", "", world);
-    status.reason = reason.to_owned();
+    because(&mut status, reason);
     status.respond_by = incident.respond_by();
     out.push(status);
+}
+
+/// Why the message is sent. In an exercise that is the exercise, so that no
+/// program takes it for anything else; the details tell what it would have been.
+fn because(message: &mut Escalation, reason: &str) {
+    if message.drill {
+        message.reason = DRILL.to_owned();
+        message.custom_details.insert("drill_reason".to_owned(), reason.to_owned());
+    } else {
+        message.reason = reason.to_owned();
+    }
 }
 
 fn blank(

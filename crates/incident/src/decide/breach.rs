@@ -36,6 +36,8 @@ pub struct Opening<'a> {
     pub breaches: Vec<&'a Breach>,
     /// When they had been held for long enough.
     pub due_at: Timestamp,
+    /// True in an exercise.
+    pub drill: bool,
 }
 
 fn because_of(breach: &Breach) -> String {
@@ -87,7 +89,7 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
         actor: SYSTEM_ACTOR.into(),
         cause: doing.cause.clone(),
         rationale: None,
-        drill: false,
+        drill: opening.drill,
         data: FactData::Opened(Box::new(data)),
         previous_hash: None,
         hash: String::new(),
