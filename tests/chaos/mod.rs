@@ -19,6 +19,7 @@ pub mod process;
 pub mod random;
 pub mod recovery;
 pub mod run;
+mod settle;
 pub mod traffic;
 pub mod truth;
 

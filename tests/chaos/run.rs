@@ -1,6 +1,6 @@
 //! One run: events and faults, then the wait for the last window, then the audit.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,26 +9,20 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use serde::{Deserialize, Serialize};
-use watchkeep_model::window::Window;
-use watchkeep_wire::fact::decode;
 
+use super::Plan;
 use super::audit::{Findings, audit};
 use super::facts::Topics;
 use super::faults::{Chaos, Fault};
 use super::fleet::Fleet;
 use super::ledger::Ledger;
 use super::recovery::Recovery;
-use super::traffic::{SENTINEL, Sent, Traffic, sentinel};
+use super::settle::settle;
+use super::traffic::Traffic;
 use super::truth::Truth;
-use super::{FEATURES, OUT_OF_ORDERNESS_US, Plan, WINDOW_US};
 use crate::binary;
 use crate::kafka::Cluster;
 
-/// Time in which something must go on after the last event; past it what is
-/// missing is told as lost.
-const SETTLE_MAX: Duration = Duration::from_secs(120);
-/// Time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Time between two lines on the progress.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Time between two steps of the faults.
@@ -180,57 +174,6 @@ fn drive(
         took: Duration::ZERO,
         folder: None,
     })
-}
-
-/// Waits until the sentinels have closed every window, and until all groups
-/// stand at the ends of what they read.
-fn settle(
-    plan: &Plan,
-    sent: &Sent,
-    topics: &mut Topics,
-    chaos: &mut Chaos,
-    fleet: &mut Fleet,
-    cluster: &Arc<Cluster>,
-) -> Result<(), String> {
-    let watermark = sentinel(plan, sent.events).event_time_us - OUT_OF_ORDERNESS_US;
-    let last_end = watermark.div_euclid(WINDOW_US) * WINDOW_US;
-    let mut done: BTreeSet<String> = BTreeSet::new();
-    let mut positions = BTreeMap::new();
-    let mut progress = Instant::now();
-    loop {
-        // Whoever ends by itself is started anew still.
-        chaos.step(fleet, cluster)?;
-        let mut news = false;
-        for partition in topics.partitions("windows")? {
-            let from = positions.get(&partition).copied().unwrap_or(0);
-            let next = topics.each(&partition, from, &mut |record| {
-                let Ok(window) = decode::<Window>(record.value) else { return };
-                if window.window_end.as_micros() >= last_end && window.feature != SENTINEL {
-                    done.insert(window.feature);
-                }
-            })?;
-            news |= next != from;
-            positions.insert(partition, next);
-        }
-        if news {
-            progress = Instant::now();
-        }
-        let waiting = if done.len() as u64 > FEATURES {
-            let mut lags = topics.lag("summarise", &["telemetry"])?;
-            lags.extend(topics.lag("evaluate", &["summaries"])?);
-            lags.extend(topics.lag("escalate", &["breaches", "windows"])?);
-            if lags.is_empty() {
-                return Ok(());
-            }
-            format!("records that nobody has read: {lags:?}")
-        } else {
-            format!("the last window of {} of {} features was told", done.len(), FEATURES + 1)
-        };
-        if progress.elapsed() > SETTLE_MAX {
-            return Err(format!("nothing went on for {} s: {waiting}", SETTLE_MAX.as_secs()));
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
 }
 
 fn add_partitions(bootstrap: &str, topic: &str, plan: &Plan) -> Result<(), String> {

@@ -10,6 +10,7 @@ mod breaches;
 mod burns;
 mod dedupe;
 mod grid;
+mod late;
 mod learning;
 mod past;
 mod plan;
@@ -29,13 +30,14 @@ use watchkeep_model::batch::{Delta, Step, SummaryBatch, partition_of};
 use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::WindowSpec;
 use watchkeep_model::position::Partition;
-use watchkeep_model::reject::{Reject, reason};
+use watchkeep_model::reject::Reject;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 
 use crate::budget::Budgets;
 use crate::charters::Charters;
 use crate::evaluate::asked::Asked;
+use crate::evaluate::late::TooLate;
 pub use crate::evaluate::snapshot::Restoring;
 use crate::evaluate::subject::{Moment, Subject};
 use crate::ledger::{Coverage, Joint, Ledger, Torn};
@@ -74,13 +76,9 @@ pub struct Evaluate {
     /// Where past windows are kept, if not in the state.
     #[serde(skip)]
     past: past_store::Store,
-    late: BTreeMap<LateKey, u64>,
-    late_count: u64,
+    late: TooLate,
     duplicates: u64,
 }
-
-/// Feature, version, window and its start.
-type LateKey = (Arc<str>, Arc<str>, WindowSpec, Timestamp);
 
 /// Something that is due at an instant of the watermark.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,8 +197,7 @@ impl Evaluate {
             deadlines: BTreeSet::new(),
             budgets: Budgets::default(),
             past: None,
-            late: BTreeMap::new(),
-            late_count: 0,
+            late: TooLate::default(),
             duplicates: 0,
         }
     }
@@ -256,6 +253,10 @@ impl Evaluate {
         self.watermark.appended(appended_at);
         for step in &batch.steps {
             self.fold(step, charters, out);
+        }
+        // Where the watermark stands, nothing else would ever tell of them.
+        if self.late.has_waited(appended_at, self.settings.idle_after) {
+            self.tell_late(out);
         }
         self.watch_for_silence(appended_at, out);
         Ok(())
@@ -332,7 +333,7 @@ impl Evaluate {
             }
             self.due(&deadline, now, partial, charters, out);
         }
-        self.write_late(out);
+        self.tell_late(out);
     }
 
     /// The end of the last pane with an event.
@@ -362,7 +363,7 @@ impl Evaluate {
 
     /// Events that were too late for a window, counted for each window.
     pub fn late_count(&self) -> u64 {
-        self.late_count
+        self.late.count()
     }
 
     /// Events that `deduplicate` dropped.
@@ -416,8 +417,7 @@ impl Evaluate {
         }
         for (window, start) in subject.take(delta, charters, &mut moment) {
             let key = (delta.feature.clone(), delta.feature_version.clone(), window, start);
-            *self.late.entry(key).or_default() += delta.summary.count;
-            self.late_count += delta.summary.count;
+            self.late.add(key, delta.summary.count);
         }
     }
 
@@ -435,11 +435,14 @@ impl Evaluate {
             let Some(deadline) = self.deadlines.pop_first() else { break };
             self.due(&deadline, deadline.due, false, charters, out);
         }
-        // Written once for each whole `revise_every`, so that the lines do not
+        if before != Some(now) {
+            self.late.moved();
+        }
+        // Told once for each whole `revise_every`, so that the lines do not
         // depend on how the input was cut into batches.
         let slice = |at: Timestamp| at.floor(self.settings.revise_every);
         if before.map(slice) != Some(slice(now)) {
-            self.write_late(out);
+            self.tell_late(out);
         }
     }
 
@@ -495,26 +498,8 @@ impl Evaluate {
             .is_some_and(|subject| subject.has_events(deadline.window, deadline.start))
     }
 
-    fn write_late(&mut self, out: &mut Outputs) {
-        if !self.late.is_empty() {
-            let at = self.watermark.current().unwrap_or_default();
-            out.late_told.push((at, self.late.len()));
-        }
-        for ((feature, version, window, start), count) in std::mem::take(&mut self.late) {
-            out.late.push(Reject {
-                reason: reason::LATE.to_owned(),
-                detail: Some(format!(
-                    "came more than time.allowed_lateness = {} after the window's end; \
-                     raise it, or find out why the events come so late",
-                    self.settings.allowed_lateness
-                )),
-                feature: Some(feature.to_string()),
-                feature_version: (!version.is_empty()).then(|| version.to_string()),
-                window: Some(window.to_string()),
-                window_start: Some(start),
-                count: Some(count),
-                ..Reject::default()
-            });
-        }
+    fn tell_late(&mut self, out: &mut Outputs) {
+        let at = self.watermark.current().unwrap_or_default();
+        self.late.tell(at, self.settings.allowed_lateness, out);
     }
 }

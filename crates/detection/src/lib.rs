@@ -22,6 +22,7 @@ pub mod platform;
 mod random;
 pub mod settings;
 pub mod slo;
+pub mod standing;
 pub mod statistics;
 pub mod summarise;
 pub mod sustained;

@@ -396,6 +396,39 @@ fn a_torn_ledger_is_named() {
     assert_eq!(evaluate.sources()[&source].to, 1, "nothing is evaluated any more");
 }
 
+/// Nothing that moves the watermark may ever come again.
+#[test]
+fn late_events_are_told_where_the_watermark_stands() {
+    let settings = settings();
+    let mut summarise = Summarise::new(settings, "one", Timestamp::default());
+    let source = Partition::new("t", 0);
+    let id = summarise.assign(&source, 0);
+    let (mut evaluate, mut out) = (Evaluate::new(settings, 0, 1), Outputs::default());
+    let mut last = SummaryBatch::default();
+    let at = |seconds: i64| minute(200.0) + TimeSpan::SECOND.times(seconds);
+    for (offset, m) in [1.0, 130.0, 2.0].into_iter().enumerate() {
+        let event = telemetry(&("f", m, 0));
+        summarise.record(id, offset as i64, None, &[event], &NoCharters).unwrap();
+        last = summarise.take_batches(&[(Arc::from("t"), 1)], 1).remove(0);
+        evaluate.batch(&last, at(0), &NoCharters, &mut out).unwrap();
+        summarise.committed();
+    }
+    assert_eq!((evaluate.late_count(), out.late.len()), (1, 0), "gathered until a revision");
+    // Idleness is confirmed now and then; the watermark stands.
+    for step in &mut last.steps {
+        step.deltas.clear();
+        step.sources.iter_mut().for_each(|progress| progress.from = progress.to);
+    }
+    let mut beat = |seconds: i64| {
+        last.sequence += 1;
+        evaluate.batch(&last, at(seconds), &NoCharters, &mut out).unwrap();
+        out.late.len()
+    };
+    assert_eq!([10, 29].map(&mut beat), [0, 0], "settings.idle_after is 30 s");
+    assert_eq!([30, 60, 90].map(&mut beat), [1, 1, 1], "told once");
+    assert_eq!(out.late_told, [(minute(130.0), 1)]);
+}
+
 /// What the clock of the instance tells of partitions that stay silent.
 #[test]
 fn telemetry_that_stops_altogether_is_a_platform_breach() {

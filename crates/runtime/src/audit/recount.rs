@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use watchkeep_detection::settings::TimeSettings;
+use watchkeep_detection::standing::Standing;
 use watchkeep_detection::watermark::Watermark;
 use watchkeep_model::batch::{Delta, SummaryBatch};
 use watchkeep_model::reject::Reject;
@@ -128,6 +129,7 @@ impl Recount {
             watermark: Watermark::with_lease(settings.idle_after.times(2)),
             recount: self,
             settings,
+            standing: Standing::default(),
             recent: Vec::new(),
         }
     }
@@ -197,8 +199,9 @@ pub struct PartitionRecount<'a> {
     recount: &'a mut Recount,
     settings: TimeSettings,
     watermark: Watermark,
+    standing: Standing,
     /// Windows with events since the watermark last crossed a `revise_every`,
-    /// until when late ones are gathered.
+    /// or stood for `idle_after`, until when late ones are gathered.
     recent: Vec<(Name, (Shape, Timestamp))>,
 }
 
@@ -208,15 +211,23 @@ impl PartitionRecount<'_> {
         self.watermark.topics(&batch.source_topics);
         self.watermark.appended(appended_at);
         for step in &batch.steps {
+            let at = self.watermark.current();
             for delta in &step.deltas {
                 self.delta(delta);
             }
             step.sources.iter().for_each(|progress| self.watermark.progress(progress));
             let slice = |at: Timestamp| at.floor(self.settings.revise_every);
-            let before = self.watermark.current().map(slice);
-            if self.watermark.advance().map(slice) != before {
+            if self.watermark.advance().map(slice) != at.map(slice) {
                 self.settle();
             }
+            // Of the events it is not known which were late: they have surely
+            // been told of when none came for so long.
+            if !step.deltas.is_empty() || self.watermark.current() != at {
+                self.standing.moved();
+            }
+        }
+        if self.standing.stands_for(appended_at) >= self.settings.idle_after {
+            self.settle();
         }
     }
 

@@ -1,13 +1,15 @@
 //! What a service has taken and not told of yet, from its summaries.
 //!
 //! Late events are told of when the watermark reaches the next whole
-//! `revise_every`, so those that came after it was last there may be in no
-//! late summary. So it is with batches that evaluation has not come to.
+//! `revise_every`, or has stood for `idle_after` by the log's time, so those
+//! that came after that may be in no late summary. So it is with batches that
+//! evaluation has not come to.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchkeep_detection::settings::TimeSettings;
+use watchkeep_detection::standing::Standing;
 use watchkeep_detection::watermark::Watermark;
 use watchkeep_model::batch::SummaryBatch;
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -33,7 +35,8 @@ impl Untold {
     /// Begins to read a summaries partition.
     pub fn partition(&mut self) -> PartitionUntold<'_> {
         let watermark = Watermark::with_lease(self.settings.idle_after.times(2));
-        PartitionUntold { untold: self, watermark, recent: BTreeMap::new() }
+        let standing = Standing::default();
+        PartitionUntold { untold: self, watermark, standing, recent: BTreeMap::new() }
     }
 
     /// How far every partition has been evaluated.
@@ -64,6 +67,7 @@ impl Untold {
 pub struct PartitionUntold<'a> {
     untold: &'a mut Untold,
     watermark: Watermark,
+    standing: Standing,
     recent: Events,
 }
 
@@ -81,12 +85,21 @@ impl PartitionUntold<'_> {
         self.watermark.appended(appended_at);
         let slice = |at: Timestamp| at.floor(self.untold.settings.revise_every);
         for step in &batch.steps {
+            let before = self.watermark.current();
             add(&mut self.recent, step);
             step.sources.iter().for_each(|progress| self.watermark.progress(progress));
-            let before = self.watermark.current().map(slice);
-            if self.watermark.advance().map(slice) != before {
+            let now = self.watermark.advance();
+            if now.map(slice) != before.map(slice) {
                 self.recent.clear();
             }
+            // Which of them were late is not known here: they have surely been
+            // told of when none came for so long.
+            if !step.deltas.is_empty() || now != before {
+                self.standing.moved();
+            }
+        }
+        if self.standing.stands_for(appended_at) >= self.untold.settings.idle_after {
+            self.recent.clear();
         }
     }
 
