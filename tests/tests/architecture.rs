@@ -43,7 +43,7 @@ const PURE: [&str; 7] =
     ["model", "wire", "detection", "incident", "interop", "runtime", "simulator"];
 
 /// Libraries that one crate alone may name, because it fences them off.
-const FENCED: [(&str, &str); 8] = [
+const FENCED: [(&str, &str); 10] = [
     ("apache-avro", "wire"),
     ("rdkafka", "log-kafka"),
     ("sled", "log-sled"),
@@ -52,10 +52,12 @@ const FENCED: [(&str, &str); 8] = [
     ("clap", "app"),
     ("anyhow", "app"),
     ("parquet", "app"),
+    ("ureq", "app"),
+    ("lettre", "app"),
 ];
 
 /// Libraries that a pure crate may not reach, not even through others.
-const IMPURE: [&str; 9] = [
+const IMPURE: [&str; 11] = [
     "rdkafka",
     "rdkafka-sys",
     "sled",
@@ -65,6 +67,8 @@ const IMPURE: [&str; 9] = [
     "clap",
     "mio",
     "tracing-subscriber",
+    "ureq",
+    "lettre",
 ];
 
 /// Packages of the workspace that are not part of the product.

@@ -13,6 +13,8 @@
 //! - **All or nothing.** A file that cannot be understood refuses the import
 //!   as a whole, with every fault of every file at its place.
 //!
+//! The other way, [`sink`] writes what alerting tools are sent.
+//!
 //! `docs/interop.md` has a table for each format: which field is which.
 
 mod backstage;
@@ -32,6 +34,7 @@ mod notes;
 mod odcs;
 pub mod openlineage;
 mod openmetadata;
+pub mod sink;
 mod source;
 
 pub use catalog::Catalog;
