@@ -23,6 +23,7 @@ use crate::schedule::{Presence, answering, typed_user};
 use crate::state::{Incident, Timer};
 
 pub mod breach;
+mod delivery;
 pub mod respond;
 
 /// The step's name in facts about `on_exhausted`.

@@ -15,7 +15,7 @@ use watchkeep_model::identifier::derived;
 use watchkeep_model::incident::data::{CommandRejected, PolicyRevision};
 use watchkeep_model::incident::{Fact, FactData, FactName};
 use watchkeep_model::policy::Policy;
-use watchkeep_model::response::Response;
+use watchkeep_model::response::{Command, Response};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::{Verdict, Window};
@@ -266,7 +266,11 @@ impl Escalate {
     ) {
         let addressed = response.incident.clone().or(root);
         let rule = unsupported(response.command)
-            .or_else(|| stranger(context, &response.by))
+            .or_else(|| {
+                // The deliver stage is nobody of the directory.
+                let is_report = response.command == Command::ReportDelivery;
+                if is_report { None } else { stranger(context, &response.by) }
+            })
             .unwrap_or_else(|| match (&response.incident, &addressed) {
                 (Some(_), _) => "there is no such incident".into(),
                 (None, Some(_)) => "no open incident has this root".into(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::incident::data::{
-    BreachAttached, CharterRevision, Entry, Opened, PolicyRevision, Reopened,
+    BreachAttached, CharterRevision, Entry, Notified, Opened, PolicyRevision, Reopened,
 };
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::response::RemedyAction;
@@ -139,6 +139,9 @@ pub struct Incident {
     pub fired: BTreeSet<(String, String)>,
     /// The latest word of each person at each gate.
     pub signatures: BTreeMap<(String, String), bool>,
+    /// Who was paged since the step was entered or somebody acknowledged, and
+    /// by what, by person.
+    pub paged: BTreeMap<String, Paged>,
     /// True once the steps have run out.
     pub exhausted: bool,
     /// When it repeats itself then.
@@ -189,6 +192,7 @@ impl Incident {
             counting_from: None,
             fired: BTreeSet::new(),
             signatures: BTreeMap::new(),
+            paged: BTreeMap::new(),
             exhausted: false,
             repeat_at: None,
             reopens_until: None,
@@ -229,6 +233,7 @@ impl Incident {
                 self.unowned = data.unowned;
             }
             FactData::Notified(data) => {
+                self.page(data, fact.occurred_at);
                 self.entered = true;
                 self.repeat_at = data.repeat_at;
             }
@@ -238,6 +243,7 @@ impl Incident {
             }
             FactData::Acknowledged(data) => {
                 self.state = State::Acknowledged;
+                self.paged.clear();
                 self.acknowledged =
                     Some(Acknowledgement { by: fact.actor.clone(), expires_at: data.expires_at });
             }
@@ -332,7 +338,21 @@ impl Incident {
         }
     }
 
+    /// Each round of pages begins anew; one that failed goes on with the same.
+    fn page(&mut self, data: &Notified, at: Timestamp) {
+        let paged = self.paged.entry(data.target.clone()).or_insert_with(|| Paged {
+            role: data.role.clone(),
+            at,
+            channels: BTreeSet::new(),
+        });
+        if data.reason != DELIVERY_FAILED && paged.at != at {
+            *paged = Paged { role: data.role.clone(), at, channels: BTreeSet::new() };
+        }
+        paged.channels.insert(data.channel.clone());
+    }
+
     fn enter(&mut self, entry: &Entry, reason: &str) {
+        self.paged.clear();
         self.entry = entry.clone();
         self.entry_reason = reason.to_owned();
         self.entered = false;
@@ -430,6 +450,20 @@ impl Incident {
         }
         settle.into_iter().chain(expiry).chain(self.deadlines()).min()
     }
+}
+
+/// Why somebody is notified whom another channel did not reach.
+pub const DELIVERY_FAILED: &str = "delivery_failed";
+
+/// How a person was paged in one round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paged {
+    /// By which role or name of the policy.
+    pub role: String,
+    /// When.
+    pub at: Timestamp,
+    /// By what, each with its address.
+    pub channels: BTreeSet<String>,
 }
 
 /// What is due. Of several timers of one incident at one instant the first in

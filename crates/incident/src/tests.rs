@@ -2,6 +2,7 @@
 //! messages. The world is that of the flight examples.
 
 mod answers;
+mod deliveries;
 mod ladder;
 mod laws;
 pub(crate) mod scene;

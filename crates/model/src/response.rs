@@ -10,6 +10,9 @@ use crate::json;
 use crate::matcher::Matcher;
 use crate::time::Timestamp;
 
+/// Who reports deliveries; nobody else may.
+pub const DELIVERER: &str = "system:deliver";
+
 /// One line of `responses.ndjson` and one record of the responses topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Response {

@@ -7,6 +7,7 @@ use watchkeep_model::escalation::Escalation;
 use watchkeep_model::incident::Fact;
 use watchkeep_model::profile::Profile;
 use watchkeep_model::reject::Reject;
+use watchkeep_model::response::Response;
 use watchkeep_model::revision::Revision;
 use watchkeep_model::window::Window;
 use watchkeep_wire::content_type;
@@ -50,6 +51,12 @@ pub fn escalation(topic: &Arc<str>, escalation: &Escalation, encoding: FactEncod
     ];
     record.headers.extend(attributes.map(|(name, value)| header(name, value)));
     record
+}
+
+/// A response, keyed by the incident or the subject that it is about.
+pub fn response(topic: &Arc<str>, response: &Response, encoding: FactEncoding) -> Outgoing {
+    let about = response.incident.as_ref().or(response.subject.as_ref());
+    keyed(topic, about.map_or("", String::as_str), encode(response, encoding), encoding)
 }
 
 /// A reject, keyed by its origin so that those of a partition stay in order.

@@ -5,6 +5,7 @@
 //! turn fails with [`StageError::Log`] the session has ended; a new session with a new stage
 //! goes on where the last commit stands.
 
+pub mod deliver;
 pub mod escalate;
 pub mod evaluate;
 pub mod summarise;

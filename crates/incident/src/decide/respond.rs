@@ -26,17 +26,15 @@ pub(crate) fn unsupported(command: Command) -> Option<String> {
         | Command::Propose
         | Command::Approve
         | Command::Feedback
-        | Command::Close
-        | Command::ReportDelivery => {
-            Some(format!("command {} is not supported yet", command.name()))
-        }
+        | Command::Close => Some(format!("command {} is not supported yet", command.name())),
         Command::Acknowledge
         | Command::Remediate
         | Command::Verify
         | Command::SignOff
         | Command::Resolve
         | Command::Escalate
-        | Command::Comment => None,
+        | Command::Comment
+        | Command::ReportDelivery => None,
     }
 }
 
@@ -78,6 +76,9 @@ impl Decision<'_> {
     fn carry_out(&mut self, response: &Response, doing: &Doing) -> Result<(), String> {
         if let Some(rule) = unsupported(response.command) {
             return Err(rule);
+        }
+        if response.command == Command::ReportDelivery {
+            return self.report_delivery(response, doing);
         }
         if let Some(rule) = stranger(self.world.context, &doing.actor) {
             return Err(rule);

@@ -110,7 +110,7 @@ fn illegal_commands_are_refused_with_the_rule() {
         05-08 00:02:00 CommandRejected: approve by user:edgar: command approve is not supported yet
         05-08 00:02:00 CommandRejected: feedback by user:edgar: command feedback is not supported yet
         05-08 00:02:00 CommandRejected: close by user:edgar: command close is not supported yet
-        05-08 00:02:00 CommandRejected: report_delivery by user:edgar: command report_delivery is not supported yet
+        05-08 00:02:00 CommandRejected: report_delivery by user:edgar: only the deliver stage reports deliveries
         05-08 00:03:00 CommandRejected: acknowledge by user:nobody: `user:nobody` is not a user of the directory
         05-08 00:04:00 CommandRejected: acknowledge by user:edgar: no open incident has this root
         05-08 00:05:00 CommandRejected: remediate by user:edgar: the gate rollback is not signed off

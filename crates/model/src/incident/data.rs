@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::FactName;
 use crate::breach::Transition;
 use crate::charter::{ExpectationKind, Severity};
+use crate::position::Position;
 use crate::time::Timestamp;
 
 /// What a fact says beyond its envelope. Serialised without a tag: the
@@ -576,9 +577,19 @@ pub struct DeliveryReported {
     /// Who was to be told, where that is a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The tool and the address in it, where the message has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// Why it failed, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// True where it was a page and no sink of its channel took it, so that
+    /// whoever it was for is to be reached otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreached: bool,
+    /// Where the escalation event lies in the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Position>,
 }
 
 /// How a delivery went.

@@ -1,0 +1,148 @@
+//! What a deliver stage knows at its beginning: who was told of which open
+//! incident, which messages are done although their position is not committed,
+//! and which sinks were dead.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use watchkeep_model::breach::{Breach, Transition};
+use watchkeep_model::charter::ExpectationKind;
+use watchkeep_model::escalation::Escalation;
+use watchkeep_model::incident::data::DeliveryOutcome;
+use watchkeep_model::position::Partition;
+use watchkeep_model::response::{Command, DELIVERER, Response};
+use watchkeep_model::time::Timestamp;
+use watchkeep_wire::fact::decode;
+
+use super::health::{EXPECTATION, Health, SUBJECT};
+use super::lane::Lane;
+use super::route::Book;
+use super::{Progress, Settings, Sink, State};
+use crate::log::{Log, LogError};
+use crate::stage::StageError;
+
+/// Folds the log up to the committed positions.
+pub(super) fn state(
+    log: &mut dyn Log,
+    settings: &Settings,
+    committed: &BTreeMap<Partition, i64>,
+    steady: Timestamp,
+) -> Result<State, StageError> {
+    let mut book = book(log, &settings.sinks, committed)?;
+    book.all_handed();
+    let tells_of_sinks = committed.keys().any(|partition| partition.partition == 0);
+    let breaches = if tells_of_sinks { breaches(log, settings)? } else { BTreeMap::new() };
+    let lanes = settings.sinks.iter().map(|sink| {
+        let open = breaches.get(&sink.name);
+        let health =
+            open.map_or_else(Health::default, |open| Health::restored(open.reason.clone()));
+        Lane::new(sink.clone(), health, steady)
+    });
+    Ok(State {
+        book,
+        lanes: lanes.collect(),
+        partitions: committed
+            .iter()
+            .map(|(partition, next)| {
+                (partition.clone(), Progress { next: *next, outstanding: BTreeMap::new() })
+            })
+            .collect(),
+        pages: BTreeMap::new(),
+        reported: reported(log, settings, committed)?,
+        tells_of_sinks,
+        breaches,
+        unclaimed_told: BTreeSet::new(),
+    })
+}
+
+fn book(
+    log: &mut dyn Log,
+    sinks: &[Sink],
+    committed: &BTreeMap<Partition, i64>,
+) -> Result<Book, StageError> {
+    let mut book = Book::default();
+    let sinks: Vec<&Sink> = sinks.iter().collect();
+    for (partition, position) in committed {
+        let (first, _) = log.bounds(partition)?;
+        let mut result = Ok(());
+        log.scan(
+            partition,
+            first,
+            *position,
+            &mut |record| match decode::<Escalation>(record.value) {
+                Ok(message) => drop(book.take(&Arc::new(message), &sinks)),
+                Err(error) => {
+                    result = Err(StageError::Unreadable {
+                        topic: partition.topic.to_string(),
+                        partition: partition.partition,
+                        offset: record.offset,
+                        error,
+                    });
+                }
+            },
+        )?;
+        result?;
+    }
+    Ok(book)
+}
+
+/// Reports of messages that will come again, because others before them are
+/// not done yet.
+fn reported(
+    log: &mut dyn Log,
+    settings: &Settings,
+    committed: &BTreeMap<Partition, i64>,
+) -> Result<BTreeMap<(String, Arc<str>), DeliveryOutcome>, LogError> {
+    let mut reported = BTreeMap::new();
+    each(log, &settings.topics.responses, &mut |value, _| {
+        // People write here too, and what they write is not our business.
+        let Ok(response) = decode::<Response>(value) else { return };
+        let Some(delivery) = response.delivery else { return };
+        let Some(origin) = delivery.origin else { return };
+        let partition = Partition::new(origin.topic.clone(), origin.partition);
+        let comes_again = committed.get(&partition).is_some_and(|next| origin.offset >= *next);
+        let is_ours = response.by == DELIVERER && response.command == Command::ReportDelivery;
+        if is_ours && comes_again {
+            reported.insert((delivery.escalation, delivery.sink.into()), delivery.outcome);
+        }
+    })?;
+    Ok(reported)
+}
+
+/// The open platform breaches of sinks.
+fn breaches(
+    log: &mut dyn Log,
+    settings: &Settings,
+) -> Result<BTreeMap<Arc<str>, Breach>, LogError> {
+    let mut open: BTreeMap<Arc<str>, Breach> = BTreeMap::new();
+    each(log, &settings.topics.breaches, &mut |value, key| {
+        if key != Some(SUBJECT.as_bytes()) {
+            return;
+        }
+        let Ok(breach) = decode::<Breach>(value) else { return };
+        let Some(sink) = breach.expectation.strip_prefix(EXPECTATION) else { return };
+        if breach.kind != ExpectationKind::Platform {
+            return;
+        }
+        let sink: Arc<str> = sink.into();
+        match breach.transition {
+            Transition::Opened => drop(open.insert(sink, breach)),
+            Transition::Sustained => {}
+            Transition::Cleared | Transition::Retracted => drop(open.remove(&sink)),
+        }
+    })?;
+    Ok(open)
+}
+
+fn each(
+    log: &mut dyn Log,
+    topic: &Arc<str>,
+    handle: &mut dyn FnMut(&[u8], Option<&[u8]>),
+) -> Result<(), LogError> {
+    for number in 0..log.partition_count(topic)? {
+        let partition = Partition::new(topic.clone(), number);
+        let (first, end) = log.bounds(&partition)?;
+        log.scan(&partition, first, end, &mut |record| handle(record.value, record.key))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! Which sinks take a message: a fold of the escalations, so that a restart
+//! knows again who was told of what.
+//!
+//! A page goes to the sinks that speak its channel's tool: to those that name
+//! its address, else to those that name none. Who was told of an incident is
+//! told how it goes on, and for certain that it is over. Sinks that take
+//! everything get everything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use watchkeep_model::escalation::{Audience, Escalation, EventAction};
+use watchkeep_model::time::Timestamp;
+
+use super::{Alert, Sink, Tool};
+
+/// A sink, by its place, and the address in it.
+type Address = (usize, Option<Arc<str>>);
+
+/// Open incidents and where they were told of.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    incidents: BTreeMap<String, BTreeMap<Address, Thread>>,
+}
+
+/// What one address was told of one incident.
+#[derive(Clone, Debug)]
+struct Thread {
+    since: Timestamp,
+    last: Arc<Escalation>,
+    /// True once a message was handed to the sink, whatever came of it.
+    handed: bool,
+}
+
+/// A sink that takes a message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Its place.
+    pub sink: usize,
+    /// The address in it.
+    pub to: Option<Arc<str>>,
+    /// When the incident was first told of there.
+    pub since: Timestamp,
+    /// The message before.
+    pub previous: Option<Arc<Escalation>>,
+    /// True where the sink may know of the incident.
+    pub was_handed: bool,
+}
+
+impl Book {
+    /// Takes a message in and says which sinks take it.
+    pub fn take(&mut self, message: &Arc<Escalation>, sinks: &[&Sink]) -> Vec<Route> {
+        let addresses = match message.audience {
+            Audience::Status => self.followers(message, sinks),
+            Audience::Page | Audience::Inform => addressed(message, sinks),
+        };
+        let is_over = message.event_action == EventAction::Resolve;
+        let threads = self.incidents.entry(message.incident_id.clone()).or_default();
+        let mut routes = Vec::new();
+        for (sink, to) in addresses {
+            let tool = sinks[sink].tool;
+            let thread = threads.get_mut(&(sink, to.clone()));
+            let before =
+                thread.as_ref().map(|thread| (thread.since, thread.last.clone(), thread.handed));
+            let (since, previous, was_handed) = match before {
+                Some((since, last, handed)) => (since, Some(last), handed),
+                None => (message.time, None, false),
+            };
+            let repeats = previous.as_ref().is_some_and(|last| is_no_news(tool, last, message));
+            if let Some(thread) = thread {
+                thread.last = message.clone();
+            } else if message.audience == Audience::Page {
+                let thread = Thread { since, last: message.clone(), handed: false };
+                threads.insert((sink, to.clone()), thread);
+            }
+            if !repeats {
+                routes.push(Route { sink, to, since, previous, was_handed });
+            }
+        }
+        if is_over || threads.is_empty() {
+            self.incidents.remove(&message.incident_id);
+        }
+        routes
+    }
+
+    /// Everything up to here was handed over by an earlier session, or may
+    /// have been.
+    pub fn all_handed(&mut self) {
+        for thread in self.incidents.values_mut().flat_map(BTreeMap::values_mut) {
+            thread.handed = true;
+        }
+    }
+
+    /// A message is about to be sent.
+    pub fn handed(&mut self, incident: &str, sink: usize, to: Option<&Arc<str>>) {
+        let thread = self.incidents.get_mut(incident);
+        let thread = thread.and_then(|threads| threads.get_mut(&(sink, to.cloned())));
+        if let Some(thread) = thread {
+            thread.handed = true;
+        }
+    }
+
+    /// Alerts that fire at a sink, with their incidents, ascending.
+    pub fn firing(&self, sink: usize) -> impl Iterator<Item = (&str, Alert)> {
+        self.incidents.iter().flat_map(move |(incident, threads)| {
+            let own = threads.iter().filter(move |((own, _), _)| *own == sink);
+            own.map(move |((_, to), thread)| {
+                let message = thread.last.clone();
+                let alert = Alert { message, to: to.clone(), since: thread.since, previous: None };
+                (incident.as_str(), alert)
+            })
+        })
+    }
+
+    /// Who was told of the incident, and who is told of everything.
+    fn followers(&self, message: &Escalation, sinks: &[&Sink]) -> Vec<Address> {
+        let told = self.incidents.get(&message.incident_id);
+        let mut all: Vec<Address> =
+            told.into_iter().flat_map(|threads| threads.keys().cloned()).collect();
+        for (place, sink) in sinks.iter().enumerate() {
+            let takes = sink.takes_all && sink.drill == message.drill;
+            if takes && !sink.tool.holds_alerts() && all.iter().all(|(own, _)| *own != place) {
+                all.push((place, None));
+            }
+        }
+        all.retain(|(place, _)| {
+            // What raises an alert again is followed by its own page.
+            message.event_action != EventAction::Trigger || !sinks[*place].tool.holds_alerts()
+        });
+        all
+    }
+}
+
+/// True where a tool that holds alerts knows already what a message says. The
+/// annotations of an alert of Alertmanager follow with the next refresh.
+fn is_no_news(tool: Tool, last: &Escalation, message: &Escalation) -> bool {
+    message.event_action == EventAction::Acknowledge
+        && match tool {
+            Tool::Pagerduty => last.event_action == EventAction::Acknowledge,
+            Tool::Alertmanager => true,
+            Tool::Webhook | Tool::Slack | Tool::Email => false,
+        }
+}
+
+/// The sinks of a page or notice.
+fn addressed(message: &Escalation, sinks: &[&Sink]) -> Vec<Address> {
+    let channel = message.channel.as_deref().map(split);
+    let speaks = |sink: &Sink| {
+        let tool = channel.is_some_and(|(tool, _)| tool == sink.tool.name());
+        tool && sink.drill == message.drill
+    };
+    let address = channel.and_then(|(_, to)| to);
+    let names = |sink: &Sink| address.is_some_and(|to| sink.to.iter().any(|own| own == to));
+    let named = sinks.iter().any(|sink| speaks(sink) && names(sink));
+    let mut all = Vec::new();
+    for (place, sink) in sinks.iter().enumerate() {
+        let fits = if named { names(sink) } else { sink.to.is_empty() };
+        let to = address.filter(|_| keeps_addresses(sink.tool)).map(Arc::from);
+        let is_alert = message.audience == Audience::Page;
+        let takes_all = sink.takes_all
+            && sink.drill == message.drill
+            && (is_alert || !sink.tool.holds_alerts());
+        if speaks(sink) && fits {
+            all.push((place, to));
+        } else if takes_all {
+            all.push((place, None));
+        }
+    }
+    all
+}
+
+/// True where two addresses of a tool have a story each. PagerDuty has one
+/// alert for an incident, and a webhook one receiver.
+const fn keeps_addresses(tool: Tool) -> bool {
+    matches!(tool, Tool::Alertmanager | Tool::Slack | Tool::Email)
+}
+
+/// The tool of a page that no sink takes although it names one.
+pub fn unclaimed<'a>(message: &'a Escalation, sinks: &[&Sink]) -> Option<&'a str> {
+    let (tool, _) = split(message.channel.as_deref()?);
+    let known = sinks.iter().any(|sink| sink.tool.name() == tool && sink.drill == message.drill);
+    (message.audience == Audience::Page && tool != "topic" && !known).then_some(tool)
+}
+
+/// A channel's tool and address.
+fn split(channel: &str) -> (&str, Option<&str>) {
+    match channel.split_once(':') {
+        Some((tool, to)) => (tool, Some(to)),
+        None => (channel, None),
+    }
+}
