@@ -231,6 +231,8 @@ struct State {
 struct Progress {
     /// The next offset to take.
     next: i64,
+    /// What lies before this may have been tried by an earlier session.
+    tried_to: i64,
     /// Deliveries that are waited for, by offset.
     outstanding: BTreeMap<i64, usize>,
 }
@@ -300,6 +302,7 @@ impl DeliverStage {
         steady: impl Fn() -> Timestamp,
     ) -> Result<Vec<Request>, StageError> {
         let mut records: Vec<(Partition, i64, Vec<u8>)> = Vec::new();
+        let mut ends: BTreeMap<Partition, i64> = BTreeMap::new();
         let (mut changed, committed) = (false, &mut self.committed);
         let polled = log.poll(max_wait, &mut |event| match event {
             Event::Assigned { partition, position } => {
@@ -309,12 +312,15 @@ impl DeliverStage {
             Event::Revoked { partition } => {
                 committed.remove(partition);
                 records.clear();
+                ends.clear();
                 changed = true;
             }
             Event::Record(record) => {
                 records.push((record.partition.clone(), record.offset, record.value.to_vec()));
             }
-            Event::CaughtUp { .. } => {}
+            Event::CaughtUp { partition, position } => {
+                ends.insert(partition.clone(), position);
+            }
         });
         match polled {
             Ok(()) => {}
@@ -335,7 +341,7 @@ impl DeliverStage {
         for answer in answers {
             state.answer(answer, steady(), &mut self.counts, &mut self.notes, &mut done);
         }
-        self.take(log, &mut state, records, steady(), &mut done)?;
+        self.take(log, &mut state, records, &ends, steady(), &mut done)?;
         for (place, lane) in state.lanes.iter_mut().enumerate() {
             lane.expire(place, steady(), &mut done);
         }
@@ -355,6 +361,7 @@ impl DeliverStage {
         log: &mut dyn Log,
         state: &mut State,
         records: Vec<(Partition, i64, Vec<u8>)>,
+        ends: &BTreeMap<Partition, i64>,
         steady: Timestamp,
         done: &mut Vec<Done>,
     ) -> Result<(), StageError> {
@@ -385,6 +392,12 @@ impl DeliverStage {
             );
             if let Some(progress) = state.partitions.get_mut(&partition) {
                 progress.next = offset + 1;
+            }
+        }
+        for (partition, progress) in &mut state.partitions {
+            // Behind the last record there may be marks of transactions.
+            if let Some(end) = ends.get(partition).filter(|_| !full.contains_key(partition)) {
+                progress.next = progress.next.max(*end);
             }
         }
         for (partition, offset) in full {
@@ -484,6 +497,12 @@ impl State {
         }
         let is_page = message.audience == Audience::Page;
         for Route { sink, to, since, previous, was_handed } in routes {
+            let partition = Partition::new(origin.topic.clone(), origin.partition);
+            let Some(progress) = self.partitions.get_mut(&partition) else { continue };
+            let is_old = origin.offset < progress.tried_to;
+            if is_old {
+                self.book.handed(&message.incident_id, sink, to.as_ref());
+            }
             let name = self.lanes[sink].sink.name.clone();
             if let Some(outcome) = self.reported.get(&(message.id.clone(), name)) {
                 if is_page && *outcome == DeliveryOutcome::Delivered {
@@ -494,10 +513,7 @@ impl State {
             if is_page {
                 self.pages.entry(message.id.clone()).or_default().0 += 1;
             }
-            let partition = Partition::new(origin.topic.clone(), origin.partition);
-            if let Some(progress) = self.partitions.get_mut(&partition) {
-                *progress.outstanding.entry(origin.offset).or_default() += 1;
-            }
+            *progress.outstanding.entry(origin.offset).or_default() += 1;
             let job = Job {
                 message: message.clone(),
                 to,
@@ -509,7 +525,7 @@ impl State {
                 first_tried_at: None,
                 next_at: steady,
             };
-            self.lanes[sink].push(sink, job, was_handed, done);
+            self.lanes[sink].push(sink, job, was_handed || is_old, done);
         }
         if self.pages.get(&message.id).is_some_and(|(left, _)| *left == 0) {
             self.pages.remove(&message.id);
@@ -622,8 +638,12 @@ impl State {
         steady: Timestamp,
     ) -> Vec<Request> {
         let mut requests = Vec::new();
+        // Before the end of what an earlier session may have sent, an alert
+        // that seems to fire may have been ended.
+        let knows_all = self.partitions.values().all(|one| one.next >= one.tried_to);
         for (sink, lane) in self.lanes.iter_mut().enumerate() {
-            let Some(sent) = lane.next(*next_ticket, &self.book, sink, steady) else { continue };
+            let book = knows_all.then_some(&self.book);
+            let Some(sent) = lane.next(*next_ticket, book, sink, steady) else { continue };
             let alerts = match sent {
                 Sent::Job(alert) => {
                     self.book.handed(&alert.message.incident_id, sink, alert.to.as_ref());

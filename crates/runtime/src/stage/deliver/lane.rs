@@ -125,9 +125,9 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// An empty one. Alerts that fire are sent again at once: nobody knows how
-    /// long the process was away.
+    /// An empty one.
     pub fn new(sink: Sink, health: Health, steady: Timestamp) -> Self {
+        let refresh_at = sink.refresh_every.map_or(Timestamp::MAX, |every| steady + every);
         Self {
             sink,
             health,
@@ -135,10 +135,16 @@ impl Lane {
             count: 0,
             flying: None,
             rate_at: steady,
-            refresh_at: steady,
+            refresh_at,
             refreshed_to: None,
             looked_at: None,
         }
+    }
+
+    /// Keeps alerts alive from this instant on.
+    #[must_use]
+    pub fn refreshed_at(self, steady: Timestamp) -> Self {
+        Self { refresh_at: steady, ..self }
     }
 
     /// Messages that wait or are on their way.
@@ -191,11 +197,11 @@ impl Lane {
     }
 
     /// What to send now, if anything: the message that has waited longest
-    /// among those that are due, else alerts that are to be kept alive.
+    /// among those that are due, else alerts of the book that are to be kept alive.
     pub fn next(
         &mut self,
         ticket: u64,
-        book: &Book,
+        book: Option<&Book>,
         place: usize,
         steady: Timestamp,
     ) -> Option<Sent> {
@@ -218,7 +224,7 @@ impl Lane {
             };
             (Flying::Job(key.clone()), Sent::Job(alert))
         } else {
-            let alerts = self.to_refresh(book, place, steady)?;
+            let alerts = self.refresh(book?, place, steady)?;
             (Flying::Refresh, Sent::Refresh(alerts))
         };
         self.flying = Some((ticket, flying));
@@ -235,7 +241,7 @@ impl Lane {
     }
 
     /// Alerts that fire and of which nothing is under way, some at a time.
-    fn to_refresh(&mut self, book: &Book, place: usize, steady: Timestamp) -> Option<Vec<Alert>> {
+    fn refresh(&mut self, book: &Book, place: usize, steady: Timestamp) -> Option<Vec<Alert>> {
         self.sink.refresh_every.filter(|_| self.refresh_at <= steady)?;
         let after = self.refreshed_to.take();
         let firing = book.firing(place).filter(|(incident, alert)| {
@@ -286,9 +292,12 @@ impl Lane {
             None => return,
         };
         let Some(thread) = self.threads.get_mut(&key) else { return };
+        let has_resolve = thread.iter().skip(1).any(Job::is_resolve);
         let Some(job) = thread.front_mut() else { return };
         job.attempts = job.attempts.saturating_add(1);
+        let is_needless = self.sink.tool != Tool::Webhook && has_resolve;
         let outcome = match &result {
+            Err(_) if is_needless => Some(DeliveryOutcome::Dropped),
             Ok(()) => Some(DeliveryOutcome::Delivered),
             Err(Failure::Message(_)) => Some(DeliveryOutcome::Failed),
             Err(Failure::Settings(_)) if !job.is_resolve() => Some(DeliveryOutcome::Failed),

@@ -32,21 +32,25 @@ pub(super) fn state(
     book.all_handed();
     let tells_of_sinks = committed.keys().any(|partition| partition.partition == 0);
     let breaches = if tells_of_sinks { breaches(log, settings)? } else { BTreeMap::new() };
-    let lanes = settings.sinks.iter().map(|sink| {
+    let lanes = settings.sinks.iter().enumerate().map(|(place, sink)| {
         let open = breaches.get(&sink.name);
         let health =
             open.map_or_else(Health::default, |open| Health::restored(open.reason.clone()));
-        Lane::new(sink.clone(), health, steady)
+        let lane = Lane::new(sink.clone(), health, steady);
+        // Nobody knows how long the process was away.
+        if book.firing(place).next().is_some() { lane.refreshed_at(steady) } else { lane }
     });
+    let mut partitions = BTreeMap::new();
+    for (partition, next) in committed {
+        let (_, tried_to) = log.bounds(partition)?;
+        let progress = Progress { next: *next, tried_to, outstanding: BTreeMap::new() };
+        partitions.insert(partition.clone(), progress);
+    }
+    let lanes = lanes.collect();
     Ok(State {
         book,
-        lanes: lanes.collect(),
-        partitions: committed
-            .iter()
-            .map(|(partition, next)| {
-                (partition.clone(), Progress { next: *next, outstanding: BTreeMap::new() })
-            })
-            .collect(),
+        lanes,
+        partitions,
         pages: BTreeMap::new(),
         reported: reported(log, settings, committed)?,
         tells_of_sinks,
@@ -134,11 +138,10 @@ fn breaches(
     Ok(open)
 }
 
-fn each(
-    log: &mut dyn Log,
-    topic: &Arc<str>,
-    handle: &mut dyn FnMut(&[u8], Option<&[u8]>),
-) -> Result<(), LogError> {
+/// Takes a record's value and key.
+type Handle<'a> = &'a mut dyn FnMut(&[u8], Option<&[u8]>);
+
+fn each(log: &mut dyn Log, topic: &Arc<str>, handle: Handle<'_>) -> Result<(), LogError> {
     for number in 0..log.partition_count(topic)? {
         let partition = Partition::new(topic.clone(), number);
         let (first, end) = log.bounds(&partition)?;
