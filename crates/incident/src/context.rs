@@ -50,11 +50,7 @@ pub const NOT_IN_FORCE: &[&str] = &[
     "damping.flap",
     "limits.per_owner",
     "limits.platform_incident_share",
-    "steps.decisions",
     "steps.channels.scope",
-    "verification.reference",
-    "verification.third_party",
-    "review",
     "drill",
 ];
 

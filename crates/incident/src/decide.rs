@@ -20,11 +20,17 @@ use crate::message;
 use crate::owner;
 use crate::progress::Progress;
 use crate::schedule::{Presence, answering, typed_user};
+use crate::state::people::NOT_ROLLED_BACK;
 use crate::state::{Incident, Timer};
 
 pub mod breach;
 mod delivery;
+pub mod gates;
+mod learn;
+mod reassign;
 pub mod respond;
+mod rollback;
+mod verification;
 
 /// The step's name in facts about `on_exhausted`.
 pub const ON_EXHAUSTED: &str = "on_exhausted";
@@ -131,6 +137,9 @@ impl Decision<'_> {
             Timer::Acknowledge => self.advance(&doing, Trigger::NotAcknowledged.name()),
             Timer::Remediate => self.advance(&doing, Trigger::NotRemediated.name()),
             Timer::Decide => self.advance(&doing, Trigger::NotDecided.name()),
+            Timer::Rollback => self.advance(&doing, NOT_ROLLED_BACK),
+            Timer::ReviewOverdue => self.review_is_overdue(&doing),
+            Timer::Close => self.close_by_time(&doing),
             Timer::AcknowledgementExpires => self.expire(&doing),
             Timer::Repeat => self.notify_exhausted(&doing.at(self.world.now), "repeat"),
         }
@@ -202,6 +211,7 @@ impl Decision<'_> {
                 }
             }
         }
+        notified.extend(self.hand_over(doing, &notified));
         if notified.is_empty() {
             if !skipped {
                 let why = "the step names nobody for this severity".into();
@@ -267,6 +277,7 @@ impl Decision<'_> {
             climb,
             trigger: trigger.to_owned(),
             due_at: doing.at,
+            decision: None,
             late_by_us: lateness_us(doing.at, self.world.now),
             entry,
         };
@@ -326,6 +337,9 @@ impl Decision<'_> {
 
     /// Goes down the owner chain again: absences may have begun or ended.
     fn resolve_owner(&mut self, doing: &Doing) -> Result<String, (Option<String>, String)> {
+        if let Some(user) = self.assigned_owner(doing) {
+            return Ok(user);
+        }
         let own = self.incident.owner.clone();
         let load = self.world.load;
         // However much the owner has to do since, the incident stays theirs.
@@ -340,6 +354,7 @@ impl Decision<'_> {
                 owner: found.owner.clone(),
                 unowned: found.unowned,
                 resolution: found.links,
+                method: None,
             };
             self.record(doing, FactData::OwnerResolved(data));
         }

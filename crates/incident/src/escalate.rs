@@ -20,6 +20,7 @@ use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::{Verdict, Window};
 
+use crate::command;
 use crate::context::Context;
 pub use crate::decide::Outputs;
 use crate::decide::breach::{Opening, open};
@@ -28,10 +29,12 @@ use crate::decide::{Decision, World};
 use crate::progress::Progress;
 use crate::state::{Incident, State, Timer, key_of};
 
+mod answers;
 mod index;
 mod place;
 mod restore;
 
+use answers::Answered;
 use index::Index;
 use place::{Group, find_policy, is_paged, policy_of};
 
@@ -77,6 +80,8 @@ pub struct Escalate {
     policies: BTreeMap<PolicyRevision, Arc<Policy>>,
     /// The chain of refusals that concern no incident.
     desk: (u64, Option<String>),
+    /// Commands that were carried out or refused.
+    answered: Answered,
 }
 
 /// An incident in a list.
@@ -121,6 +126,7 @@ impl Escalate {
             index: Index::default(),
             policies: BTreeMap::new(),
             desk: (0, None),
+            answered: Answered::default(),
         }
     }
 
@@ -221,9 +227,12 @@ impl Escalate {
                     Verdict::NotJudged => continue,
                 };
                 let key = key_of(&window.feature, &window.feature_version, &judged.expectation);
-                let attached =
-                    self.incidents.get(&id).is_some_and(|one| one.attached.contains_key(&key));
-                if attached {
+                let counts = self.incidents.get(&id).is_some_and(|one| {
+                    let shown = !good || one.people.is_shown_against(judged.baseline.as_deref());
+                    let reference = one.people.reference_subject() == Some(window.feature.as_str());
+                    (one.attached.contains_key(&key) && shown) || reference
+                });
+                if counts {
                     tell(self, &id, &key, good);
                 }
             }
@@ -231,7 +240,8 @@ impl Escalate {
     }
 
     /// Carries out what somebody wants, or records which rule forbids it. A
-    /// command that names a subject concerns every open incident with that root.
+    /// command that names a subject concerns every open incident with that
+    /// root. One that was taken before, by its identifier, has no effect again.
     pub fn respond(
         &mut self,
         response: &Response,
@@ -239,43 +249,38 @@ impl Escalate {
         now: Timestamp,
         out: &mut Outputs,
     ) {
-        let root = response.subject.as_deref().map(typed);
-        let ids: Vec<String> = match (&response.incident, &root) {
-            (Some(id), _) => {
-                self.incidents.get_key_value(id).map(|(id, _)| id.clone()).into_iter().collect()
-            }
-            (None, Some(root)) => self.index.open_of_root(root),
-            (None, None) => Vec::new(),
-        };
-        for id in &ids {
-            self.decide(id, context, now, out, |decision| decision.respond(response));
+        if self.answered.contains(&response.id()) {
+            return;
         }
-        if ids.is_empty() {
-            self.reject(response, root, context, now, out);
+        let from = out.facts.len();
+        match self.addressed(response) {
+            Ok(ids) => ids.iter().for_each(|id| {
+                self.decide(id, context, now, out, |decision| decision.respond(response));
+            }),
+            Err(rule) => self.reject(response, rule, context, now, out),
         }
+        out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
     }
 
     /// A refusal that belongs to no incident goes to a chain of its own.
     fn reject(
         &mut self,
         response: &Response,
-        root: Option<String>,
+        rule: String,
         context: &dyn Context,
         now: Timestamp,
         out: &mut Outputs,
     ) {
+        let root = response.subject.as_deref().map(typed);
         let addressed = response.incident.clone().or(root);
         let rule = unsupported(response.command)
+            .or_else(|| command::check(response).err().map(|fault| fault.what))
             .or_else(|| {
                 // The deliver stage is nobody of the directory.
                 let is_report = response.command == Command::ReportDelivery;
                 if is_report { None } else { stranger(context, &response.by) }
             })
-            .unwrap_or_else(|| match (&response.incident, &addressed) {
-                (Some(_), _) => "there is no such incident".into(),
-                (None, Some(_)) => "no open incident has this root".into(),
-                (None, None) => "the command names neither an incident nor a subject".into(),
-            });
+            .unwrap_or(rule);
         let (sequence, previous_hash) = &self.desk;
         let command = response.command.name().to_owned();
         let fact = Fact {

@@ -14,6 +14,7 @@
 
 pub mod attribution;
 pub mod calendar;
+pub mod command;
 pub mod context;
 pub mod decide;
 pub mod escalate;

@@ -51,6 +51,18 @@ pub(crate) fn tell(
                 out.push(notice);
             }
         }
+        FactData::ActionRecorded(data) => {
+            for informed in &data.informed {
+                let target = &informed.target;
+                let mut notice = blank(incident, fact, Audience::Inform, target, "", world);
+                notice.target = Some(target.clone());
+                notice.role = Some(informed.role.clone());
+                notice.reason.clone_from(&data.action);
+                notice.respond_by = data.due_at;
+                notice.custom_details.insert(data.action.clone(), data.detail.clone());
+                out.push(notice);
+            }
+        }
         _ => {}
     }
     let reopened = fact.fact == FactName::Reopened;
@@ -145,7 +157,7 @@ const fn action(state: State) -> EventAction {
     match state {
         State::Triggered => EventAction::Trigger,
         State::Acknowledged | State::Remediated | State::Verified => EventAction::Acknowledge,
-        State::Resolved => EventAction::Resolve,
+        State::Resolved | State::Reviewed | State::Closed => EventAction::Resolve,
     }
 }
 
@@ -160,10 +172,13 @@ fn summary(incident: &Incident, affected: u64) -> String {
 }
 
 fn reasons(incident: &Incident) -> BTreeMap<String, String> {
+    let decision = incident.people.decision.as_ref();
+    let decision = decision.map(|decision| ("decision".to_owned(), decision.clone()));
     let open = incident.attached.iter().filter(|(_, attached)| !attached.open.is_empty());
     open.take(REASONS_MAX)
         .map(|((feature, _, expectation), attached)| {
             (format!("{feature}/{expectation}"), attached.reason.clone())
         })
+        .chain(decision)
         .collect()
 }

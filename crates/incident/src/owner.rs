@@ -10,7 +10,7 @@ use watchkeep_model::incident::data::Link;
 use watchkeep_model::time::Timestamp;
 
 use crate::context::{Context, DEFAULT_POLICY};
-use crate::decide::respond::share_a_team;
+use crate::decide::gates::share_a_team;
 use crate::schedule::{Presence, answering_unless};
 
 /// Parents of a system or domain that are asked; a longer line is taken to end there.
@@ -61,6 +61,29 @@ fn apart(context: &dyn Context, charter: &Charter) -> Vec<(String, String)> {
     let roles = rules.map_or(&[][..], |rules| rules.owner_not_in_team_of.as_slice());
     let held = |role: &String| Some((role.clone(), fields.owners.get(role)?.to_owned()));
     roles.iter().filter_map(held).collect()
+}
+
+/// Why somebody may not answer although they could: a role that the charter's
+/// independence class keeps apart is in a team with them.
+pub(crate) fn conflict(
+    charter: Option<&Charter>,
+    context: &dyn Context,
+    user: &str,
+    at: Timestamp,
+) -> Option<String> {
+    let apart = charter.map(|charter| apart(context, charter)).unwrap_or_default();
+    in_a_team_with(&apart, context, user, at)
+}
+
+fn in_a_team_with(
+    apart: &[(String, String)],
+    context: &dyn Context,
+    user: &str,
+    at: Timestamp,
+) -> Option<String> {
+    let shares = |holder: &str| share_a_team(context, holder, user, at);
+    let (role, _) = apart.iter().find(|(_, holder)| shares(holder))?;
+    Some(format!("has a conflict of interest: in a team with the {role}"))
 }
 
 struct Chain<'a> {
@@ -188,9 +211,7 @@ impl Chain<'_> {
     }
 
     fn conflict(&self, user: &str) -> Option<String> {
-        let shares = |holder: &str| share_a_team(self.context, holder, user, self.at);
-        let (role, _) = self.apart.iter().find(|(_, holder)| shares(holder))?;
-        Some(format!("has a conflict of interest: in a team with the {role}"))
+        in_a_team_with(&self.apart, self.context, user, self.at)
     }
 
     fn overload(&self, user: &str) -> Option<String> {

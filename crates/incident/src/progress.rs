@@ -48,10 +48,15 @@ impl Progress {
         }
     }
 
-    /// Windows in a row in which every attached expectation was good.
+    /// Windows in a row in which every attached expectation was good, and
+    /// those of the subject that the policy compares with.
     pub fn good_run(&self, incident: &Incident) -> u32 {
         let good = |key| self.windows.get(key).map_or(0, |run| run.good);
-        incident.attached.keys().map(good).min().unwrap_or(0)
+        let attached = incident.attached.keys().map(good).min().unwrap_or(0);
+        let Some(subject) = incident.people.reference_subject() else { return attached };
+        let of_reference = self.windows.iter().filter(|(key, _)| key.0 == subject);
+        let reference = of_reference.map(|(_, run)| run.good).min().unwrap_or(0);
+        attached.min(reference)
     }
 
     /// The end of the latest window that was seen of any attached expectation.

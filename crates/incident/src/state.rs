@@ -11,6 +11,10 @@ use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::response::RemedyAction;
 use watchkeep_model::time::Timestamp;
 
+pub mod people;
+
+use people::{HANDOFF, People};
+
 /// Where an incident stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
@@ -24,6 +28,10 @@ pub enum State {
     Verified,
     /// It is over.
     Resolved,
+    /// It was told what was learned.
+    Reviewed,
+    /// Nothing is left to do.
+    Closed,
 }
 
 impl State {
@@ -35,6 +43,8 @@ impl State {
             Self::Remediated => "remediated",
             Self::Verified => "verified",
             Self::Resolved => "resolved",
+            Self::Reviewed => "reviewed",
+            Self::Closed => "closed",
         }
     }
 }
@@ -148,6 +158,8 @@ pub struct Incident {
     pub repeat_at: Option<Timestamp>,
     /// Until when a new breach reopens it, once it is resolved.
     pub reopens_until: Option<Timestamp>,
+    /// What people's commands made of it.
+    pub people: People,
 }
 
 impl Incident {
@@ -156,6 +168,7 @@ impl Incident {
         let FactData::Opened(opened) = &fact.data else { return None };
         let mut incident = Self::blank(fact, opened);
         incident.chain(fact);
+        incident.people.apply(fact);
         Some(incident)
     }
 
@@ -196,6 +209,7 @@ impl Incident {
             exhausted: false,
             repeat_at: None,
             reopens_until: None,
+            people: People::default(),
         }
     }
 
@@ -208,6 +222,7 @@ impl Incident {
     /// the place in the chain.
     pub fn apply(&mut self, fact: &Fact) {
         self.chain(fact);
+        self.people.apply(fact);
         match &fact.data {
             FactData::BreachAttached(data) => self.attach(data),
             FactData::BreachCleared(data) => {
@@ -234,7 +249,9 @@ impl Incident {
             }
             FactData::Notified(data) => {
                 self.page(data, fact.occurred_at);
-                self.entered = true;
+                // Who is handed an incident that waits does not end its waiting.
+                let waits = fact.occurred_at < self.entry.enters_at;
+                self.entered |= data.reason != HANDOFF || !waits;
                 self.repeat_at = data.repeat_at;
             }
             FactData::NotificationSkipped(data) => {
@@ -286,6 +303,11 @@ impl Incident {
             }
             FactData::Reopened(data) => self.reopen(data),
             FactData::Exhausted(_) => self.exhausted = true,
+            FactData::Reviewed(_) => self.state = State::Reviewed,
+            FactData::Closed(_) => {
+                self.state = State::Closed;
+                self.reopens_until = None;
+            }
             FactData::Opened(_)
             | FactData::ActionRecorded(_)
             | FactData::CommandRejected(_)
@@ -296,9 +318,7 @@ impl Incident {
             | FactData::Unsilenced(_)
             | FactData::Inhibited(_)
             | FactData::Uninhibited(_)
-            | FactData::Merged(_)
-            | FactData::Reviewed(_)
-            | FactData::Closed(_) => {}
+            | FactData::Merged(_) => {}
         }
     }
 
@@ -385,7 +405,7 @@ impl Incident {
 
     /// True until it is resolved.
     pub fn is_open(&self) -> bool {
-        self.state != State::Resolved
+        self.state < State::Resolved
     }
 
     /// True while a breach has not cleared.
@@ -418,10 +438,12 @@ impl Incident {
         let acknowledge = self.entry.acknowledge_by.filter(|_| self.acknowledged.is_none());
         let remediate = self.entry.remediate_by.filter(|_| self.remediated.is_none());
         let decide = self.entry.decide_by.filter(|_| !self.decided);
+        let rollback = self.people.rollback_by;
         [
             acknowledge.map(|at| (at, Timer::Acknowledge)),
             remediate.map(|at| (at, Timer::Remediate)),
             decide.map(|at| (at, Timer::Decide)),
+            rollback.map(|at| (at, Timer::Rollback)),
         ]
         .into_iter()
         .flatten()
@@ -431,7 +453,7 @@ impl Incident {
     /// is next looked at for settling.
     pub fn next_timer(&self, check_at: Option<Timestamp>) -> Option<(Timestamp, Timer)> {
         if !self.is_open() {
-            return None;
+            return self.people.after_resolution(self.state);
         }
         let settle = check_at.map(|at| (at, Timer::Settle));
         if self.resting {
@@ -482,8 +504,14 @@ pub enum Timer {
     Remediate,
     /// Nobody has decided.
     Decide,
+    /// A signed rollback is not done.
+    Rollback,
     /// An exhausted incident repeats itself.
     Repeat,
+    /// The review is not there.
+    ReviewOverdue,
+    /// Nobody has to review it, or somebody has, and nothing came back.
+    Close,
 }
 
 impl Timer {
@@ -496,7 +524,10 @@ impl Timer {
             Self::AcknowledgementExpires => "acknowledgement_expires",
             Self::Remediate => "remediate",
             Self::Decide => "decide",
+            Self::Rollback => "rollback",
             Self::Repeat => "repeat",
+            Self::ReviewOverdue => "review_overdue",
+            Self::Close => "close",
         }
     }
 }

@@ -5,5 +5,6 @@ mod answers;
 mod deliveries;
 mod ladder;
 mod laws;
+mod people;
 pub(crate) mod scene;
 mod settling;

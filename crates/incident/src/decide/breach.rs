@@ -4,11 +4,11 @@
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::incident::data::{
-    ActionRecorded, Attribution, BreachAttached, BreachCleared, CharterRevision, Informed, Opened,
-    PolicyRevision, Reopened, Resolved, SeverityChanged, VerificationFailed, Verified,
+    Attribution, BreachAttached, BreachCleared, CharterRevision, Informed, Opened, PolicyRevision,
+    Reopened, SeverityChanged, VerificationFailed,
 };
 use watchkeep_model::incident::{Fact, FactData, FactName, SYSTEM_ACTOR};
-use watchkeep_model::policy::{Trigger, Verification};
+use watchkeep_model::policy::{Policy, Trigger, Verification};
 use watchkeep_model::response::RemedyAction;
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
@@ -77,6 +77,7 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
         entry: entry(policy, severity, entry_step(policy, opening.kind), 1, now),
         due_at,
         late_by_us: lateness_us(due_at, now),
+        reference: reference(policy, severity),
     };
     let cause = opening.breaches.first().map_or_else(String::new, |breach| because_of(breach));
     let doing = Doing::system(due_at, cause);
@@ -105,6 +106,13 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
     message::status(decision.incident, &fact, "opened", world, &mut decision.out.escalations);
     decision.enter_if_due(&doing.at(now));
     (incident, progress)
+}
+
+/// What the policy compares with where it verifies this severity.
+fn reference(policy: &Policy, severity: Severity) -> Option<String> {
+    let verification = policy.verification.as_ref()?;
+    let applies = verification.severities.is_empty() || verification.severities.contains(&severity);
+    verification.reference.clone().filter(|_| applies)
 }
 
 fn listed_max(world: &World<'_>) -> usize {
@@ -217,26 +225,6 @@ impl Decision<'_> {
         }
     }
 
-    /// A breached rollback criterion proposes the rollback; people decide.
-    fn propose_rollback(&mut self, breach: &Breach, doing: &Doing) {
-        let charter = self.world.context.charter(&typed(&breach.feature), breach.window_end);
-        let Some(charter) = charter else { return };
-        let rollback = &charter.fields.rollback;
-        let criteria = rollback.criteria.as_deref().unwrap_or_default();
-        if !criteria.contains(&breach.expectation) {
-            return;
-        }
-        let how = rollback.procedure.as_ref().map_or_else(String::new, |link| format!(": {link}"));
-        let data = ActionRecorded {
-            action: "rollback_proposed".into(),
-            detail: format!(
-                "{} of {} is a criterion for rolling back{how}",
-                breach.expectation, breach.feature
-            ),
-        };
-        self.record(doing, FactData::ActionRecorded(data));
-    }
-
     /// A breach of the incident has cleared or was retracted.
     pub fn clear(&mut self, breach: &Breach) {
         let key = key_of(&breach.feature, &breach.feature_version, &breach.expectation);
@@ -271,7 +259,9 @@ impl Decision<'_> {
         let incident = &*self.incident;
         let counts = incident.counting_from.is_none_or(|from| end > from);
         let checked = incident.remediated.as_ref();
-        let checked = checked.is_some_and(|remedy| remedy.action != RemedyAction::Accept);
+        // Only what breached can fail; what it is compared with counts anew.
+        let checked = checked.is_some_and(|remedy| remedy.action != RemedyAction::Accept)
+            && incident.attached.contains_key(key);
         self.progress.count(key.clone(), end, good, incident.counting_from);
         if !good && counts && checked && incident.is_open() {
             let cause = format!("window {} {} to {end}", key.0, key.2);
@@ -313,7 +303,7 @@ impl Decision<'_> {
         })
     }
 
-    fn enough_good_windows(&self) -> bool {
+    pub(super) fn enough_good_windows(&self) -> bool {
         self.verification().is_some_and(|verification| {
             self.progress.good_run(self.incident) >= verification.good_windows.max(1)
         })
@@ -335,9 +325,9 @@ impl Decision<'_> {
             if !self.enough_good_windows() {
                 return;
             }
-            let good_windows = self.progress.good_run(self.incident);
-            let data = Verified { method: "good_windows".into(), good_windows };
-            self.record(doing, FactData::Verified(data));
+            if !self.verify_by_windows(doing) {
+                return;
+            }
             reason = "verified";
         }
         if !self.gate_is_open("resolve", doing.at) {
@@ -352,8 +342,7 @@ impl Decision<'_> {
     }
 
     pub(crate) fn resolve(&mut self, doing: &Doing, reason: &str) {
-        let reopens_until = self.world.now + self.world.policy.damping.reopen_within;
-        let data = Resolved { reason: reason.to_owned(), reopens_until };
+        let data = self.resolution(reason);
         self.record(doing, FactData::Resolved(data));
         self.progress.check_at = None;
     }

@@ -29,12 +29,16 @@ pub(super) struct Index {
     attached: BTreeMap<String, String>,
     attached_at: BTreeMap<String, Timestamp>,
     watching: BTreeMap<String, BTreeSet<String>>,
+    /// Incidents whose verification also looks at a subject.
+    references: BTreeMap<String, BTreeSet<String>>,
     roots: BTreeMap<String, BTreeSet<String>>,
     owners: BTreeMap<String, String>,
     load: BTreeMap<String, u32>,
     recurrences: BTreeMap<String, Vec<Timestamp>>,
     board: Board,
     resolved: VecDeque<String>,
+    /// Resolved ones that wait for their review, which is to find them.
+    unreviewed: VecDeque<String>,
 }
 
 impl Index {
@@ -70,8 +74,10 @@ impl Index {
     }
 
     pub(super) fn watching(&self, feature: &str, version: &str) -> Vec<String> {
-        let ids = self.watching.get(&watch_key(feature, version));
-        ids.map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
+        let ids = self.watching.get(&watch_key(feature, version)).into_iter().flatten();
+        let referring = self.references.get(feature).into_iter().flatten();
+        let all: BTreeSet<&String> = ids.chain(referring).collect();
+        all.into_iter().cloned().collect()
     }
 
     pub(super) fn open_of_root(&self, root: &str) -> Vec<String> {
@@ -145,6 +151,10 @@ impl Index {
                 self.attached_at.insert(data.breach_id.clone(), data.detected_at);
                 let key = watch_key(&data.feature, &data.feature_version);
                 self.watching.entry(key).or_default().insert(incident.id.clone());
+                if let Some(reference) = incident.people.reference_subject() {
+                    let ids = self.references.entry(reference.to_owned()).or_default();
+                    ids.insert(incident.id.clone());
+                }
                 let open = OpenBreach {
                     detected_at: data.detected_at,
                     kind: data.kind,
@@ -158,8 +168,18 @@ impl Index {
                 self.attached_at.remove(&data.breach_id);
                 self.board.clear(&typed(&data.feature), &data.breach_id);
             }
-            FactData::Resolved(_) => {
-                self.resolved.push_back(incident.id.clone());
+            FactData::Resolved(data) => {
+                let waits = data.review_due_at.is_some();
+                let queue = if waits { &mut self.unreviewed } else { &mut self.resolved };
+                queue.push_back(incident.id.clone());
+                if let Some(reference) = incident.people.reference_subject()
+                    && let Some(ids) = self.references.get_mut(reference)
+                {
+                    ids.remove(&incident.id);
+                    if ids.is_empty() {
+                        self.references.remove(reference);
+                    }
+                }
                 for ((feature, version, _), attached) in &incident.attached {
                     // Accepted as it is: no longer evidence, no longer watched.
                     for breach_id in &attached.open {
@@ -175,7 +195,14 @@ impl Index {
                     }
                 }
             }
-            FactData::Reopened(_) => self.resolved.retain(|id| *id != incident.id),
+            FactData::Reopened(_) => {
+                self.resolved.retain(|id| *id != incident.id);
+                self.unreviewed.retain(|id| *id != incident.id);
+            }
+            FactData::Reviewed(_) if self.unreviewed.contains(&incident.id) => {
+                self.unreviewed.retain(|id| *id != incident.id);
+                self.resolved.push_back(incident.id.clone());
+            }
             _ => {}
         }
     }
@@ -218,13 +245,19 @@ impl Index {
         }
     }
 
-    /// Incidents to forget, so that the kept ones stay within bounds.
+    /// Incidents to forget, so that the kept ones stay within bounds: those
+    /// that wait for a review, and those that wait for nothing.
     pub(super) fn too_many_resolved(&mut self, kept_max: usize) -> Vec<String> {
         let mut forgotten = Vec::new();
-        while self.resolved.len() > kept_max {
-            let Some(id) = self.resolved.pop_front() else { break };
-            self.groups.retain(|_, latest| *latest != id);
-            forgotten.push(id);
+        for queue in [&mut self.resolved, &mut self.unreviewed] {
+            let excess = queue.len().saturating_sub(kept_max);
+            forgotten.extend(queue.drain(..excess));
+        }
+        for id in &forgotten {
+            self.groups.retain(|_, latest| latest != id);
+            if let Some(due_at) = self.due_of.remove(id) {
+                self.due.remove(&(due_at, Some(id.clone())));
+            }
         }
         forgotten
     }

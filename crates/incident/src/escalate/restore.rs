@@ -16,6 +16,7 @@ impl Escalate {
         if fact.drill != self.settings.drill {
             return;
         }
+        self.answered.note(fact);
         if fact.incident_id == desk_id() {
             self.desk = (fact.sequence, Some(fact.hash.clone()));
             return;

@@ -319,7 +319,7 @@ fn found(registry: &Registry, incidents: &BTreeMap<String, Vec<Fact>>, period: P
             people.extend(charter.fields.group.as_deref());
         }
         let is_own = people.iter().any(|name| {
-            crate::decide::respond::share_a_team(registry, name, &acted.actor, acted.occurred_at)
+            crate::decide::gates::share_a_team(registry, name, &acted.actor, acted.occurred_at)
         });
         if is_own {
             found.self_found += 1;

@@ -101,15 +101,15 @@ fn illegal_commands_are_refused_with_the_rule() {
         05-08 00:02:00 CommandRejected: verify by user:edgar: a breach is still open
         05-08 00:02:00 CommandRejected: sign_off by user:edgar: the policy has no gate resolve for this severity
         05-08 00:02:00 CommandRejected: resolve by user:edgar: a resolution needs a rationale
-        05-08 00:02:00 CommandRejected: reassign by user:edgar: command reassign is not supported yet
+        05-08 00:02:00 CommandRejected: reassign by user:edgar: a reassignment says `to` whom
         05-08 00:02:00 CommandRejected: silence by user:edgar: command silence is not supported yet
         05-08 00:02:00 CommandRejected: unsilence by user:edgar: command unsilence is not supported yet
         05-08 00:02:00 CommandRejected: comment by user:edgar: a comment needs a rationale: its text
-        05-08 00:02:00 CommandRejected: review by user:edgar: command review is not supported yet
-        05-08 00:02:00 CommandRejected: propose by user:edgar: command propose is not supported yet
-        05-08 00:02:00 CommandRejected: approve by user:edgar: command approve is not supported yet
-        05-08 00:02:00 CommandRejected: feedback by user:edgar: command feedback is not supported yet
-        05-08 00:02:00 CommandRejected: close by user:edgar: command close is not supported yet
+        05-08 00:02:00 CommandRejected: review by user:edgar: a review names the root_cause
+        05-08 00:02:00 CommandRejected: propose by user:edgar: command propose is for charters: use `watchkeep charters propose` and `approve`
+        05-08 00:02:00 CommandRejected: approve by user:edgar: command approve is for charters: use `watchkeep charters propose` and `approve`
+        05-08 00:02:00 CommandRejected: feedback by user:edgar: feedback is one of useful, false_positive, duplicate, not_actionable, wrong_owner, too_late
+        05-08 00:02:00 CommandRejected: close by user:edgar: no resolved incident has this root
         05-08 00:02:00 CommandRejected: report_delivery by user:edgar: only the deliver stage reports deliveries
         05-08 00:03:00 CommandRejected: acknowledge by user:nobody: `user:nobody` is not a user of the directory
         05-08 00:04:00 CommandRejected: acknowledge by user:edgar: no open incident has this root

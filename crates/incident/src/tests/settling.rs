@@ -115,6 +115,7 @@ fn a_new_breach_within_two_hours_reopens_and_later_it_opens_another() {
         05-08 17:31:00 Notified: architect loop 1: user:barbara as architect by email:architecture@example.com (escalated) respond by 05-08 18:31:00
         05-08 18:00:00 BreachCleared: flight.arr_delay_min range left 0
         05-08 18:00:00 Resolved: cleared
+        05-08 20:01:00 Closed: settled
         05-08 20:02:00 Opened: feature:flight.arr_delay_min warning range by itself owner user:ada step data-steward at 05-08 20:02:00
         05-08 20:02:00 BreachAttached: flight.arr_delay_min range
         05-08 20:02:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 20:32:00

@@ -185,6 +185,10 @@ pub struct Opened {
     /// How long after that it was; absent where it was in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_by_us: Option<i64>,
+    /// What a verification is compared with, where the policy names it: a
+    /// typed subject, or a baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// How the root of an incident was found.
@@ -310,7 +314,7 @@ pub struct BreachAttached {
 pub struct Informed {
     /// A typed name.
     pub target: String,
-    /// `consumer`, `subscriber` or `feature_owner`.
+    /// `consumer`, `subscriber`, `feature_owner` or, for an action, why them.
     pub role: String,
 }
 
@@ -358,6 +362,9 @@ pub struct OwnerResolved {
     pub unowned: bool,
     /// Every link that was tried.
     pub resolution: Vec<Link>,
+    /// `reassigned` where a person put them there; absent where the owner chain did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
 }
 
 /// A message to one person over one channel was handed over.
@@ -377,7 +384,8 @@ pub struct Notified {
     /// The first deadline; absent when nothing is asked any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respond_by: Option<Timestamp>,
-    /// `first`, `escalated`, `ack_timeout`, `repeat`, `exhausted`, `reopened`, `verification_failed`.
+    /// `first`, `escalated`, `ack_timeout`, `repeat`, `exhausted`, `reopened`, `verification_failed`,
+    /// `handoff`.
     pub reason: String,
     /// When an exhausted incident repeats itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -416,6 +424,9 @@ pub struct Acknowledged {
     /// Until when it holds without a remediation; absent is for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// How long after the first missed deadline for it; absent where it was in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_by_us: Option<i64>,
 }
 
 /// An acknowledgement has lasted too long without a remediation.
@@ -443,8 +454,12 @@ pub struct Escalated {
     /// The climb of the step from now on, from 1.
     #[serde(rename = "loop")]
     pub climb: u32,
-    /// What moved it: a trigger of the policy, `nobody_to_notify` or `breach_returned`.
+    /// What moved it: a trigger of the policy, `nobody_to_notify`, or
+    /// `not_rolled_back` where a signed rollback is overdue.
     pub trigger: String,
+    /// The decision that somebody asked the step for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
     /// When it was due.
     pub due_at: Timestamp,
     /// How long after that it was; absent where it was in time.
@@ -457,10 +472,37 @@ pub struct Escalated {
 /// Something was done or said that changes no state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionRecorded {
-    /// `comment` or `rollback_proposed`.
+    /// `comment`, `feedback`, `rollback_proposed`, `rollback_ordered`,
+    /// `verification_asked`, `verification_confirmed` or `review_overdue`.
     pub action: String,
     /// In words.
     pub detail: String,
+    /// `feedback`: what the page was worth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<crate::response::Feedback>,
+    /// Who is told of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub informed: Vec<Informed>,
+    /// `rollback_ordered`: by when it must be done; `review_overdue`: when it was due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// `review_overdue`: how long after that it was noticed; absent where it was in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_by_us: Option<i64>,
+}
+
+impl ActionRecorded {
+    /// An action with nothing beside its words.
+    pub fn new(action: &str, detail: impl Into<String>) -> Self {
+        Self {
+            action: action.to_owned(),
+            detail: detail.into(),
+            feedback: None,
+            informed: Vec::new(),
+            due_at: None,
+            late_by_us: None,
+        }
+    }
 }
 
 /// Somebody agreed or refused at a gate.
@@ -498,15 +540,21 @@ pub struct Remediated {
     /// The end of the last window that was seen before; only later ones verify.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub windows_seen_to: Option<Timestamp>,
+    /// How long after the first missed deadline for it; absent where it was in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_by_us: Option<i64>,
 }
 
 /// It was checked that the incident is over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verified {
-    /// `good_windows` or `person`.
+    /// `good_windows`, `person` or `third_party`.
     pub method: String,
     /// Good windows in a row at the time.
     pub good_windows: u32,
+    /// Who confirmed it for the third party that the policy names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_by: Option<String>,
 }
 
 /// The remediation or the clearing did not hold.
@@ -527,6 +575,12 @@ pub struct Resolved {
     pub reason: String,
     /// Until when a new breach of the same group reopens it.
     pub reopens_until: Timestamp,
+    /// By when the review must be there, where the policy asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review_due_at: Option<Timestamp>,
+    /// When it closes by itself, where nobody has to review it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_at: Option<Timestamp>,
 }
 
 /// The incident is not over after all.
@@ -672,6 +726,9 @@ pub struct Reviewed {
     /// What shall be done about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<crate::response::ReviewAction>,
+    /// When the incident closes: not before a returning breach could reopen it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_at: Option<Timestamp>,
     /// How late the review is; absent where it is in time or has no date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_by_us: Option<i64>,

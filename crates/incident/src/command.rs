@@ -1,0 +1,207 @@
+//! What a command must say, whoever it comes from: the part of the rules that
+//! needs no incident. The command line and HTTP ask it before anything is
+//! written, the aggregate asks it again, for the topic is open to others.
+
+use std::fmt;
+
+use watchkeep_model::response::{Command, Response};
+
+/// Text of one field, in characters. A longer one belongs into a document
+/// that the text links to.
+pub const TEXT_MAX: usize = 16_384;
+
+/// Actions of one review; more are a project.
+pub const ACTIONS_MAX: usize = 100;
+
+/// What is wrong with a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The field that is wrong or missing.
+    pub field: String,
+    /// The rule, one sentence.
+    pub what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+fn fault(field: &str, what: impl Into<String>) -> Fault {
+    Fault { field: field.to_owned(), what: what.into() }
+}
+
+/// Fields that every command may have.
+const SHARED: [&str; 6] = ["at", "by", "command", "incident", "subject", "rationale"];
+
+/// The fields that a command has beside [`SHARED`].
+pub const fn fields_of(command: Command) -> &'static [&'static str] {
+    match command {
+        Command::Remediate => &["action"],
+        Command::SignOff => &["gate", "approve"],
+        Command::Reassign => &["to"],
+        Command::Escalate => &["decision"],
+        Command::Silence => &["matchers", "from", "until"],
+        Command::Unsilence => &["silence"],
+        Command::Review => &["root_cause", "actions"],
+        Command::Feedback => &["feedback"],
+        Command::ReportDelivery => &["delivery"],
+        Command::Acknowledge
+        | Command::Verify
+        | Command::Resolve
+        | Command::Comment
+        | Command::Propose
+        | Command::Approve
+        | Command::Close => &[],
+    }
+}
+
+/// True where a command is about no single incident.
+pub const fn is_about_many(command: Command) -> bool {
+    matches!(command, Command::Silence | Command::Unsilence | Command::ReportDelivery)
+}
+
+/// Checks what a command says of itself.
+///
+/// # Errors
+/// The first field that is missing, too much or of no use.
+pub fn check(response: &Response) -> Result<(), Fault> {
+    if matches!(response.command, Command::Propose | Command::Approve) {
+        let name = response.command.name();
+        let what = format!(
+            "command {name} is for charters: use `watchkeep charters propose` and `approve`"
+        );
+        return Err(fault("command", what));
+    }
+    known(response)?;
+    if response.by.trim().is_empty() {
+        return Err(fault("by", "a command says who gives it: `by` is empty"));
+    }
+    let is_addressed = response.incident.is_some() || response.subject.is_some();
+    if !is_addressed && !is_about_many(response.command) {
+        return Err(fault("incident", "the command names neither an incident nor a subject"));
+    }
+    if response.incident.as_deref().is_some_and(|id| id.trim().is_empty()) {
+        return Err(fault("incident", "`incident` is empty"));
+    }
+    needed(response)?;
+    short(response)
+}
+
+fn known(response: &Response) -> Result<(), Fault> {
+    let own = fields_of(response.command);
+    let name = response.command.name();
+    let listed = || SHARED.iter().chain(own).copied().collect::<Vec<_>>().join(", ");
+    if let Some(field) = response.rest.keys().next() {
+        let what = format!("`{field}` is no field of a command; {name} has {}", listed());
+        return Err(fault(field, what));
+    }
+    let given = [
+        ("action", response.action.is_some()),
+        ("gate", response.gate.is_some()),
+        ("approve", response.approve.is_some()),
+        ("to", response.to.is_some()),
+        ("matchers", !response.matchers.is_empty()),
+        ("from", response.from.is_some()),
+        ("until", response.until.is_some()),
+        ("silence", response.silence.is_some()),
+        ("root_cause", response.root_cause.is_some()),
+        ("actions", !response.actions.is_empty()),
+        ("decision", response.decision.is_some()),
+        ("feedback", response.feedback.is_some()),
+        ("delivery", response.delivery.is_some()),
+    ];
+    match given.iter().find(|(field, is_given)| *is_given && !own.contains(field)) {
+        Some((field, _)) => {
+            Err(fault(field, format!("{name} has no field `{field}`; it has {}", listed())))
+        }
+        None => Ok(()),
+    }
+}
+
+fn said(text: Option<&String>) -> bool {
+    text.is_some_and(|text| !text.trim().is_empty())
+}
+
+fn needed(response: &Response) -> Result<(), Fault> {
+    let rationale = said(response.rationale.as_ref());
+    let why = |what: &str| match rationale {
+        true => Ok(()),
+        false => Err(fault("rationale", what)),
+    };
+    match response.command {
+        Command::Remediate => why("a remediation needs a rationale"),
+        Command::Resolve => why("a resolution needs a rationale"),
+        Command::Comment => why("a comment needs a rationale: its text"),
+        Command::SignOff if !said(response.gate.as_ref()) => {
+            Err(fault("gate", "a sign-off names its gate"))
+        }
+        Command::Reassign if !said(response.to.as_ref()) => {
+            Err(fault("to", "a reassignment says `to` whom"))
+        }
+        Command::Silence => {
+            why("a silence needs a rationale: why nobody is to be told")?;
+            if response.matchers.is_empty() {
+                let what = "a silence needs matchers, for example root=dataset:weather";
+                return Err(fault("matchers", what));
+            }
+            let until = response.until.ok_or_else(|| fault("until", "a silence says `until` when"));
+            if until? <= response.from.unwrap_or(response.at) {
+                return Err(fault("until", "a silence ends after it begins"));
+            }
+            Ok(())
+        }
+        Command::Unsilence if !said(response.silence.as_ref()) => {
+            Err(fault("silence", "the command says which `silence` ends"))
+        }
+        Command::Review => reviewed(response),
+        Command::Feedback if response.feedback.is_none() => Err(fault(
+            "feedback",
+            "feedback is one of useful, false_positive, duplicate, not_actionable, wrong_owner, \
+             too_late",
+        )),
+        Command::ReportDelivery if response.delivery.is_none() => {
+            Err(fault("delivery", "the command says which `delivery`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn reviewed(response: &Response) -> Result<(), Fault> {
+    if !said(response.root_cause.as_ref()) {
+        return Err(fault("root_cause", "a review names the root_cause"));
+    }
+    if response.actions.len() > ACTIONS_MAX {
+        let what = format!("a review has at most {ACTIONS_MAX} actions");
+        return Err(fault("actions", what));
+    }
+    let is_empty = |action: &watchkeep_model::response::ReviewAction| {
+        action.what.trim().is_empty() || action.by.trim().is_empty()
+    };
+    if response.actions.iter().any(is_empty) {
+        return Err(fault("actions", "each action of a review says what, by whom and when due"));
+    }
+    Ok(())
+}
+
+fn short(response: &Response) -> Result<(), Fault> {
+    let texts = [
+        ("rationale", response.rationale.as_deref()),
+        ("root_cause", response.root_cause.as_deref()),
+        ("by", Some(response.by.as_str())),
+        ("to", response.to.as_deref()),
+        ("incident", response.incident.as_deref()),
+        ("subject", response.subject.as_deref()),
+    ];
+    let actions = response.actions.iter().map(|action| ("actions", Some(action.what.as_str())));
+    let is_long = |text: Option<&str>| text.is_some_and(|text| text.chars().count() > TEXT_MAX);
+    match texts.into_iter().chain(actions).find(|(_, text)| is_long(*text)) {
+        Some((field, _)) => {
+            Err(fault(field, format!("`{field}` has more than {TEXT_MAX} characters")))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,216 @@
+//! Gates that people must open, and who may: roles, minimum, distinctness,
+//! independence; and decisions, which the people of a step take.
+
+use std::collections::BTreeSet;
+
+use watchkeep_model::incident::FactData;
+use watchkeep_model::incident::data::{Escalated, SignedOff};
+use watchkeep_model::policy::{NotifyTarget, SignOff, Trigger};
+use watchkeep_model::response::Response;
+use watchkeep_model::time::Timestamp;
+
+use super::rollback::ROLLBACK;
+use super::{Decision, Doing, includes};
+use crate::context::Context;
+use crate::schedule::typed_user;
+
+/// Who did what stands in place of a role.
+const REMEDIATOR: &str = "remediator";
+
+impl Decision<'_> {
+    pub(super) fn sign_off(&mut self, response: &Response, doing: &Doing) -> Result<(), String> {
+        let gate = response.gate.as_deref().ok_or("a sign-off names its gate")?;
+        let gates: Vec<&SignOff> = self.gates(gate).collect();
+        if gates.is_empty() {
+            return self.take_decision(gate, response, doing);
+        }
+        let role = gates.iter().find_map(|gate| self.signing_role(gate, doing));
+        let role = role.ok_or_else(|| {
+            let roles: Vec<&str> =
+                gates.iter().flat_map(|gate| &gate.roles).map(String::as_str).collect();
+            format!("only {} may sign the gate {gate}", roles.join(", "))
+        })?;
+        if let Some(other) = gates.iter().find_map(|gate| self.must_differ(gate, &doing.actor)) {
+            return Err(format!("who signs the gate {gate} must not be the {other}"));
+        }
+        if let Some(class) = self.independence(|rules| &rules.approver_not_in_team_of, doing) {
+            return Err(format!("the approver is in the team of the {class}"));
+        }
+        let approve = response.approve.unwrap_or(true);
+        let before = self.incident.signatures.get(&(gate.to_owned(), doing.actor.clone()));
+        if before == Some(&approve) {
+            return Err(format!("{} has signed the gate {gate} already", doing.actor));
+        }
+        let others = self.incident.signatures.iter();
+        let others = others.filter(|((g, by), yes)| g == gate && *by != doing.actor && **yes);
+        let signed = u32::try_from(others.count()).unwrap_or(u32::MAX) + u32::from(approve);
+        let needed = gates.iter().map(|gate| gate.minimum.max(1)).max().unwrap_or(1);
+        let data = SignedOff { gate: gate.to_owned(), approve, role, signed, needed };
+        self.record(doing, FactData::SignedOff(data));
+        if gate == ROLLBACK {
+            self.order_rollback(doing);
+        }
+        self.settle(doing);
+        Ok(())
+    }
+
+    /// A decision without a gate of its own is taken by anybody whom the step
+    /// of that decision names.
+    fn take_decision(
+        &mut self,
+        decision: &str,
+        response: &Response,
+        doing: &Doing,
+    ) -> Result<(), String> {
+        let policy = self.world.policy;
+        let Some(step) = policy.steps.iter().find(|s| s.decisions.iter().any(|d| d == decision))
+        else {
+            return Err(format!("the policy has no gate {decision} for this severity"));
+        };
+        let named = |target: &NotifyTarget| match target {
+            NotifyTarget::Role(role) => self.holds(role, &doing.actor, doing.at),
+            NotifyTarget::User(name) | NotifyTarget::Group(name) | NotifyTarget::Schedule(name) => {
+                includes(self.world.context, name, &doing.actor, doing.at)
+            }
+        };
+        let name = |target: &NotifyTarget| match target {
+            NotifyTarget::Role(name)
+            | NotifyTarget::User(name)
+            | NotifyTarget::Group(name)
+            | NotifyTarget::Schedule(name) => name.clone(),
+        };
+        let targets = || step.notify.iter().map(|notify| &notify.target);
+        let Some(role) = targets().find(|target| named(target)).map(name) else {
+            let all: Vec<String> = targets().map(name).collect();
+            return Err(format!("only {} may decide on {decision}", all.join(", ")));
+        };
+        if let Some(class) = self.independence(|rules| &rules.approver_not_in_team_of, doing) {
+            return Err(format!("the approver is in the team of the {class}"));
+        }
+        let approve = response.approve.unwrap_or(true);
+        let key = (decision.to_owned(), doing.actor.clone());
+        if self.incident.signatures.get(&key) == Some(&approve) {
+            return Err(format!("{} has decided on {decision} already", doing.actor));
+        }
+        let signed = u32::from(approve);
+        let data = SignedOff { gate: decision.to_owned(), approve, role, signed, needed: 1 };
+        self.record(doing, FactData::SignedOff(data));
+        Ok(())
+    }
+
+    /// Takes the incident to the step that takes a decision.
+    pub(super) fn ask_for_decision(&mut self, decision: &str, doing: &Doing) -> Result<(), String> {
+        let steps = &self.world.policy.steps;
+        let takes = |step: &watchkeep_model::policy::Step| {
+            step.decisions.iter().any(|known| known == decision)
+        };
+        let Some(to) = steps.iter().position(takes) else {
+            let known: BTreeSet<&str> =
+                steps.iter().flat_map(|step| &step.decisions).map(String::as_str).collect();
+            let known: Vec<&str> = known.into_iter().collect();
+            return Err(match known.is_empty() {
+                true => "the policy has no step that takes decisions".into(),
+                false => format!("no step decides on {decision}; steps do on {}", known.join(", ")),
+            });
+        };
+        if self.incident.people.decision.as_deref() == Some(decision) {
+            return Err(format!("{decision} is asked for already"));
+        }
+        let entry = self.entry(to, self.incident.entry.climb, self.world.now);
+        let data = Escalated {
+            from_step: self.incident.entry.step.clone(),
+            to_step: entry.step.clone(),
+            climb: entry.climb,
+            trigger: Trigger::Requested.name().to_owned(),
+            decision: Some(decision.to_owned()),
+            due_at: doing.at,
+            late_by_us: super::lateness_us(doing.at, self.world.now),
+            entry,
+        };
+        self.record(doing, FactData::Escalated(data));
+        self.enter_if_due(&doing.at(self.world.now));
+        Ok(())
+    }
+
+    pub(super) fn gates<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a SignOff> {
+        let severity = self.incident.severity;
+        self.world.policy.sign_offs.iter().filter(move |gate| {
+            gate.gate == name && (gate.severities.is_empty() || gate.severities.contains(&severity))
+        })
+    }
+
+    pub(crate) fn has_gate(&self, name: &str) -> bool {
+        self.gates(name).next().is_some()
+    }
+
+    /// True where every gate of the name has its signatures. Somebody's
+    /// refusal keeps it closed until they agree; whoever remediated after
+    /// signing does not count where the gate wants somebody else.
+    pub(crate) fn gate_is_open(&self, name: &str, at: Timestamp) -> bool {
+        let signatures = &self.incident.signatures;
+        let refused = signatures.iter().any(|((gate, _), yes)| gate == name && !yes);
+        !refused
+            && self.gates(name).all(|gate| {
+                let signed = signatures.iter().filter(|((of, by), yes)| {
+                    let doing = Doing { actor: by.clone(), ..Doing::system(at, "") };
+                    of == name
+                        && **yes
+                        && self.signing_role(gate, &doing).is_some()
+                        && self.must_differ(gate, by).is_none()
+                });
+                signed.count() as u64 >= u64::from(gate.minimum.max(1))
+            })
+    }
+
+    fn signing_role(&self, gate: &SignOff, doing: &Doing) -> Option<String> {
+        gate.roles.iter().find(|role| self.holds(role, &doing.actor, doing.at)).cloned()
+    }
+
+    fn must_differ<'a>(&self, gate: &'a SignOff, user: &str) -> Option<&'a str> {
+        let is = |who: &str| match who {
+            REMEDIATOR => self.incident.remediated.as_ref().is_some_and(|r| r.by == user),
+            role => self.holds(role, user, self.world.now),
+        };
+        gate.distinct_from.iter().map(String::as_str).find(|who| is(who))
+    }
+
+    pub(super) fn holder(&self, role: &str) -> Option<&str> {
+        self.world.charter.as_deref().and_then(|charter| charter.fields.owners.get(role))
+    }
+
+    /// Whoever answers for the incident counts as its primary.
+    pub(super) fn holds(&self, role: &str, user: &str, at: Timestamp) -> bool {
+        let answers = role == "primary" && self.incident.owner.as_deref() == Some(user);
+        answers
+            || self
+                .holder(role)
+                .is_some_and(|holder| includes(self.world.context, holder, user, at))
+    }
+
+    /// The first of those named by the charter's independence class with whom
+    /// the actor shares a group, or who is the actor.
+    pub(super) fn independence(
+        &self,
+        rules: impl Fn(&watchkeep_model::policy::Independence) -> &Vec<String>,
+        doing: &Doing,
+    ) -> Option<String> {
+        let class = self.world.charter.as_deref()?.fields.independence.as_deref()?;
+        let independence = self.world.policy.independence.get(class)?;
+        let shares = |who: &&String| {
+            let name = match who.as_str() {
+                REMEDIATOR => self.incident.remediated.as_ref().map(|remedy| remedy.by.as_str()),
+                role => self.holder(role),
+            };
+            name.is_some_and(|name| share_a_team(self.world.context, name, &doing.actor, doing.at))
+        };
+        rules(independence).iter().find(shares).cloned()
+    }
+}
+
+/// True where a user is, or shares a group with, who stands behind a name.
+pub(crate) fn share_a_team(context: &dyn Context, name: &str, user: &str, at: Timestamp) -> bool {
+    let groups = context.directory().groups.keys().map(|group| format!("group:{group}"));
+    let mut teams = groups.filter(|group| includes(context, group, user, at));
+    includes(context, name, user, at)
+        || teams.any(|group| includes(context, &group, &typed_user(name), at))
+}
