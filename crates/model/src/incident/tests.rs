@@ -24,7 +24,8 @@ fn fact(sequence: u64, before: Option<&Fact>, data: FactData) -> Fact {
 fn two() -> (Fact, Fact) {
     let rejected = CommandRejected { command: "verify".into(), rule: "r".into(), addressed: None };
     let first = fact(1, None, FactData::CommandRejected(rejected));
-    let acknowledged = Acknowledged { step: "on-call".into(), climb: 1, expires_at: None };
+    let acknowledged =
+        Acknowledged { step: "on-call".into(), climb: 1, expires_at: None, late_by_us: None };
     let second = fact(2, Some(&first), FactData::Acknowledged(acknowledged));
     (first, second)
 }
