@@ -151,16 +151,20 @@ pub(crate) enum StageName {
     Evaluate,
     /// Breaches to incidents and pages
     Escalate,
+    /// Pages to the sinks of the configuration
+    Deliver,
 }
 
 impl StageName {
-    pub(crate) const ALL: [Self; 3] = [Self::Summarise, Self::Evaluate, Self::Escalate];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Summarise, Self::Evaluate, Self::Escalate, Self::Deliver];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Summarise => "summarise",
             Self::Evaluate => "evaluate",
             Self::Escalate => "escalate",
+            Self::Deliver => "deliver",
         }
     }
 }

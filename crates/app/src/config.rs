@@ -8,6 +8,7 @@
 pub(crate) mod keys;
 mod layers;
 mod report;
+pub(crate) mod sinks;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use watchkeep_wire::framing::AvroFraming;
 
 use self::layers::{Layers, Origin};
 pub(crate) use self::report::Shown;
+use self::sinks::SinkConfig;
 
 /// The file that is taken where `-c` is not given.
 pub(crate) const FILE_DEFAULT: &str = "watchkeep.toml";
@@ -52,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Folder of writers' schemas.
     pub(crate) schemas: Option<PathBuf>,
+    /// Where escalations are sent.
+    pub(crate) sinks: Vec<SinkConfig>,
     /// Every setting with its origin, for `config check`.
     pub(crate) shown: Vec<Shown>,
 }
@@ -262,6 +266,7 @@ fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
     }
     let (group, log) = log(layers, errors);
     let listen = listen(layers, errors);
+    let sinks = sinks::checked(layers, errors);
     let log = log?;
     let cache = layers.path("cache.folder").or_else(|| match &log {
         LogConfig::Embedded { folder } => Some(folder.join("cache")),
@@ -283,6 +288,7 @@ fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
         charters: layers.path("charters.folder"),
         listen: listen?,
         schemas: layers.path("registry.folder"),
+        sinks,
         shown: report::shown(layers),
     })
 }

@@ -4,7 +4,7 @@
 //! A command gathers what it needs, calls the pure crates, and writes down what
 //! they answer. Where to look: [`cli`] says which commands there are,
 //! [`commands`] has one file for each, [`config`] reads `watchkeep.toml`,
-//! [`service`] runs the stages, [`http`] shows them, [`demo`] tells a story.
+//! [`service`] runs the stages, [`sinks`] carries pages away, [`http`] shows them, [`demo`] tells a story.
 
 mod charters;
 mod cli;
@@ -19,6 +19,7 @@ mod process;
 mod profiles;
 mod progress;
 mod service;
+mod sinks;
 mod store;
 mod training;
 

@@ -52,6 +52,22 @@ const ESCALATIONS: Metric =
     counter("watchkeep_escalations_total", "Messages to people and systems.");
 const UNREADABLE: Metric =
     counter("watchkeep_unreadable_responses_total", "Responses that could not be read.");
+const DELIVERIES: Metric =
+    counter("watchkeep_deliveries_total", "Messages that a sink has taken, by sink.");
+const DELIVERIES_FAILED: Metric = counter(
+    "watchkeep_deliveries_failed_total",
+    "Messages that were given up: the incident says who was tried instead, by sink.",
+);
+const DELIVERIES_DROPPED: Metric = counter(
+    "watchkeep_deliveries_dropped_total",
+    "Messages whose incident was resolved before they could be sent, by sink.",
+);
+const DELIVERY_FAILURES: Metric =
+    counter("watchkeep_delivery_failures_total", "Requests that failed, by sink.");
+const UNCLAIMED: Metric = counter(
+    "watchkeep_unclaimed_pages_total",
+    "Pages for a tool that no sink speaks, by tool: whoever reads the topic has to take them.",
+);
 const OPEN: Metric = gauge("watchkeep_incidents_open", "Incidents that are not resolved.");
 const COMMITS: Metric = counter("watchkeep_commits_total", "Transactions that held, by stage.");
 const FAILED: Metric =
@@ -65,7 +81,7 @@ const LAG: Metric =
     gauge("watchkeep_watermark_lag_seconds", "How far the watermark is behind the clock.");
 
 /// Counters that stages keep by name, with the label of their kinds.
-const COUNTED: [(&str, &Metric, Option<&str>); 12] = [
+const COUNTED: [(&str, &Metric, Option<&str>); 17] = [
     ("events", &EVENTS, None),
     ("rejects", &REJECTS, Some("reason")),
     ("late", &LATE, None),
@@ -78,6 +94,11 @@ const COUNTED: [(&str, &Metric, Option<&str>); 12] = [
     ("facts", &FACTS, None),
     ("escalations", &ESCALATIONS, None),
     ("unreadable_responses", &UNREADABLE, None),
+    ("deliveries", &DELIVERIES, Some("sink")),
+    ("deliveries_failed", &DELIVERIES_FAILED, Some("sink")),
+    ("deliveries_dropped", &DELIVERIES_DROPPED, Some("sink")),
+    ("delivery_failures", &DELIVERY_FAILURES, Some("sink")),
+    ("unclaimed_pages", &UNCLAIMED, Some("tool")),
 ];
 
 /// The page at `/metrics`. `now` is by the clock that the events go by.

@@ -2,6 +2,7 @@
 //! and HTTP. `watchkeep run` and `watchkeep demo` both start it.
 
 pub(crate) mod clock;
+mod deliver;
 mod measured;
 mod snapshots;
 mod stages;
@@ -59,14 +60,20 @@ const FILTER_DEFAULT: &str = "info,watchkeep_log_kafka=warn";
 pub(crate) fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     tell_in(arguments.log_format);
     let config = Config::load_required(arguments.configured.file.as_deref())?;
-    let stages: BTreeSet<StageName> = arguments.stages.iter().copied().collect();
+    let mut stages: BTreeSet<StageName> = arguments.stages.iter().copied().collect();
+    let is_told = arguments.stages == [StageName::Deliver];
+    if config.sinks.is_empty() && stages.remove(&StageName::Deliver) && is_told {
+        bail!("nothing to deliver to: there is no [sinks.NAME] in the configuration");
+    }
     let rules = match config.charter_source {
         CharterSource::Folder => charters::rules(config.charters.as_deref(), config.time.pane)?,
         CharterSource::Topic | CharterSource::Unset => charters::of_topic(&config),
     };
     let store = Store::open(&config)?;
     if let LogConfig::Embedded { folder } = &config.log {
-        if stages.len() < StageName::ALL.len() {
+        if StageName::ALL.iter().any(|one| *one != StageName::Deliver && !stages.contains(one))
+            || (!config.sinks.is_empty() && !stages.contains(&StageName::Deliver))
+        {
             bail!(
                 "an embedded log is held by one process, which runs all stages: leave --stages out"
             );
@@ -187,8 +194,11 @@ impl Service {
         });
         let mut service = Self { shared, threads: Vec::new() };
         for stage in &plan.stages {
+            if *stage == StageName::Deliver && config.sinks.is_empty() {
+                continue;
+            }
             service.shared.status.expect(stage.name());
-            let setting = stages::Setting::of(config, *stage, &plan, schemas(config)?);
+            let setting = stages::Setting::of(config, *stage, &plan, schemas(config)?)?;
             service.spawn(stage.name(), move |shared| setting.run(shared))?;
         }
         let topics = config.topics.clone();

@@ -11,6 +11,7 @@ pub mod slack;
 pub mod webhook;
 
 use watchkeep_model::escalation::{Audience, Escalation, EventAction};
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 /// What a message says beside its summary, each with its label, in the order
 /// in which people want to read it.
@@ -91,6 +92,17 @@ pub(crate) fn shortened(text: &str, max: usize) -> String {
 /// True for what a tool can make a link of.
 pub(crate) fn is_web(href: &str) -> bool {
     href.starts_with("https://") || href.starts_with("http://")
+}
+
+/// How long a `Retry-After` header asks to wait: seconds, or a date as mail
+/// has it. Source: RFC 9110, 10.2.3.
+pub fn retry_after(header: &str, now: Timestamp) -> Option<TimeSpan> {
+    if let Ok(seconds) = header.trim().parse::<u32>() {
+        return Some(TimeSpan::SECOND.times(i64::from(seconds)));
+    }
+    let date = jiff::fmt::rfc2822::parse(header.trim()).ok()?;
+    let wait = Timestamp::from_micros(date.timestamp().as_microsecond()).since(now);
+    Some(wait.max(TimeSpan::ZERO))
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ impl Scene {
         let records = self.store.records(&Partition::new(topic, 0));
         records
             .iter()
-            .filter_map(|one| decode(&one.borrow(&Partition::new(topic, 0)).value).ok())
+            .filter_map(|one| decode(one.borrow(&Partition::new(topic, 0)).value).ok())
             .collect()
     }
 

@@ -10,6 +10,9 @@ use crate::output::{Format, Output, Table};
 pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<Outcome> {
     let ConfigCommand::Check(arguments) = command;
     let config = Config::load(arguments.configured.file.as_deref())?;
+    for sink in &config.sinks {
+        sink.secret()?;
+    }
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(&config.shown)?,

@@ -14,6 +14,8 @@ pub(crate) enum Kind {
     Span,
     /// A whole number, at least 1.
     Count,
+    /// True or false.
+    Flag,
     /// A file or folder; in the file relative to the file, in the environment
     /// to the current folder.
     Path,
@@ -120,9 +122,6 @@ pub(crate) const KAFKA: &str = "log.kafka";
 
 /// The section of sinks, one table for each.
 pub(crate) const SINKS: &str = "sinks";
-
-/// Keys of a sink.
-pub(crate) const SINK_KEYS: [&str; 4] = ["tool", "url", "secret_file", "secret_env"];
 
 /// Properties that exactly-once processing rests on or that stand elsewhere.
 pub(crate) const KAFKA_RESERVED: &[(&str, &str)] = &[

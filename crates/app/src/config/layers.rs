@@ -10,7 +10,8 @@ use watchkeep_model::document::nearest;
 use watchkeep_model::time::TimeSpan;
 
 use super::ConfigError;
-use super::keys::{self, KAFKA, KEYS, Kind, SINK_KEYS, SINKS};
+use super::keys::{self, KAFKA, KEYS, Key, Kind, SINKS};
+use super::sinks::{self, SINK_KEYS};
 
 /// What an overriding variable begins with.
 pub(crate) const VARIABLE_PREFIX: &str = "WATCHKEEP_";
@@ -147,6 +148,11 @@ impl Layers {
         self.settings.keys().map(String::as_str).filter(|path| path.starts_with("log.kafka."))
     }
 
+    /// Paths that begin with a text, ascending.
+    pub(crate) fn paths_below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.settings.keys().map(String::as_str).filter(move |path| path.starts_with(prefix))
+    }
+
     fn parsed<T: FromStr<Err: std::fmt::Display>>(
         &self,
         path: &str,
@@ -178,23 +184,69 @@ impl Layers {
         }
         let path = lower.replace("__", ".");
         if let Some(sink) = path.strip_prefix("sinks.") {
-            errors.add(variable, format!("sink {sink} is not supported yet"));
-            return;
+            return self.sink_variable(variable, sink, value, errors);
         }
         let Some(key) = keys::find(&path) else {
             errors.add(variable, unknown(&path, KEYS.iter().map(|key| key.path), variable_of));
             return;
         };
+        self.set_variable(variable, path, key, value, errors);
+    }
+
+    /// Names of sinks in capitals, with `_` for `-`, which no variable can have.
+    fn sink_variable(&mut self, variable: &str, path: &str, value: &str, errors: &mut ConfigError) {
+        let Some((sink, name)) = path.split_once('.') else {
+            return errors.add(variable, "write WATCHKEEP_SINKS__NAME__KEY");
+        };
+        let written = sinks::names(self);
+        let sink = written
+            .iter()
+            .find(|known| known.to_ascii_lowercase().replace('-', "_") == sink)
+            .map_or(sink, String::as_str)
+            .to_owned();
+        let Some(key) = SINK_KEYS.iter().find(|key| key.path == name) else {
+            let known = SINK_KEYS.iter().map(|key| key.path);
+            return errors.add(variable, unknown(name, known, str::to_owned));
+        };
+        self.set_variable(variable, format!("{SINKS}.{sink}.{name}"), key, value, errors);
+        self.sink_defaults(&sink);
+    }
+
+    /// What is not set of a sink is as its keys say.
+    fn sink_defaults(&mut self, sink: &str) {
+        for key in SINK_KEYS {
+            if let Some(default) = key.default {
+                let path = format!("{SINKS}.{sink}.{}", key.path);
+                self.settings.entry(path).or_insert_with(|| Setting {
+                    parts: vec![default.to_owned()],
+                    origin: Origin::Default,
+                });
+            }
+        }
+    }
+
+    fn set_variable(
+        &mut self,
+        variable: &str,
+        path: String,
+        key: &Key,
+        value: &str,
+        errors: &mut ConfigError,
+    ) {
         let parts = match key.kind {
             Kind::Texts => value.split(',').map(|part| part.trim().to_owned()).collect(),
             _ => vec![value.to_owned()],
         };
-        if let Kind::OneOf(names) = key.kind
-            && !names.contains(&value)
-        {
+        let names = match key.kind {
+            Kind::OneOf(names) => names,
+            Kind::Flag => &["false", "true"],
+            _ => &[],
+        };
+        if !names.is_empty() && !names.contains(&value) {
             errors.add(variable, not_one_of(&path, value, names));
             return;
         }
+        let origin = Origin::Environment(variable.to_owned());
         self.settings.insert(path, Setting { parts, origin });
     }
 }
@@ -346,21 +398,48 @@ impl FileReader<'_> {
                 );
                 continue;
             };
-            for (key, _) in sink {
-                if !SINK_KEYS.contains(&key.get_ref().as_ref()) {
-                    let line = self.line(key.span().start);
-                    let what = unknown(key.get_ref(), SINK_KEYS.into_iter(), str::to_owned);
-                    self.errors.add(format!("{}:{line}", self.name), what);
-                }
+            let name = name.get_ref();
+            let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            if name.is_empty() || !name.chars().all(legal) {
+                let what = format!("sinks.{name}: use letters, digits, `-` and `_`");
+                self.errors.add(format!("{}:{line}", self.name), what);
+                continue;
             }
-            let tool =
-                sink.get("tool").and_then(|tool| tool.get_ref().as_str()).unwrap_or_default();
-            let what = if tool.is_empty() {
-                format!("sink {} names no tool, and sinks are not supported yet", name.get_ref())
-            } else {
-                format!("sink tool {tool} is not supported yet")
-            };
-            self.errors.add(format!("{}:{line}", self.name), what);
+            for (key, value) in sink {
+                let line = self.line(key.span().start);
+                self.sink_key(name, key.get_ref(), line, value.get_ref());
+            }
+            // A sink without a tool is told of where it begins.
+            let path = format!("{SINKS}.{name}.tool");
+            if !self.layers.is_set(&path) {
+                let origin = Origin::File { name: self.name.clone(), line };
+                self.layers.settings.insert(path, Setting { parts: vec![String::new()], origin });
+            }
+            self.layers.sink_defaults(name);
+        }
+    }
+
+    fn sink_key(&mut self, sink: &str, name: &str, line: usize, value: &DeValue<'_>) {
+        let place = format!("{}:{line}", self.name);
+        let path = format!("{SINKS}.{sink}.{name}");
+        let Some(key) = SINK_KEYS.iter().find(|key| key.path == name) else {
+            let known = SINK_KEYS.iter().map(|key| key.path);
+            return self.errors.add(place, unknown(name, known, str::to_owned));
+        };
+        match parts(key.kind, value) {
+            Ok(parts) => {
+                if let (Kind::OneOf(names), Some(value)) = (key.kind, parts.first())
+                    && !names.contains(&value.as_str())
+                {
+                    self.errors.add(place, not_one_of(&path, value, names));
+                }
+                let origin = Origin::File { name: self.name.clone(), line };
+                self.layers.settings.insert(path, Setting { parts, origin });
+            }
+            Err(must) => {
+                let found = value.type_str();
+                self.errors.add(place, format!("{path}: must be {must}, but is of type {found}"));
+            }
         }
     }
 }
@@ -382,6 +461,8 @@ fn parts(kind: Kind, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
             Ok(vec![number.as_str().to_owned()])
         }
         (Kind::Count, _) => Err("a whole number"),
+        (Kind::Flag, DeValue::Boolean(value)) => Ok(vec![value.to_string()]),
+        (Kind::Flag, _) => Err("true or false"),
         (_, DeValue::String(text)) => Ok(vec![text.to_string()]),
         (Kind::Span, _) => Err("a duration in quotes, for example \"60s\""),
         _ => Err("a text in quotes"),

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::keys::{self, KEYS};
+use super::keys::{self, KEYS, SINKS};
 use super::layers::{Layers, Origin, Setting, variable_of};
+use super::sinks::{self, SINK_KEYS};
 
 /// What stands in place of a secret.
 const MASKED: &str = "********";
@@ -34,6 +35,15 @@ pub(crate) fn shown(layers: &Layers) -> Vec<Shown> {
                 let secret = keys::is_secret(path);
                 all.push(show(path, layers.get(path), "passed to librdkafka", secret));
             }
+        }
+    }
+    for sink in sinks::names(layers) {
+        for key in SINK_KEYS {
+            let path = format!("{SINKS}.{sink}.{}", key.path);
+            let Some(setting) = layers.get(&path) else { continue };
+            let value = sinks::shown_value(key.path, setting);
+            let shown = Setting { parts: vec![value], origin: setting.origin.clone() };
+            all.push(show(&path, Some(&shown), key.meaning, false));
         }
     }
     all

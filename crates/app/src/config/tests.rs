@@ -88,7 +88,7 @@ secret_fle = "x"
             conf/watchkeep.toml:15: unknown key `chaters`: did you mean `charters`?
             conf/watchkeep.toml:19: a schema registry is not supported yet: put the schemas into `[registry] folder`
             conf/watchkeep.toml:22: http.listen = "0.0.0.0:9464": listening beyond the loopback interface is not supported yet (there are no tokens to guard it)
-            conf/watchkeep.toml:24: sink tool pagerduty is not supported yet
+            conf/watchkeep.toml:25: sinks.pager.secret_file: PagerDuty needs the integration's routing key
             conf/watchkeep.toml:26: unknown key `secret_fle`: did you mean `secret_file`?"#]],
     );
 }
@@ -166,4 +166,134 @@ fn secrets_are_known_by_their_names() {
     for name in ["sasl.username", "ssl.ca.location", "ssl.key.location", "fetch.wait.max.ms"] {
         assert!(!super::keys::is_secret(name), "{name}");
     }
+}
+
+#[test]
+fn each_sink_is_told_what_it_lacks() {
+    check_refused(
+        r#"
+[sinks.pager]
+tool = "pagerduty"
+
+[sinks.alerts]
+tool = "alertmanager"
+give_up_after = "2d"
+drill = "yes"
+
+[sinks.hook]
+tool = "webhook"
+url = "ftp://example.com/hook"
+username = "ada"
+
+[sinks.chat]
+tool = "slack"
+
+[sinks.mail]
+tool = "email"
+url = "smtp://mail.example.com"
+tls = "none"
+username = "ada"
+secret_env = "MAIL_PASSWORD"
+secret_file = "mail.key"
+takes = "all"
+
+[sinks.other]
+url = "https://example.com"
+
+[sinks.odd]
+tool = "pagerdty"
+
+[sinks.clear]
+tool = "alertmanager"
+url = "http://ada:hush@alerts.example.com"
+secret_file = "key"
+
+[sinks."a b"]
+tool = "slack"
+"#,
+        expect![[r#"
+            conf/watchkeep.toml:3: sinks.pager.secret_file: PagerDuty needs the integration's routing key
+            conf/watchkeep.toml:6: sinks.alerts.url: write the address, for example "http://alertmanager:9093"
+            conf/watchkeep.toml:7: sinks.alerts.give_up_after: must be at least 1s and at most 1d
+            conf/watchkeep.toml:8: sinks.alerts.drill: must be true or false, but is of type string
+            conf/watchkeep.toml:12: sinks.hook.url: must begin with https:// or http://
+            conf/watchkeep.toml:13: sinks.hook.username: webhook knows no names
+            conf/watchkeep.toml:16: sinks.chat.url: give the webhook's address, which is a secret, by secret_file or secret_env, or else by url
+            conf/watchkeep.toml:19: sinks.mail.from: write the sender, for example "Watchkeep <watchkeep@example.com>"
+            conf/watchkeep.toml:20: sinks.mail.url: the password would cross the network in the clear: use smtps:// or STARTTLS
+            conf/watchkeep.toml:23: sinks.mail.secret_env: set either secret_file or secret_env
+            conf/watchkeep.toml:25: sinks.mail.takes: e-mail goes to addresses: use `addressed`
+            conf/watchkeep.toml:27: sinks.other.tool: must be one of pagerduty, alertmanager, webhook, slack, email
+            conf/watchkeep.toml:31: sinks.odd.tool = "pagerdty": must be one of pagerduty, alertmanager, webhook, slack, email; did you mean `pagerduty`?
+            conf/watchkeep.toml:35: sinks.clear.url: must hold no password: set username, and secret_file or secret_env
+            conf/watchkeep.toml:35: sinks.clear.url: the secret would cross the network in the clear: use https://
+            conf/watchkeep.toml:38: sinks.a b: use letters, digits, `-` and `_`"#]],
+    );
+}
+
+#[test]
+fn sinks_come_from_file_and_environment_and_give_no_secret_away() {
+    let config = read(
+        r#"
+[sinks.data-pager]
+tool = "pagerduty"
+to = ["flight-data"]
+secret_file = "pager.key"
+
+[sinks.chat]
+tool = "slack"
+url = "https://hooks.slack.com/services/T0/B0/hush-hush"
+takes = "all"
+
+[sinks.mail]
+tool = "email"
+url = "smtps://mail.example.com"
+from = "Watchkeep <watchkeep@example.com>"
+drill = true
+"#,
+        &[
+            ("WATCHKEEP_SINKS__DATA_PAGER__GIVE_UP_AFTER", "1m"),
+            ("WATCHKEEP_SINKS__ALERTS__TOOL", "alertmanager"),
+            ("WATCHKEEP_SINKS__ALERTS__URL", "http://localhost:9093"),
+            ("WATCHKEEP_SINKS__ALERTS__RESOLVE_TIMEOUT", "2m"),
+        ],
+    );
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    let sinks: Vec<_> = config.sinks.iter().map(|one| &one.sink).collect();
+    let names: Vec<&str> = sinks.iter().map(|sink| &*sink.name).collect();
+    assert_eq!(names, ["alerts", "chat", "data-pager", "mail"]);
+    assert_eq!(sinks[0].refresh_every.map(|span| span.to_string()).as_deref(), Some("30s"));
+    assert_eq!((sinks[1].takes_all, sinks[1].per_minute), (true, 60));
+    assert_eq!(sinks[2].give_up_after.to_string(), "1m");
+    assert_eq!(sinks[2].to, ["flight-data"]);
+    assert!(sinks[3].drill && !sinks[2].drill);
+    let shown = serde_json::to_string(&config.shown).unwrap();
+    assert!(!shown.contains("hush"), "{shown}");
+    assert!(shown.contains("https://hooks.slack.com/********"), "{shown}");
+
+    for (variable, told) in [
+        ("WATCHKEEP_SINKS__CHAT", "write WATCHKEEP_SINKS__NAME__KEY"),
+        ("WATCHKEEP_SINKS__CHAT__TOL", "did you mean `tool`?"),
+        ("WATCHKEEP_SINKS__CHAT__TAKES", "must be one of addressed, all"),
+    ] {
+        let wrong = read("", &[(variable, "x")]).err().unwrap();
+        assert!(wrong.contains(told), "{wrong}");
+    }
+}
+
+#[test]
+fn addresses_are_shown_without_what_they_hold() {
+    use super::sinks::{is_loopback, masked_url, port};
+    for (url, shown) in [
+        ("https://example.com", "https://example.com"),
+        ("https://example.com/", "https://example.com"),
+        ("https://ada:hush@example.com:8443/x?token=hush", "https://example.com:8443/********"),
+        ("https://example.com?token=hush", "https://example.com/********"),
+        ("hush", "********"),
+    ] {
+        assert_eq!(masked_url(url), shown);
+    }
+    assert!(is_loopback("http://[::1]:9093/x") && is_loopback("smtp://127.0.0.1:25"));
+    assert!(!is_loopback("http://localhost.example.com"));
+    assert_eq!((port("a:25/x"), port("[::1]:26"), port("a")), (Some(25), Some(26), None));
 }

@@ -11,6 +11,7 @@ use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::log::{Log, LogError};
 use watchkeep_runtime::snapshot::Pace;
 use watchkeep_runtime::stage::StageError;
+use watchkeep_runtime::stage::deliver::Sink;
 use watchkeep_runtime::stage::escalate::{self, EscalateStage};
 use watchkeep_runtime::stage::evaluate::{self, EvaluateStage};
 use watchkeep_runtime::stage::summarise::{self, SummariseStage};
@@ -24,6 +25,7 @@ use super::status::Counts;
 use super::{Plan, Shared, clock, snapshots};
 use crate::cli::StageName;
 use crate::config::Config;
+use crate::sinks::Workers;
 
 /// First pause before a new session; doubled each time up to the last one.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
@@ -39,18 +41,35 @@ pub(super) struct Setting {
     transactional_id: String,
     time: TimeSettings,
     commit_interval: TimeSpan,
-    topics: Topics,
-    encoding: FactEncoding,
+    pub(super) topics: Topics,
+    pub(super) encoding: FactEncoding,
     schemas: SchemaSet,
-    poll_wait: TimeSpan,
+    pub(super) poll_wait: TimeSpan,
+    /// The sinks and their threads; only deliver has them.
+    pub(super) sinks: Option<(Vec<Sink>, Workers)>,
     /// Where evaluate keeps its snapshots.
     snapshots: Option<SledSnapshots>,
 }
 
 impl Setting {
-    pub(super) fn of(config: &Config, stage: StageName, plan: &Plan, schemas: SchemaSet) -> Self {
+    /// # Errors
+    /// A secret or a certificate of a sink cannot be read.
+    pub(super) fn of(
+        config: &Config,
+        stage: StageName,
+        plan: &Plan,
+        schemas: SchemaSet,
+    ) -> anyhow::Result<Self> {
         let group = format!("{}-{}", config.group, stage.name());
-        Self {
+        let sinks = match stage {
+            StageName::Deliver => {
+                let known = config.sinks.iter().map(|one| one.sink.clone()).collect();
+                Some((known, Workers::start(&config.sinks)?))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            sinks,
             stage,
             transactional_id: format!("{group}-{}", plan.instance),
             group,
@@ -63,7 +82,11 @@ impl Setting {
             snapshots: (stage == StageName::Evaluate)
                 .then(|| snapshots::open(config, &plan.instance))
                 .flatten(),
-        }
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.stage.name()
     }
 
     /// Runs until the service ends or only a person can help.
@@ -80,6 +103,7 @@ impl Setting {
                     StageName::Summarise => self.summarise(shared, &mut log, &mut turns),
                     StageName::Evaluate => self.evaluate(shared, &mut log, &mut turns),
                     StageName::Escalate => self.escalate(shared, &mut log, &mut turns),
+                    StageName::Deliver => self.deliver(shared, &mut log, &mut turns),
                 }
             });
             match ended {
@@ -105,6 +129,7 @@ impl Setting {
             StageName::Escalate => {
                 vec![&self.topics.breaches, &self.topics.windows, &self.topics.responses]
             }
+            StageName::Deliver => vec![&self.topics.escalations],
         };
         // Breaches, windows and responses of a domain are one story.
         let is_joined = self.stage == StageName::Escalate;

@@ -404,3 +404,13 @@ fn a_mail() {
     let forged = Escalation { summary: "x\r\nBcc: eve@example.com".into(), ..page() };
     assert_eq!(email::mail(&forged, "d").subject, "[PAGE] x Bcc: eve@example.com");
 }
+
+#[test]
+fn retry_after_is_seconds_or_a_date() {
+    let now = at("2015-10-21T07:27:00Z");
+    let after = |header: &str| super::retry_after(header, now).map(|span| span.to_string());
+    assert_eq!(after("120").as_deref(), Some("2m"));
+    assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT").as_deref(), Some("1m"));
+    assert_eq!(after("Wed, 21 Oct 2015 07:20:00 GMT").as_deref(), Some("0s"));
+    assert_eq!((after("soon"), after("-1")), (None, None));
+}

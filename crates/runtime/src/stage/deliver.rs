@@ -206,6 +206,8 @@ pub struct DeliverStage {
     state: Option<State>,
     /// Goes on over states, so that an answer to an earlier one is known as such.
     next_ticket: u64,
+    /// True while what is out is waited for, and nothing else is sent.
+    is_ending: bool,
     counts: Counts,
     notes: Vec<Note>,
 }
@@ -251,6 +253,7 @@ impl DeliverStage {
             committed: BTreeMap::new(),
             state: None,
             next_ticket: 0,
+            is_ending: false,
             counts: Counts::default(),
             notes: Vec::new(),
         }
@@ -280,6 +283,11 @@ impl DeliverStage {
     pub fn health(&self) -> impl Iterator<Item = (&Arc<str>, bool)> {
         let lanes = self.state.iter().flat_map(|state| &state.lanes);
         lanes.map(|lane| (&lane.sink.name, !lane.health.is_dead()))
+    }
+
+    /// Sends nothing more, so that what is out can be waited for and reported.
+    pub fn end(&mut self) {
+        self.is_ending = true;
     }
 
     /// What is worth a line of the log, once.
@@ -350,7 +358,10 @@ impl DeliverStage {
             // What was done holds nowhere; fold again what does.
             return Ok(Vec::new());
         }
-        let requests = state.requests(&mut self.next_ticket, now(), steady());
+        let requests = match self.is_ending {
+            true => Vec::new(),
+            false => state.requests(&mut self.next_ticket, now(), steady()),
+        };
         self.state = Some(state);
         Ok(requests)
     }

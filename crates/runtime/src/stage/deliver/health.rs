@@ -57,7 +57,8 @@ impl Health {
     pub fn failure(&mut self, failure: &Failure, steady: Timestamp) {
         match failure {
             Failure::Message(_) => {}
-            Failure::Busy { after, .. } => {
+            Failure::Busy { why, after } => {
+                self.failed(why, 0, steady);
                 let after = after.unwrap_or(BUSY_DEFAULT).clamp(TimeSpan::ZERO, BUSY_MAX);
                 self.paused_until = Some(steady + after);
             }
@@ -74,7 +75,7 @@ impl Health {
         self.failing_since.get_or_insert(steady);
         self.worked = false;
         why.clone_into(&mut self.why);
-        if self.failures >= CIRCUIT_AFTER {
+        if count > 0 && self.failures >= CIRCUIT_AFTER {
             let pause = doubled(PAUSE_FIRST, self.failures - CIRCUIT_AFTER, PAUSE_LAST);
             self.paused_until = Some(steady + pause);
         }
