@@ -5,6 +5,7 @@ mod charters;
 mod exchange;
 mod lineage;
 mod lists;
+mod policy;
 mod report;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ pub(crate) use self::lists::{
     Audit, AuditLedger, AuditReplay, ConfigCommand, IncidentSource, Incidents, IncidentsList,
     IncidentsShow, Schemas, SchemasCheck, SchemasList, Topics, TopicsCheck, TopicsCreate,
 };
+pub(crate) use self::policy::{PlaybookFormat, Policies, PolicyLint, PolicyRender, PolicySimulate};
 pub(crate) use self::report::{Directory, DirectoryImport, Ical, Report, ReportFormat, ReportOf};
 use crate::output::Format;
 
@@ -60,6 +62,9 @@ pub(crate) enum Command {
     /// Check charters, publish and change them, exchange them with other programs
     #[command(subcommand)]
     Charters(Charters),
+    /// Check policies, write them as playbooks, try them out
+    #[command(subcommand)]
+    Policy(Policies),
     /// Import absences and rotas
     #[command(subcommand)]
     Directory(Directory),

@@ -22,6 +22,7 @@ pub mod hook;
 pub mod lineage;
 mod message;
 pub mod owner;
+pub mod playbook;
 pub mod progress;
 pub mod registry;
 pub mod rehearsal;

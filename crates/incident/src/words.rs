@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use watchkeep_model::escalation::Escalation;
-use watchkeep_model::incident::data::{Entry, Notified};
+use watchkeep_model::incident::data::{Entry, Link, Notified};
 use watchkeep_model::incident::{Fact, FactData, SYSTEM_ACTOR};
 use watchkeep_model::json;
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -30,12 +30,17 @@ pub fn of_fact(fact: &Fact, when: &dyn Fn(Timestamp) -> String) -> String {
     };
     let text = match &fact.data {
         FactData::Opened(d) => format!(
-            "{} {} of {} ({}); {}; policy {} version {}; {}",
+            "{} {} of {} ({}); {}{}; policy {} version {}; {}",
             d.severity.name(),
             d.kind.name(),
             d.root,
             d.attribution.method,
             owner(d.owner.as_deref(), d.unowned),
+            if d.resolution.len() > 1 {
+                format!(": {}", tried(&d.resolution))
+            } else {
+                String::new()
+            },
             d.policy.name,
             d.policy.version,
             standing(&d.entry, fact, when),
@@ -59,9 +64,7 @@ pub fn of_fact(fact: &Fact, when: &dyn Fn(Timestamp) -> String) -> String {
             format!("{} to {}{entry}", d.from.name(), d.to.name())
         }
         FactData::OwnerResolved(d) => {
-            let tried: Vec<String> =
-                d.resolution.iter().map(|link| format!("{} {}", link.link, link.outcome)).collect();
-            format!("{}: {}", owner(d.owner.as_deref(), d.unowned), tried.join(", "))
+            format!("{}: {}", owner(d.owner.as_deref(), d.unowned), tried(&d.resolution))
         }
         FactData::Notified(d) => format!("{}{}", notified(d), by(d.respond_by)),
         FactData::NotificationSkipped(d) => format!(
@@ -119,6 +122,13 @@ fn notified(d: &Notified) -> String {
         "{} as {} by {} on {} loop {}: {}",
         d.target, d.role, d.channel, d.step, d.climb, d.reason
     )
+}
+
+/// Every link of the owner chain that was tried.
+fn tried(links: &[Link]) -> String {
+    let links: Vec<String> =
+        links.iter().map(|link| format!("{} {}", link.link, link.outcome)).collect();
+    links.join(", ")
 }
 
 fn owner(owner: Option<&str>, unowned: bool) -> String {

@@ -7,13 +7,13 @@
 mod play;
 mod reader;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use watchkeep_tests::binary;
 
-use play::{Played, Restarts};
+use play::Restarts;
 use reader::Scenario;
 
 /// What stands before the text that is compared, as the last document.
@@ -23,45 +23,66 @@ fn folder() -> PathBuf {
     binary::root().join("tests/scenarios")
 }
 
-/// Name and text of every scenario file, by name.
-fn files() -> BTreeMap<String, String> {
-    let entries = fs::read_dir(folder()).expect("tests/scenarios");
-    let paths = entries.map(|entry| entry.expect("an entry").path());
-    let paths = paths.filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
-    let name = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
-    paths.map(|path| (name(&path), fs::read_to_string(&path).expect("readable"))).collect()
+/// A file as it was read.
+struct File {
+    name: String,
+    text: String,
+    scenario: Scenario,
 }
 
-fn played(name: &str, text: &str, restarts: Restarts) -> (String, Played) {
-    let (input, expected) = text.split_once(EXPECTED).unwrap_or((text, ""));
-    let scenario = Scenario::read(name, input).unwrap_or_else(|why| panic!("{name}: {why}"));
-    let told = expected
-        .lines()
-        .fold(String::new(), |all, line| all + line.strip_prefix("  ").unwrap_or(line) + "\n");
-    (told, play::play(&scenario, restarts))
+/// Every scenario, by name; `SCENARIO=hours` takes those whose names begin so.
+fn files() -> &'static [File] {
+    static FILES: OnceLock<Vec<File>> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let wanted = std::env::var("SCENARIO").unwrap_or_default();
+        let entries = fs::read_dir(folder()).expect("tests/scenarios");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        let mut paths: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|ending| ending == "yaml")).collect();
+        paths.sort();
+        let read = |path: &PathBuf| {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            if !name.starts_with(&wanted) {
+                return None;
+            }
+            let text = fs::read_to_string(path).expect("readable");
+            let (input, _) = text.split_once(EXPECTED).unwrap_or((&text, ""));
+            let scenario = Scenario::read(&name, input);
+            let scenario = scenario.unwrap_or_else(|why| panic!("{name}: {why}"));
+            Some(File { name, text, scenario })
+        };
+        paths.iter().filter_map(read).collect()
+    })
 }
 
-/// Some scenarios by the beginning of their names: `SCENARIO=hours cargo test …`.
-fn chosen() -> impl Iterator<Item = (String, String)> {
-    let wanted = std::env::var("SCENARIO").unwrap_or_default();
-    files().into_iter().filter(move |(name, _)| name.starts_with(&wanted))
+impl File {
+    fn expected(&self) -> String {
+        let (_, expected) = self.text.split_once(EXPECTED).unwrap_or(("", ""));
+        let lines = expected.lines().map(|line| line.strip_prefix("  ").unwrap_or(line));
+        lines.fold(String::new(), |all, line| all + line + "\n")
+    }
+
+    fn write(&self, story: &str) {
+        let input = self.text.split_once(EXPECTED).map_or(self.text.trim_end(), |(input, _)| input);
+        let story: String = story.lines().map(|line| format!("  {line}\n")).collect();
+        let path = folder().join(format!("{}.yaml", self.name));
+        fs::write(path, format!("{input}{EXPECTED}{story}")).expect("written");
+    }
 }
 
 #[test]
 fn each_scenario_goes_as_it_is_written() {
     let updates = std::env::var_os("UPDATE_EXPECT").is_some();
     let mut differing = Vec::new();
-    for (name, text) in chosen() {
-        let (told, played) = played(&name, &text, Restarts::None);
-        played.check(&name);
+    for file in files() {
+        let (name, told) = (&file.name, file.expected());
+        let played = play::play(&file.scenario, Restarts::None);
+        played.check(name);
         if told == played.story {
             continue;
         }
         if updates {
-            let input = text.split_once(EXPECTED).map_or(text.trim_end(), |(input, _)| input);
-            let story: String = played.story.lines().map(|line| format!("  {line}\n")).collect();
-            let path = folder().join(format!("{name}.yaml"));
-            fs::write(path, format!("{input}{EXPECTED}{story}")).expect("written");
+            file.write(&played.story);
         } else {
             differing.push(format!("{name}\n--- expected\n{told}+++ happened\n{}", played.story));
         }
@@ -75,21 +96,18 @@ fn each_scenario_goes_as_it_is_written() {
 
 #[test]
 fn a_scenario_goes_the_same_way_again_and_after_restarts() {
-    for (name, text) in chosen() {
-        let (_, first) = played(&name, &text, Restarts::None);
-        let (_, again) = played(&name, &text, Restarts::None);
-        assert_eq!(first.moments, again.moments, "{name}: twice");
-        let (_, restarted) = played(&name, &text, Restarts::BeforeEachEvent);
-        assert_eq!(first.story, restarted.story, "{name}: restarted before each event");
+    for file in files() {
+        let first = play::play(&file.scenario, Restarts::None);
+        let again = play::play(&file.scenario, Restarts::None);
+        assert_eq!(first.moments, again.moments, "{}: twice", file.name);
+        let restarted = play::play(&file.scenario, Restarts::BeforeEachEvent);
+        assert_eq!(first.story, restarted.story, "{}: restarted before each event", file.name);
     }
 }
 
 #[test]
 fn each_scenario_says_what_it_shows() {
-    let all = files();
-    for (name, text) in &all {
-        let (input, _) = text.split_once(EXPECTED).unwrap_or((text, ""));
-        let scenario = Scenario::read(name, input).unwrap_or_else(|why| panic!("{name}: {why}"));
+    for File { name, scenario, .. } in files() {
         assert!(scenario.shows.ends_with('.'), "{name}: `shows` is a sentence");
         for id in &scenario.holds {
             let number = id.strip_prefix('R').and_then(|number| number.parse::<u32>().ok());

@@ -239,6 +239,7 @@ impl Player<'_> {
         if let Some(by) = fields.get("by").and_then(text).filter(|by| !by.contains(':')) {
             fields.insert("by".into(), json!(format!("user:{by}")));
         }
+        self.rehearsal.run_before(at);
         // The first incident of the scenario is 1.
         if let Some(number) = fields.get("incident").and_then(Value::as_u64) {
             let id = usize::try_from(number).ok().and_then(|n| self.ids().nth(n - 1));

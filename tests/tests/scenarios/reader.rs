@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Mutex;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -79,12 +80,7 @@ impl Scenario {
         let head: Head = serde_json::from_value(head).map_err(|why| format!("the head: {why}"))?;
         let mut all = match head.base.as_str() {
             "none" => Vec::new(),
-            base => {
-                let path = folder().join("base").join(format!("{base}.yaml"));
-                let text = fs::read_to_string(&path)
-                    .map_err(|why| format!("{}: {why}", path.display()))?;
-                values(base, &text)?
-            }
+            name => base(name)?,
         };
         documents.for_each(|document| lay_over(&mut all, document));
         let instant = |text: &str| instant(text, head.year);
@@ -111,6 +107,20 @@ impl Scenario {
             registry: registry(&all)?,
         })
     }
+}
+
+/// The documents of a base, read once.
+fn base(name: &str) -> Result<Vec<Value>, String> {
+    static KNOWN: Mutex<BTreeMap<String, Vec<Value>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().expect("nobody panics with it");
+    if let Some(documents) = known.get(name) {
+        return Ok(documents.clone());
+    }
+    let path = folder().join("base").join(format!("{name}.yaml"));
+    let text = fs::read_to_string(&path).map_err(|why| format!("{}: {why}", path.display()))?;
+    let documents = values(name, &text)?;
+    known.insert(name.to_owned(), documents.clone());
+    Ok(documents)
 }
 
 /// `05-08 00:01`, `05-08 00:01:30` or `05-08` of the scenario's year, or RFC 3339.
@@ -180,6 +190,9 @@ fn lay_over(all: &mut Vec<Value>, document: Value) {
 
 /// RFC 7386: maps are merged, a null takes away, all else replaces.
 fn merge(into: &mut Value, from: Value) {
+    if from.is_object() && !into.is_object() {
+        *into = Value::Object(Map::new());
+    }
     let (Value::Object(into), Value::Object(from)) = (&mut *into, &from) else {
         *into = from;
         return;

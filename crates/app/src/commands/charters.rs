@@ -26,7 +26,7 @@ use crate::{Outcome, service};
 pub(super) fn run(command: &cli::Charters) -> anyhow::Result<Outcome> {
     match command {
         cli::Charters::Lint(arguments) => match (&arguments.explain, &arguments.folder) {
-            (Some(rule), _) => explain(rule),
+            (Some(rule), _) => explain_from(rules, rule),
             (None, Some(folder)) => lint(arguments, folder),
             (None, None) => bail!("name a charter folder"),
         },
@@ -54,14 +54,28 @@ fn lint(arguments: &cli::Lint, folder: &std::path::Path) -> anyhow::Result<Outco
         folder::each(folder, "windows.ndjson", |window: Window| history.add(&window))?;
     }
     let now = arguments.at.unwrap_or_else(service::clock::now);
-    let checks = Checks { pane, now: Some(now), history };
+    let checks = Checks { now: Some(now), history, ..Checks::of_pane(pane) };
     let folder = Folder::read_and_check(folder, &checks)?;
+    print_findings(&folder, arguments.format, rules())?;
+    let has_errors = folder.count(Level::Error) > 0;
+    Ok(if has_errors { Outcome::Found } else { Outcome::Fine })
+}
+
+/// Prints what was found in a folder.
+///
+/// # Errors
+/// Those of the output.
+pub(super) fn print_findings(
+    folder: &Folder,
+    format: LintFormat,
+    rules: impl Iterator<Item = &'static (&'static str, &'static str)>,
+) -> anyhow::Result<()> {
     let mut output = Output::new();
-    match arguments.format {
+    match format {
         LintFormat::Json => output.json(&folder.diagnostics)?,
         LintFormat::Sarif => {
             let version = env!("CARGO_PKG_VERSION");
-            output.text(&yaml::sarif(&folder.diagnostics, rules(), version))?;
+            output.text(&yaml::sarif(&folder.diagnostics, rules, version))?;
         }
         LintFormat::Table => {
             output.text(&yaml::render(&folder.diagnostics, &folder.files, yaml::Format::Text))?;
@@ -72,9 +86,7 @@ fn lint(arguments: &cli::Lint, folder: &std::path::Path) -> anyhow::Result<Outco
             ))?;
         }
     }
-    output.finish()?;
-    let has_errors = folder.count(Level::Error) > 0;
-    Ok(if has_errors { Outcome::Found } else { Outcome::Fine })
+    output.finish()
 }
 
 /// Every rule with what it means, those of the reader first.
@@ -82,7 +94,14 @@ fn rules() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     yaml::RULES.iter().chain(&registry::RULES)
 }
 
-fn explain(wanted: &str) -> anyhow::Result<Outcome> {
+/// Tells what a rule means.
+///
+/// # Errors
+/// There is no such rule; those of the output.
+pub(super) fn explain_from<R>(rules: impl Fn() -> R, wanted: &str) -> anyhow::Result<Outcome>
+where
+    R: Iterator<Item = &'static (&'static str, &'static str)>,
+{
     let found: Vec<_> = rules().filter(|(name, _)| wanted == "all" || wanted == *name).collect();
     if found.is_empty() {
         match nearest(wanted, rules().map(|(name, _)| *name)) {

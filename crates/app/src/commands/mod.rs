@@ -9,6 +9,7 @@ mod export;
 mod generate;
 mod incidents;
 mod lineage;
+mod policy;
 mod produce;
 mod replay;
 mod report;
@@ -34,6 +35,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Export(arguments) => export::run(&arguments),
         Command::Generate(arguments) => generate::run(&arguments),
         Command::Charters(command) => charters::run(&command),
+        Command::Policy(command) => policy::run(&command),
         Command::Directory(command) => directory::run(&command),
         Command::Report(command) => report::run(&command),
         Command::Who(arguments) => who::run(&arguments),

@@ -3,7 +3,7 @@
 //! Where revisions matter, a folder is judged as it holds once its last
 //! `effective_from` has come.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::directory::Directory;
 use watchkeep_model::document::{Diagnostic, Level, Located, nearest};
@@ -23,10 +23,12 @@ mod meaning;
 mod names;
 mod nodes;
 mod people;
+mod playbook;
 mod policies;
 mod windows;
 
 pub use history::History;
+pub use playbook::PLAYBOOK_RULES;
 
 /// Every rule with what it means and what to do.
 pub const RULES: [(&str, &str); 33] = [
@@ -143,7 +145,7 @@ pub const RULES: [(&str, &str); 33] = [
 
 /// What a rule means and what to do; `None` for names that are no such rule.
 pub fn explain(rule: &str) -> Option<&'static str> {
-    RULES.iter().find(|(name, _)| *name == rule).map(|(_, text)| *text)
+    RULES.iter().chain(&PLAYBOOK_RULES).find(|(name, _)| *name == rule).map(|(_, text)| *text)
 }
 
 /// What is checked.
@@ -155,7 +157,7 @@ pub(super) struct Folder<'a> {
     pub(super) lineage: &'a [Located<Vec<Edge>>],
     pub(super) policies: &'a [Located<Policy>],
     /// Where each edge was written first.
-    pub(super) sources: &'a std::collections::BTreeMap<Ends, Source>,
+    pub(super) sources: &'a BTreeMap<Ends, Source>,
     pub(super) checks: &'a Checks,
 }
 
@@ -169,12 +171,16 @@ pub struct Checks {
     pub now: Option<Timestamp>,
     /// Windows of the past.
     pub history: History,
+    /// Policies are followed through as playbooks, too.
+    pub playbooks: bool,
+    /// When each policy was last tried out; `None` where that is not known.
+    pub drills: Option<BTreeMap<String, Timestamp>>,
 }
 
 impl Checks {
     /// What every start of a service checks.
     pub fn of_pane(pane: TimeSpan) -> Self {
-        Self { pane, now: None, history: History::default() }
+        Self { pane, now: None, history: History::default(), playbooks: false, drills: None }
     }
 }
 
@@ -191,6 +197,9 @@ pub(super) fn lint(folder: &Folder<'_>) -> Vec<Diagnostic> {
     history::check(folder, &folder.checks.history, &mut found);
     if let Some(now) = folder.checks.now {
         age::check(folder, now, &mut found);
+    }
+    if folder.checks.playbooks {
+        playbook::check(folder, &mut found);
     }
     found.0.into_iter().collect()
 }

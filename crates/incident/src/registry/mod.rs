@@ -30,7 +30,7 @@ use watchkeep_model::policy::Policy;
 use watchkeep_model::subject::{has_type, typed};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-pub use lint::{Checks, History, RULES, explain};
+pub use lint::{Checks, History, PLAYBOOK_RULES, RULES, explain};
 
 use crate::context::{Context, Declared};
 use crate::lineage::Lineage;
