@@ -23,8 +23,9 @@ pub(crate) use self::charters::{
 pub(crate) use self::exchange::{Export as ChartersExport, Import as ChartersImport};
 pub(crate) use self::lineage::{Lineage, LineageFormat, LineageShow};
 pub(crate) use self::lists::{
-    Audit, AuditLedger, AuditReplay, ConfigCommand, IncidentSource, Incidents, IncidentsList,
-    IncidentsShow, Schemas, SchemasCheck, SchemasList, Topics, TopicsCheck, TopicsCreate,
+    Audit, AuditLedger, AuditReplay, AuditVerify, ConfigCommand, IncidentSource, Incidents,
+    IncidentsList, IncidentsShow, Schemas, SchemasCheck, SchemasList, Topics, TopicsCheck,
+    TopicsCreate,
 };
 pub(crate) use self::policy::{PlaybookFormat, Policies, PolicyLint, PolicyRender, PolicySimulate};
 pub(crate) use self::report::{Directory, DirectoryImport, Ical, Report, ReportFormat, ReportOf};

@@ -24,6 +24,7 @@
 //!
 //! Everything here is data and algebra: nothing decides, nothing reads a clock.
 
+pub mod anchor;
 pub mod batch;
 pub mod bits;
 pub mod breach;

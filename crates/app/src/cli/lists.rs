@@ -98,6 +98,30 @@ pub(crate) enum Audit {
         after_help = "Examples:\n  watchkeep replay --input kafka -c watchkeep.toml --out out\n  watchkeep audit replay out -c watchkeep.toml\n\nCompares the last revision of every window that takes no more events. Records may be late in one run and in time in the other; windows that differ by them are listed. Exit code 1 when a window differs in any other way."
     )]
     Replay(AuditReplay),
+    /// Prove that the incident log is whole and was never altered, or name the first bad fact
+    #[command(
+        after_help = "Examples:\n  watchkeep audit verify out\n  watchkeep audit verify incidents.ndjson --anchors anchors.ndjson\n  watchkeep audit verify -c watchkeep.toml --publish /mnt/worm/anchors.ndjson\n\nShares no code with what writes the log. Checks hashes, chains, what may follow what, deadlines, gates and pages, and holds all facts against anchors: those beside the log, which whoever can alter the log can alter too, and those kept elsewhere (--anchors, --publish). Exit code 1 when something is wrong."
+    )]
+    Verify(AuditVerify),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerify {
+    /// An incidents.ndjson, a folder that a replay wrote, or `kafka` for the configured log,
+    /// which is meant without it too
+    #[arg(value_name = "FILE|DIR|kafka")]
+    pub(crate) source: Option<PathBuf>,
+    /// Anchors that were kept elsewhere, NDJSON; can be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) anchors: Vec<PathBuf>,
+    /// Holds the log against the anchors of this file too and, where all is well, appends that of
+    /// all facts
+    #[arg(long, value_name = "FILE")]
+    pub(crate) publish: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
 }
 
 #[derive(Debug, Args)]

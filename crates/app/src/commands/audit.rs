@@ -1,9 +1,10 @@
-//! `watchkeep audit ledger`: proves from topics or from a replay's folder that
-//! every record counts once.
+//! `watchkeep audit`: proves from topics or from a replay's folder that every
+//! record counts once, and that the incident log is whole.
 
 pub(super) mod folder;
 mod replay;
 mod topics;
+mod verify;
 
 use std::collections::BTreeMap;
 
@@ -73,6 +74,7 @@ pub(super) fn run(command: &cli::Audit) -> anyhow::Result<Outcome> {
     match command {
         cli::Audit::Ledger(arguments) => ledger(arguments),
         cli::Audit::Replay(arguments) => replay::run(arguments),
+        cli::Audit::Verify(arguments) => verify::run(arguments),
     }
 }
 

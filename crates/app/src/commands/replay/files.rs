@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
+use watchkeep_model::anchor::AnchorChain;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::escalation::Escalation;
 use watchkeep_model::incident::Fact;
@@ -28,6 +29,8 @@ pub(super) struct Files {
     incidents: Pending,
     escalations: Pending,
     rejects: Pending,
+    anchors: Pending,
+    chain: AnchorChain,
     progress: Progress,
     gauges: Vec<Gauge>,
 }
@@ -50,6 +53,8 @@ impl Files {
             incidents: pending("incidents.ndjson")?,
             escalations: pending("escalations.ndjson")?,
             rejects: pending("rejects.ndjson")?,
+            anchors: pending("anchors.ndjson")?,
+            chain: AnchorChain::default(),
             progress,
             gauges,
         })
@@ -59,9 +64,13 @@ impl Files {
     ///
     /// # Errors
     /// What the system says, with the path.
-    pub(super) fn finish(self) -> anyhow::Result<Progress> {
-        let Self { windows, breaches, incidents, escalations, rejects, progress, .. } = self;
-        for pending in [windows, breaches, incidents, escalations, rejects] {
+    pub(super) fn finish(mut self) -> anyhow::Result<Progress> {
+        if let Some(last) = self.chain.take_last() {
+            self.anchors.line(&last).with_context(|| self.anchors.place.display().to_string())?;
+        }
+        let Self { windows, breaches, incidents, escalations, rejects, anchors, progress, .. } =
+            self;
+        for pending in [windows, breaches, incidents, escalations, rejects, anchors] {
             pending.finish()?;
         }
         Ok(progress)
@@ -78,7 +87,12 @@ impl Sink for Files {
     }
 
     fn fact(&mut self, fact: &Fact) -> io::Result<()> {
-        self.incidents.line(fact)
+        self.incidents.line(fact)?;
+        self.chain.add(fact);
+        match self.chain.take_due() {
+            Some(anchor) => self.anchors.line(&anchor),
+            None => Ok(()),
+        }
     }
 
     fn escalation(&mut self, escalation: &Escalation) -> io::Result<()> {

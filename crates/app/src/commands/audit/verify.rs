@@ -1,0 +1,255 @@
+//! `watchkeep audit verify`: gives the lines of an incident log to the crate
+//! that shares no code with what wrote them.
+
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use watchkeep_audit::anchor::Anchor;
+use watchkeep_audit::{Audit, Verdict};
+use watchkeep_model::incident::Fact;
+use watchkeep_model::json;
+use watchkeep_model::position::Partition;
+use watchkeep_wire::fact::{Stored, decode};
+
+use crate::Outcome;
+use crate::cli::AuditVerify;
+use crate::config::Config;
+use crate::input::Lines;
+use crate::output::{Format, Output, Table, grouped};
+use crate::store::{Reader, Store, StoredRecord};
+
+/// Offsets that are read at once.
+const CHUNK: i64 = 5_000;
+
+/// The word that stands for the configured log.
+const CONFIGURED: &str = "kafka";
+
+/// # Errors
+/// The log or the anchors cannot be read. What is found is no error.
+pub(super) fn run(arguments: &AuditVerify) -> anyhow::Result<Outcome> {
+    let mut audit = Audit::new();
+    for path in &arguments.anchors {
+        anchors(path, &mut audit)?;
+    }
+    let published = match arguments.publish.as_deref().filter(|path| path.exists()) {
+        Some(path) => anchors(path, &mut audit)?,
+        None => 0,
+    };
+    match &arguments.source {
+        Some(source) if source.as_os_str() != CONFIGURED => of_files(source, &mut audit)?,
+        _ => of_log(&Config::load_required(arguments.configured.file.as_deref())?, &mut audit)?,
+    }
+    let verdict = audit.finish();
+    let is_whole = verdict.finding_count == 0;
+    if let (Some(path), Some(head)) = (&arguments.publish, &verdict.head)
+        && is_whole
+        && head.facts > published
+    {
+        publish(path, head)?;
+    }
+    let mut output = Output::new();
+    match arguments.formatted.format {
+        Format::Json => output.json(&verdict)?,
+        Format::Table => print(&verdict, &mut output)?,
+    }
+    output.finish()?;
+    Ok(if is_whole { Outcome::Fine } else { Outcome::Found })
+}
+
+/// Gives every anchor of a file to the audit; of how many facts the last one is.
+fn anchors(path: &Path, audit: &mut Audit) -> anyhow::Result<u64> {
+    let mut most = 0;
+    each_line(path, |at, text| {
+        let text = text.unwrap_or_default();
+        most = Anchor::read(text).map_or(most, |anchor| most.max(anchor.facts));
+        audit.anchor(at, text);
+    })?;
+    Ok(most)
+}
+
+/// Appends an anchor; what the file has stays as it is.
+fn publish(path: &Path, anchor: &Anchor) -> anyhow::Result<()> {
+    let context = || path.display().to_string();
+    let mut file = OpenOptions::new().create(true).append(true).open(path).with_context(context)?;
+    file.write_all(format!("{}\n", json::to_line(anchor)).as_bytes()).with_context(context)?;
+    file.sync_all().with_context(context)
+}
+
+fn of_files(source: &Path, audit: &mut Audit) -> anyhow::Result<()> {
+    let mut file = source.to_owned();
+    if source.is_dir() {
+        file = source.join("incidents.ndjson");
+        let beside = source.join("anchors.ndjson");
+        if beside.exists() {
+            anchors(&beside, audit)?;
+        }
+    }
+    each_line(&file, |at, text| match text {
+        Some(text) => audit.fact(at, text),
+        None => audit.unreadable(at, NO_TEXT),
+    })
+}
+
+const NO_TEXT: &str = "the line is no UTF-8";
+
+/// Hands on each line with its place; `None` where it is no text.
+fn each_line(path: &Path, mut handle: impl FnMut(&str, Option<&str>)) -> anyhow::Result<()> {
+    let mut lines = Lines::open(path)?;
+    let mut line = Vec::new();
+    while let Some(number) = lines.read(&mut line)? {
+        let at = format!("{}:{}", path.display(), number + 1);
+        handle(&at, std::str::from_utf8(&line).ok());
+    }
+    Ok(())
+}
+
+fn of_log(config: &Config, audit: &mut Audit) -> anyhow::Result<()> {
+    let mut reader = Store::open_existing(config)?.reader()?;
+    let topic = config.topics.named("anchors");
+    for number in 0..reader.partition_count(&topic)? {
+        each_record(&mut reader, &Partition::new(topic.as_str(), number), |at, record| {
+            audit.anchor(at, std::str::from_utf8(&record.value).unwrap_or_default());
+            Ok(())
+        })?;
+    }
+    let topic = config.topics.named("incidents");
+    let partitions = match reader.partition_count(&topic)? {
+        0 => bail!("there is no topic {topic}: run `watchkeep topics create`"),
+        count => (0..count).map(|number| Partition::new(topic.as_str(), number)),
+    };
+    let mut heads: Vec<Head> = Vec::new();
+    for partition in partitions {
+        let (next, end) = reader.bounds(&partition)?;
+        if next > 0 {
+            audit.unreadable(
+                &place(&partition, 0),
+                format!("records 0 to {} are gone: were they deleted by retention?", next - 1),
+            );
+        }
+        heads.push(Head { partition, next, end, ahead: VecDeque::new() });
+    }
+    // In the order in which the log took them, as the service restores them.
+    loop {
+        for head in &mut heads {
+            head.fill(&mut reader)?;
+        }
+        let waiting =
+            heads.iter_mut().filter_map(|head| Some((head.ahead.front()?.timestamp, head)));
+        let Some((_, head)) = waiting.min_by_key(|(at, _)| *at) else { return Ok(()) };
+        if let Some(record) = head.ahead.pop_front() {
+            let at = place(&head.partition, record.offset);
+            match text_of(&record) {
+                Ok(text) => audit.fact(&at, &text),
+                Err(detail) => audit.unreadable(&at, detail),
+            }
+        }
+    }
+}
+
+fn place(partition: &Partition, offset: i64) -> String {
+    format!("{}/{}@{offset}", partition.topic, partition.partition)
+}
+
+/// A partition that is being read.
+struct Head {
+    partition: Partition,
+    next: i64,
+    end: i64,
+    ahead: VecDeque<StoredRecord>,
+}
+
+impl Head {
+    fn fill(&mut self, reader: &mut Reader) -> anyhow::Result<()> {
+        while self.ahead.is_empty() && self.next < self.end {
+            let to = (self.next + CHUNK).min(self.end);
+            self.ahead.extend(reader.read(&self.partition, self.next, to)?);
+            self.next = to;
+        }
+        Ok(())
+    }
+}
+
+fn each_record(
+    reader: &mut Reader,
+    partition: &Partition,
+    mut handle: impl FnMut(&str, &StoredRecord) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (mut from, end) = reader.bounds(partition)?;
+    while from < end {
+        let to = (from + CHUNK).min(end);
+        for record in reader.read(partition, from, to)? {
+            handle(&place(partition, record.offset), &record)?;
+        }
+        from = to;
+    }
+    Ok(())
+}
+
+/// A record read as its schema says, whatever a fact would make of it.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct Raw(Value);
+
+impl Stored for Raw {
+    const SCHEMA: &'static str = <Fact as Stored>::SCHEMA;
+}
+
+/// The line whose hash a record bears. JSON is the line itself. Of Avro it is
+/// made by the decoder that everything else uses; what that would pass over is
+/// a fault of the record.
+fn text_of(record: &StoredRecord) -> Result<String, String> {
+    if record.value.first() == Some(&b'{') {
+        return String::from_utf8(record.value.clone()).map_err(|_| NO_TEXT.to_owned());
+    }
+    let fact: Fact = decode(&record.value).map_err(|error| error.to_string())?;
+    let Raw(mut raw) = decode(&record.value).map_err(|error| error.to_string())?;
+    if let Value::Object(fields) = &mut raw {
+        fields.retain(|_, value| !value.is_null());
+    }
+    match serde_json::to_value(&fact) {
+        Ok(typed) if typed == raw => Ok(json::to_line(&fact)),
+        _ => Err("the record holds something that no fact has".to_owned()),
+    }
+}
+
+fn print(verdict: &Verdict, output: &mut Output) -> anyhow::Result<()> {
+    output.line(format_args!(
+        "{} facts of {} incidents, {} anchors",
+        grouped(verdict.facts),
+        grouped(verdict.incidents),
+        grouped(verdict.anchors)
+    ))?;
+    if let Some(head) = &verdict.head {
+        output.line(format_args!("anchor of all facts: {}", json::to_line(head)))?;
+    }
+    let Some(first) = verdict.findings.first() else {
+        output.line("whole: every fact is as it was written, and none is missing between them")?;
+        return match verdict.facts - verdict.anchored {
+            0 if verdict.facts > 0 => output.line("anchored: none is missing at the end"),
+            0 => Ok(()),
+            left => output.line(format_args!(
+                "not anchored: the last {} facts; that nothing came after them is not proved",
+                grouped(left)
+            )),
+        };
+    };
+    output.line(format_args!("first bad fact: {}: {}", first.at, first.detail))?;
+    output.line("")?;
+    let mut table = Table::new(["rule", "at", "incident", "#", "what"]);
+    for finding in &verdict.findings {
+        table.row([
+            finding.rule.name().to_owned(),
+            finding.at.clone(),
+            finding.incident_id.clone().unwrap_or_else(|| "-".to_owned()),
+            finding.sequence.map_or_else(|| "-".to_owned(), |number| number.to_string()),
+            finding.detail.clone(),
+        ]);
+    }
+    table.print(output)?;
+    output.line(format_args!("{} faults", grouped(verdict.finding_count)))
+}

@@ -1,0 +1,435 @@
+//! What may happen to an incident, as an auditor reads the formats: a second
+//! opinion on the rules, in tables and short conditions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Rule;
+use crate::deadline::{Entry, wrong_lateness};
+use crate::line::Line;
+
+/// Who acts where nobody does.
+const SYSTEM: &str = "watchkeep";
+
+/// What only people do.
+const OF_PEOPLE: [&str; 4] = ["acknowledged", "remediated", "signed_off", "reviewed"];
+
+/// What Watchkeep alone does.
+const OF_THE_SYSTEM: [&str; 11] = [
+    "opened",
+    "breach_attached",
+    "breach_cleared",
+    "severity_changed",
+    "notified",
+    "notification_skipped",
+    "acknowledgement_expired",
+    "verification_failed",
+    "reopened",
+    "flapping_started",
+    "flapping_ended",
+];
+
+/// Reasons by which an incident resolves without anybody saying so.
+const BY_ITSELF: [&str; 2] = ["cleared", "verified"];
+
+/// Where an incident stands, in the order of its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    #[default]
+    Triggered,
+    Acknowledged,
+    Remediated,
+    Verified,
+    Resolved,
+    Reviewed,
+    Closed,
+}
+
+impl State {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Triggered => "triggered",
+            Self::Acknowledged => "acknowledged",
+            Self::Remediated => "remediated",
+            Self::Verified => "verified",
+            Self::Resolved => "resolved",
+            Self::Reviewed => "reviewed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// One incident as its facts tell it.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    began: bool,
+    /// True for facts that belong to no incident, such as refused commands.
+    is_desk: bool,
+    state: State,
+    severity: String,
+    entry: Entry,
+    entered: bool,
+    resting: bool,
+    exhausted: bool,
+    acknowledged_until: Option<Option<String>>,
+    decided: bool,
+    accepted: bool,
+    open: BTreeSet<String>,
+    /// The latest word of each person at each gate.
+    signatures: BTreeMap<(String, String), bool>,
+    /// Signatures that there were and that were needed, as facts told.
+    gates: BTreeMap<String, (i64, i64)>,
+    silences: BTreeSet<String>,
+    inhibitors: BTreeSet<String>,
+    flapping: bool,
+    merged: bool,
+}
+
+type Found = Vec<(Rule, String)>;
+
+impl Story {
+    /// Takes the next fact and tells what is wrong with it. `before` is the
+    /// latest instant before this fact's at which anything was written.
+    pub fn follow(&mut self, line: &Line<'_>, before: &str, found: &mut Found) {
+        if line.occurred_at > line.recorded_at {
+            found.push((Rule::Time, "it was written before it happened".to_owned()));
+        }
+        found.extend(wrong_lateness(line).map(|detail| (Rule::Time, detail)));
+        self.actor(line, found);
+        if !self.began {
+            return self.begin(line, found);
+        }
+        if self.is_desk {
+            if line.fact == "opened" || line.fact == "notified" {
+                found.push((Rule::State, "it belongs to an incident that was not opened".into()));
+            }
+            return;
+        }
+        found.extend(self.unanswered(before).map(|detail| (Rule::Deadline, detail)));
+        self.legal(line, found);
+        self.take(line);
+    }
+
+    fn actor(&self, line: &Line<'_>, found: &mut Found) {
+        let by_system = line.actor == SYSTEM;
+        let fact = line.fact.as_str();
+        if by_system && OF_PEOPLE.contains(&fact) {
+            found.push((Rule::Actor, format!("{fact} is for people, and nobody did it")));
+        }
+        if !by_system && OF_THE_SYSTEM.contains(&fact) {
+            found.push((Rule::Actor, format!("{fact} is not for people: {} did it", line.actor)));
+        }
+    }
+
+    fn begin(&mut self, line: &Line<'_>, found: &mut Found) {
+        self.began = true;
+        match line.fact.as_str() {
+            "opened" => self.enter(line),
+            "command_rejected" | "silenced" | "unsilenced" | "action_recorded"
+            | "delivery_reported" => self.is_desk = true,
+            other => {
+                let detail = format!("an incident begins with opened, this one with {other}");
+                found.push((Rule::State, detail));
+            }
+        }
+        self.severity = line.text("severity").unwrap_or_default().to_owned();
+    }
+
+    /// What may not happen now.
+    fn legal(&self, line: &Line<'_>, found: &mut Found) {
+        let fact = line.fact.as_str();
+        let state = self.state;
+        let possible = match fact {
+            "opened" => false,
+            "acknowledged" => state <= State::Acknowledged,
+            "acknowledgement_expired" => self.acknowledged_until.is_some(),
+            "remediated" => state <= State::Remediated,
+            "verified" => state <= State::Remediated,
+            "reopened" => state >= State::Resolved,
+            "reviewed" => state >= State::Resolved && state != State::Closed,
+            "closed" => state == State::Resolved || state == State::Reviewed,
+            "flapping_started" => !self.flapping,
+            "flapping_ended" => self.flapping,
+            "breach_attached"
+            | "severity_changed"
+            | "escalated"
+            | "signed_off"
+            | "verification_failed"
+            | "resolved"
+            | "exhausted" => state < State::Resolved,
+            _ => true,
+        };
+        if !possible {
+            let detail = format!("{fact} may not follow: the incident is {}", state.name());
+            found.push((Rule::State, detail));
+        }
+        match fact {
+            "notified" => self.may_notify(line, found),
+            "escalated" | "exhausted" => self.may_climb(line, found),
+            "acknowledgement_expired" => {
+                let until = self.acknowledged_until.as_ref().and_then(Option::as_deref);
+                if until.is_some() && line.text("due_at") != until {
+                    let detail = "the acknowledgement was to last until another time".to_owned();
+                    found.push((Rule::Deadline, detail));
+                }
+            }
+            "breach_attached" | "breach_cleared" => self.may_count(line, found),
+            "signed_off" => self.may_sign(line, found),
+            "remediated" => {
+                if line.text("action") == Some("rollback") && self.is_refused("rollback") {
+                    found.push((Rule::Gate, "the gate rollback was refused".to_owned()));
+                }
+            }
+            "resolved" => self.may_resolve(line, found),
+            "unsilenced" | "uninhibited" => {
+                let (known, name) = match fact {
+                    "unsilenced" => (&self.silences, "silence"),
+                    _ => (&self.inhibitors, "by"),
+                };
+                let of = line.text(name).unwrap_or_default();
+                if !known.contains(of) {
+                    found.push((Rule::State, format!("{fact} ends what did not begin: {of}")));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn may_notify(&self, line: &Line<'_>, found: &mut Found) {
+        let why = if self.state >= State::Resolved {
+            "resolved"
+        } else if self.merged {
+            "one with another"
+        } else if !self.silences.is_empty() {
+            "silenced"
+        } else if !self.inhibitors.is_empty() {
+            "inhibited"
+        } else {
+            ""
+        };
+        if !why.is_empty() {
+            let target = line.text("target").unwrap_or("somebody");
+            let detail = format!("{target} is paged, and the incident is {why}");
+            found.push((Rule::Notification, detail));
+        }
+        let step = line.text("step").unwrap_or_default();
+        if step != self.entry.step && !(step == "on_exhausted" && self.exhausted) {
+            let detail =
+                format!("a page of step {step}, and the incident is on {}", self.entry.step);
+            found.push((Rule::Notification, detail));
+        }
+    }
+
+    fn may_climb(&self, line: &Line<'_>, found: &mut Found) {
+        if line.text("from_step").is_some_and(|from| from != self.entry.step) {
+            let detail = format!("it leaves a step, and the incident is on {}", self.entry.step);
+            found.push((Rule::State, detail));
+        }
+        if line.fact == "exhausted" && self.exhausted {
+            found.push((Rule::Deadline, "the steps had run out before".to_owned()));
+        }
+        let trigger = line.text("trigger").unwrap_or_default();
+        if let Some(deadline) = self.entry.deadline(trigger) {
+            if deadline.is_none_or(|due| line.text("due_at") != Some(due)) {
+                let detail = format!("{trigger}: there is no such deadline at that time");
+                found.push((Rule::Deadline, detail));
+            } else if self.resting || !self.asks(trigger) {
+                let detail = format!("{trigger}: the deadline was answered before");
+                found.push((Rule::Deadline, detail));
+            }
+        }
+        let misfit = Entry::of(line).and_then(|entry| entry.misfit(line));
+        found.extend(misfit.map(|detail| (Rule::State, detail)));
+    }
+
+    fn may_count(&self, line: &Line<'_>, found: &mut Found) {
+        let breach = line.text("breach_id").unwrap_or_default();
+        let is_open = self.open.contains(breach);
+        if line.fact == "breach_attached" {
+            if is_open {
+                found.push((Rule::State, format!("breach {breach} was attached before")));
+            }
+            return;
+        }
+        let left = self.open.len() as i64 - i64::from(is_open);
+        if !is_open {
+            found.push((Rule::State, format!("breach {breach} clears, and was not open")));
+        } else if line.number("open_count") != Some(left) {
+            found.push((Rule::State, format!("it counts other open breaches than {left}")));
+        }
+    }
+
+    fn may_sign(&self, line: &Line<'_>, found: &mut Found) {
+        let gate = line.text("gate").unwrap_or_default();
+        let approves = line.data.get("approve").and_then(serde_json::Value::as_bool);
+        let others = self.signatures.iter();
+        let others = others.filter(|((of, by), yes)| of == gate && *by != line.actor && **yes);
+        let signed = others.count() as i64 + i64::from(approves == Some(true));
+        if line.number("signed") != Some(signed) {
+            let detail = format!("gate {gate} has {signed} signatures, and it tells of others");
+            found.push((Rule::Gate, detail));
+        }
+        if line.number("needed").is_none_or(|needed| needed < 1) {
+            found.push((Rule::Gate, format!("gate {gate} needs nobody")));
+        }
+    }
+
+    fn is_refused(&self, gate: &str) -> bool {
+        self.signatures.iter().any(|((of, _), yes)| of == gate && !yes)
+    }
+
+    fn may_resolve(&self, line: &Line<'_>, found: &mut Found) {
+        let reason = line.text("reason").unwrap_or_default();
+        let by_itself = BY_ITSELF.contains(&reason);
+        if by_itself && self.severity == "critical" {
+            let detail = "a critical incident resolved by itself".to_owned();
+            found.push((Rule::Gate, detail));
+        }
+        if (by_itself || reason == "signed_off") && !self.open.is_empty() {
+            let detail = format!("{reason}, and {} breaches are open", self.open.len());
+            found.push((Rule::State, detail));
+        }
+        if reason == "command" && !self.open.is_empty() && !self.accepted {
+            let detail = "resolved by command while breaches are open that nobody accepted";
+            found.push((Rule::Gate, detail.to_owned()));
+        }
+        if reason == "verified" && self.state != State::Verified {
+            found.push((Rule::State, "resolved as verified, and it was not".to_owned()));
+        }
+        let (signed, needed) = self.gates.get("resolve").copied().unwrap_or_default();
+        if self.is_refused("resolve") {
+            found.push((Rule::Gate, "the gate resolve was refused".to_owned()));
+        } else if signed < needed || (reason == "signed_off" && needed == 0) {
+            let detail = format!("the gate resolve has {signed} of {} signatures", needed.max(1));
+            found.push((Rule::Gate, detail));
+        }
+    }
+
+    fn enter(&mut self, line: &Line<'_>) {
+        if let Some(entry) = Entry::of(line) {
+            self.entry = entry;
+            self.entered = false;
+            self.resting = false;
+            self.decided = false;
+        }
+    }
+
+    fn begin_anew(&mut self) {
+        self.state = State::Triggered;
+        self.acknowledged_until = None;
+        self.accepted = false;
+        self.exhausted = false;
+        self.signatures.clear();
+        self.gates.clear();
+    }
+
+    fn take(&mut self, line: &Line<'_>) {
+        let text = |name: &str| line.text(name).unwrap_or_default().to_owned();
+        match line.fact.as_str() {
+            "breach_attached" => {
+                self.open.insert(text("breach_id"));
+                if self.state < State::Remediated {
+                    self.resting = false;
+                }
+            }
+            "breach_cleared" => {
+                self.open.remove(&text("breach_id"));
+                if self.open.is_empty() {
+                    self.resting = true;
+                }
+            }
+            "severity_changed" => {
+                self.severity = text("to");
+                if let Some(entry) = Entry::of(line) {
+                    self.entry = entry;
+                }
+            }
+            "notified" | "notification_skipped" => self.entered = true,
+            "acknowledged" => {
+                self.state = State::Acknowledged;
+                self.acknowledged_until = Some(line.text("expires_at").map(str::to_owned));
+            }
+            "acknowledgement_expired" => {
+                self.state = State::Triggered;
+                self.acknowledged_until = None;
+                self.enter(line);
+            }
+            "escalated" => self.enter(line),
+            "exhausted" => self.exhausted = true,
+            "signed_off" => {
+                self.decided = true;
+                let approves = line.data.get("approve").and_then(serde_json::Value::as_bool);
+                let word = approves.unwrap_or_default();
+                self.signatures.insert((text("gate"), line.actor.clone()), word);
+                let count = |name| line.number(name).unwrap_or_default();
+                self.gates.insert(text("gate"), (count("signed"), count("needed")));
+            }
+            "remediated" => {
+                self.state = State::Remediated;
+                self.accepted = line.text("action") == Some("accept");
+                self.resting = true;
+                self.decided = true;
+            }
+            "verified" => {
+                self.state = State::Verified;
+                self.resting = true;
+            }
+            "verification_failed" => self.begin_anew(),
+            "resolved" => {
+                self.state = State::Resolved;
+                self.resting = true;
+            }
+            "reopened" => {
+                self.begin_anew();
+                self.severity = text("severity");
+                self.open.clear();
+                self.enter(line);
+            }
+            "reviewed" => self.state = State::Reviewed,
+            "closed" => self.state = State::Closed,
+            "merged" => self.merged = true,
+            "flapping_started" => self.flapping = true,
+            "flapping_ended" => self.flapping = false,
+            "silenced" => {
+                self.silences.insert(text("silence"));
+            }
+            "unsilenced" => {
+                self.silences.remove(&text("silence"));
+            }
+            "inhibited" => {
+                self.inhibitors.insert(text("by"));
+            }
+            "uninhibited" => {
+                self.inhibitors.remove(&text("by"));
+            }
+            _ => {}
+        }
+    }
+
+    /// True where a deadline still asks for what its trigger misses.
+    fn asks(&self, trigger: &str) -> bool {
+        match trigger {
+            "not_acknowledged" => self.acknowledged_until.is_none(),
+            "not_remediated" => self.state < State::Remediated,
+            _ => !self.decided,
+        }
+    }
+
+    /// A deadline that was due before `end` and was neither answered nor moved
+    /// the incident on.
+    pub fn unanswered(&self, end: &str) -> Option<String> {
+        let rests = !self.began
+            || self.is_desk
+            || self.state >= State::Resolved
+            || self.resting
+            || self.exhausted
+            || self.merged;
+        if rests {
+            return None;
+        }
+        let until = self.acknowledged_until.as_ref().and_then(Option::as_deref);
+        if let Some(until) = until.filter(|until| *until < end) {
+            return Some(format!("nothing ends the acknowledgement that lasts until {until}"));
+        }
+        self.entry.overdue(self.entered, |trigger| self.asks(trigger), end)
+    }
+}

@@ -1,0 +1,158 @@
+//! Small logs, whole and not.
+
+use crate::{Audit, Rule, Verdict, sha256_hex};
+
+/// Facts of one incident, sealed one to the other.
+struct Log {
+    lines: Vec<String>,
+    previous: Option<String>,
+}
+
+impl Log {
+    fn new() -> Self {
+        let mut log = Self { lines: Vec::new(), previous: None };
+        log.add("opened", "00:01", "watchkeep", OPENED);
+        log.add("breach_attached", "00:01", "watchkeep", r#"{"breach_id":"b"}"#);
+        log.add("notified", "00:01", "watchkeep", r#"{"step":"first","target":"user:ada"}"#);
+        log
+    }
+
+    fn add(&mut self, fact: &str, at: &str, actor: &str, data: &str) {
+        let sequence = self.lines.len() + 1;
+        let mut line = format!(
+            r#"{{"incident_id":"i","sequence":{sequence},"fact":"{fact}","occurred_at":"2026-01-05T{at}:00.000000Z","recorded_at":"2026-01-05T{at}:00.000000Z","actor":"{actor}","drill":false,"data":{data}"#
+        );
+        if let Some(previous) = &self.previous {
+            line += &format!(r#","previous_hash":"{previous}""#);
+        }
+        let hash = sha256_hex(&[&line, "}"]);
+        line += &format!(r#","hash":"{hash}"}}"#);
+        self.previous = Some(hash);
+        self.lines.push(line);
+    }
+
+    fn verdict(&self) -> Verdict {
+        verdict(&self.lines, &[])
+    }
+
+    /// The rules that the last fact and the end break.
+    fn broken(&self) -> Vec<Rule> {
+        self.verdict().findings.iter().map(|finding| finding.rule).collect()
+    }
+}
+
+const OPENED: &str = r#"{"severity":"critical","entry":{"step":"first","loop":1,"enters_at":"2026-01-05T00:01:00.000000Z","acknowledge_by":"2026-01-05T00:11:00.000000Z"}}"#;
+
+const ESCALATED: &str = r#"{"from_step":"first","to_step":"second","loop":1,"trigger":"not_acknowledged","due_at":"2026-01-05T00:11:00.000000Z","entry":{"step":"second","loop":1,"enters_at":"2026-01-05T00:11:00.000000Z"}}"#;
+
+fn verdict(lines: &[String], anchors: &[String]) -> Verdict {
+    let mut audit = Audit::new();
+    for (number, anchor) in anchors.iter().enumerate() {
+        audit.anchor(&format!("anchors:{}", number + 1), anchor);
+    }
+    for (number, line) in lines.iter().enumerate() {
+        audit.fact(&format!("log:{}", number + 1), line);
+    }
+    audit.finish()
+}
+
+#[test]
+fn a_whole_log_has_no_finding() {
+    let mut log = Log::new();
+    log.add("escalated", "00:11", "watchkeep", ESCALATED);
+    log.add("notified", "00:11", "watchkeep", r#"{"step":"second","target":"user:bob"}"#);
+    log.add("acknowledged", "00:20", "user:bob", "{}");
+    let verdict = log.verdict();
+    assert_eq!(verdict.findings, []);
+    assert_eq!((verdict.facts, verdict.incidents), (6, 1));
+}
+
+#[test]
+fn any_byte_that_is_altered_is_found_in_its_line() {
+    let log = Log::new();
+    let line = &log.lines[1];
+    for place in 0..line.len() {
+        let mut bytes = line.clone().into_bytes();
+        bytes[place] ^= 1;
+        let Ok(altered) = String::from_utf8(bytes) else { continue };
+        let mut lines = log.lines.clone();
+        lines[1] = altered;
+        let verdict = verdict(&lines, &[]);
+        assert!(!verdict.findings.is_empty(), "byte {place}");
+        assert_eq!(verdict.findings[0].at, "log:2", "byte {place}");
+    }
+}
+
+#[test]
+fn a_deadline_is_answered_once() {
+    let mut log = Log::new();
+    log.add("action_recorded", "00:30", "user:ada", "{}");
+    assert_eq!(log.broken(), [Rule::Deadline], "nobody answered");
+
+    let mut log = Log::new();
+    log.add("acknowledged", "00:05", "user:ada", "{}");
+    log.add("escalated", "00:11", "watchkeep", ESCALATED);
+    assert_eq!(log.broken(), [Rule::Deadline], "it was answered before");
+
+    let mut log = Log::new();
+    log.add("escalated", "00:11", "watchkeep", ESCALATED);
+    log.add("escalated", "00:11", "watchkeep", ESCALATED);
+    assert_eq!(log.broken(), [Rule::State, Rule::Deadline], "it fired twice");
+}
+
+#[test]
+fn nobody_is_paged_after_the_end_and_a_critical_one_does_not_end_by_itself() {
+    let mut log = Log::new();
+    let cleared = r#"{"breach_id":"b","open_count":0}"#;
+    log.add("breach_cleared", "00:05", "watchkeep", cleared);
+    log.add("resolved", "00:06", "watchkeep", r#"{"reason":"cleared"}"#);
+    log.add("notified", "00:07", "watchkeep", r#"{"step":"first","target":"user:ada"}"#);
+    assert_eq!(log.broken(), [Rule::Gate, Rule::Notification]);
+}
+
+#[test]
+fn a_gate_counts_different_people() {
+    let mut log = Log::new();
+    let signed = r#"{"gate":"resolve","approve":true,"signed":2,"needed":2}"#;
+    log.add("signed_off", "00:05", "user:ada", signed);
+    assert_eq!(log.broken(), [Rule::Gate]);
+    let mut log = Log::new();
+    let signed = r#"{"gate":"resolve","approve":true,"signed":1,"needed":2}"#;
+    log.add("signed_off", "00:05", "user:ada", signed);
+    log.add("breach_cleared", "00:06", "watchkeep", r#"{"breach_id":"b","open_count":0}"#);
+    log.add("resolved", "00:07", "user:ada", r#"{"reason":"signed_off"}"#);
+    assert_eq!(log.broken(), [Rule::Gate]);
+}
+
+#[test]
+fn only_people_acknowledge() {
+    let mut log = Log::new();
+    log.add("acknowledged", "00:05", "watchkeep", "{}");
+    assert_eq!(log.broken(), [Rule::Actor]);
+}
+
+/// An anchor after the given number of facts.
+fn anchor(lines: &[String], facts: usize) -> String {
+    let head = verdict(&lines[..facts], &[]).head;
+    serde_json::to_string(&head).expect("an anchor is JSON")
+}
+
+#[test]
+fn a_tail_that_was_cut_and_a_chain_written_anew_need_an_anchor() {
+    let mut log = Log::new();
+    log.add("acknowledged", "00:05", "user:ada", "{}");
+    let anchors = [anchor(&log.lines, 2), anchor(&log.lines, 4)];
+    assert_eq!(verdict(&log.lines, &anchors).anchored, 4);
+
+    let cut = &log.lines[..3];
+    assert_eq!(verdict(cut, &[]).findings, [], "nothing is wrong with what is left");
+    let found = verdict(cut, &anchors).findings;
+    assert_eq!((found[0].rule, found[0].at.as_str()), (Rule::Anchor, "log:3"));
+
+    let mut forged = Log::new();
+    forged.add("acknowledged", "00:05", "user:eve", "{}");
+    assert_eq!(forged.verdict().findings, [], "it is whole in itself");
+    let found = verdict(&forged.lines, &anchors).findings;
+    assert_eq!((found[0].rule, found[0].at.as_str()), (Rule::Anchor, "log:4"));
+    assert!(found[0].detail.contains("2 facts from log:3"), "{}", found[0].detail);
+}
