@@ -5,3 +5,4 @@ pub mod chaos;
 pub mod kafka;
 pub mod nab;
 pub mod service;
+pub mod tampering;

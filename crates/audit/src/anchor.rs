@@ -6,7 +6,7 @@
 //! after fact n − 1 followed by those of fact n's own; before the first fact
 //! it is the empty text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -58,6 +58,10 @@ impl Anchor {
     }
 }
 
+/// Facts behind the last anchor whose hashes are kept for anchors that are
+/// given later. One that is of an earlier fact is passed over then.
+const HEADS_MAX: usize = 10_000;
+
 /// The anchors of a log, and the hash over its facts so far.
 #[derive(Debug, Default)]
 pub struct Anchors {
@@ -67,6 +71,8 @@ pub struct Anchors {
     hash: String,
     /// What an anchor of all facts so far says.
     head: Option<Anchor>,
+    /// What anchors of the facts since the last one say, where each stands.
+    heads: VecDeque<(Anchor, String)>,
     anchored: u64,
     /// Where the first fact after the last anchor that holds stands.
     since: Option<String>,
@@ -90,6 +96,9 @@ impl Anchors {
             }
             return Ok(());
         }
+        if anchor.facts > self.anchored && anchor.facts <= self.facts && !self.is_broken {
+            self.hold(&anchor)?;
+        }
         self.known.insert(anchor.facts, (anchor, at.to_owned()));
         Ok(())
     }
@@ -105,9 +114,14 @@ impl Anchors {
             sequence: line.sequence,
             hash: self.hash.clone(),
         };
+        self.heads.push_back((head.clone(), at.to_owned()));
+        if self.heads.len() > HEADS_MAX {
+            self.heads.pop_front();
+        }
         let head = self.head.insert(head);
         let (anchor, where_to) = self.known.get(&self.facts)?;
         if anchor == head {
+            self.heads.clear();
             self.anchored = self.facts;
             self.since = None;
             return None;
@@ -118,6 +132,25 @@ impl Anchors {
             self.facts - self.anchored
         );
         (!std::mem::replace(&mut self.is_broken, true)).then_some(detail)
+    }
+
+    /// Checks an anchor of facts that were given before it.
+    fn hold(&mut self, anchor: &Anchor) -> Result<(), String> {
+        let Some(place) = self.heads.iter().position(|(head, _)| head.facts == anchor.facts) else {
+            return Ok(());
+        };
+        if self.heads[place].0 != *anchor {
+            self.is_broken = true;
+            let first = self.since.clone().unwrap_or_default();
+            return Err(format!(
+                "the facts from {first} to {} are not those of this anchor",
+                self.heads[place].1
+            ));
+        }
+        self.heads.drain(..=place);
+        self.anchored = anchor.facts;
+        self.since = self.heads.front().map(|(_, at)| at.clone());
+        Ok(())
     }
 
     /// Counts a line that cannot be read; no anchor after it holds.
@@ -143,6 +176,17 @@ impl Anchors {
             let at = if self.last_at.is_empty() { "the beginning" } else { &self.last_at };
             (at.to_owned(), detail)
         })
+    }
+
+    /// What stands behind the last anchor that holds, where no anchor failed
+    /// before.
+    pub fn unanchored(&self) -> Option<(String, String)> {
+        let first = self.since.clone().filter(|_| !self.is_broken)?;
+        let count = self.facts - self.anchored;
+        Some((
+            first,
+            format!("{count} facts from here on are in no anchor: they came from elsewhere"),
+        ))
     }
 
     /// What an anchor of all facts so far says; `None` before the first.

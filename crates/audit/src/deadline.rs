@@ -35,6 +35,11 @@ impl Entry {
         })
     }
 
+    /// True while the step waits for its entry, as for working hours.
+    pub(crate) fn waits(&self, line: &Line<'_>) -> bool {
+        line.occurred_at < self.enters_at
+    }
+
     /// What is wrong with a fact that moves the incident to this entry.
     pub(crate) fn misfit(&self, line: &Line<'_>) -> Option<String> {
         if line.text("to_step").is_some_and(|to| to != self.step) {

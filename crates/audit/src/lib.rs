@@ -128,13 +128,16 @@ struct Incident {
     last_at: String,
 }
 
-/// The audit of a log. Anchors are given first, then every fact in its order.
+/// The audit of a log. Anchors are given first, then every fact in its
+/// order, then anchors that came since.
 #[derive(Debug, Default)]
 pub struct Audit {
     incidents: BTreeMap<String, Incident>,
     anchors: Anchors,
     /// The latest instant at which something was written, and the one before.
     clock: (String, String),
+    /// True where facts behind the last anchor are a fault.
+    expects_all: bool,
     verdict: Verdict,
 }
 
@@ -144,7 +147,19 @@ impl Audit {
         Self::default()
     }
 
-    /// Takes an anchor, a line of JSON as it was published.
+    /// Says that the anchors are those of the log's own writer, which leaves
+    /// no fact without one.
+    pub fn expect_all_anchored(&mut self) {
+        self.expects_all = true;
+    }
+
+    /// How many facts were given so far.
+    pub fn facts(&self) -> u64 {
+        self.verdict.facts
+    }
+
+    /// Takes an anchor, a line of JSON as it was published. One that is given
+    /// after its facts is held against them, too, where they are among the last.
     pub fn anchor(&mut self, at: &str, text: &str) {
         match Anchor::read(text) {
             Ok(anchor) => {
@@ -221,7 +236,11 @@ impl Audit {
                 });
             }
         }
-        found.extend(self.anchors.missing().map(|(at, detail)| Finding {
+        let odd = self
+            .anchors
+            .missing()
+            .or_else(|| self.anchors.unanchored().filter(|_| self.expects_all));
+        found.extend(odd.map(|(at, detail)| Finding {
             at,
             rule: Rule::Anchor,
             incident_id: None,

@@ -69,6 +69,8 @@ pub struct Story {
     entry: Entry,
     entered: bool,
     resting: bool,
+    /// True after a failed verification until the step that it enters.
+    fails: bool,
     exhausted: bool,
     acknowledged_until: Option<Option<String>>,
     decided: bool,
@@ -105,6 +107,11 @@ impl Story {
             return;
         }
         found.extend(self.unanswered(before).map(|detail| (Rule::Deadline, detail)));
+        if self.fails && line.fact != "escalated" {
+            let detail = "a failed verification enters a step, and none was entered".to_owned();
+            found.push((Rule::State, detail));
+        }
+        self.fails = line.fact == "verification_failed";
         self.legal(line, found);
         self.take(line);
     }
@@ -174,10 +181,10 @@ impl Story {
             }
             "breach_attached" | "breach_cleared" => self.may_count(line, found),
             "signed_off" => self.may_sign(line, found),
-            "remediated" => {
-                if line.text("action") == Some("rollback") && self.is_refused("rollback") {
-                    found.push((Rule::Gate, "the gate rollback was refused".to_owned()));
-                }
+            "remediated"
+                if line.text("action") == Some("rollback") && self.is_refused("rollback") =>
+            {
+                found.push((Rule::Gate, "the gate rollback was refused".to_owned()));
             }
             "resolved" => self.may_resolve(line, found),
             "unsilenced" | "uninhibited" => {
@@ -343,7 +350,12 @@ impl Story {
                     self.entry = entry;
                 }
             }
-            "notified" | "notification_skipped" => self.entered = true,
+            // Who is handed an incident that waits does not end its waiting.
+            "notified" => {
+                let waits = line.text("reason") == Some("handoff") && self.entry.waits(line);
+                self.entered |= !waits;
+            }
+            "notification_skipped" => self.entered = true,
             "acknowledged" => {
                 self.state = State::Acknowledged;
                 self.acknowledged_until = Some(line.text("expires_at").map(str::to_owned));
@@ -421,6 +433,7 @@ impl Story {
             || self.is_desk
             || self.state >= State::Resolved
             || self.resting
+            || self.fails
             || self.exhausted
             || self.merged;
         if rests {

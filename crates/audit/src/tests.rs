@@ -156,3 +156,23 @@ fn a_tail_that_was_cut_and_a_chain_written_anew_need_an_anchor() {
     assert_eq!((found[0].rule, found[0].at.as_str()), (Rule::Anchor, "log:4"));
     assert!(found[0].detail.contains("2 facts from log:3"), "{}", found[0].detail);
 }
+
+#[test]
+fn an_anchor_may_come_after_its_facts_and_no_fact_of_the_writer_is_without_one() {
+    let log = Log::new();
+    let audit = |anchors: &[String]| {
+        let mut audit = Audit::new();
+        audit.expect_all_anchored();
+        for (number, line) in log.lines.iter().enumerate() {
+            audit.fact(&format!("log:{}", number + 1), line);
+        }
+        anchors.iter().for_each(|anchor| audit.anchor("anchors:1", anchor));
+        audit.finish()
+    };
+    let all = anchor(&log.lines, 3);
+    assert_eq!(audit(std::slice::from_ref(&all)).findings, []);
+    let found = audit(&[anchor(&log.lines, 2)]).findings;
+    assert_eq!((found[0].rule, found[0].at.as_str()), (Rule::Anchor, "log:3"));
+    let other = all.replace(r#""sequence":3"#, r#""sequence":4"#);
+    assert_eq!(audit(&[other]).findings[0].rule, Rule::Anchor);
+}

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use watchkeep_model::anchor::Anchor;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::escalation::Escalation;
 use watchkeep_model::incident::Fact;
+use watchkeep_model::json;
 use watchkeep_model::profile::Profile;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::response::Response;
@@ -34,6 +36,14 @@ pub fn breach(topic: &Arc<str>, breach: &Breach, encoding: FactEncoding) -> Outg
 /// An incident fact, keyed by its incident.
 pub fn fact(topic: &Arc<str>, fact: &Fact, encoding: FactEncoding) -> Outgoing {
     keyed(topic, &fact.incident_id, encode(fact, encoding), encoding)
+}
+
+/// An anchor of the incident log, always JSON, so that nobody needs a schema to
+/// prove a log. All are in the first partition, which gives them one order.
+pub fn anchor(topic: &Arc<str>, anchor: &Anchor) -> Outgoing {
+    let value = json::to_line(anchor).into_bytes();
+    let record = keyed(topic, &anchor.incident_id, value, FactEncoding::Json);
+    Outgoing { partition: Some(0), ..record }
 }
 
 /// An escalation, keyed by its incident, with the CloudEvents attributes as headers.

@@ -15,6 +15,8 @@ pub struct Topics {
     pub breaches: Arc<str>,
     /// The incident log.
     pub incidents: Arc<str>,
+    /// Anchors of the incident log.
+    pub anchors: Arc<str>,
     /// What alerting systems consume.
     pub escalations: Arc<str>,
     /// What people do about incidents.
@@ -44,6 +46,7 @@ impl Topics {
             windows: name("windows"),
             breaches: name("breaches"),
             incidents: name("incidents"),
+            anchors: name("anchors"),
             escalations: name("escalations"),
             responses: name("responses"),
             rejects: name("rejects"),
@@ -54,12 +57,13 @@ impl Topics {
     }
 
     /// Every topic that Watchkeep owns, so all but the telemetry.
-    pub fn owned(&self) -> [&Arc<str>; 10] {
+    pub fn owned(&self) -> [&Arc<str>; 11] {
         [
             &self.summaries,
             &self.windows,
             &self.breaches,
             &self.incidents,
+            &self.anchors,
             &self.escalations,
             &self.responses,
             &self.rejects,

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use watchkeep_model::anchor::Anchor;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::CharterDocument;
 use watchkeep_model::escalation::Escalation;
@@ -149,6 +150,7 @@ pub enum TopicKind {
     Windows,
     Breaches,
     Incidents,
+    Anchors,
     Escalations,
     Charters,
     Policies,
@@ -159,11 +161,12 @@ pub enum TopicKind {
 
 impl TopicKind {
     /// Every kind of our own topics with its name behind the prefix.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Summaries, "summaries"),
         (Self::Windows, "windows"),
         (Self::Breaches, "breaches"),
         (Self::Incidents, "incidents"),
+        (Self::Anchors, "anchors"),
         (Self::Escalations, "escalations"),
         (Self::Charters, "charters"),
         (Self::Policies, "policies"),
@@ -200,6 +203,10 @@ pub fn to_json_line(kind: TopicKind, bytes: &[u8]) -> Result<String, Malformed> 
         TopicKind::Windows => line_of::<Window>(bytes),
         TopicKind::Breaches => line_of::<Breach>(bytes),
         TopicKind::Incidents => line_of::<incident::Fact>(bytes),
+        // Always JSON, so that nobody needs a schema to prove a log.
+        TopicKind::Anchors => serde_json::from_slice::<Anchor>(bytes)
+            .map(|anchor| json::to_line(&anchor))
+            .map_err(|error| wrong_json("anchor", &error)),
         TopicKind::Escalations => line_of::<Escalation>(bytes),
         TopicKind::Baselines => line_of::<Profile>(bytes),
         TopicKind::Charters | TopicKind::Policies => line_of::<Revision>(bytes),

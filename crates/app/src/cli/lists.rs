@@ -156,6 +156,12 @@ pub(crate) enum Incidents {
     /// Show everything that happened in one incident
     #[command(after_help = "Example:\n  watchkeep incidents show 3f2a --from out")]
     Show(IncidentsShow),
+    /// Tell one incident backwards: what is waited for, who was paged and why, who answers, what
+    /// is to blame, by which rules, what was measured, down to the raw records
+    #[command(
+        after_help = "Examples:\n  watchkeep incidents explain 3f2a --from out\n  watchkeep incidents explain 3f2a -c watchkeep.toml --format json\n\nTakes everything from facts, breaches and windows, and says what is missing there."
+    )]
+    Explain(IncidentsShow),
 }
 
 #[derive(Debug, Args)]

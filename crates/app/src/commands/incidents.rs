@@ -1,5 +1,7 @@
-//! `watchkeep incidents list` and `show`: the incident log of a replay or of
-//! the configured log.
+//! `watchkeep incidents list`, `show` and `explain`: the incident log of a
+//! replay or of the configured log.
+
+mod explain;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,6 +46,7 @@ pub(super) fn run(command: &cli::Incidents) -> anyhow::Result<Outcome> {
     match command {
         cli::Incidents::List(arguments) => list(arguments),
         cli::Incidents::Show(arguments) => show(arguments),
+        cli::Incidents::Explain(arguments) => explain::run(arguments),
     }
 }
 
@@ -80,18 +83,8 @@ fn list(arguments: &cli::IncidentsList) -> anyhow::Result<Outcome> {
 }
 
 fn show(arguments: &cli::IncidentsShow) -> anyhow::Result<Outcome> {
-    let facts = read(&arguments.source)?;
-    let mut found = facts.range(arguments.incident.clone()..);
-    let matching = |id: &str| id.starts_with(&arguments.incident);
-    let Some((_, facts)) = found.next().filter(|(id, _)| matching(id)) else {
-        bail!(
-            "there is no incident {}: `watchkeep incidents list` has those there are",
-            arguments.incident
-        );
-    };
-    if let Some((other, _)) = found.next().filter(|(id, _)| matching(id)) {
-        bail!("more than one incident begins with {}: {other} does too", arguments.incident);
-    }
+    let all = read(&arguments.source)?;
+    let facts = find(&all, &arguments.incident)?;
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(facts)?,
@@ -111,6 +104,35 @@ fn show(arguments: &cli::IncidentsShow) -> anyhow::Result<Outcome> {
     }
     output.finish()?;
     Ok(Outcome::Fine)
+}
+
+/// The facts of the incident whose identifier begins like this.
+///
+/// # Errors
+/// There is none, or more than one.
+pub(super) fn find<'a>(
+    all: &'a BTreeMap<String, Vec<Fact>>,
+    beginning: &str,
+) -> anyhow::Result<&'a Vec<Fact>> {
+    let mut found =
+        all.range(beginning.to_owned()..).take_while(|(id, _)| id.starts_with(beginning));
+    let Some((_, facts)) = found.next() else {
+        bail!("there is no incident {beginning}: {}", nearest(all, beginning));
+    };
+    if let Some((other, _)) = found.next() {
+        bail!("more than one incident begins with {beginning}: {other} does too");
+    }
+    Ok(facts)
+}
+
+/// Which incident might have been meant.
+fn nearest(all: &BTreeMap<String, Vec<Fact>>, wanted: &str) -> String {
+    let common = |id: &str| id.bytes().zip(wanted.bytes()).take_while(|(a, b)| a == b).count();
+    let listed = "`watchkeep incidents list` has those there are";
+    match all.keys().max_by_key(|id| common(id)).filter(|id| common(id) > 0) {
+        Some(id) => format!("{id} is the nearest; {listed}"),
+        None => listed.to_owned(),
+    }
 }
 
 /// Facts by incident, each in order.

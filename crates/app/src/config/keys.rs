@@ -44,11 +44,12 @@ const fn key(
 }
 
 /// Topics that Watchkeep writes, without the prefix, in the order of the flow.
-pub(crate) const TOPICS: [&str; 10] = [
+pub(crate) const TOPICS: [&str; 11] = [
     "summaries",
     "windows",
     "breaches",
     "incidents",
+    "anchors",
     "escalations",
     "responses",
     "rejects",
@@ -58,7 +59,7 @@ pub(crate) const TOPICS: [&str; 10] = [
 ];
 
 /// Every setting, in the order in which it is shown.
-pub(crate) const KEYS: [Key; 30] = [
+pub(crate) const KEYS: [Key; 31] = [
     key("log.kind", Kind::OneOf(&["embedded", "kafka"]), Some("embedded"), "which log"),
     key("log.bootstrap", Kind::Text, None, "Kafka's addresses, host:port with commas between"),
     key("log.folder", Kind::Path, Some("watchkeep-data"), "folder of the embedded log"),
@@ -75,6 +76,7 @@ pub(crate) const KEYS: [Key; 30] = [
     key("topics.partitions.windows", Kind::Count, Some("1"), "partitions of the topic"),
     key("topics.partitions.breaches", Kind::Count, Some("1"), "partitions of the topic"),
     key("topics.partitions.incidents", Kind::Count, Some("1"), "partitions of the topic"),
+    key("topics.partitions.anchors", Kind::Count, Some("1"), "partitions of the topic"),
     key("topics.partitions.escalations", Kind::Count, Some("1"), "partitions of the topic"),
     key("topics.partitions.responses", Kind::Count, Some("1"), "partitions of the topic"),
     key("topics.partitions.rejects", Kind::Count, Some("1"), "partitions of the topic"),

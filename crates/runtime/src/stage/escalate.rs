@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use watchkeep_incident::escalate::{Escalate, Outputs, Settings as EscalationSettings};
+use watchkeep_model::anchor::AnchorChain;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::incident::Fact;
 use watchkeep_model::position::Partition;
@@ -62,6 +63,9 @@ pub struct EscalateStage {
     followed_at: Option<Timestamp>,
     /// `None` until the incident log is folded.
     escalate: Option<Escalate>,
+    /// The chain over all facts; `None` where there is more than one writer of
+    /// them, more than one partition or no topic for its anchors.
+    chain: Option<AnchorChain>,
     counts: Counts,
 }
 
@@ -74,6 +78,7 @@ impl EscalateStage {
             committed: BTreeMap::new(),
             followed_at: None,
             escalate: None,
+            chain: None,
             counts: Counts::default(),
         }
     }
@@ -142,23 +147,36 @@ impl EscalateStage {
             self.followed_at = Some(moment);
         }
         if self.escalate.is_none() {
-            self.escalate = Some(self.restore(log)?);
+            let (escalate, chain) = self.restore(log)?;
+            (self.escalate, self.chain) = (Some(escalate), chain);
         }
         self.decide(log, &records, now())
     }
 
-    fn restore(&self, log: &mut dyn Log) -> Result<Escalate, StageError> {
+    fn restore(&self, log: &mut dyn Log) -> Result<(Escalate, Option<AnchorChain>), StageError> {
         let topics = &self.settings.topics;
         let mut escalate = Escalate::new(self.settings.escalation.clone());
         let registry = self.rules.registry();
         let mut result = Ok(());
+        // One order of all facts needs one partition, and one writer.
+        let counts = [&topics.incidents, &topics.breaches, &topics.anchors];
+        let mut is_one = true;
+        for (topic, most) in counts.into_iter().zip([1, 1, i32::MAX]) {
+            is_one &= (1..=most).contains(&log.partition_count(topic)?);
+        }
+        let mut chain = is_one.then(AnchorChain::default);
         // Which incident of a group is the latest follows from the order of the
         // facts, also where their topic has several partitions.
         in_order::scan(
             log,
             &topics.incidents,
             &mut |partition, offset, value| match decode::<Fact>(value) {
-                Ok(fact) => escalate.restore_fact(&fact),
+                Ok(fact) => {
+                    escalate.restore_fact(&fact);
+                    if let Some(chain) = &mut chain {
+                        chain.add(&fact);
+                    }
+                }
                 Err(error) => result = Err(unreadable(partition, offset, error)),
             },
         )?;
@@ -182,7 +200,7 @@ impl EscalateStage {
                 }
             })?;
         }
-        result.map(|()| escalate)
+        result.map(|()| (escalate, chain))
     }
 
     fn decide(
@@ -218,6 +236,14 @@ impl EscalateStage {
             positions.insert(partition.clone(), offset + 1);
         }
         escalate.advance(registry, now, &mut outputs);
+        // Each commit ends with an anchor, so that none of its facts can be cut off.
+        let mut chain = self.chain.clone();
+        if let Some(chain) = &mut chain {
+            outputs.facts.iter().for_each(|fact| chain.add(fact));
+        }
+        let anchor =
+            chain.as_ref().and_then(AnchorChain::head).filter(|_| !outputs.facts.is_empty());
+        let anchor = anchor.map(|anchor| outgoing::anchor(&topics.anchors, anchor));
         let facts =
             outputs.facts.iter().map(|fact| outgoing::fact(&topics.incidents, fact, *encoding));
         let messages = outputs
@@ -226,7 +252,7 @@ impl EscalateStage {
             .map(|message| outgoing::escalation(&topics.escalations, message, *encoding));
         let transaction = Transaction {
             positions: positions.iter().map(|(p, at)| (p.clone(), *at)).collect(),
-            records: facts.chain(messages).collect(),
+            records: facts.chain(messages).chain(anchor).collect(),
         };
         if transaction == Transaction::default() {
             return Ok(());
@@ -237,6 +263,7 @@ impl EscalateStage {
         match log.commit(transaction) {
             Ok(()) => {
                 self.committed.extend(positions);
+                self.chain = chain;
                 self.counts = counts;
                 Ok(())
             }

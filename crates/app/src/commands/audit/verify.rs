@@ -85,8 +85,8 @@ fn of_files(source: &Path, audit: &mut Audit) -> anyhow::Result<()> {
     if source.is_dir() {
         file = source.join("incidents.ndjson");
         let beside = source.join("anchors.ndjson");
-        if beside.exists() {
-            anchors(&beside, audit)?;
+        if beside.exists() && anchors(&beside, audit)? > 0 {
+            audit.expect_all_anchored();
         }
     }
     each_line(&file, |at, text| match text {
@@ -110,13 +110,10 @@ fn each_line(path: &Path, mut handle: impl FnMut(&str, Option<&str>)) -> anyhow:
 
 fn of_log(config: &Config, audit: &mut Audit) -> anyhow::Result<()> {
     let mut reader = Store::open_existing(config)?.reader()?;
-    let topic = config.topics.named("anchors");
-    for number in 0..reader.partition_count(&topic)? {
-        each_record(&mut reader, &Partition::new(topic.as_str(), number), |at, record| {
-            audit.anchor(at, std::str::from_utf8(&record.value).unwrap_or_default());
-            Ok(())
-        })?;
-    }
+    // Anchors before the ends of the log, so that each has its facts; those of
+    // facts that a running service writes meanwhile afterwards.
+    let anchors = Partition::new(config.topics.named("anchors").as_str(), 0);
+    let mut read_to = own_anchors(&mut reader, &anchors, 0, u64::MAX, audit)?;
     let topic = config.topics.named("incidents");
     let partitions = match reader.partition_count(&topic)? {
         0 => bail!("there is no topic {topic}: run `watchkeep topics create`"),
@@ -140,7 +137,7 @@ fn of_log(config: &Config, audit: &mut Audit) -> anyhow::Result<()> {
         }
         let waiting =
             heads.iter_mut().filter_map(|head| Some((head.ahead.front()?.timestamp, head)));
-        let Some((_, head)) = waiting.min_by_key(|(at, _)| *at) else { return Ok(()) };
+        let Some((_, head)) = waiting.min_by_key(|(at, _)| *at) else { break };
         if let Some(record) = head.ahead.pop_front() {
             let at = place(&head.partition, record.offset);
             match text_of(&record) {
@@ -149,6 +146,12 @@ fn of_log(config: &Config, audit: &mut Audit) -> anyhow::Result<()> {
             }
         }
     }
+    let facts = audit.facts();
+    read_to = own_anchors(&mut reader, &anchors, read_to, facts, audit)?;
+    if read_to > 0 {
+        audit.expect_all_anchored();
+    }
+    Ok(())
 }
 
 fn place(partition: &Partition, offset: i64) -> String {
@@ -174,20 +177,32 @@ impl Head {
     }
 }
 
-fn each_record(
+/// Gives the anchors of the log itself from an offset on to the audit, as far
+/// as they are of at most so many facts; where they end.
+fn own_anchors(
     reader: &mut Reader,
     partition: &Partition,
-    mut handle: impl FnMut(&str, &StoredRecord) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let (mut from, end) = reader.bounds(partition)?;
+    from: i64,
+    facts_max: u64,
+    audit: &mut Audit,
+) -> anyhow::Result<i64> {
+    if reader.partition_count(&partition.topic)? == 0 {
+        return Ok(0);
+    }
+    let (first, end) = reader.bounds(partition)?;
+    let mut from = from.max(first);
     while from < end {
         let to = (from + CHUNK).min(end);
         for record in reader.read(partition, from, to)? {
-            handle(&place(partition, record.offset), &record)?;
+            let at = place(partition, record.offset);
+            let text = std::str::from_utf8(&record.value).unwrap_or_default();
+            if Anchor::read(text).map_or(0, |anchor| anchor.facts) <= facts_max {
+                audit.anchor(&at, text);
+            }
         }
         from = to;
     }
-    Ok(())
+    Ok(end)
 }
 
 /// A record read as its schema says, whatever a fact would make of it.

@@ -1,0 +1,145 @@
+//! What an incident waits for.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use watchkeep_incident::state::{Incident, Timer};
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::time::Timestamp;
+
+/// What is waited for, each absent where nothing is.
+#[derive(Debug, Default, Serialize)]
+pub(in crate::commands::incidents) struct Pending {
+    /// The step that it stands on.
+    pub(super) step: String,
+    /// The climb, from 1.
+    #[serde(rename = "loop")]
+    pub(super) climb: u32,
+    /// What is due next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<Due>,
+    /// Breaches that have not cleared: feature and expectation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) open_breaches: Vec<String>,
+    /// Gates at which somebody signed, or whose signature was missing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) gates: Vec<Gate>,
+    /// Who is at it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) acknowledged_by: Option<String>,
+    /// Until when a new breach reopens it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reopens_until: Option<Timestamp>,
+    /// Why nobody is paged at present.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) quiet: Vec<String>,
+}
+
+/// Something that is due.
+#[derive(Debug, Serialize)]
+pub(in crate::commands::incidents) struct Due {
+    pub(super) at: Timestamp,
+    pub(super) what: &'static str,
+    /// What happens then where nothing comes between.
+    pub(super) then: &'static str,
+}
+
+/// Where a gate stands.
+#[derive(Debug, Serialize)]
+pub(in crate::commands::incidents) struct Gate {
+    pub(super) gate: String,
+    pub(super) is_open: bool,
+    pub(super) signed: u32,
+    pub(super) needed: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) refused_by: Vec<String>,
+}
+
+/// What the fold of the facts waits for.
+pub(super) fn of(incident: &Incident, facts: &[Fact]) -> Pending {
+    let settles = incident.settles_at.filter(|_| !incident.is_breaching());
+    let next = incident.next_timer(settles).map(|(at, timer)| {
+        let (what, then) = words(timer);
+        Due { at, what, then }
+    });
+    let open = incident.attached.iter().filter(|(_, attached)| !attached.open.is_empty());
+    Pending {
+        step: incident.entry.step.clone(),
+        climb: incident.entry.climb,
+        next,
+        open_breaches: open.map(|(key, _)| format!("{}/{}", key.0, key.2)).collect(),
+        gates: gates(incident, facts),
+        acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.clone()),
+        reopens_until: incident.reopens_until,
+        quiet: quiet(facts),
+    }
+}
+
+const fn words(timer: Timer) -> (&'static str, &'static str) {
+    match timer {
+        Timer::Settle => {
+            ("the breaches have been clear for long enough", "it is checked whether it may end")
+        }
+        Timer::Enter => ("working hours begin", "the step is entered and its people are paged"),
+        Timer::Acknowledge => ("latest acknowledgement", "the next step is entered"),
+        Timer::AcknowledgementExpires => {
+            ("the acknowledgement lasts without a remediation", "the step is entered anew")
+        }
+        Timer::Remediate => ("latest remediation", "the next step is entered"),
+        Timer::Decide => ("latest decision", "the next step is entered"),
+        Timer::Repeat => ("the steps have run out", "the last resort is paged again"),
+        Timer::Rollback => ("latest rollback that was ordered", "the next step is entered"),
+        Timer::ReviewOverdue => ("latest review", "it is recorded as overdue"),
+        Timer::Close => ("nothing came back", "it is closed"),
+    }
+}
+
+/// Gates that facts tell of. Which others there are is in the policy.
+fn gates(incident: &Incident, facts: &[Fact]) -> Vec<Gate> {
+    let mut needed: BTreeMap<String, u32> = BTreeMap::new();
+    for fact in facts {
+        if let FactData::SignedOff(data) = &fact.data {
+            needed.insert(data.gate.clone(), data.needed);
+        }
+    }
+    let of = |name: &str, word: bool| {
+        let signatures = incident.signatures.iter();
+        let own = signatures.filter(move |((gate, _), yes)| gate == name && **yes == word);
+        own.map(|((_, by), _)| by.clone()).collect::<Vec<_>>()
+    };
+    let gate = |(gate, needed): (String, u32)| {
+        let signed = u32::try_from(of(&gate, true).len()).unwrap_or(u32::MAX);
+        let refused_by = of(&gate, false);
+        Gate {
+            is_open: refused_by.is_empty() && signed >= needed,
+            gate,
+            signed,
+            needed,
+            refused_by,
+        }
+    };
+    needed.into_iter().map(gate).collect()
+}
+
+/// Silences, other incidents and flapping that hold.
+fn quiet(facts: &[Fact]) -> Vec<String> {
+    let mut holds: BTreeMap<String, String> = BTreeMap::new();
+    for fact in facts {
+        match &fact.data {
+            FactData::Silenced(data) => {
+                let told = format!("silenced by {} until {}", data.by, data.until);
+                holds.insert(data.silence.clone(), told);
+            }
+            FactData::Unsilenced(data) => drop(holds.remove(&data.silence)),
+            FactData::Inhibited(data) => {
+                let told = format!("incident {} speaks for it ({})", data.by, data.rule);
+                holds.insert(data.by.clone(), told);
+            }
+            FactData::Uninhibited(data) => drop(holds.remove(&data.by)),
+            FactData::FlappingStarted(_) => drop(holds.insert(String::new(), "it flaps".into())),
+            FactData::FlappingEnded(_) => drop(holds.remove("")),
+            _ => {}
+        }
+    }
+    holds.into_values().collect()
+}

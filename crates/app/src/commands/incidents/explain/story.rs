@@ -1,0 +1,155 @@
+//! What happened to an incident and why, fact by fact.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use watchkeep_incident::words;
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::time::Timestamp;
+
+/// A fact in words.
+#[derive(Debug, Serialize)]
+pub(in crate::commands::incidents) struct Told {
+    pub(super) sequence: u64,
+    pub(super) at: Timestamp,
+    pub(super) fact: String,
+    pub(super) actor: String,
+    /// What happened.
+    pub(super) what: String,
+    /// What it was because of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) why: Option<String>,
+}
+
+/// What is known while facts are told in their order.
+#[derive(Default)]
+struct Known {
+    /// Breaches by their identifier: feature, expectation and window.
+    breaches: BTreeMap<String, String>,
+    /// How the present step was come to.
+    entered: String,
+}
+
+/// Every fact in words, the latest first.
+pub(super) fn of(facts: &[Fact]) -> Vec<Told> {
+    let mut known = Known::default();
+    for fact in facts {
+        if let FactData::BreachAttached(data) = &fact.data {
+            let told = format!("{}/{} to {}", data.feature, data.expectation, data.window_end);
+            known.breaches.insert(data.breach_id.clone(), told);
+        }
+    }
+    let mut told: Vec<Told> = facts
+        .iter()
+        .map(|fact| {
+            known.follow(fact);
+            Told {
+                sequence: fact.sequence,
+                at: fact.occurred_at,
+                fact: words::name(fact),
+                actor: fact.actor.clone(),
+                what: words::of_fact(fact, &|at| at.to_string()),
+                why: known.why(fact),
+            }
+        })
+        .collect();
+    told.reverse();
+    told
+}
+
+impl Known {
+    /// Notes how a step is come to.
+    fn follow(&mut self, fact: &Fact) {
+        match &fact.data {
+            FactData::Opened(data) => {
+                self.entered = format!(
+                    "the incident opened; {} is where policy {} begins for {}",
+                    data.entry.step,
+                    data.policy.name,
+                    data.kind.name()
+                );
+            }
+            FactData::Escalated(data) => {
+                let why = trigger(&data.trigger, data.due_at);
+                self.entered = format!("{} was left because {why}", data.from_step);
+            }
+            FactData::AcknowledgementExpired(data) => {
+                self.entered = format!(
+                    "{} acknowledged and remediated nothing until {}",
+                    data.by, data.due_at
+                );
+            }
+            FactData::Reopened(_) => self.entered = "a breach returned".to_owned(),
+            FactData::Exhausted(data) => {
+                let why = trigger(&data.trigger, data.due_at);
+                self.entered = format!("no step is left after {}: {why}", data.from_step);
+            }
+            _ => {}
+        }
+    }
+
+    fn why(&self, fact: &Fact) -> Option<String> {
+        match &fact.data {
+            FactData::Notified(data) => Some(match data.reason.as_str() {
+                "repeat" => "nobody has acknowledged since the steps ran out".to_owned(),
+                _ => self.entered.clone(),
+            }),
+            FactData::NotificationSkipped(_) => Some(self.entered.clone()),
+            FactData::Escalated(data) => Some(trigger(&data.trigger, data.due_at)),
+            FactData::Exhausted(data) => Some(trigger(&data.trigger, data.due_at)),
+            FactData::AcknowledgementExpired(data) => {
+                Some(format!("{} remediated nothing until {}", data.by, data.due_at))
+            }
+            FactData::Resolved(data) => Some(
+                match data.reason.as_str() {
+                    "cleared" => "every breach has cleared for long enough",
+                    "verified" => "it was verified",
+                    "signed_off" => "its gate has been signed off",
+                    "command" => "somebody said so",
+                    other => other,
+                }
+                .to_owned(),
+            ),
+            _ => self.cause(fact.cause.as_deref()?),
+        }
+    }
+
+    /// A cause with what it names.
+    fn cause(&self, cause: &str) -> Option<String> {
+        let (kind, rest) = cause.split_once(' ')?;
+        Some(match kind {
+            "breach" => {
+                let id = rest.split(' ').next().unwrap_or(rest);
+                match self.breaches.get(id) {
+                    Some(told) => format!("breach {told} ({rest})"),
+                    None => cause.to_owned(),
+                }
+            }
+            "response" => format!("a command ({cause})"),
+            "timer" => match rest {
+                "settle" => "it was time to look whether it may end".to_owned(),
+                "enter" => "working hours began".to_owned(),
+                "close" => "nothing came back in time".to_owned(),
+                "review_overdue" => "the review was due".to_owned(),
+                other => format!("a deadline passed ({other})"),
+            },
+            _ => cause.to_owned(),
+        })
+    }
+}
+
+/// What moved an incident on, in words.
+fn trigger(trigger: &str, due_at: Timestamp) -> String {
+    match trigger {
+        "not_acknowledged" => format!("nobody had acknowledged by {due_at}"),
+        "not_remediated" => format!("nobody had remediated by {due_at}"),
+        "not_decided" => format!("nobody had decided by {due_at}"),
+        "verification_failed" => "what was done did not hold".to_owned(),
+        "nobody_to_notify" => "it had nobody to notify".to_owned(),
+        "requested" => "somebody asked for it".to_owned(),
+        "affected_features" => "so many features are affected (affected_features)".to_owned(),
+        "recurrence" => "it came again so often (recurrence)".to_owned(),
+        "severity" => "it is so severe (severity)".to_owned(),
+        other => other.to_owned(),
+    }
+}
