@@ -254,7 +254,7 @@ fn an_incident_reaches_who_was_paged_from_its_first_page_to_its_end() {
 }
 
 #[test]
-fn addresses_scopes_and_exercises_choose_the_sink() {
+fn addresses_and_exercises_choose_the_sink() {
     let mut flights = sink("flights", Tool::Pagerduty);
     flights.to = vec!["flights".into()];
     let mut everything = sink("everything", Tool::Webhook);
@@ -532,6 +532,32 @@ fn many_alerts_are_kept_alive_some_at_a_time() {
     assert_eq!(sizes, [100, 100, 50]);
     let all: BTreeSet<&str> = sent.iter().flat_map(|one| one.split(", ")).collect();
     assert_eq!(all.len(), 250);
+}
+
+/// CloudEvents 1.0.2, Kafka protocol binding, binary mode: attributes are
+/// headers with `ce_`, `datacontenttype` is `content-type`, the value is the data.
+#[test]
+fn escalations_are_cloud_events_in_either_encoding() {
+    let page = page("p1", "i", "pagerduty");
+    for encoding in [FactEncoding::Json, ENCODING] {
+        let record = outgoing::escalation(&"w.escalations".into(), &page, encoding);
+        let header = |name: &str| {
+            let found = record.headers.iter().find(|(own, _)| own == name);
+            found.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+        };
+        assert_eq!(header("content-type").as_deref(), Some(encoding.content_type()));
+        for (name, value) in [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "p1"),
+            ("ce_type", "watchkeep.escalation.page"),
+            ("ce_source", "/watchkeep/incidents"),
+            ("ce_subject", "feature:a"),
+            ("ce_time", "1970-01-01T00:00:00Z"),
+        ] {
+            assert_eq!(header(name).as_deref(), Some(value), "{name}");
+        }
+        assert_eq!(decode::<Escalation>(&record.value), Ok(page.clone()));
+    }
 }
 
 /// Numbers that follow from a seed.
