@@ -23,6 +23,7 @@ use crate::lineage::{Lineage, Node};
 
 pub(crate) mod board;
 mod cover;
+pub(crate) mod related;
 mod tell;
 mod walk;
 

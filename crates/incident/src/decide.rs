@@ -18,15 +18,19 @@ use crate::calendar;
 use crate::context::Context;
 use crate::message;
 use crate::owner;
+use crate::pages::Pages;
 use crate::progress::Progress;
 use crate::schedule::{Presence, answering, typed_user};
+use crate::silence::Silences;
 use crate::state::people::NOT_ROLLED_BACK;
+use crate::state::quiet::LIMITED;
 use crate::state::{Incident, Timer};
 
 pub mod breach;
 mod delivery;
 pub mod gates;
 mod learn;
+mod quiet;
 mod reassign;
 pub mod respond;
 mod rollback;
@@ -56,6 +60,10 @@ pub struct World<'a> {
     pub load: &'a BTreeMap<String, u32>,
     /// When earlier incidents of the group opened, this one included.
     pub recurrences: &'a [Timestamp],
+    /// The silences that stand.
+    pub silences: &'a Silences,
+    /// How often people were paged.
+    pub pages: &'a Pages,
     /// The clock: a watermark in a replay, the time of day otherwise.
     pub now: Timestamp,
 }
@@ -142,6 +150,8 @@ impl Decision<'_> {
             Timer::Close => self.close_by_time(&doing),
             Timer::AcknowledgementExpires => self.expire(&doing),
             Timer::Repeat => self.notify_exhausted(&doing.at(self.world.now), "repeat"),
+            Timer::FlapEnds => self.flap_ends(&doing),
+            Timer::Update => self.tell_update(&doing.at(self.world.now)),
         }
     }
 
@@ -226,7 +236,8 @@ impl Decision<'_> {
     /// Triggers that need no clock. Each moves an incident on from a step once.
     pub(crate) fn check_triggers(&mut self, doing: &Doing) {
         let incident = &*self.incident;
-        if !incident.entered || incident.resting || incident.exhausted || !incident.is_open() {
+        let asks = incident.entered && !incident.resting && !incident.quiet.rests();
+        if !asks || incident.exhausted || !incident.is_open() {
             return;
         }
         let Some(step) = self.world.policy.steps.get(self.step_index()) else { return };
@@ -357,10 +368,12 @@ impl Decision<'_> {
                 method: None,
             };
             self.record(doing, FactData::OwnerResolved(data));
+            self.match_silences(doing);
         }
         found.owner.ok_or_else(|| (None, "nobody of the owner chain can answer".into()))
     }
 
+    /// Notifies a person by every channel, unless something holds the page back.
     #[expect(clippy::too_many_arguments, reason = "the fields of the fact")]
     fn notify(
         &mut self,
@@ -372,6 +385,24 @@ impl Decision<'_> {
         reason: &str,
         repeat_at: Option<Timestamp>,
     ) {
+        let held = self.incident.quiet.holds(reason).map(|why| (why, None));
+        let limit = || {
+            let rate = self.world.policy.limits.per_owner?;
+            Some((LIMITED, Some(self.world.pages.wait(user, rate, self.world.now)?)))
+        };
+        if let Some((why, digest_at)) = held.or_else(limit) {
+            let data = NotificationSkipped {
+                step: step.to_owned(),
+                climb: self.incident.entry.climb,
+                target: Some(user.to_owned()),
+                role: Some(role.to_owned()),
+                reason: why.to_owned(),
+                repeat_at,
+                digest_at,
+            };
+            self.record(doing, FactData::NotificationSkipped(data));
+            return;
+        }
         for channel in self.channels(channels, user) {
             let data = Notified {
                 step: step.to_owned(),
@@ -382,6 +413,7 @@ impl Decision<'_> {
                 respond_by: self.incident.respond_by(),
                 reason: reason.to_owned(),
                 repeat_at,
+                carried_by: None,
             };
             self.record(doing, FactData::Notified(data));
         }
@@ -397,8 +429,9 @@ impl Decision<'_> {
         repeat_at: Option<Timestamp>,
     ) {
         let climb = self.incident.entry.climb;
+        let step = step.to_owned();
         let data =
-            NotificationSkipped { step: step.to_owned(), climb, target, role, reason, repeat_at };
+            NotificationSkipped { step, climb, target, role, reason, repeat_at, digest_at: None };
         self.record(doing, FactData::NotificationSkipped(data));
     }
 

@@ -6,7 +6,7 @@
 //! advances to each [`Escalate::next_deadline`] in turn, so that nothing is
 //! late; a service calls it with the time of day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use watchkeep_model::breach::{Breach, Transition};
@@ -24,19 +24,25 @@ use crate::command;
 use crate::context::Context;
 pub use crate::decide::Outputs;
 use crate::decide::breach::{Opening, open};
-use crate::decide::respond::{stranger, unsupported};
+use crate::decide::respond::stranger;
 use crate::decide::{Decision, World};
 use crate::progress::Progress;
+use crate::silence::Silences;
 use crate::state::{Incident, State, Timer, key_of};
 
 mod answers;
+mod digest;
 mod index;
 mod place;
+pub mod platform;
+mod relate;
 mod restore;
+mod silences;
 
 use answers::Answered;
-use index::Index;
+use index::{Index, What};
 use place::{Group, find_policy, is_paged, policy_of};
+use relate::Change;
 
 /// What may be set.
 #[derive(Clone, Debug)]
@@ -82,6 +88,9 @@ pub struct Escalate {
     desk: (u64, Option<String>),
     /// Commands that were carried out or refused.
     answered: Answered,
+    silences: Silences,
+    /// What is still to be carried out for other incidents.
+    changes: VecDeque<Change>,
 }
 
 /// An incident in a list.
@@ -127,6 +136,8 @@ impl Escalate {
             policies: BTreeMap::new(),
             desk: (0, None),
             answered: Answered::default(),
+            silences: Silences::default(),
+            changes: VecDeque::new(),
         }
     }
 
@@ -141,7 +152,10 @@ impl Escalate {
         out: &mut Outputs,
     ) {
         match breach.transition {
-            Transition::Opened => self.opened(breach, context, now, out),
+            Transition::Opened => {
+                self.opened(breach, context, now, out);
+                self.relate(context, now, out);
+            }
             Transition::Sustained => {
                 if let Some(held) = self.held.get_mut(&breach.breach_id) {
                     held.breach.reason.clone_from(&breach.reason);
@@ -151,6 +165,7 @@ impl Escalate {
                         self.decide(&id, context, now, out, |decision| {
                             decision.window(&key, breach.window_end, false);
                         });
+                        self.relate(context, now, out);
                     }
                 }
             }
@@ -159,6 +174,8 @@ impl Escalate {
                 self.index.forget_evidence(breach);
                 if let Some(id) = self.index.incident_of(&breach.breach_id) {
                     self.decide(&id, context, now, out, |decision| decision.clear(breach));
+                    self.recheck_platform(context, now, out);
+                    self.relate(context, now, out);
                 }
             }
         }
@@ -206,6 +223,7 @@ impl Escalate {
                 decision.window(key, window.window_end, good);
             });
         });
+        self.relate(context, now, out);
     }
 
     fn each_judged(
@@ -253,12 +271,20 @@ impl Escalate {
             return;
         }
         let from = out.facts.len();
-        match self.addressed(response) {
-            Ok(ids) => ids.iter().for_each(|id| {
-                self.decide(id, context, now, out, |decision| decision.respond(response));
-            }),
-            Err(rule) => self.reject(response, rule, context, now, out),
+        match response.command {
+            Command::Silence | Command::Unsilence => {
+                if let Err(rule) = self.hush(response, context, now, out) {
+                    self.reject(response, rule, context, now, out);
+                }
+            }
+            _ => match self.addressed(response) {
+                Ok(ids) => ids.iter().for_each(|id| {
+                    self.decide(id, context, now, out, |decision| decision.respond(response));
+                }),
+                Err(rule) => self.reject(response, rule, context, now, out),
+            },
         }
+        self.relate(context, now, out);
         out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
     }
 
@@ -273,8 +299,9 @@ impl Escalate {
     ) {
         let root = response.subject.as_deref().map(typed);
         let addressed = response.incident.clone().or(root);
-        let rule = unsupported(response.command)
-            .or_else(|| command::check(response).err().map(|fault| fault.what))
+        let rule = command::check(response)
+            .err()
+            .map(|fault| fault.what)
             .or_else(|| {
                 // The deliver stage is nobody of the directory.
                 let is_report = response.command == Command::ReportDelivery;
@@ -315,14 +342,21 @@ impl Escalate {
                 return;
             };
             match what {
-                None => self.open_due(due_at, context, now, out),
-                Some(id) => {
+                What::Held => self.open_due(due_at, context, now, out),
+                What::Silence(id) => self.silence_due(&id, due_at, context, now, out),
+                What::Cover(id) => {
+                    self.index.set_due(What::Cover(id.clone()), None);
+                    self.release_all(&id, "cleared", context, now, out);
+                }
+                What::Digest(user) => self.digest_due(&user, due_at, context, now, out),
+                What::Incident(id) => {
                     let check_at = self.progress.get(&id).and_then(|one| one.check_at);
                     let timer = self.incidents.get(&id).and_then(|one| one.next_timer(check_at));
                     let (_, timer) = timer.unwrap_or((due_at, Timer::Settle));
                     self.decide(&id, context, now, out, |decision| decision.fire(timer, due_at));
                 }
             }
+            self.relate(context, now, out);
         }
     }
 
@@ -350,11 +384,13 @@ impl Escalate {
             due.push((derived(&["incident", key, &first.breach_id, &detected_at]), group));
         }
         due.sort_by(|a, b| a.0.cmp(&b.0));
+        self.check_platform(&due, due_at, context, now, out);
         for (id, group) in due {
             for held in &group.members {
                 self.unhold(&held.breach.breach_id);
             }
             self.open_group(id, group, due_at, context, now, out);
+            self.relate(context, now, out);
         }
     }
 
@@ -387,9 +423,13 @@ impl Escalate {
             let until = self.incidents.get(&earlier)?.reopens_until?;
             (known_at <= until).then_some(earlier)
         });
+        let severity = breaches.iter().map(|breach| breach.severity).max().unwrap_or_default();
+        let limits = policy.attribution.clone();
+        let (root, child) = (placed.root.clone(), earlier.as_deref());
+        let parent = self.parent_of(&root, severity, child, &limits, context, now);
         if let Some(earlier) = earlier {
             self.decide(&earlier, context, now, out, |decision| {
-                decision.reopen(&breaches, due_at);
+                decision.reopen(&breaches, due_at, parent.as_ref());
             });
             return;
         }
@@ -397,13 +437,14 @@ impl Escalate {
         let policy = Arc::new(policy.into_owned());
         self.policies.insert(revision, Arc::clone(&policy));
         let recurrences = self.index.recurrences_with(&placed.group_key, due_at);
-        let load = self.index.load_with_nobody();
         let world = World {
             context,
             policy: &policy,
             charter,
-            load: &load,
+            load: self.index.load(),
             recurrences: &recurrences,
+            silences: &self.silences,
+            pages: self.index.pages(),
             now,
         };
         let opening = Opening {
@@ -415,6 +456,7 @@ impl Escalate {
             breaches,
             due_at,
             drill: self.settings.drill,
+            parent,
         };
         let from = out.facts.len();
         let (incident, progress) = open(&opening, &world, out);
@@ -443,6 +485,8 @@ impl Escalate {
             charter,
             load: self.index.load(),
             recurrences: self.index.recurrences(&incident.group_key),
+            silences: &self.silences,
+            pages: self.index.pages(),
             now,
         };
         let from = out.facts.len();
@@ -454,6 +498,7 @@ impl Escalate {
     fn take_in(&mut self, incident: Incident, progress: Progress, facts: &[Fact]) {
         for fact in facts {
             self.index.note(fact, &incident);
+            self.changes.extend(Change::of(fact));
         }
         self.index.refresh(&incident, progress.check_at);
         self.progress.insert(incident.id.clone(), progress);

@@ -22,12 +22,14 @@ pub mod hook;
 pub mod lineage;
 mod message;
 pub mod owner;
+pub mod pages;
 pub mod playbook;
 pub mod progress;
 pub mod registry;
 pub mod rehearsal;
 pub mod report;
 pub mod schedule;
+pub mod silence;
 pub mod state;
 pub mod words;
 

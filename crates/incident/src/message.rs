@@ -28,7 +28,7 @@ pub(crate) fn tell(
     out: &mut Vec<Escalation>,
 ) {
     match &fact.data {
-        FactData::Notified(data) => {
+        FactData::Notified(data) if data.carried_by.is_none() => {
             let mut page =
                 blank(incident, fact, Audience::Page, &data.target, &data.channel, world);
             page.event_action = EventAction::Trigger;
@@ -149,7 +149,7 @@ fn blank(
             .into_iter()
             .collect(),
         drill: fact.drill,
-        custom_details: reasons(incident),
+        custom_details: details(incident),
     }
 }
 
@@ -169,6 +169,17 @@ fn summary(incident: &Incident, affected: u64) -> String {
         n => format!(", {n} features affected"),
     };
     format!("{prefix}{severity}: {kind} of {root}{others} ({})", incident.state.name())
+}
+
+/// The detail that tells why nobody is paged.
+const SUPPRESSED: &str = "suppressed";
+
+fn details(incident: &Incident) -> BTreeMap<String, String> {
+    let mut details = reasons(incident);
+    if let Some(why) = incident.quiet.muted().filter(|_| incident.is_open()) {
+        details.insert(SUPPRESSED.to_owned(), why.to_owned());
+    }
+    details
 }
 
 fn reasons(incident: &Incident) -> BTreeMap<String, String> {

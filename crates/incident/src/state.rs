@@ -12,8 +12,10 @@ use watchkeep_model::response::RemedyAction;
 use watchkeep_model::time::Timestamp;
 
 pub mod people;
+pub mod quiet;
 
 use people::{HANDOFF, People};
+use quiet::{Quiet, Update, step_of};
 
 /// Where an incident stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +53,9 @@ impl State {
 
 /// What an incident can be breached by: subject, version, expectation.
 pub type BreachKey = (String, String, String);
+
+/// The action of the fact that a message about joined breaches has gone out.
+pub const UPDATE_SENT: &str = "update_sent";
 
 /// The breaches of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +165,10 @@ pub struct Incident {
     pub reopens_until: Option<Timestamp>,
     /// What people's commands made of it.
     pub people: People,
+    /// What keeps its pages back.
+    pub quiet: Quiet,
+    /// Joined breaches that no message has told of yet.
+    pub update: Update,
 }
 
 impl Incident {
@@ -210,6 +219,8 @@ impl Incident {
             repeat_at: None,
             reopens_until: None,
             people: People::default(),
+            quiet: Quiet::default(),
+            update: Update::default(),
         }
     }
 
@@ -223,11 +234,20 @@ impl Incident {
     pub fn apply(&mut self, fact: &Fact) {
         self.chain(fact);
         self.people.apply(fact);
+        self.hush(fact);
+        self.take(fact);
+        self.rest_after(fact);
+    }
+
+    fn take(&mut self, fact: &Fact) {
         match &fact.data {
             FactData::BreachAttached(data) => self.attach(data),
             FactData::BreachCleared(data) => {
                 let key = key_of(&data.feature, &data.feature_version, &data.expectation);
                 self.close(&key, &data.breach_id);
+                if self.attached.get(&key).is_some_and(|attached| attached.open.is_empty()) {
+                    self.quiet.change(key, data.window_end, None);
+                }
                 if self.open_features.is_empty() {
                     self.resting = true;
                     self.cleared_at = Some(fact.occurred_at);
@@ -249,13 +269,16 @@ impl Incident {
             }
             FactData::Notified(data) => {
                 self.page(data, fact.occurred_at);
-                // Who is handed an incident that waits does not end its waiting.
+                // Who is handed an incident that waits does not end its waiting,
+                // nor does a digest, which tells of a step that was entered before.
                 let waits = fact.occurred_at < self.entry.enters_at;
-                self.entered |= data.reason != HANDOFF || !waits;
+                let is_entry = data.reason != quiet::DIGEST;
+                self.entered |= is_entry && (data.reason != HANDOFF || !waits);
+                self.update = Update { told_at: Some(fact.occurred_at), due_at: None };
                 self.repeat_at = data.repeat_at;
             }
             FactData::NotificationSkipped(data) => {
-                self.entered = true;
+                self.entered |= fact.occurred_at >= self.entry.enters_at;
                 self.repeat_at = data.repeat_at;
             }
             FactData::Acknowledged(data) => {
@@ -308,6 +331,9 @@ impl Incident {
                 self.state = State::Closed;
                 self.reopens_until = None;
             }
+            FactData::ActionRecorded(data) if data.action == UPDATE_SENT => {
+                self.update = Update { told_at: Some(fact.occurred_at), due_at: None };
+            }
             FactData::Opened(_)
             | FactData::ActionRecorded(_)
             | FactData::CommandRejected(_)
@@ -333,10 +359,16 @@ impl Incident {
         attached.severity = data.severity;
         attached.window_end = attached.window_end.max(data.window_end);
         attached.reason.clone_from(&data.reason);
+        let was_good = attached.open.is_empty();
         if attached.open.insert(data.breach_id.clone()) {
             self.open_count += 1;
             *self.open_features.entry(data.feature.clone()).or_default() += 1;
+            if was_good {
+                let key = key_of(&data.feature, &data.feature_version, &data.expectation);
+                self.quiet.change(key, data.window_end, Some(step_of(data)));
+            }
         }
+        self.update.due_at = self.update.due_at.or(data.update_at);
         self.consumers.extend(data.consumers.iter().cloned());
         self.informed.extend(data.informed.iter().map(|informed| informed.target.clone()));
         if self.state < State::Remediated {
@@ -378,6 +410,8 @@ impl Incident {
         self.entered = false;
         self.resting = false;
         self.decided = false;
+        // What was held back of the step before is asked for by this one.
+        self.quiet.owes = false;
     }
 
     fn begin_anew(&mut self) {
@@ -428,7 +462,7 @@ impl Incident {
 
     /// The first deadline that still asks for something.
     pub fn respond_by(&self) -> Option<Timestamp> {
-        if self.resting || self.exhausted {
+        if self.resting || self.exhausted || self.quiet.rests() {
             return None;
         }
         self.deadlines().map(|(due_at, _)| due_at).min()
@@ -452,12 +486,28 @@ impl Incident {
     /// The next timer that is due, and when. `check_at` is when the incident
     /// is next looked at for settling.
     pub fn next_timer(&self, check_at: Option<Timestamp>) -> Option<(Timestamp, Timer)> {
+        let flap = self.quiet.flaps_until.map(|at| (at, Timer::FlapEnds));
+        let update = self.update.due_at.filter(|_| self.tells()).map(|at| (at, Timer::Update));
+        flap.into_iter().chain(update).chain(self.next_of_ladder(check_at)).min()
+    }
+
+    /// True where a message about joined breaches may go out.
+    fn tells(&self) -> bool {
+        self.is_open() && self.entered && !self.resting && !self.quiet.rests()
+    }
+
+    fn next_of_ladder(&self, check_at: Option<Timestamp>) -> Option<(Timestamp, Timer)> {
         if !self.is_open() {
             return self.people.after_resolution(self.state);
         }
         let settle = check_at.map(|at| (at, Timer::Settle));
         if self.resting {
             return settle;
+        }
+        let enter =
+            (!self.entered && !self.exhausted).then_some((self.entry.enters_at, Timer::Enter));
+        if self.quiet.rests() {
+            return settle.into_iter().chain(enter).min();
         }
         let expiry = self.acknowledged.as_ref().and_then(|ack| ack.expires_at);
         let expiry = expiry.map(|at| (at, Timer::AcknowledgementExpires));
@@ -466,9 +516,8 @@ impl Incident {
             let repeat = repeat.map(|at| (at, Timer::Repeat));
             return settle.into_iter().chain(expiry).chain(repeat).min();
         }
-        if !self.entered {
-            let enter = (self.entry.enters_at, Timer::Enter);
-            return settle.into_iter().chain(expiry).chain([enter]).min();
+        if enter.is_some() {
+            return settle.into_iter().chain(expiry).chain(enter).min();
         }
         settle.into_iter().chain(expiry).chain(self.deadlines()).min()
     }
@@ -512,6 +561,10 @@ pub enum Timer {
     ReviewOverdue,
     /// Nobody has to review it, or somebody has, and nothing came back.
     Close,
+    /// Whether it still comes and goes is looked at.
+    FlapEnds,
+    /// A message tells of breaches that joined.
+    Update,
 }
 
 impl Timer {
@@ -528,6 +581,8 @@ impl Timer {
             Self::Repeat => "repeat",
             Self::ReviewOverdue => "review_overdue",
             Self::Close => "close",
+            Self::FlapEnds => "flap_ends",
+            Self::Update => "update",
         }
     }
 }

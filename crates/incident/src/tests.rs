@@ -5,6 +5,7 @@ mod answers;
 mod deliveries;
 mod ladder;
 mod laws;
+mod noise;
 mod people;
 pub(crate) mod scene;
 mod settling;

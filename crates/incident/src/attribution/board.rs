@@ -2,7 +2,7 @@
 //! it is watched at all, which incidents are open about it. Kept up with every
 //! breach and window, so that attribution need not go through all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::charter::ExpectationKind;
 use watchkeep_model::subject::typed;
@@ -36,6 +36,9 @@ struct Subject {
     incidents: BTreeMap<String, ExpectationKind>,
 }
 
+/// How long after its last judged window a feature counts as watched.
+const WATCHED_FOR: TimeSpan = TimeSpan::WEEK;
+
 /// No node yet.
 const NOWHERE: Node = Node::MAX;
 
@@ -50,6 +53,8 @@ pub(crate) struct Board {
     numbers: BTreeMap<Box<str>, u32>,
     /// Subjects with open breaches.
     breaching: usize,
+    /// Features by when a window of theirs was judged last.
+    judged: BTreeSet<(Timestamp, u32)>,
     graph: Graph,
 }
 
@@ -93,8 +98,26 @@ impl Board {
     /// A window of a subject was judged.
     pub(crate) fn judged(&mut self, subject: &str, at: Timestamp) {
         let number = self.number(subject);
-        let judged_at = &mut self.subjects[number].judged_at;
-        *judged_at = (*judged_at).max(Some(at));
+        let Subject { judged_at, name, .. } = &mut self.subjects[number];
+        if judged_at.is_some_and(|before| before >= at) {
+            return;
+        }
+        let before = judged_at.replace(at);
+        if name.starts_with("feature:") {
+            let number = u32::try_from(number).unwrap_or(NOBODY);
+            if let Some(before) = before {
+                self.judged.remove(&(before, number));
+            }
+            self.judged.insert((at, number));
+        }
+    }
+
+    /// How many features were judged lately.
+    pub(crate) fn watched(&mut self, at: Timestamp) -> u64 {
+        while self.judged.first().is_some_and(|(judged, _)| *judged + WATCHED_FOR < at) {
+            self.judged.pop_first();
+        }
+        self.judged.len() as u64
     }
 
     /// An incident with this root is open, or is not any more.
@@ -230,6 +253,12 @@ impl Board {
         let attached = breaches.filter(|(_, breach)| breach.root.is_some());
         let first = attached.min_by_key(|(id, breach)| (breach.detected_at, *id))?;
         first.1.root.as_deref()
+    }
+
+    /// Open incidents with this root, by identifier.
+    pub(crate) fn open_incidents(&self, node: Node) -> impl Iterator<Item = &str> {
+        let incidents = self.subject(node).map(|subject| subject.incidents.keys());
+        incidents.into_iter().flatten().map(String::as_str)
     }
 
     /// The kind of the first open incident with this root.

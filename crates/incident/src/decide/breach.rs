@@ -38,6 +38,17 @@ pub struct Opening<'a> {
     pub due_at: Timestamp,
     /// True in an exercise.
     pub drill: bool,
+    /// The incident that speaks for it, and by which rule.
+    pub parent: Option<Parent>,
+}
+
+/// An incident that speaks for another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// Its identifier.
+    pub id: String,
+    /// The rule, for the fact.
+    pub rule: &'static str,
 }
 
 fn because_of(breach: &Breach) -> String {
@@ -101,8 +112,9 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
     out.facts.push(fact.clone());
     let mut decision = Decision { incident: &mut incident, progress: &mut progress, world, out };
     for breach in &opening.breaches {
-        decision.attach(breach, &doing);
+        decision.attach(breach, &doing, None);
     }
+    decision.hush(opening.parent.as_ref(), &doing);
     message::status(decision.incident, &fact, "opened", world, &mut decision.out.escalations);
     decision.enter_if_due(&doing.at(now));
     (incident, progress)
@@ -121,7 +133,7 @@ fn listed_max(world: &World<'_>) -> usize {
 
 impl Decision<'_> {
     /// Opens a resolved incident again and enters its first step.
-    pub fn reopen(&mut self, breaches: &[&Breach], due_at: Timestamp) {
+    pub fn reopen(&mut self, breaches: &[&Breach], due_at: Timestamp, parent: Option<&Parent>) {
         let Some(first) = breaches.first() else { return };
         let severity = breaches.iter().map(|breach| breach.severity).max().unwrap_or_default();
         let doing = Doing::system(due_at, because_of(first));
@@ -137,9 +149,18 @@ impl Decision<'_> {
         // Absences may have begun or ended since; nobody is needed here yet.
         let _ = self.resolve_owner(&doing);
         for breach in breaches {
-            self.attach(breach, &doing);
+            self.attach(breach, &doing, None);
         }
+        self.hush(parent, &doing);
         self.enter_if_due(&doing.at(self.world.now));
+    }
+
+    /// What holds pages back from the beginning.
+    fn hush(&mut self, parent: Option<&Parent>, doing: &Doing) {
+        self.match_silences(doing);
+        if let Some(parent) = parent {
+            self.inhibit(&parent.id, parent.rule, doing);
+        }
     }
 
     /// A breach joins the incident. After the clearing or a remediation that
@@ -150,16 +171,22 @@ impl Decision<'_> {
         let after_clearing = !incident.is_breaching()
             && incident.cleared_at.is_some_and(|cleared| cleared < self.world.now);
         let fails = after_clearing || incident.state >= State::Remediated;
-        self.attach(breach, &doing);
+        let held_back = incident.resting && incident.quiet.owes;
+        let update_at = if fails { None } else { self.update_at() };
+        self.attach(breach, &doing, update_at);
         self.progress.check_at = None;
         if fails {
             self.fail(&doing, &breach.feature, &breach.expectation, breach.window_end);
+        } else if held_back && !self.incident.quiet.rests() {
+            // The quiet ended while nothing breached, so its page is still owed.
+            let (step, climb) = (self.step_index(), self.incident.entry.climb);
+            self.go_to(&doing, step, climb, "breach_returned");
         } else {
             self.check_triggers(&doing);
         }
     }
 
-    fn attach(&mut self, breach: &Breach, doing: &Doing) {
+    fn attach(&mut self, breach: &Breach, doing: &Doing, update_at: Option<Timestamp>) {
         let data = BreachAttached {
             breach_id: breach.breach_id.clone(),
             feature: breach.feature.clone(),
@@ -174,8 +201,10 @@ impl Decision<'_> {
             consumers: breach.affected_consumers.clone(),
             informed: self.to_inform(breach),
             reason: breach.reason.clone(),
+            update_at,
         };
         self.record(doing, FactData::BreachAttached(Box::new(data)));
+        self.check_flapping(breach, doing);
         self.raise_severity(breach.severity, doing);
         self.propose_rollback(breach, doing);
     }
@@ -220,6 +249,7 @@ impl Decision<'_> {
         let moved = waits && sooner.enters_at < self.incident.entry.enters_at;
         let data = SeverityChanged { from, to, entry: moved.then_some(sooner) };
         self.record(doing, FactData::SeverityChanged(data));
+        self.match_silences(doing);
         if moved && !self.incident.resting {
             self.enter_if_due(doing);
         }
@@ -250,7 +280,9 @@ impl Decision<'_> {
         };
         let verb = if breach.transition == Transition::Retracted { "retracted" } else { "cleared" };
         let cause = format!("breach {} {verb}", breach.breach_id);
-        self.record(&Doing::system(self.world.now, cause), FactData::BreachCleared(data));
+        let doing = Doing::system(self.world.now, cause);
+        self.record(&doing, FactData::BreachCleared(data));
+        self.check_flapping(breach, &doing);
         self.progress.check_at = settles_at;
     }
 

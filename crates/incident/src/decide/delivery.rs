@@ -48,8 +48,19 @@ impl Decision<'_> {
         let step = if exhausted { ON_EXHAUSTED } else { &self.incident.entry.step }.to_owned();
         let (climb, repeat_at) = (self.incident.entry.climb, self.incident.repeat_at);
         let doing = doing.at(self.world.now);
-        let data = match next {
-            Some(channel) => FactData::Notified(Notified {
+        // Another channel is another page: what holds pages back holds it too.
+        let held = self.incident.quiet.holds(&self.incident.entry_reason);
+        let data = match (next, held) {
+            (Some(_), Some(why)) => FactData::NotificationSkipped(NotificationSkipped {
+                step,
+                climb,
+                target: Some(target),
+                role: Some(role),
+                reason: why.to_owned(),
+                repeat_at,
+                digest_at: None,
+            }),
+            (Some(channel), None) => FactData::Notified(Notified {
                 step,
                 climb,
                 target,
@@ -58,14 +69,16 @@ impl Decision<'_> {
                 respond_by: self.incident.respond_by(),
                 reason: DELIVERY_FAILED.into(),
                 repeat_at,
+                carried_by: None,
             }),
-            None => FactData::NotificationSkipped(NotificationSkipped {
+            (None, _) => FactData::NotificationSkipped(NotificationSkipped {
                 step,
                 climb,
                 target: Some(target),
                 role: Some(role),
                 reason: format!("{channel} did not take the page, and no other contact is left"),
                 repeat_at,
+                digest_at: None,
             }),
         };
         self.record(&doing, data);

@@ -13,16 +13,6 @@ use crate::schedule::typed_user;
 use crate::state::State;
 use crate::state::people::NOT_ROLLED_BACK;
 
-/// A command that exists but is not built yet is refused by its name.
-pub(crate) fn unsupported(command: Command) -> Option<String> {
-    match command {
-        Command::Silence | Command::Unsilence => {
-            Some(format!("command {} is not supported yet", command.name()))
-        }
-        _ => None,
-    }
-}
-
 /// Why somebody may not act at all: they are not in the directory or have
 /// left. Without any directory everybody may.
 pub fn stranger(context: &dyn Context, by: &str) -> Option<String> {
@@ -59,9 +49,6 @@ impl Decision<'_> {
     }
 
     fn carry_out(&mut self, response: &Response, doing: &Doing) -> Result<(), String> {
-        if let Some(rule) = unsupported(response.command) {
-            return Err(rule);
-        }
         if response.command == Command::ReportDelivery {
             return self.report_delivery(response, doing);
         }

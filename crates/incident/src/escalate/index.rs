@@ -4,25 +4,44 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watchkeep_model::breach::Breach;
+use watchkeep_model::charter::ExpectationKind;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
 use crate::attribution::board::{Board, OpenBreach};
 use crate::context::Context;
+use crate::pages::Pages;
 use crate::state::Incident;
 
-/// Openings of one group that are remembered for `recurrence`. Beyond it the
-/// oldest is forgotten, which no count of a policy reaches.
+/// Openings of one group that are remembered for `recurrence`, at least. Beyond
+/// twice as many the older half is forgotten, which no count of a policy reaches.
 const RECURRENCES_MAX: usize = 1_000;
 
-/// What is due: the instant, then held breaches (`None`) before incidents.
-type Due = (Timestamp, Option<String>);
+/// What is due, in the order in which it happens at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    /// Held breaches open incidents.
+    Held,
+    /// A silence begins or ends.
+    Silence(String),
+    /// An incident that has cleared speaks for others no longer.
+    Cover(String),
+    /// An incident's timer.
+    Incident(String),
+    /// Collected pages to a person go out.
+    Digest(String),
+}
+
+type Due = (Timestamp, What);
+
+/// How typed names of features begin.
+const FEATURE: &str = "feature:";
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     due: BTreeSet<Due>,
-    due_of: BTreeMap<String, Timestamp>,
+    due_of: BTreeMap<What, Timestamp>,
     holds: BTreeMap<Timestamp, BTreeSet<String>>,
     hold_of: BTreeMap<String, Timestamp>,
     groups: BTreeMap<String, String>,
@@ -39,6 +58,19 @@ pub(super) struct Index {
     resolved: VecDeque<String>,
     /// Resolved ones that wait for their review, which is to find them.
     unreviewed: VecDeque<String>,
+    /// Group keys by the incident that is the latest of them.
+    group_of: BTreeMap<String, String>,
+    /// Incidents under each silence.
+    silenced: BTreeMap<String, BTreeSet<String>>,
+    /// Incidents that each incident speaks for.
+    children: BTreeMap<String, BTreeSet<String>>,
+    /// Who speaks for an incident.
+    parents: BTreeMap<String, String>,
+    /// Silences that an incident has been under since it opened or reopened.
+    silences_of: BTreeMap<String, Vec<String>>,
+    pages: Pages,
+    /// Open breaches of features that stand for themselves.
+    unexplained: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Index {
@@ -53,14 +85,60 @@ impl Index {
             ids.remove(breach_id);
             if ids.is_empty() {
                 self.holds.remove(&before);
-                self.due.remove(&(before, None));
+                self.due.remove(&(before, What::Held));
             }
         }
         if let Some(due_at) = due_at {
             self.hold_of.insert(breach_id.to_owned(), due_at);
             self.holds.entry(due_at).or_default().insert(breach_id.to_owned());
-            self.due.insert((due_at, None));
+            self.due.insert((due_at, What::Held));
         }
+    }
+
+    /// Sets when something is due; `None` where it is not any more.
+    pub(super) fn set_due(&mut self, what: What, due_at: Option<Timestamp>) {
+        if self.due_of.get(&what).copied() == due_at {
+            return;
+        }
+        if let Some(before) = self.due_of.remove(&what) {
+            self.due.remove(&(before, what.clone()));
+        }
+        if let Some(due_at) = due_at {
+            self.due_of.insert(what.clone(), due_at);
+            self.due.insert((due_at, what));
+        }
+    }
+
+    /// Incidents under a silence.
+    pub(super) fn silenced_by(&self, silence: &str) -> Vec<String> {
+        self.silenced.get(silence).map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Incidents that an incident speaks for.
+    pub(super) fn children(&self, id: &str) -> Vec<String> {
+        self.children.get(id).map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Features that breach for themselves, with some more.
+    pub(super) fn unexplained_with<'a>(&self, more: impl Iterator<Item = &'a str>) -> u64 {
+        let new: BTreeSet<&str> = more
+            .filter(|feature| typed(feature).starts_with(FEATURE))
+            .filter(|feature| !self.unexplained.contains_key(*feature))
+            .collect();
+        (self.unexplained.len() + new.len()) as u64
+    }
+
+    /// Features that were judged lately.
+    pub(super) fn watched(&mut self, at: Timestamp) -> u64 {
+        self.board.watched(at)
+    }
+
+    pub(super) fn drop_digest(&mut self, user: &str) {
+        self.pages.drop_digest(user);
+    }
+
+    pub(super) const fn pages(&self) -> &Pages {
+        &self.pages
     }
 
     pub(super) fn incident_of(&self, breach_id: &str) -> Option<String> {
@@ -88,16 +166,21 @@ impl Index {
         !self.roots.is_empty()
     }
 
+    /// True where any other incident is open.
+    pub(super) fn others_open(&self, id: &str) -> bool {
+        match self.roots.len() {
+            0 => false,
+            1 => self.roots.values().flatten().any(|one| one != id),
+            _ => true,
+        }
+    }
+
     pub(super) fn latest_of_group(&self, group_key: &str) -> Option<String> {
         self.groups.get(group_key).cloned()
     }
 
     pub(super) const fn load(&self) -> &BTreeMap<String, u32> {
         &self.load
-    }
-
-    pub(super) fn load_with_nobody(&self) -> BTreeMap<String, u32> {
-        self.load.clone()
     }
 
     pub(super) fn recurrences(&self, group_key: &str) -> &[Timestamp] {
@@ -139,16 +222,22 @@ impl Index {
     pub(super) fn note(&mut self, fact: &Fact, incident: &Incident) {
         match &fact.data {
             FactData::Opened(opened) => {
-                self.groups.insert(opened.group_key.clone(), incident.id.clone());
+                let before = self.groups.insert(opened.group_key.clone(), incident.id.clone());
+                before.iter().for_each(|id| _ = self.group_of.remove(id));
+                self.group_of.insert(incident.id.clone(), opened.group_key.clone());
                 let openings = self.recurrences.entry(opened.group_key.clone()).or_default();
                 openings.push(fact.occurred_at);
-                if openings.len() > RECURRENCES_MAX {
-                    openings.remove(0);
+                if openings.len() > 2 * RECURRENCES_MAX {
+                    openings.drain(..RECURRENCES_MAX);
                 }
             }
             FactData::BreachAttached(data) => {
                 self.attached.insert(data.breach_id.clone(), incident.id.clone());
                 self.attached_at.insert(data.breach_id.clone(), data.detected_at);
+                if is_unexplained(data.kind, &data.feature, &incident.root) {
+                    let count = self.unexplained.entry(data.feature.clone()).or_default();
+                    count.insert(data.breach_id.clone());
+                }
                 let key = watch_key(&data.feature, &data.feature_version);
                 self.watching.entry(key).or_default().insert(incident.id.clone());
                 if let Some(reference) = incident.people.reference_subject() {
@@ -166,6 +255,7 @@ impl Index {
             FactData::BreachCleared(data) => {
                 self.attached.remove(&data.breach_id);
                 self.attached_at.remove(&data.breach_id);
+                leave(&mut self.unexplained, &data.feature, &data.breach_id);
                 self.board.clear(&typed(&data.feature), &data.breach_id);
             }
             FactData::Resolved(data) => {
@@ -184,6 +274,7 @@ impl Index {
                     // Accepted as it is: no longer evidence, no longer watched.
                     for breach_id in &attached.open {
                         self.attached.remove(breach_id);
+                        leave(&mut self.unexplained, feature, breach_id);
                         self.board.clear(&typed(feature), breach_id);
                     }
                     let key = watch_key(feature, version);
@@ -204,6 +295,41 @@ impl Index {
                 self.resolved.push_back(incident.id.clone());
             }
             _ => {}
+        }
+        self.note_quiet(fact, incident);
+        let calm = !incident.is_open() || incident.resting || incident.acknowledged.is_some();
+        for user in self.pages.note(fact, calm) {
+            let due_at = self.pages.digest(&user).map(|digest| digest.due_at);
+            self.set_due(What::Digest(user), due_at);
+        }
+    }
+
+    /// Which incidents are under which silence, and who speaks for whom.
+    fn note_quiet(&mut self, fact: &Fact, incident: &Incident) {
+        let id = &incident.id;
+        match &fact.data {
+            FactData::Silenced(data) => {
+                self.silenced.entry(data.silence.clone()).or_default().insert(id.clone());
+            }
+            FactData::Unsilenced(data) => leave(&mut self.silenced, &data.silence, id),
+            FactData::Inhibited(data) => {
+                if let Some(before) = self.parents.insert(id.clone(), data.by.clone()) {
+                    leave(&mut self.children, &before, id);
+                }
+                self.children.entry(data.by.clone()).or_default().insert(id.clone());
+            }
+            FactData::Uninhibited(_) | FactData::Resolved(_) | FactData::Merged(_) => {
+                if let Some(by) = self.parents.remove(id) {
+                    leave(&mut self.children, &by, id);
+                }
+            }
+            _ => {}
+        }
+        if matches!(fact.data, FactData::Resolved(_) | FactData::Merged(_)) {
+            let ids: Vec<String> = self.silences_of.remove(id).unwrap_or_default();
+            ids.iter().for_each(|silence| leave(&mut self.silenced, silence, id));
+        } else if let FactData::Silenced(data) = &fact.data {
+            self.silences_of.entry(id.clone()).or_default().push(data.silence.clone());
         }
     }
 
@@ -236,13 +362,13 @@ impl Index {
             }
         }
         let due_at = incident.next_timer(check_at).map(|(due_at, _)| due_at);
-        if let Some(before) = self.due_of.remove(id) {
-            self.due.remove(&(before, Some(id.clone())));
-        }
-        if let Some(due_at) = due_at {
-            self.due_of.insert(id.clone(), due_at);
-            self.due.insert((due_at, Some(id.clone())));
-        }
+        self.set_due(What::Incident(id.clone()), due_at);
+        // What has cleared explains nothing any more once it may settle.
+        let speaks = incident.is_open() && self.children.contains_key(id);
+        let until = (speaks && !incident.is_breaching())
+            .then(|| incident.settles_at.or(incident.cleared_at))
+            .flatten();
+        self.set_due(What::Cover(id.clone()), until);
     }
 
     /// Incidents to forget, so that the kept ones stay within bounds: those
@@ -254,12 +380,27 @@ impl Index {
             forgotten.extend(queue.drain(..excess));
         }
         for id in &forgotten {
-            self.groups.retain(|_, latest| latest != id);
-            if let Some(due_at) = self.due_of.remove(id) {
-                self.due.remove(&(due_at, Some(id.clone())));
+            if let Some(group_key) = self.group_of.remove(id) {
+                self.groups.remove(&group_key);
             }
+            self.set_due(What::Incident(id.clone()), None);
         }
         forgotten
+    }
+}
+
+/// True for a breach of a feature that is its incident's root itself.
+fn is_unexplained(kind: ExpectationKind, feature: &str, root: &str) -> bool {
+    let subject = typed(feature);
+    kind != ExpectationKind::Platform && subject.starts_with(FEATURE) && subject == root
+}
+
+fn leave(sets: &mut BTreeMap<String, BTreeSet<String>>, of: &str, id: &str) {
+    if let Some(ids) = sets.get_mut(of) {
+        ids.remove(id);
+        if ids.is_empty() {
+            sets.remove(of);
+        }
     }
 }
 

@@ -37,6 +37,14 @@ pub(super) struct Group {
     pub(super) members: Vec<Held>,
 }
 
+impl Group {
+    /// Breaches of features that stand for themselves.
+    pub(super) fn unexplained(&self) -> impl Iterator<Item = &Held> {
+        let root = &self.placed.root;
+        self.members.iter().filter(move |held| typed(&held.breach.feature) == *root)
+    }
+}
+
 impl Escalate {
     /// The group that a breach joins if its incident is open: what is open
     /// about a node is evidence for it, so nothing else need be weighed.

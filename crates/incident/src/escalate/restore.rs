@@ -7,6 +7,7 @@ use watchkeep_model::window::Window;
 use super::place::{is_paged, policy_of};
 use super::{Escalate, desk_id};
 use crate::context::Context;
+use crate::silence::silences_id;
 use crate::state::Incident;
 
 impl Escalate {
@@ -19,6 +20,10 @@ impl Escalate {
         self.answered.note(fact);
         if fact.incident_id == desk_id() {
             self.desk = (fact.sequence, Some(fact.hash.clone()));
+            return;
+        }
+        if fact.incident_id == silences_id() {
+            self.take_silence(fact);
             return;
         }
         let incident = match self.incidents.remove(&fact.incident_id) {
@@ -41,6 +46,8 @@ impl Escalate {
             self.unhold(&data.breach_id);
         }
         self.take_in(incident, progress, std::slice::from_ref(fact));
+        // What the fact meant for others is on record too.
+        self.changes.clear();
     }
 
     /// Holds again what a breach log says, in its order, after the facts have

@@ -11,6 +11,7 @@ mod lineage;
 mod lint;
 mod merge;
 mod pattern;
+pub(crate) use pattern::matches as matches_pattern;
 pub mod publications;
 
 #[cfg(test)]

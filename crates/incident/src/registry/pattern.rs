@@ -16,7 +16,7 @@ pub(super) fn literal_length(pattern: &str) -> usize {
 }
 
 /// True where the pattern stands for the subject.
-pub(super) fn matches(pattern: &str, subject: &str) -> bool {
+pub(crate) fn matches(pattern: &str, subject: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == subject };
     let Some(mut left) = subject.strip_prefix(first) else { return false };
     let (middle, last) = match rest.rsplit_once('*') {

@@ -102,8 +102,8 @@ fn illegal_commands_are_refused_with_the_rule() {
         05-08 00:02:00 CommandRejected: sign_off by user:edgar: the policy has no gate resolve for this severity
         05-08 00:02:00 CommandRejected: resolve by user:edgar: a resolution needs a rationale
         05-08 00:02:00 CommandRejected: reassign by user:edgar: a reassignment says `to` whom
-        05-08 00:02:00 CommandRejected: silence by user:edgar: command silence is not supported yet
-        05-08 00:02:00 CommandRejected: unsilence by user:edgar: command unsilence is not supported yet
+        05-08 00:02:00 CommandRejected: silence by user:edgar: a silence needs a rationale: why nobody is to be told
+        05-08 00:02:00 CommandRejected: unsilence by user:edgar: the command says which `silence` ends
         05-08 00:02:00 CommandRejected: comment by user:edgar: a comment needs a rationale: its text
         05-08 00:02:00 CommandRejected: review by user:edgar: a review names the root_cause
         05-08 00:02:00 CommandRejected: propose by user:edgar: command propose is for charters: use `watchkeep charters propose` and `approve`

@@ -200,6 +200,7 @@ fn a_worse_breach_joins_and_changes_the_severity_but_not_the_step() {
         05-08 00:20:00 BreachAttached: flight.arr_delay_min missing
         05-08 00:20:00 SeverityChanged: error to critical
         05-08 00:20:00 ActionRecorded: rollback_proposed: missing of flight.arr_delay_min is a criterion for rolling back: https://wiki.example.com/rollback
+        05-08 00:20:00 ActionRecorded: update_sent: breaches have joined; one subject breaches now
     "#]].assert_eq(&scene.story());
     scene.check();
 }

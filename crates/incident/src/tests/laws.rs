@@ -12,12 +12,14 @@ use watchkeep_model::time::TimeSpan;
 use watchkeep_model::window::Verdict;
 
 use super::scene::{Scene, at, breach, response};
+use crate::state::Incident;
 
 #[derive(Clone, Debug)]
 enum Move {
     Breach { feature: usize, kind: usize, severity: usize, transition: usize },
     Window { feature: usize, kind: usize, good: bool },
     Respond { by: usize, command: usize, root: usize, action: usize },
+    Silence { what: usize, minutes: i64, later: i64 },
     Wait { minutes: i64 },
     Jump { hours: i64 },
 }
@@ -37,8 +39,10 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         ),
         3 => (0..4_usize, 0..3_usize, any::<bool>())
             .prop_map(|(feature, kind, good)| Move::Window { feature, kind, good }),
-        4 => (0..4_usize, 0..13_usize, 0..4_usize, 0..4_usize)
+        4 => (0..4_usize, 0..16_usize, 0..4_usize, 0..4_usize)
             .prop_map(|(by, command, root, action)| Move::Respond { by, command, root, action }),
+        2 => (0..6_usize, 1..600_i64, 0..60_i64)
+            .prop_map(|(what, minutes, later)| Move::Silence { what, minutes, later }),
         4 => (0..400_i64).prop_map(|minutes| Move::Wait { minutes }),
         1 => (0..72_i64).prop_map(|hours| Move::Jump { hours }),
     ];
@@ -92,6 +96,29 @@ fn play(moves: &[Move]) -> Scene {
                 );
                 scene.stage.respond(&wish, &scene.world, now, &mut scene.out);
             }
+            Move::Silence { what, minutes, later } => {
+                let when = now.to_string();
+                let mut wish = response(&when, "user:ada", Command::Silence);
+                wish.subject = None;
+                let matchers = [
+                    "severity=~\"error|critical\"",
+                    "root=\"feature:flight.*\"",
+                    "kind=drift",
+                    "owner!=user:ken",
+                    "severity=info",
+                ];
+                match matchers.get(what) {
+                    Some(matcher) => wish.matchers = vec![matcher.parse().unwrap()],
+                    None => {
+                        wish.command = Command::Unsilence;
+                        let first = scene.stage.silences().next();
+                        wish.silence = first.map(|silence| silence.data.silence.clone());
+                    }
+                }
+                wish.from = Some(now + TimeSpan::MINUTE.times(later));
+                wish.until = Some(now + TimeSpan::MINUTE.times(later + minutes));
+                scene.stage.respond(&wish, &scene.world, now, &mut scene.out);
+            }
             Move::Wait { minutes } => {
                 now = now + TimeSpan::MINUTE.times(minutes);
                 scene.run_to(&now.to_string());
@@ -142,8 +169,34 @@ proptest! {
                 _ => {}
             }
         }
+        // Nobody is paged for what is silenced or inhibited.
+        let mut folded: BTreeMap<&str, Incident> = BTreeMap::new();
+        for fact in &scene.out.facts {
+            match folded.get_mut(fact.incident_id.as_str()) {
+                Some(incident) => {
+                    let told = matches!(fact.data, FactData::Notified(_));
+                    prop_assert!(!told || incident.quiet.muted().is_none(), "{fact:?}");
+                    incident.apply(fact);
+                }
+                None => _ = Incident::begin(fact).map(|one| folded.insert(&fact.incident_id, one)),
+            }
+        }
+        // A page that was held back is held back still, or was sent, or nothing
+        // is asked any more.
+        for incident in folded.values() {
+            let due = incident.quiet.owes && incident.is_open() && !incident.resting;
+            prop_assert!(!due || incident.quiet.rests(), "{incident:?}");
+            prop_assert!(incident.quiet.since.is_some() || !incident.quiet.rests() || !incident.is_open());
+            // Whoever speaks for another is open itself.
+            if let Some(by) = incident.quiet.inhibited_by.as_deref() {
+                prop_assert!(folded.get(by).is_some_and(Incident::is_open));
+            }
+        }
         // Each page is one fact and one message; identifiers do not repeat.
-        let notified = scene.out.facts.iter().filter(|f| matches!(f.data, FactData::Notified(_)));
+        let notified = scene.out.facts.iter().filter(|fact| match &fact.data {
+            FactData::Notified(data) => data.carried_by.is_none(),
+            _ => false,
+        });
         let pages = scene.out.escalations.iter().filter(|e| e.audience == Audience::Page);
         prop_assert_eq!(notified.count(), pages.count());
         let ids: BTreeSet<&str> = scene.out.escalations.iter().map(|e| e.id.as_str()).collect();

@@ -9,6 +9,7 @@ use watchkeep_model::charter::{
     Charter, CharterFields, ExpectationKind, Lifecycle, Owners, Rollback, Severity,
 };
 use watchkeep_model::directory::Directory;
+use watchkeep_model::incident::data::Resumption;
 use watchkeep_model::incident::{Fact, FactData, check_link};
 use watchkeep_model::json;
 use watchkeep_model::policy::Policy;
@@ -325,6 +326,10 @@ impl Scene {
         for id in last.keys() {
             assert_eq!(again.incident(id), self.stage.incident(id));
         }
+        let silences = |stage: &Escalate| {
+            stage.silences().map(|silence| silence.data.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(silences(&again), silences(&self.stage));
     }
 }
 
@@ -360,6 +365,19 @@ pub(crate) fn response(when: &str, by: &str, command: Command) -> Response {
         gate: (command == Command::SignOff).then(|| "resolve".into()),
         ..Response::new(at(when), by, command)
     }
+}
+
+fn resumed(resumes: Option<&Resumption>) -> String {
+    resumes.map_or_else(String::new, |resumes| {
+        let by = resumes.entry.as_ref().and_then(|entry| entry.acknowledge_by);
+        let by = by.map_or_else(String::new, |by| {
+            format!(
+                ", acknowledge by {}",
+                by.to_string().get(5..16).unwrap_or_default().replace('T', " ")
+            )
+        });
+        format!(" goes on{}{by}", if resumes.pages { " with pages" } else { "" })
+    })
 }
 
 fn line(fact: &Fact) -> String {
@@ -447,11 +465,22 @@ fn line(fact: &Fact) -> String {
             late(d.late_by_us)
         ),
         FactData::DeliveryReported(d) => format!("{} {:?}", d.sink, d.outcome),
-        FactData::FlappingStarted(d) | FactData::FlappingEnded(d) => format!("{}", d.changes),
-        FactData::Silenced(d) => format!("{} until {}", d.silence, d.until),
-        FactData::Unsilenced(d) => format!("{} {}", d.silence, d.reason),
-        FactData::Inhibited(d) => format!("by {} {}", d.by, d.rule),
-        FactData::Uninhibited(d) => format!("by {} {}", d.by, d.reason),
+        FactData::FlappingStarted(d) | FactData::FlappingEnded(d) => {
+            format!(
+                "{} of {}{}{}",
+                d.changes,
+                d.look_back,
+                d.ends_at.map_or_else(String::new, |at| format!(" until {}", short(Some(at)))),
+                resumed(d.resumes.as_ref())
+            )
+        }
+        FactData::Silenced(d) => {
+            let matchers: Vec<String> = d.matchers.iter().map(ToString::to_string).collect();
+            format!("{} until {} by {}", matchers.join(" "), short(Some(d.until)), d.by)
+        }
+        FactData::Unsilenced(d) => format!("{}{}", d.reason, resumed(d.resumes.as_ref())),
+        FactData::Inhibited(d) => d.rule.clone(),
+        FactData::Uninhibited(d) => format!("{}{}", d.reason, resumed(d.resumes.as_ref())),
         FactData::Merged(d) => format!("into {}", d.into),
         FactData::Reviewed(d) => d.root_cause.clone(),
         FactData::Closed(d) => d.reason.clone(),

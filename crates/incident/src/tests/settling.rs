@@ -114,6 +114,7 @@ fn a_new_breach_within_two_hours_reopens_and_later_it_opens_another() {
         05-08 17:31:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-08 17:31:00
         05-08 17:31:00 Notified: architect loop 1: user:barbara as architect by email:architecture@example.com (escalated) respond by 05-08 18:31:00
         05-08 18:00:00 BreachCleared: flight.arr_delay_min range left 0
+        05-08 18:00:00 FlappingStarted: 4 of 20 until 05-13 18:00:00
         05-08 18:00:00 Resolved: cleared
         05-08 20:01:00 Closed: settled
         05-08 20:02:00 Opened: feature:flight.arr_delay_min warning range by itself owner user:ada step data-steward at 05-08 20:02:00

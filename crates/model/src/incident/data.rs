@@ -307,6 +307,9 @@ pub struct BreachAttached {
     pub informed: Vec<Informed>,
     /// What the breach says.
     pub reason: String,
+    /// When a message tells of it, for a breach that joined (`group_interval`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_at: Option<Timestamp>,
 }
 
 /// Somebody who is told and not asked.
@@ -384,12 +387,16 @@ pub struct Notified {
     /// The first deadline; absent when nothing is asked any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub respond_by: Option<Timestamp>,
-    /// `first`, `escalated`, `ack_timeout`, `repeat`, `exhausted`, `reopened`, `verification_failed`,
-    /// `handoff`.
+    /// `first`, `escalated`, `ack_timeout`, `repeat`, `exhausted`, `reopened`,
+    /// `verification_failed`, `handoff`, `digest`.
     pub reason: String,
     /// When an exhausted incident repeats itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat_at: Option<Timestamp>,
+    /// In a digest: the incident whose message speaks for this one too; absent
+    /// where this one has a message of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_by: Option<String>,
 }
 
 /// Somebody whom a step names was not notified.
@@ -406,11 +413,15 @@ pub struct NotificationSkipped {
     /// By which role or name of the policy; absent where the step names nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Why not.
+    /// Why not: a sentence, or `silenced`, `inhibited`, `flapping` or `limited`
+    /// where the page is held back and not given up.
     pub reason: String,
     /// When an exhausted incident tries again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat_at: Option<Timestamp>,
+    /// When a page beyond `limits.per_owner` goes out with others in a digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_at: Option<Timestamp>,
 }
 
 /// Somebody is at it.
@@ -473,7 +484,7 @@ pub struct Escalated {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionRecorded {
     /// `comment`, `feedback`, `rollback_proposed`, `rollback_ordered`,
-    /// `verification_asked`, `verification_confirmed` or `review_overdue`.
+    /// `verification_asked`, `verification_confirmed`, `review_overdue` or `update_sent`.
     pub action: String,
     /// In words.
     pub detail: String,
@@ -665,6 +676,35 @@ pub struct Flapping {
     pub changes: u32,
     /// … among so many of the last windows.
     pub look_back: u32,
+    /// At the start: when it is looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+    /// At the end: how the incident goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumes: Option<Resumption>,
+}
+
+/// How an incident goes on once nothing holds its pages back any more. Absent
+/// from the fact that ends a quiet where another quiet goes on, or where
+/// nothing is asked of anybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resumption {
+    /// True where pages of the present step were held back, which go out now.
+    pub pages: bool,
+    /// The present step: anew where `pages`, else with its deadlines moved by
+    /// the time for which they rested. Absent where the steps have run out or
+    /// the step still waits for working hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<Entry>,
+    /// Until when the acknowledgement holds, moved likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// By when a signed rollback must be done, moved likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_by: Option<Timestamp>,
+    /// When an exhausted incident repeats itself, moved likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat_at: Option<Timestamp>,
 }
 
 /// Somebody asked for quiet.
@@ -689,6 +729,9 @@ pub struct Unsilenced {
     pub silence: String,
     /// `expired`, `command` or `no_match`.
     pub reason: String,
+    /// How the incident goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumes: Option<Resumption>,
 }
 
 /// Another incident speaks for this one.
@@ -705,8 +748,11 @@ pub struct Inhibited {
 pub struct Uninhibited {
     /// The other incident.
     pub by: String,
-    /// `resolved`, `severity` or `lineage`.
+    /// `resolved`, `cleared`, `severity` or `lineage`.
     pub reason: String,
+    /// How the incident goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumes: Option<Resumption>,
 }
 
 /// The incident is one with another, which goes on.

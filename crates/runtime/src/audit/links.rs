@@ -166,6 +166,8 @@ impl LinksAudit {
         self.last_fact = Some(fact.recorded_at);
         let (incident, at) = (&fact.incident_id, fact.occurred_at);
         match &fact.data {
+            // The message of another incident speaks for this one in a digest.
+            FactData::Notified(said) if said.carried_by.is_some() => {}
             FactData::Notified(said) => {
                 let (step, channel) = (Some(&said.step), Some(&said.channel));
                 let what = page(step, Some(said.climb), &said.target, &said.role, channel);

@@ -1,0 +1,170 @@
+//! Decisions beside 100,000 open incidents: answers, deadlines, a tick in
+//! which nothing is due, and as many breaches of which each is its own incident.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use watchkeep_incident::context::{Context, Declared};
+use watchkeep_incident::escalate::{Escalate, Outputs, Settings};
+use watchkeep_incident::lineage::{Builder, Lineage};
+use watchkeep_model::breach::{Breach, Transition};
+use watchkeep_model::charter::{Charter, ExpectationKind, Severity};
+use watchkeep_model::directory::Directory;
+use watchkeep_model::policy::Policy;
+use watchkeep_model::response::{Command, Response};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+const OPEN: usize = 100_000;
+const ANSWERS: usize = 10_000;
+
+const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+struct World {
+    lineage: Lineage,
+    directory: Directory,
+}
+
+impl Context for World {
+    fn charter(&self, _: &str, _: Timestamp) -> Option<Arc<Charter>> {
+        None
+    }
+    fn policy(&self, _: &str) -> Option<&Policy> {
+        None
+    }
+    fn directory(&self) -> &Directory {
+        &self.directory
+    }
+    fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+    fn declared(&self, _: &str) -> Vec<Declared> {
+        Vec::new()
+    }
+}
+
+fn world() -> World {
+    let directory = r#"{"users": {"ada": {"contacts": [{"tool": "email", "to": "ada@example.com"}]}},
+        "groups": {"all": {"lead": "user:ada", "members": ["user:ada"]}},
+        "governance": "group:all"}"#;
+    World {
+        lineage: Builder::default().build(),
+        directory: serde_json::from_str(directory).expect("a directory"),
+    }
+}
+
+fn breach(feature: usize) -> Breach {
+    Breach {
+        breach_id: format!("breach of f{feature}"),
+        transition: Transition::Opened,
+        feature: format!("f{feature}"),
+        feature_version: String::new(),
+        expectation: "missing".into(),
+        kind: ExpectationKind::NullRate,
+        severity: Severity::Error,
+        window: "5m".into(),
+        window_start: AT - TimeSpan::HOUR,
+        window_end: AT,
+        revision: 0,
+        detected_at: AT,
+        observed: None,
+        threshold: None,
+        p_value: None,
+        effect: None,
+        baseline: None,
+        owner: None,
+        policy: None,
+        affected_consumers: Vec::new(),
+        exemplars: Vec::new(),
+        reason: "values are missing".into(),
+    }
+}
+
+/// A stage with so many open incidents, each paged for, none answered.
+fn stage(world: &World) -> Escalate {
+    let mut stage = Escalate::new(Settings::default());
+    let mut out = Outputs::default();
+    for feature in 0..OPEN {
+        stage.breach(&breach(feature), world, AT, &mut out);
+    }
+    stage.advance(world, AT + TimeSpan::MINUTE, &mut out);
+    assert_eq!(stage.open_incidents().count(), OPEN, "each breach is an incident");
+    stage
+}
+
+fn decisions(c: &mut Criterion) {
+    let world = world();
+    let open = stage(&world);
+    let mut group = c.benchmark_group("beside 100,000 open incidents");
+    group.sample_size(10).measurement_time(Duration::from_secs(10));
+    let moment = AT + TimeSpan::MINUTE.times(2);
+    let answers: Vec<Response> = open
+        .open_incidents()
+        .step_by(OPEN / ANSWERS)
+        .map(|incident| Response {
+            incident: Some(incident.id.to_owned()),
+            ..Response::new(moment, "user:ada", Command::Acknowledge)
+        })
+        .collect();
+    group.throughput(Throughput::Elements(answers.len() as u64));
+    group.bench_function("acknowledgements", |b| {
+        b.iter_batched_ref(
+            || open.clone(),
+            |stage| {
+                let mut out = Outputs::default();
+                answers.iter().for_each(|one| stage.respond(one, &world, moment, &mut out));
+                black_box(out)
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    // Everybody's half hour is over at once: a step up and its pages for each.
+    group.throughput(Throughput::Elements(OPEN as u64));
+    group.bench_function("deadlines, all at once", |b| {
+        b.iter_batched_ref(
+            || open.clone(),
+            |stage| {
+                let mut out = Outputs::default();
+                stage.advance(&world, AT + TimeSpan::MINUTE.times(31), &mut out);
+                black_box(out)
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("a tick with nothing due", |b| {
+        b.iter_batched_ref(
+            || open.clone(),
+            |stage| {
+                let mut out = Outputs::default();
+                black_box(stage.next_deadline());
+                stage.advance(&world, moment, &mut out);
+                black_box(out)
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.throughput(Throughput::Elements(1_000));
+    group.bench_function("a thousand breaches more, each at its own time", |b| {
+        b.iter_batched_ref(
+            || open.clone(),
+            |stage| {
+                let mut out = Outputs::default();
+                for n in 0..1_000 {
+                    let at = moment + TimeSpan::from_micros(n);
+                    let feature = OPEN + usize::try_from(n).unwrap_or_default();
+                    let one = Breach { detected_at: at, window_end: at, ..breach(feature) };
+                    stage.breach(&one, &world, at, &mut out);
+                }
+                stage.advance(&world, moment + TimeSpan::MINUTE.times(2), &mut out);
+                black_box(out)
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decisions);
+criterion_main!(benches);

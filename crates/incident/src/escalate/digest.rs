@@ -1,0 +1,95 @@
+//! Pages beyond `limits.per_owner`, collected and sent as one message.
+
+use watchkeep_model::escalation::{Audience, Escalation};
+use watchkeep_model::time::Timestamp;
+
+use super::index::What;
+use super::{Escalate, Outputs};
+use crate::context::Context;
+use crate::decide::Doing;
+use crate::state::Incident;
+
+/// The detail of a message that lists the other incidents it speaks for.
+const DIGEST: &str = "digest";
+
+impl Escalate {
+    /// Sends what has been collected for a person: one message, of the worst
+    /// incident, that lists the others. Each incident has its own fact.
+    pub(super) fn digest_due(
+        &mut self,
+        user: &str,
+        due_at: Timestamp,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let waiting = self.index.pages().digest(user).map(|digest| digest.waiting.clone());
+        let waiting = waiting.unwrap_or_default();
+        let mut asked: Vec<&Incident> = waiting
+            .keys()
+            .filter_map(|id| self.incidents.get(id))
+            .filter(|one| asks(one))
+            .collect();
+        let worst_first = |one: &Incident| (std::cmp::Reverse(one.severity), one.opened_at);
+        asked.sort_by(|a, b| worst_first(a).cmp(&worst_first(b)).then_with(|| a.id.cmp(&b.id)));
+        let ids: Vec<String> = asked.iter().map(|incident| incident.id.clone()).collect();
+        let doing = Doing::system(due_at, "digest");
+        let (mut carrier, mut carried): (Option<(String, Vec<String>)>, Vec<String>) =
+            (None, Vec::new());
+        let mut messages = 0..0;
+        for id in ids {
+            let Some(waits) = waiting.get(&id) else { continue };
+            let from = out.escalations.len();
+            let mut told = Vec::new();
+            let speaks = carrier.as_ref().map(|(id, channels)| (id.as_str(), channels.as_slice()));
+            self.decide(&id, context, now, out, |decision| {
+                told = decision.notify_digest(&doing, user, waits, speaks);
+            });
+            if told.is_empty() {
+                continue;
+            }
+            match carrier {
+                None => {
+                    messages = from..out.escalations.len();
+                    carrier = Some((id, told));
+                }
+                Some(_) => carried.extend(self.incidents.get(&id).map(in_short)),
+            }
+        }
+        self.index.drop_digest(user);
+        self.index.set_due(What::Digest(user.to_owned()), None);
+        if let Some(pages) = out.escalations.get_mut(messages) {
+            let listed = self.listed_max(carrier.as_ref().map(|(id, _)| id.as_str()), context);
+            let pages = pages.iter_mut().filter(|message| message.audience == Audience::Page);
+            pages.for_each(|page| list(page, &carried, listed));
+        }
+    }
+
+    fn listed_max(&mut self, id: Option<&str>, context: &dyn Context) -> usize {
+        let policy = id.and_then(|id| self.incidents.get(id)).map(|one| one.policy.clone());
+        let listed = policy.map(|policy| self.pinned_policy(&policy, context).grouping.max_listed);
+        listed.and_then(|listed| usize::try_from(listed).ok()).unwrap_or(usize::MAX)
+    }
+}
+
+/// True where a page of the incident is still of use.
+fn asks(incident: &Incident) -> bool {
+    incident.is_open() && !incident.resting && incident.acknowledged.is_none()
+}
+
+fn in_short(incident: &Incident) -> String {
+    let (severity, kind) = (incident.severity.name(), incident.kind.name());
+    format!("{severity}: {kind} of {} ({})", incident.root, incident.id)
+}
+
+fn list(page: &mut Escalation, carried: &[String], listed: usize) {
+    if carried.is_empty() {
+        return;
+    }
+    page.summary = format!("{}; and {} incidents more", page.summary, carried.len());
+    let mut text = carried.iter().take(listed).cloned().collect::<Vec<_>>().join("; ");
+    if carried.len() > listed {
+        text += &format!("; and {} more", carried.len() - listed);
+    }
+    page.custom_details.insert(DIGEST.to_owned(), text);
+}

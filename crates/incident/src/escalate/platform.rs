@@ -1,0 +1,167 @@
+//! The platform as the cause: so much breaches at once, and so little of it is
+//! explained by the lineage, that single owners would be paged in vain.
+
+use watchkeep_model::breach::{Breach, Transition};
+use watchkeep_model::charter::{ExpectationKind, Severity};
+use watchkeep_model::identifier::derived;
+use watchkeep_model::incident::data::Attribution;
+use watchkeep_model::policy::Policy;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use super::place::Placed;
+use super::{Escalate, Group, Held, Outputs};
+use crate::context::Context;
+use crate::decide::Doing;
+
+/// The root of a platform incident. A charter of this name has its owners,
+/// else the governance group answers.
+pub const PLATFORM: &str = "service:platform";
+
+/// The expectation that a platform incident breaches.
+const EXPECTATION: &str = "platform_incident_share";
+
+/// The rule of an incident for which the platform's speaks.
+pub(super) const RULE: &str = "platform";
+
+/// How a platform incident's root is found.
+const METHOD: &str = "platform";
+
+impl Escalate {
+    /// The open platform incident.
+    pub(super) fn platform_incident(&self) -> Option<String> {
+        self.index.open_of_root(PLATFORM).into_iter().find(|id| {
+            self.incidents.get(id).is_some_and(|one| one.kind == ExpectationKind::Platform)
+        })
+    }
+
+    /// Opens a platform incident before the groups that are due, where these
+    /// and the open incidents breach for themselves in too large a share of the
+    /// features that are watched.
+    pub(super) fn check_platform(
+        &mut self,
+        due: &[(String, Group)],
+        due_at: Timestamp,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let Some((policy, limit)) = due.iter().find_map(|(_, group)| {
+            let policy = super::place::policy_of(&group.members.first()?.breach, context);
+            Some((policy.clone(), policy.limits.platform_incident_share?))
+        }) else {
+            return;
+        };
+        if self.platform_incident().is_some() {
+            return;
+        }
+        let new: Vec<&Breach> = due
+            .iter()
+            .flat_map(|(_, group)| group.unexplained())
+            .map(|held| &held.breach)
+            .collect();
+        let affected = self.index.unexplained_with(new.iter().map(|one| one.feature.as_str()));
+        let watched = self.index.watched(due_at);
+        let few = affected < u64::from(policy.attribution.min_features);
+        // Where more breaches than was ever judged, nothing is known of the share.
+        if few || affected > watched || affected as f64 <= limit * watched as f64 {
+            return;
+        }
+        let open = self.incidents.values().filter(|one| one.is_open()).map(|one| one.severity);
+        let severity = new.iter().map(|one| one.severity).chain(open).max().unwrap_or_default();
+        let breach = breach(&policy, severity, affected, watched, limit, due_at);
+        let group_key = format!("root={PLATFORM} kind={}", ExpectationKind::Platform.name());
+        let id = derived(&["incident", &group_key, &breach.breach_id]);
+        let placed = Placed { root: PLATFORM.into(), kind: ExpectationKind::Platform, group_key };
+        let attribution = Attribution {
+            method: METHOD.into(),
+            evidence: vec![breach.reason.clone()],
+            coverage: affected as f64 / watched as f64,
+            candidates: Vec::new(),
+        };
+        let members = vec![Held { due_at, breach }];
+        self.open_group(id, Group { placed, attribution, members }, due_at, context, now, out);
+        let Some(id) = self.platform_incident() else { return };
+        let others: Vec<String> = self
+            .incidents
+            .values()
+            .filter(|one| one.is_open() && one.kind != ExpectationKind::Platform)
+            .filter(|one| one.quiet.inhibited_by.is_none())
+            .map(|one| one.id.clone())
+            .collect();
+        let doing = Doing::system(now, format!("incident {id}"));
+        for other in others {
+            self.decide(&other, context, now, out, |decision| {
+                decision.inhibit(&id, RULE, &doing);
+            });
+        }
+    }
+
+    /// Clears the platform incident where the share has gone down again.
+    pub(super) fn recheck_platform(
+        &mut self,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let Some(id) = self.platform_incident() else { return };
+        let Some(incident) = self.incidents.get(&id).filter(|one| one.is_breaching()) else {
+            return;
+        };
+        let revision = incident.policy.clone();
+        let open = incident.attached.iter().find_map(|(key, attached)| {
+            Some((key.2.clone(), attached.open.first()?.clone(), attached.severity))
+        });
+        let policy = self.pinned_policy(&revision, context);
+        let Some((expectation, breach_id, severity)) = open else { return };
+        let limit = policy.limits.platform_incident_share.unwrap_or(1.0);
+        let (affected, watched) =
+            (self.index.unexplained_with(std::iter::empty()), self.index.watched(now));
+        let few = affected < u64::from(policy.attribution.min_features);
+        if expectation != EXPECTATION || !few && affected as f64 > limit * watched as f64 {
+            return;
+        }
+        let cleared = Breach {
+            breach_id,
+            transition: Transition::Cleared,
+            ..breach(&policy, severity, affected, watched, limit, now)
+        };
+        self.decide(&id, context, now, out, |decision| decision.clear(&cleared));
+    }
+}
+
+fn breach(
+    policy: &Policy,
+    severity: Severity,
+    affected: u64,
+    watched: u64,
+    limit: f64,
+    at: Timestamp,
+) -> Breach {
+    Breach {
+        breach_id: derived(&["platform", EXPECTATION, &at.to_string()]),
+        transition: Transition::Opened,
+        feature: PLATFORM.into(),
+        feature_version: String::new(),
+        expectation: EXPECTATION.into(),
+        kind: ExpectationKind::Platform,
+        severity,
+        window: TimeSpan::MINUTE.to_string(),
+        window_start: at - TimeSpan::MINUTE,
+        window_end: at,
+        revision: 0,
+        detected_at: at,
+        observed: Some(affected as f64 / watched.max(1) as f64),
+        threshold: Some(limit),
+        p_value: None,
+        effect: None,
+        baseline: None,
+        owner: None,
+        policy: Some(policy.name.clone()),
+        affected_consumers: Vec::new(),
+        exemplars: Vec::new(),
+        reason: format!(
+            "{affected} of {watched} watched features breach at once and nothing that they are \
+             made from explains it"
+        ),
+    }
+}

@@ -1,0 +1,204 @@
+//! Which incident speaks for which. One whose root lies downstream of another's
+//! root is inhibited while the other breaches at the same severity or a worse
+//! one: its people would be paged for what they cannot mend.
+
+use std::collections::BTreeSet;
+
+use watchkeep_model::charter::Severity;
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::policy::AttributionLimits;
+use watchkeep_model::time::Timestamp;
+
+use super::platform::{self, PLATFORM};
+use super::{Escalate, Outputs};
+use crate::attribution::related::{Way, related};
+use crate::context::Context;
+use crate::decide::Doing;
+use crate::decide::breach::Parent;
+use crate::state::Incident;
+
+/// The rule of an incident whose root lies upstream.
+pub(super) const UPSTREAM: &str = "upstream";
+
+/// Incidents in a line of which each speaks for the next. A longer line is
+/// taken to go round in a circle.
+const LINE_MAX: usize = 32;
+
+/// What has happened to an incident that may concern others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// It opened, opened again or became worse.
+    Rose(String),
+    /// It is over.
+    Ended(String),
+}
+
+impl Change {
+    /// What a fact means for others.
+    pub(super) fn of(fact: &Fact) -> Option<Self> {
+        let id = fact.incident_id.clone();
+        match &fact.data {
+            FactData::Opened(_) | FactData::Reopened(_) | FactData::SeverityChanged(_) => {
+                Some(Self::Rose(id))
+            }
+            FactData::Resolved(_) | FactData::Merged(_) => Some(Self::Ended(id)),
+            _ => None,
+        }
+    }
+}
+
+impl Escalate {
+    /// Carries out what changes of incidents mean for others.
+    pub(super) fn relate(&mut self, context: &dyn Context, now: Timestamp, out: &mut Outputs) {
+        while let Some(change) = self.changes.pop_front() {
+            match change {
+                Change::Rose(id) => self.rose(&id, context, now, out),
+                Change::Ended(id) => {
+                    self.release_all(&id, "resolved", context, now, out);
+                    self.recheck_platform(context, now, out);
+                }
+            }
+        }
+    }
+
+    fn rose(&mut self, id: &str, context: &dyn Context, now: Timestamp, out: &mut Outputs) {
+        let Some(incident) = self.incidents.get(id) else { return };
+        let (root, severity) = (incident.root.clone(), incident.severity);
+        if let Some(by) = incident.quiet.inhibited_by.clone()
+            && !self.covers(&by, severity)
+        {
+            self.release(id, "severity", context, now, out);
+        }
+        if !self.covers(id, severity) || !self.index.others_open(id) {
+            return;
+        }
+        let limits = self.limits_of(id, context);
+        for child in self.incidents_near(&root, Way::Down, &limits, context, now) {
+            let speaks_for_itself = self.incidents.get(&child).is_some_and(|one| {
+                one.is_open() && one.severity <= severity && one.quiet.inhibited_by.is_none()
+            });
+            if speaks_for_itself && child != id && !self.line_of(id).contains(&child) {
+                let doing = Doing::system(now, format!("incident {id}"));
+                self.decide(&child, context, now, out, |decision| {
+                    decision.inhibit(id, UPSTREAM, &doing);
+                });
+            }
+        }
+    }
+
+    /// Lets everybody speak again for whom an incident spoke.
+    pub(super) fn release_all(
+        &mut self,
+        id: &str,
+        reason: &str,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        for child in self.index.children(id) {
+            self.release(&child, reason, context, now, out);
+        }
+    }
+
+    /// Another incident takes over, or the incident speaks for itself again.
+    fn release(
+        &mut self,
+        child: &str,
+        reason: &str,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let Some(incident) = self.incidents.get(child) else { return };
+        let by = incident.quiet.inhibited_by.clone().unwrap_or_default();
+        let (root, severity) = (incident.root.clone(), incident.severity);
+        let limits = self.limits_of(child, context);
+        let next = self.parent_of(&root, severity, Some(child), &limits, context, now);
+        let doing = Doing::system(now, format!("incident {by}"));
+        self.decide(child, context, now, out, |decision| match next {
+            Some(next) if next.id != by => decision.inhibit(&next.id, next.rule, &doing),
+            Some(_) => {}
+            None => decision.uninhibit(reason, &doing),
+        });
+    }
+
+    /// The incident that speaks for one with this root and severity: of the
+    /// nearest upstream the worst, then the first by identifier.
+    pub(super) fn parent_of(
+        &mut self,
+        root: &str,
+        severity: Severity,
+        child: Option<&str>,
+        limits: &AttributionLimits,
+        context: &dyn Context,
+        at: Timestamp,
+    ) -> Option<Parent> {
+        if !self.index.others_open(child.unwrap_or_default()) {
+            return None;
+        }
+        if let Some(id) = self.platform_incident()
+            && root != PLATFORM
+            && self.covers(&id, severity)
+        {
+            return Some(Parent { id, rule: platform::RULE });
+        }
+        let near = self.incidents_near(root, Way::Up, limits, context, at);
+        let may = |id: &&String| {
+            child.is_none_or(|child| id.as_str() != child && !self.line_of(id).contains(child))
+                && self.covers(id, severity)
+        };
+        let id = near.iter().find(may)?.clone();
+        Some(Parent { id, rule: UPSTREAM })
+    }
+
+    /// Open incidents whose roots lie that way, nearest first, then the worst,
+    /// then by identifier.
+    fn incidents_near(
+        &mut self,
+        root: &str,
+        way: Way,
+        limits: &AttributionLimits,
+        context: &dyn Context,
+        at: Timestamp,
+    ) -> Vec<String> {
+        let board = self.index.settled(context);
+        let lineage = context.lineage();
+        let Some(start) = board.node(lineage, root) else { return Vec::new() };
+        let mut all: Vec<String> = Vec::new();
+        for level in related(board, lineage, start, way, limits, at) {
+            let mut here: Vec<&Incident> = level
+                .iter()
+                .flat_map(|node| board.open_incidents(*node))
+                .filter_map(|id| self.incidents.get(id))
+                .collect();
+            here.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.id.cmp(&b.id)));
+            all.extend(here.iter().map(|incident| incident.id.clone()));
+        }
+        all
+    }
+
+    /// True where an incident speaks for others of a severity.
+    fn covers(&self, id: &str, severity: Severity) -> bool {
+        self.incidents.get(id).is_some_and(|incident| {
+            incident.is_open() && incident.is_breaching() && incident.severity >= severity
+        })
+    }
+
+    /// Who speaks for an incident, who for that one, and so on.
+    fn line_of(&self, id: &str) -> BTreeSet<String> {
+        let mut line = BTreeSet::new();
+        let mut next = self.incidents.get(id).and_then(|one| one.quiet.inhibited_by.clone());
+        while let Some(by) = next.filter(|by| !line.contains(by) && line.len() < LINE_MAX) {
+            next = self.incidents.get(&by).and_then(|one| one.quiet.inhibited_by.clone());
+            line.insert(by);
+        }
+        line
+    }
+
+    fn limits_of(&mut self, id: &str, context: &dyn Context) -> AttributionLimits {
+        let Some(policy) = self.incidents.get(id).map(|incident| incident.policy.clone()) else {
+            return AttributionLimits::default();
+        };
+        self.pinned_policy(&policy, context).attribution.clone()
+    }
+}

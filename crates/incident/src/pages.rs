@@ -1,0 +1,142 @@
+//! How often each person was paged, and what waits for a digest.
+//!
+//! `limits.per_owner {burst, per}`: of pages to one person at most `burst` go
+//! out in any span of `per`. Further ones are collected and go out as one
+//! message as soon as there is room again, which counts as one page. Pages to a
+//! person by several channels count once, and so do several of one incident
+//! at one instant.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::policy::Rate;
+use watchkeep_model::time::Timestamp;
+
+use crate::state::quiet::LIMITED;
+
+/// Pages to one person that are remembered. A larger `burst` counts as this.
+const PAGES_MAX: usize = 1_000;
+
+/// A page that waits for a digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The step that it is of.
+    pub step: String,
+    /// By which role or name of the policy.
+    pub role: String,
+}
+
+/// What waits for one person, in order of incident.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Digest {
+    /// When it goes out.
+    pub due_at: Timestamp,
+    /// By incident.
+    pub waiting: BTreeMap<String, Waiting>,
+}
+
+/// Pages by person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pages {
+    sent: BTreeMap<String, VecDeque<(Timestamp, String)>>,
+    digests: BTreeMap<String, Digest>,
+    /// Who waits for each incident.
+    waits_for: BTreeMap<String, Vec<String>>,
+}
+
+impl Pages {
+    /// When a page to a person may go out: `None` where it may at once.
+    pub fn wait(&self, user: &str, rate: Rate, now: Timestamp) -> Option<Timestamp> {
+        if let Some(digest) = self.digests.get(user) {
+            return Some(digest.due_at.max(now));
+        }
+        let burst = usize::try_from(rate.burst).unwrap_or(PAGES_MAX).clamp(1, PAGES_MAX);
+        let sent = self.sent.get(user)?;
+        let (oldest, _) = sent.get(sent.len().checked_sub(burst)?)?;
+        Some(*oldest + rate.per).filter(|free_at| *free_at > now)
+    }
+
+    /// What waits for a person.
+    pub fn digest(&self, user: &str) -> Option<&Digest> {
+        self.digests.get(user)
+    }
+
+    /// Whose digest waits for an incident's page.
+    pub fn waiting_for(&self, incident: &str) -> &[String] {
+        self.waits_for.get(incident).map_or(&[], Vec::as_slice)
+    }
+
+    /// Forgets what waits for a person after its digest has gone out.
+    pub(crate) fn drop_digest(&mut self, user: &str) {
+        let waiting = self.digests.get(user).map(|digest| digest.waiting.clone());
+        for id in waiting.unwrap_or_default().keys() {
+            self.leave(user, id);
+        }
+    }
+
+    /// Takes in what a fact changes and tells whose digest that concerns.
+    /// `calm` is true where the incident asks nobody for anything after it.
+    pub(crate) fn note(&mut self, fact: &Fact, calm: bool) -> Vec<String> {
+        let id = &fact.incident_id;
+        match &fact.data {
+            FactData::Notified(data) => {
+                let sent = self.sent.entry(data.target.clone()).or_default();
+                let last = sent.back();
+                let again = last.is_some_and(|(at, of)| *at == fact.recorded_at && of == id);
+                if !again && data.carried_by.is_none() {
+                    sent.push_back((fact.recorded_at, id.clone()));
+                    if sent.len() > PAGES_MAX {
+                        sent.pop_front();
+                    }
+                }
+                self.leave(&data.target, id);
+                vec![data.target.clone()]
+            }
+            FactData::NotificationSkipped(data) if data.reason == LIMITED => {
+                let (Some(user), Some(due_at)) = (&data.target, data.digest_at) else {
+                    return Vec::new();
+                };
+                let digest = self.digests.entry(user.clone()).or_default();
+                if digest.waiting.is_empty() {
+                    digest.due_at = due_at;
+                }
+                let role = data.role.clone().unwrap_or_default();
+                let waiting = Waiting { step: data.step.clone(), role };
+                if digest.waiting.insert(id.clone(), waiting).is_none() {
+                    self.waits_for.entry(id.clone()).or_default().push(user.clone());
+                }
+                vec![user.clone()]
+            }
+            // Held back for another reason meanwhile: what ends that tells.
+            FactData::NotificationSkipped(data) => match &data.target {
+                Some(user) => {
+                    self.leave(user, id);
+                    vec![user.clone()]
+                }
+                None => Vec::new(),
+            },
+            _ if calm => {
+                let users = self.waits_for.get(id).cloned().unwrap_or_default();
+                users.iter().for_each(|user| self.leave(user, id));
+                users
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn leave(&mut self, user: &str, incident: &str) {
+        let Some(digest) = self.digests.get_mut(user) else { return };
+        if digest.waiting.remove(incident).is_none() {
+            return;
+        }
+        if digest.waiting.is_empty() {
+            self.digests.remove(user);
+        }
+        if let Some(users) = self.waits_for.get_mut(incident) {
+            users.retain(|one| one != user);
+            if users.is_empty() {
+                self.waits_for.remove(incident);
+            }
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What keeps an incident's pages back, and what follows from facts about it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use watchkeep_model::incident::data::{BreachAttached, NotificationSkipped, Resumption};
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::policy::Flap;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+
+use super::{BreachKey, Incident};
+
+/// Changes between good and bad that are remembered of one expectation. Beyond
+/// it the oldest is forgotten; a policy that asks for more never sees flapping.
+const CHANGES_MAX: usize = 64;
+
+/// Reason of a page that a silence holds back.
+pub const SILENCED: &str = "silenced";
+
+/// Reason of a page that another incident makes needless.
+pub const INHIBITED: &str = "inhibited";
+
+/// Reason of a page that is held back because the incident comes and goes.
+pub const FLAPPING: &str = "flapping";
+
+/// Reason of a page that waits for a digest.
+pub const LIMITED: &str = "limited";
+
+/// Reason of a page that waited for a digest.
+pub const DIGEST: &str = "digest";
+
+/// Reasons for entering a step that flapping damps: the incident came back.
+const DAMPED: [&str; 2] = ["reopened", "verification_failed"];
+
+/// What keeps pages back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quiet {
+    /// Silences that the incident is under, and until when.
+    pub silences: BTreeMap<String, Timestamp>,
+    /// The incident that speaks for it.
+    pub inhibited_by: Option<String>,
+    /// When flapping is looked at again; `None` where it does not flap.
+    pub flaps_until: Option<Timestamp>,
+    /// From when on deadlines rest; `None` where they run.
+    pub since: Option<Timestamp>,
+    /// True where a page of the present step was held back.
+    pub owes: bool,
+    changes: BTreeMap<BreachKey, Changes>,
+}
+
+/// When an expectation turned from good to bad or back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Changes {
+    /// From one window's end to the next one's.
+    step: TimeSpan,
+    /// Ends of windows, ascending.
+    at: VecDeque<Timestamp>,
+}
+
+impl Quiet {
+    /// Why a page for this reason is held back; `None` where it goes out.
+    pub fn holds(&self, reason: &str) -> Option<&'static str> {
+        let flaps = self.flaps_until.is_some() && DAMPED.contains(&reason);
+        self.muted().or(flaps.then_some(FLAPPING))
+    }
+
+    /// Why no page whatever goes out.
+    pub fn muted(&self) -> Option<&'static str> {
+        if !self.silences.is_empty() {
+            Some(SILENCED)
+        } else {
+            self.inhibited_by.is_some().then_some(INHIBITED)
+        }
+    }
+
+    /// True where deadlines rest: nobody is told, so nobody can answer. An
+    /// incident that flaps and has paged is asked about as ever.
+    pub fn rests(&self) -> bool {
+        self.muted().is_some() || self.flaps_until.is_some() && self.owes
+    }
+
+    /// Expectations that have changed.
+    pub fn changed(&self) -> impl Iterator<Item = &BreachKey> {
+        self.changes.keys()
+    }
+
+    /// How often an expectation has changed among the windows looked at, and
+    /// until when that is flapping without a further change; `None` where it
+    /// is not. It ends when fewer than `changes` of them are left, or sooner
+    /// when for as many windows as lie between two changes of that frequency
+    /// there was none.
+    pub fn flaps(&self, key: &BreachKey, flap: Flap, at: Timestamp) -> Option<(u32, Timestamp)> {
+        let changes = self.changes.get(key)?;
+        let needed = usize::try_from(flap.changes).ok()?.max(2);
+        let span = changes.step.times(i64::from(flap.look_back));
+        let recent: Vec<Timestamp> = changes.recent(span, at).collect();
+        let first = *recent.get(recent.len().checked_sub(needed)?)?;
+        let between = i64::from(flap.look_back).div_euclid(i64::try_from(needed).ok()?).max(1);
+        let calm = *recent.last()? + changes.step.times(between);
+        let ends_at = calm.min(first + span);
+        let count = u32::try_from(recent.len()).unwrap_or(u32::MAX);
+        (ends_at > at).then_some((count, ends_at))
+    }
+
+    /// How often the expectation that changed most has changed among the
+    /// windows looked at.
+    pub fn most_changes(&self, flap: Flap, at: Timestamp) -> u32 {
+        let counts = self.changes.values().map(|changes| {
+            changes.recent(changes.step.times(i64::from(flap.look_back)), at).count()
+        });
+        counts.max().and_then(|most| u32::try_from(most).ok()).unwrap_or(0)
+    }
+
+    pub(super) fn change(&mut self, key: BreachKey, at: Timestamp, step: Option<TimeSpan>) {
+        let changes = self.changes.entry(key).or_default();
+        changes.step = step.unwrap_or(changes.step);
+        changes.at.push_back(at);
+        if changes.at.len() > CHANGES_MAX {
+            changes.at.pop_front();
+        }
+    }
+
+    fn skipped(&mut self, data: &NotificationSkipped) {
+        if [SILENCED, INHIBITED, FLAPPING].contains(&data.reason.as_str()) {
+            self.owes = true;
+        }
+    }
+
+    fn over(&mut self) {
+        self.silences.clear();
+        self.inhibited_by = None;
+        self.owes = false;
+    }
+}
+
+impl Changes {
+    fn recent(&self, span: TimeSpan, at: Timestamp) -> impl Iterator<Item = Timestamp> + '_ {
+        self.at.iter().copied().filter(move |change| *change + span > at)
+    }
+}
+
+/// From one window's end to the next one's: the hop where the window's name
+/// tells one, else its length.
+pub(super) fn step_of(data: &BreachAttached) -> TimeSpan {
+    let named = data.window.rsplit('/').next().and_then(|text| text.parse().ok());
+    named.unwrap_or_else(|| data.window_end.since(data.window_start))
+}
+
+/// Joined breaches that no message has told of yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Update {
+    /// When a message told of the incident's breaches last.
+    pub told_at: Option<Timestamp>,
+    /// When the next one is due; `None` where there is nothing to tell.
+    pub due_at: Option<Timestamp>,
+}
+
+impl Incident {
+    /// What a fact changes of the quiet, before the rest of the incident.
+    pub(super) fn hush(&mut self, fact: &Fact) {
+        match &fact.data {
+            FactData::Silenced(data) => {
+                self.quiet.silences.insert(data.silence.clone(), data.until);
+            }
+            FactData::Unsilenced(data) => {
+                self.quiet.silences.remove(&data.silence);
+                self.resume(data.resumes.as_ref());
+            }
+            FactData::Inhibited(data) => self.quiet.inhibited_by = Some(data.by.clone()),
+            FactData::Uninhibited(data) => {
+                self.quiet.inhibited_by = None;
+                self.resume(data.resumes.as_ref());
+            }
+            FactData::FlappingStarted(data) => self.quiet.flaps_until = data.ends_at,
+            FactData::FlappingEnded(data) => {
+                self.quiet.flaps_until = None;
+                self.resume(data.resumes.as_ref());
+            }
+            FactData::NotificationSkipped(data) => self.quiet.skipped(data),
+            FactData::Acknowledged(_) => self.quiet.owes = false,
+            FactData::Resolved(_) | FactData::Merged(_) => self.quiet.over(),
+            _ => {}
+        }
+    }
+
+    /// Whether deadlines rest after a fact, and since when.
+    pub(super) fn rest_after(&mut self, fact: &Fact) {
+        self.quiet.since = match self.quiet.rests() && self.is_open() {
+            true => self.quiet.since.or(Some(fact.occurred_at)),
+            false => None,
+        };
+    }
+
+    fn resume(&mut self, resumes: Option<&Resumption>) {
+        let Some(resumes) = resumes else { return };
+        if let Some(entry) = &resumes.entry {
+            self.entry = entry.clone();
+            if resumes.pages {
+                self.entered = false;
+            }
+        }
+        if let Some(acknowledged) = &mut self.acknowledged {
+            acknowledged.expires_at = resumes.expires_at.or(acknowledged.expires_at);
+        }
+        self.repeat_at = resumes.repeat_at.or(self.repeat_at);
+        self.people.rollback_by = resumes.rollback_by.or(self.people.rollback_by);
+        if resumes.pages {
+            self.quiet.owes = false;
+        }
+    }
+}

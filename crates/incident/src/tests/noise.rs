@@ -1,0 +1,381 @@
+//! What keeps people from being flooded, and that nothing is lost by it.
+
+use expect_test::expect;
+use watchkeep_model::breach::Breach;
+use watchkeep_model::charter::{ExpectationKind, Severity};
+use watchkeep_model::escalation::Audience;
+use watchkeep_model::incident::FactData;
+use watchkeep_model::response::{Command, Response};
+use watchkeep_model::window::Verdict;
+
+use super::scene::{DELAY, Scene, at, breach, drift, response};
+
+fn silence(when: &str, matcher: &str, until: &str) -> Response {
+    let mut wish = response(when, "user:ada", Command::Silence);
+    wish.subject = None;
+    wish.matchers = vec![matcher.parse().unwrap()];
+    wish.until = Some(at(until));
+    wish
+}
+
+fn pages(scene: &Scene, root: &str) -> usize {
+    let pages = scene.out.escalations.iter().filter(|one| one.audience == Audience::Page);
+    pages.filter(|one| one.subject == root).count()
+}
+
+fn of_dataset(when: &str) -> Breach {
+    breach("dataset:bts.on_time", ExpectationKind::Freshness, Severity::Error, at(when))
+}
+
+#[test]
+fn a_silence_holds_the_page_back_and_its_end_sends_it() {
+    let mut scene = Scene::new();
+    scene.send(&silence("05-07 12:00", "root=feature:flight.*", "05-08 06:00"));
+    scene.breach(&drift("05-08")).run_to("05-08 06:40");
+    expect![[r#"
+        05-07 12:00:00 Silenced: root="feature:flight.*" until 05-08 06:00:00 by user:ada
+        05-08 00:01:00 Opened: feature:flight.arr_delay_min error drift by itself owner user:ada step data-steward at 05-08 00:01:00
+        05-08 00:01:00 BreachAttached: flight.arr_delay_min drift
+        05-08 00:01:00 Silenced: root="feature:flight.*" until 05-08 06:00:00 by user:ada
+        05-08 00:01:00 NotificationSkipped: data-steward loop 1: user:edgar as data_steward: silenced
+        05-08 06:00:00 Unsilenced: expired
+        05-08 06:00:00 Unsilenced: expired goes on with pages, acknowledge by 05-08 06:30
+        05-08 06:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 06:30:00
+        05-08 06:30:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-08 06:30:00
+        05-08 06:30:00 Notified: architect loop 1: user:barbara as architect by email:architecture@example.com (escalated) respond by 05-08 07:30:00
+    "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn a_silence_lets_deadlines_rest_after_the_page() {
+    let mut scene = Scene::new();
+    scene.breach(&drift("05-08")).run_to("05-08 00:11");
+    scene.send(&silence("05-08 00:11", "kind=drift", "05-08 02:11"));
+    scene.run_to("05-08 02:40");
+    expect![[r#"
+        05-08 00:01:00 Opened: feature:flight.arr_delay_min error drift by itself owner user:ada step data-steward at 05-08 00:01:00
+        05-08 00:01:00 BreachAttached: flight.arr_delay_min drift
+        05-08 00:01:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 00:31:00
+        05-08 00:11:00 Silenced: kind="drift" until 05-08 02:11:00 by user:ada
+        05-08 00:11:00 Silenced: kind="drift" until 05-08 02:11:00 by user:ada
+        05-08 02:11:00 Unsilenced: expired
+        05-08 02:11:00 Unsilenced: expired goes on, acknowledge by 05-08 02:31
+        05-08 02:31:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-08 02:31:00
+        05-08 02:31:00 Notified: architect loop 1: user:barbara as architect by email:architecture@example.com (escalated) respond by 05-08 03:31:00
+    "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn a_silence_ends_by_command_and_when_the_incident_becomes_worse() {
+    let mut scene = Scene::new();
+    let wish = silence("05-07 12:00", "severity!=critical", "05-09");
+    scene.send(&wish).breach(&drift("05-08")).run_to("05-08 00:05");
+    let mut worse = breach(DELAY, ExpectationKind::Drift, Severity::Critical, at("05-08 01:00"));
+    worse.expectation = "again".into();
+    scene.breach(&worse).run_to("05-08 01:05");
+    let mut end = response("05-08 02:00", "user:ada", Command::Unsilence);
+    (end.subject, end.silence) = (None, Some(wish.id()));
+    scene.send(&end).send(&end);
+    expect![[r#"
+        05-07 12:00:00 Silenced: severity!="critical" until 05-09 00:00:00 by user:ada
+        05-08 00:01:00 Opened: feature:flight.arr_delay_min error drift by itself owner user:ada step data-steward at 05-08 00:01:00
+        05-08 00:01:00 BreachAttached: flight.arr_delay_min drift
+        05-08 00:01:00 Silenced: severity!="critical" until 05-09 00:00:00 by user:ada
+        05-08 00:01:00 NotificationSkipped: data-steward loop 1: user:edgar as data_steward: silenced
+        05-08 01:00:00 BreachAttached: flight.arr_delay_min again
+        05-08 01:00:00 SeverityChanged: error to critical
+        05-08 01:00:00 Unsilenced: no_match goes on with pages, acknowledge by 05-08 01:30
+        05-08 01:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 01:30:00
+        05-08 01:30:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-08 01:30:00
+        05-08 01:30:00 Notified: architect loop 1: user:barbara as architect by email:architecture@example.com (escalated) respond by 05-08 02:30:00
+        05-08 01:30:00 Notified: architect loop 1: user:radia as executive by email:architecture@example.com (escalated) respond by 05-08 02:30:00
+        05-08 02:00:00 Unsilenced: command
+    "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn silences_that_make_no_sense_are_refused() {
+    let mut scene = Scene::new();
+    let good = silence("05-08", "root=x", "05-09");
+    let change = |change: &dyn Fn(&mut Response)| {
+        let mut wish = good.clone();
+        change(&mut wish);
+        wish
+    };
+    let refused = [
+        change(&|wish| wish.rationale = None),
+        change(&|wish| wish.until = None),
+        change(&|wish| wish.until = Some(at("05-08"))),
+        change(&|wish| wish.from = Some(at("05-10"))),
+        change(&|wish| wish.matchers.clear()),
+        change(&|wish| wish.matchers = vec!["colour=red".parse().unwrap()]),
+        change(&|wish| wish.matchers = vec!["root=~\"(\"".parse().unwrap()]),
+        change(&|wish| wish.by = "user:nobody".into()),
+        good.clone(),
+        good.clone(),
+    ];
+    refused.iter().for_each(|wish| _ = scene.send(wish));
+    expect![[r#"
+        05-08 00:00:00 CommandRejected: silence by user:ada: a silence needs a rationale: why nobody is to be told
+        05-08 00:00:00 CommandRejected: silence by user:ada: a silence says `until` when
+        05-08 00:00:00 CommandRejected: silence by user:ada: a silence ends after it begins
+        05-08 00:00:00 CommandRejected: silence by user:ada: a silence ends after it begins
+        05-08 00:00:00 CommandRejected: silence by user:ada: a silence needs matchers, for example root=dataset:weather
+        05-08 00:00:00 CommandRejected: silence by user:ada: `colour` is no label of incidents; there are domain, drill, feature, group, incident, kind, owner, policy, root, severity, subject, system, unowned
+        05-08 00:00:00 CommandRejected: silence by user:ada: `(` is not a regular expression: found open group without closing ')'
+        05-08 00:00:00 CommandRejected: silence by user:nobody: `user:nobody` is not a user of the directory
+        05-08 00:00:00 Silenced: root="x" until 05-09 00:00:00 by user:ada
+    "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn an_incident_downstream_of_another_is_quiet_until_that_one_is_over() {
+    let mut scene = Scene::new();
+    let (feature, dataset) = (drift("05-08"), of_dataset("05-08 00:10"));
+    scene.breach(&feature).run_to("05-08 00:05");
+    scene.breach(&dataset).run_to("05-08 04:00");
+    scene.clear(&dataset, "05-08 05:00").run_to("05-08 05:10");
+    expect![[r#"
+        05-08 00:01:00 Opened: feature:flight.arr_delay_min error drift by itself owner user:ada step data-steward at 05-08 00:01:00
+        05-08 00:01:00 BreachAttached: flight.arr_delay_min drift
+        05-08 00:01:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 00:31:00
+        05-08 00:11:00 Opened: dataset:bts.on_time error freshness by itself owner user:ken step on-call at 05-08 00:11:00
+        05-08 00:11:00 BreachAttached: dataset:bts.on_time freshness
+        05-08 00:11:00 Notified: on-call loop 1: user:ken as primary by pagerduty:flight-data (first) respond by 05-08 00:21:00
+        05-08 00:11:00 Notified: on-call loop 1: user:ada as schedule:flight-data by pagerduty:flight-data (first) respond by 05-08 00:21:00
+        05-08 00:11:00 Inhibited: upstream
+        05-08 00:21:00 Escalated: on-call to data-steward loop 1 by not_acknowledged, enters 05-08 00:21:00
+        05-08 00:21:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (escalated) respond by 05-08 00:51:00
+        05-08 00:51:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-08 00:51:00
+        05-08 00:51:00 NotificationSkipped: architect loop 1: - as architect: the charter names nobody
+        05-08 00:51:00 Escalated: architect to on-call loop 2 by nobody_to_notify, enters 05-08 00:51:00
+        05-08 00:51:00 Notified: on-call loop 2: user:ken as primary by pagerduty:flight-data (escalated) respond by 05-08 01:01:00
+        05-08 00:51:00 Notified: on-call loop 2: user:ada as schedule:flight-data by pagerduty:flight-data (escalated) respond by 05-08 01:01:00
+        05-08 01:01:00 Escalated: on-call to data-steward loop 2 by not_acknowledged, enters 05-08 01:01:00
+        05-08 01:01:00 Notified: data-steward loop 2: user:edgar as data_steward by email:data-quality@example.com (escalated) respond by 05-08 01:31:00
+        05-08 01:31:00 Escalated: data-steward to architect loop 2 by not_acknowledged, enters 05-08 01:31:00
+        05-08 01:31:00 NotificationSkipped: architect loop 2: - as architect: the charter names nobody
+        05-08 01:31:00 Exhausted: after architect of loop 2 by nobody_to_notify
+        05-08 01:31:00 Notified: on_exhausted loop 2: user:radia as group:data-governance by email:radia@example.com (exhausted) respond by -
+        05-08 05:00:00 BreachCleared: dataset:bts.on_time freshness left 0
+        05-08 05:00:00 Uninhibited: cleared goes on, acknowledge by 05-08 05:20
+    "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn a_feature_that_recovers_with_its_dataset_pages_nobody_again() {
+    let mut scene = Scene::new();
+    let (feature, dataset) = (drift("05-08"), of_dataset("05-08 00:10"));
+    scene.breach(&feature).run_to("05-08 00:05");
+    scene.breach(&dataset).run_to("05-08 01:00");
+    scene.clear(&dataset, "05-08 05:00").clear(&feature, "05-08 05:00").run_to("05-08 12:00");
+    assert_eq!(pages(&scene, "feature:flight.arr_delay_min"), 1);
+    scene.check();
+}
+
+#[test]
+fn what_comes_and_goes_is_damped_and_not_lost() {
+    let mut scene = Scene::new();
+    let hourly = |when: &str| {
+        let mut one = drift(when);
+        one.window = "1h".into();
+        one.window_start = one.window_end - watchkeep_model::time::TimeSpan::HOUR;
+        one.severity = Severity::Warning;
+        one
+    };
+    for hour in ["05-08 14", "05-08 15"] {
+        let bad = hourly(&format!("{hour}:00"));
+        scene.breach(&bad).clear(&bad, &format!("{hour}:30"));
+    }
+    scene.breach(&hourly("05-08 16:00"));
+    scene.run_to("05-08 23:00");
+    expect![[r#"
+        05-08 14:01:00 Opened: feature:flight.arr_delay_min warning drift by itself owner user:ada step data-steward at 05-08 14:01:00
+        05-08 14:01:00 BreachAttached: flight.arr_delay_min drift
+        05-08 14:01:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 14:31:00
+        05-08 14:30:00 BreachCleared: flight.arr_delay_min drift left 0
+        05-08 14:30:00 Resolved: cleared
+        05-08 15:01:00 Reopened: step data-steward
+        05-08 15:01:00 BreachAttached: flight.arr_delay_min drift
+        05-08 15:01:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (reopened) respond by 05-08 15:31:00
+        05-08 15:30:00 BreachCleared: flight.arr_delay_min drift left 0
+        05-08 15:30:00 FlappingStarted: 4 of 20 until 05-08 20:30:00
+        05-08 15:30:00 Resolved: cleared
+        05-08 16:01:00 Reopened: step data-steward
+        05-08 16:01:00 BreachAttached: flight.arr_delay_min drift
+        05-08 16:01:00 NotificationSkipped: data-steward loop 1: user:edgar as data_steward: flapping
+        05-08 20:30:00 FlappingStarted: 5 of 20 until 05-08 21:00:00
+        05-08 21:00:00 FlappingEnded: 5 of 20 goes on with pages, acknowledge by 05-08 21:30
+        05-08 21:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (reopened) respond by 05-08 21:30:00
+        05-08 21:30:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-08 21:30:00
+        05-08 21:30:00 Notified: architect loop 1: user:barbara as architect by email:architecture@example.com (escalated) respond by 05-08 22:30:00
+        05-08 22:30:00 Escalated: architect to data-steward loop 2 by not_acknowledged, enters 05-09 13:00:00
+    "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn joined_breaches_are_told_of_once_an_interval() {
+    let mut scene = Scene::new();
+    scene.breach(&of_dataset("05-08")).run_to("05-08 00:02");
+    for minute in 2..9 {
+        let name = format!("flight.f{minute}");
+        let mut joins = breach(
+            "dataset:bts.on_time",
+            ExpectationKind::Freshness,
+            Severity::Error,
+            at(&format!("05-08 00:0{minute}")),
+        );
+        joins.expectation = name;
+        scene.breach(&joins);
+    }
+    scene.run_to("05-08 00:09");
+    let updates = scene.out.escalations.iter().filter(|one| one.reason == "update");
+    let told: Vec<String> = updates.map(|one| one.time.to_string()).collect();
+    expect!["2013-05-08T00:06:00Z"].assert_eq(&told.join("\n"));
+    scene.check();
+}
+
+/// A world in which `f0` to `f29` stand for themselves, so that each breach is
+/// an incident, and in which warnings do not wait for the morning.
+fn burst_of(count: usize, when: &str) -> (Scene, Vec<Breach>) {
+    let mut scene = Scene::new();
+    let policy = scene.world.policies.get_mut("flights").unwrap();
+    policy.limits.platform_incident_share = None;
+    let all: Vec<Breach> = (0..count)
+        .map(|n| {
+            let severity = if n == 7 { Severity::Critical } else { Severity::Error };
+            breach(&format!("flight.f{n}"), ExpectationKind::Drift, severity, at(when))
+        })
+        .collect();
+    all.iter().for_each(|one| _ = scene.breach(one));
+    (scene, all)
+}
+
+#[test]
+fn pages_beyond_the_limit_of_their_owner_come_as_one_digest() {
+    let (mut scene, all) = burst_of(9, "05-08");
+    scene.run_to("05-08 00:02");
+    let to_edgar = |scene: &Scene| -> Vec<String> {
+        let pages = scene.out.escalations.iter().filter(|one| one.audience == Audience::Page);
+        pages.map(|one| format!("{} {} {}", one.time, one.reason, one.summary)).collect()
+    };
+    assert_eq!(to_edgar(&scene).len(), 5);
+    scene.clear(&all[3], "05-08 00:05").run_to("05-08 00:12");
+    expect![[r#"
+        2013-05-08T00:01:00Z first error: drift of feature:flight.f1 (triggered)
+        2013-05-08T00:01:00Z first critical: drift of feature:flight.f7 (triggered)
+        2013-05-08T00:01:00Z first error: drift of feature:flight.f2 (triggered)
+        2013-05-08T00:01:00Z first error: drift of feature:flight.f6 (triggered)
+        2013-05-08T00:01:00Z first error: drift of feature:flight.f4 (triggered)
+        2013-05-08T00:11:00Z digest error: drift of feature:flight.f8 (triggered); and 2 incidents more"#]].assert_eq(&to_edgar(&scene).join("\n"));
+    let digests = scene.out.facts.iter().filter(|fact| match &fact.data {
+        FactData::Notified(data) => data.reason == "digest",
+        _ => false,
+    });
+    let limited = scene.out.facts.iter().filter(|fact| match &fact.data {
+        FactData::NotificationSkipped(data) => data.reason == "limited",
+        _ => false,
+    });
+    // One of the four has recovered before there was room.
+    assert_eq!((limited.count(), digests.count()), (4, 3));
+    scene.check();
+}
+
+#[test]
+fn a_digest_leaves_out_what_is_answered_or_silenced_by_then() {
+    let (mut scene, _) = burst_of(9, "05-08");
+    scene.run_to("05-08 00:02");
+    let waiting: Vec<String> = scene
+        .out
+        .facts
+        .iter()
+        .filter(|fact| matches!(&fact.data, FactData::NotificationSkipped(_)))
+        .map(|fact| fact.incident_id.clone())
+        .collect();
+    let mut taken = response("05-08 00:05", "user:edgar", Command::Acknowledge);
+    (taken.incident, taken.subject) = (Some(waiting[0].clone()), None);
+    scene.send(&taken);
+    scene.send(&silence("05-08 00:05", &format!("incident={}", waiting[1]), "05-08 06:00"));
+    scene.run_to("05-08 00:12");
+    let told = |scene: &Scene, id: &str| {
+        let facts = scene.out.facts.iter().filter(|fact| fact.incident_id == id);
+        facts.filter(|fact| matches!(fact.data, FactData::Notified(_))).count()
+    };
+    let counts: Vec<usize> = waiting.iter().map(|id| told(&scene, id)).collect();
+    assert_eq!(counts, [0, 0, 1, 1]);
+    // The silence's end sends what it held back.
+    scene.run_to("05-08 06:01");
+    assert!(told(&scene, &waiting[1]) >= 1);
+    scene.check();
+}
+
+/// A good window of each of so many features.
+fn judged(scene: &mut Scene, count: usize, when: &str) {
+    for n in 0..count {
+        let of = breach(&format!("flight.f{n}"), ExpectationKind::Drift, Severity::Error, at(when));
+        scene.window(&of, when, Verdict::Good);
+    }
+}
+
+#[test]
+fn too_large_a_share_that_nothing_explains_is_one_platform_incident() {
+    let mut scene = Scene::new();
+    judged(&mut scene, 20, "05-07");
+    let all: Vec<Breach> = (0..7)
+        .map(|n| {
+            breach(&format!("flight.f{n}"), ExpectationKind::Drift, Severity::Error, at("05-08"))
+        })
+        .collect();
+    all.iter().for_each(|one| _ = scene.breach(one));
+    scene.run_to("05-08 00:02");
+    let pages = scene.out.escalations.iter().filter(|one| one.audience == Audience::Page);
+    let told: Vec<String> = pages.map(|one| format!("{} {:?}", one.summary, one.target)).collect();
+    expect![[r#"
+        error: platform of service:platform (triggered) Some("user:radia")
+        error: platform of service:platform (triggered) Some("user:ada")"#]]
+    .assert_eq(&told.join("\n"));
+    // One recovers; what is left is no longer the platform's fault.
+    scene.clear(&all[0], "05-08 01:00").run_to("05-08 01:01");
+    let story = scene.story();
+    let last: Vec<&str> = story.lines().filter(|line| line.starts_with("05-08 01:0")).collect();
+    expect![[r#"
+        05-08 01:00:00 BreachCleared: flight.f0 drift left 0
+        05-08 01:00:00 BreachCleared: service:platform platform_incident_share left 0
+        05-08 01:00:00 Uninhibited: cleared goes on with pages, acknowledge by 05-08 01:30
+        05-08 01:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 01:30:00
+        05-08 01:00:00 Uninhibited: cleared goes on with pages, acknowledge by 05-08 01:30
+        05-08 01:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 01:30:00
+        05-08 01:00:00 Uninhibited: cleared goes on with pages, acknowledge by 05-08 01:30
+        05-08 01:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 01:30:00
+        05-08 01:00:00 Uninhibited: cleared goes on with pages, acknowledge by 05-08 01:30
+        05-08 01:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 01:30:00
+        05-08 01:00:00 Uninhibited: cleared goes on with pages, acknowledge by 05-08 01:30
+        05-08 01:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (first) respond by 05-08 01:30:00
+        05-08 01:00:00 Uninhibited: cleared
+        05-08 01:00:00 Uninhibited: cleared goes on with pages, acknowledge by 05-08 01:30
+        05-08 01:00:00 NotificationSkipped: data-steward loop 1: user:edgar as data_steward: limited"#]].assert_eq(&last.join("\n"));
+    scene.check();
+}
+
+#[test]
+fn a_few_of_many_are_no_platform_incident_nor_is_one_dataset() {
+    let mut scene = Scene::new();
+    judged(&mut scene, 20, "05-07");
+    for n in 0..6 {
+        scene.breach(&breach(
+            &format!("flight.f{n}"),
+            ExpectationKind::Drift,
+            Severity::Error,
+            at("05-08"),
+        ));
+    }
+    scene.run_to("05-08 00:02");
+    assert!(scene.out.facts.iter().all(|fact| !matches!(fact.data, FactData::Inhibited(_))));
+    scene.check();
+}
