@@ -83,8 +83,7 @@ impl Escalate {
         Ok(())
     }
 
-    /// Ends a silence before its time: the one that is named, else those with
-    /// the same matchers.
+    /// Ends a silence before its time.
     ///
     /// # Errors
     /// The rule that forbids it.
@@ -98,25 +97,11 @@ impl Escalate {
         if let Some(rule) = stranger(context, &response.by) {
             return Err(rule);
         }
-        let matchers = meant(response);
-        let ids: Vec<String> = match &response.silence {
-            Some(id) => {
-                self.silences.get(id).map(|one| one.data.silence.clone()).into_iter().collect()
-            }
-            None => self
-                .silences
-                .iter()
-                .filter(|one| !matchers.is_empty() && one.data.matchers == matchers)
-                .map(|one| one.data.silence.clone())
-                .collect(),
-        };
-        if ids.is_empty() {
+        let id = response.silence.as_deref().unwrap_or_default();
+        if self.silences.get(id).is_none() {
             return Err("there is no such silence, or it has ended".into());
         }
-        let doing = doing(response, now);
-        for id in ids {
-            self.end_silence(&id, "command", &doing, context, now, out);
-        }
+        self.end_silence(id, "command", &doing(response, now), context, now, out);
         Ok(())
     }
 

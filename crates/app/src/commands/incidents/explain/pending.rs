@@ -91,6 +91,8 @@ const fn words(timer: Timer) -> (&'static str, &'static str) {
         Timer::Rollback => ("latest rollback that was ordered", "the next step is entered"),
         Timer::ReviewOverdue => ("latest review", "it is recorded as overdue"),
         Timer::Close => ("nothing came back", "it is closed"),
+        Timer::FlapEnds => ("it has been steady for long enough", "pages held back go out"),
+        Timer::Update => ("breaches have joined", "one message tells of them"),
     }
 }
 
