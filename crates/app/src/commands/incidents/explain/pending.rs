@@ -123,6 +123,9 @@ fn gates(incident: &Incident, facts: &[Fact]) -> Vec<Gate> {
     needed.into_iter().map(gate).collect()
 }
 
+/// The place of the incident that speaks for another among what holds.
+const INHIBITED: &str = "inhibited";
+
 /// Silences, other incidents and flapping that hold.
 fn quiet(facts: &[Fact]) -> Vec<String> {
     let mut holds: BTreeMap<String, String> = BTreeMap::new();
@@ -135,9 +138,10 @@ fn quiet(facts: &[Fact]) -> Vec<String> {
             FactData::Unsilenced(data) => drop(holds.remove(&data.silence)),
             FactData::Inhibited(data) => {
                 let told = format!("incident {} speaks for it ({})", data.by, data.rule);
-                holds.insert(data.by.clone(), told);
+                // One incident at a time: another one takes over.
+                holds.insert(INHIBITED.into(), told);
             }
-            FactData::Uninhibited(data) => drop(holds.remove(&data.by)),
+            FactData::Uninhibited(_) => drop(holds.remove(INHIBITED)),
             FactData::FlappingStarted(_) => drop(holds.insert(String::new(), "it flaps".into())),
             FactData::FlappingEnded(_) => drop(holds.remove("")),
             _ => {}
