@@ -7,6 +7,7 @@ mod lineage;
 mod lists;
 mod policy;
 mod report;
+pub(crate) mod respond;
 
 use std::path::PathBuf;
 
@@ -92,9 +93,12 @@ pub(crate) enum Command {
     /// Prove from what was written that nothing is lost and nothing counted twice
     #[command(subcommand)]
     Audit(Audit),
-    /// List or show incidents of a replay or of the log
+    /// List or show incidents, and do something about them
     #[command(subcommand)]
     Incidents(Incidents),
+    /// Be quiet about some incidents for a time
+    #[command(subcommand)]
+    Silences(respond::Silences),
 }
 
 /// The configuration, for most commands.

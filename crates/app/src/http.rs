@@ -7,9 +7,11 @@
 //! | `/metrics` | Prometheus text |
 //! | `/v1/features`, `/v1/incidents` | JSON |
 //! | `POST /v1/telemetry` | NDJSON lines into the embedded log |
+//! | `POST /v1/responses` | a command of somebody, and what came of it |
 //! | `/` | the page |
 
 mod page;
+mod responses;
 mod telemetry;
 
 use std::net::SocketAddr;
@@ -179,6 +181,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/features", get(features))
         .route("/v1/incidents", get(incidents))
         .route("/v1/telemetry", post(telemetry::take))
+        .route("/v1/responses", post(responses::take))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(only_local_names))
         .with_state(app)

@@ -18,6 +18,7 @@ mod output;
 mod process;
 mod profiles;
 mod progress;
+mod responses;
 mod service;
 mod sinks;
 mod store;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::respond::{About, Escalate, GiveFeedback, Reassign, Remediate, Review, SignOff};
 use super::{Configured, Formatted};
 
 #[derive(Debug, Subcommand)]
@@ -162,6 +163,61 @@ pub(crate) enum Incidents {
         after_help = "Examples:\n  watchkeep incidents explain 3f2a --from out\n  watchkeep incidents explain 3f2a -c watchkeep.toml --format json\n\nTakes everything from facts, breaches and windows, and says what is missing there."
     )]
     Explain(IncidentsShow),
+    /// Say that you are at it
+    #[command(
+        after_help = "Examples:\n  watchkeep incidents ack 3f2a --by user:ada -c watchkeep.toml\n  watchkeep incidents ack --subject dataset:weather --by user:ada -c watchkeep.toml\n\nThis and the commands below wait for what comes of them and print it. Exit code 1 when a rule forbids it; the refusal is kept as a fact."
+    )]
+    Ack(About),
+    /// Say what you did about it
+    #[command(
+        after_help = "Examples:\n  watchkeep incidents remediate 3f2a --action fix --by user:ada --rationale \"mapped the new code\" -c watchkeep.toml\n  watchkeep incidents remediate 3f2a --action accept --by user:ada --rationale \"as agreed with the carrier\" -c watchkeep.toml"
+    )]
+    Remediate(Remediate),
+    /// Say that you checked that it is over
+    #[command(
+        after_help = "Example:\n  watchkeep incidents verify 3f2a --by user:edgar -c watchkeep.toml"
+    )]
+    Verify(About),
+    /// Agree at a gate, or refuse; take a decision
+    #[command(
+        after_help = "Examples:\n  watchkeep incidents sign-off 3f2a --gate resolve --by user:edgar -c watchkeep.toml\n  watchkeep incidents sign-off 3f2a --gate rollback --refuse --by user:grace --rationale \"it would lose a day\" -c watchkeep.toml\n  watchkeep incidents sign-off 3f2a --gate retire --by user:barbara -c watchkeep.toml"
+    )]
+    SignOff(SignOff),
+    /// Say that it is over
+    #[command(
+        after_help = "Example:\n  watchkeep incidents resolve 3f2a --by user:ada --rationale \"the source is back\" -c watchkeep.toml"
+    )]
+    Resolve(About),
+    /// Let somebody else answer for it
+    #[command(
+        after_help = "Example:\n  watchkeep incidents reassign 3f2a --to group:ingestion --by user:ada -c watchkeep.toml"
+    )]
+    Reassign(Reassign),
+    /// Ask the next step, or the one that takes a decision
+    #[command(
+        after_help = "Examples:\n  watchkeep incidents escalate 3f2a --by user:ada -c watchkeep.toml\n  watchkeep incidents escalate 3f2a --decision retire --by user:ada -c watchkeep.toml"
+    )]
+    Escalate(Escalate),
+    /// Say something about it
+    #[command(
+        after_help = "Example:\n  watchkeep incidents comment 3f2a --by user:ada --rationale \"the carrier was told\" -c watchkeep.toml"
+    )]
+    Comment(About),
+    /// Say what was learned of a resolved incident
+    #[command(
+        after_help = "Example:\n  watchkeep incidents review 3f2a --root-cause \"units changed\" --action \"check units;user:ada;2013-06-01\" --by user:edgar -c watchkeep.toml"
+    )]
+    Review(Review),
+    /// Say what the page was worth
+    #[command(
+        after_help = "Example:\n  watchkeep incidents feedback 3f2a --worth false-positive --by user:ada -c watchkeep.toml"
+    )]
+    Feedback(GiveFeedback),
+    /// Close a resolved incident for good
+    #[command(
+        after_help = "Example:\n  watchkeep incidents close 3f2a --by user:ada -c watchkeep.toml"
+    )]
+    Close(About),
 }
 
 #[derive(Debug, Args)]

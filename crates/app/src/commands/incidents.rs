@@ -47,6 +47,7 @@ pub(super) fn run(command: &cli::Incidents) -> anyhow::Result<Outcome> {
         cli::Incidents::List(arguments) => list(arguments),
         cli::Incidents::Show(arguments) => show(arguments),
         cli::Incidents::Explain(arguments) => explain::run(arguments),
+        answer => super::respond::run(answer),
     }
 }
 
@@ -208,7 +209,7 @@ pub(super) fn listed(facts: &[Fact]) -> Option<Listed> {
     Some(listed)
 }
 
-fn name(fact: FactName) -> String {
+pub(super) fn name(fact: FactName) -> String {
     serde_json::to_value(fact)
         .ok()
         .and_then(|name| name.as_str().map(str::to_owned))
@@ -216,7 +217,7 @@ fn name(fact: FactName) -> String {
 }
 
 /// The gist of a fact, in a line.
-fn told(fact: &Fact) -> String {
+pub(super) fn told(fact: &Fact) -> String {
     match &fact.data {
         FactData::Opened(opened) => {
             let owner = opened.owner.as_deref().unwrap_or("nobody");

@@ -13,7 +13,9 @@ mod policy;
 mod produce;
 mod replay;
 mod report;
+mod respond;
 mod schemas;
+mod silences;
 mod topics;
 mod who;
 
@@ -46,5 +48,6 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Schemas(command) => schemas::run(&command),
         Command::Audit(command) => audit::run(&command),
         Command::Incidents(command) => incidents::run(&command),
+        Command::Silences(command) => respond::silences(&command),
     }
 }

@@ -180,14 +180,29 @@ pub(crate) fn key_of(line: &[u8], key: KeyChoice) -> Option<Vec<u8>> {
     }
 }
 
-/// One request of HTTP/1.1 to a loopback address. A whole client would be a
-/// dependency for twenty lines.
 fn post(address: SocketAddr, path: &str, body: &[u8]) -> anyhow::Result<()> {
+    match request(address, path, "application/x-ndjson", body)? {
+        (202, _) => Ok(()),
+        (status, told) => bail!("it answered {status}: {}", told.trim()),
+    }
+}
+
+/// One request of HTTP/1.1 to a loopback address: the status and the body of
+/// the answer. A whole client would be a dependency for twenty lines.
+///
+/// # Errors
+/// Nobody listens, or no answer comes in time.
+pub(super) fn request(
+    address: SocketAddr,
+    path: &str,
+    content_type: &str,
+    body: &[u8],
+) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(ANSWER_WAIT))?;
     stream.set_write_timeout(Some(ANSWER_WAIT))?;
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/x-ndjson\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
@@ -195,12 +210,10 @@ fn post(address: SocketAddr, path: &str, body: &[u8]) -> anyhow::Result<()> {
     stream.write_all(body)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let status = answer.split(' ').nth(1).unwrap_or_default();
-    if status != "202" {
-        let told = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        bail!("it answered {status}: {}", told.trim());
-    }
-    Ok(())
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.context("it answered something that is not HTTP")?;
+    let told = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status, told.to_owned()))
 }
 
 #[cfg(test)]

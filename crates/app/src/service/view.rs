@@ -11,6 +11,7 @@ use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::{Verdict, Window};
 
 use super::tail::Seen;
+use crate::responses::answered_by;
 
 /// Features that are kept. More are watched just the same, and not shown.
 const FEATURES_MAX: usize = 200_000;
@@ -23,6 +24,9 @@ const AFFECTED_MAX: usize = 50;
 
 /// Pages that are kept; the oldest go.
 const PAGES_MAX: usize = 200;
+
+/// Commands whose outcome is kept for whoever asks; the oldest go.
+const ANSWERS_MAX: usize = 2_000;
 
 /// The fold.
 #[derive(Debug, Default)]
@@ -39,6 +43,38 @@ pub(crate) struct View {
     pub(crate) page_count: u64,
     /// How many breaches were opened.
     pub(crate) opened_count: u64,
+    /// What came of the latest commands.
+    pub(crate) answers: Answers,
+}
+
+/// Facts by the command that led to them.
+#[derive(Debug, Default)]
+pub(crate) struct Answers {
+    facts: BTreeMap<String, Vec<Fact>>,
+    order: VecDeque<String>,
+}
+
+impl Answers {
+    /// What a command led to; nothing where it is not known yet.
+    pub(crate) fn of(&self, id: &str) -> Vec<Fact> {
+        self.facts.get(id).cloned().unwrap_or_default()
+    }
+
+    fn take(&mut self, fact: &Fact) {
+        // Deliveries are reported by a stage, which asks for no answer.
+        let Some(id) = answered_by(fact).filter(|_| fact.fact != FactName::DeliveryReported) else {
+            return;
+        };
+        if !self.facts.contains_key(id) {
+            self.order.push_back(id.to_owned());
+            if self.order.len() > ANSWERS_MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.facts.remove(&oldest);
+            }
+        }
+        self.facts.entry(id.to_owned()).or_default().push(fact.clone());
+    }
 }
 
 /// An incident as it stands.
@@ -118,6 +154,7 @@ impl View {
     }
 
     fn fact(&mut self, fact: &Fact) {
+        self.answers.take(fact);
         if let FactData::Opened(opened) = &fact.data {
             self.make_room();
             let view = IncidentView {

@@ -1,0 +1,204 @@
+//! The one way for people's commands: the command line, HTTP and the topic
+//! itself all put a [`Response`] to the responses topic and learn from the
+//! incident log what came of it. What a command must say is checked here, so
+//! that nobody waits for a typing error; what it may do, only the escalate
+//! stage decides, which keeps refusals as facts.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use watchkeep_incident::command;
+use watchkeep_incident::schedule::typed_user;
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::json;
+use watchkeep_model::response::{Command, Response};
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_runtime::log::{CONTENT_TYPE, Outgoing};
+use watchkeep_wire::content_type;
+
+/// How far `at` may be from now. A command that is sent again keeps its
+/// instant, and so its identifier; one of another day belongs into a replay.
+const AT_APART_MAX: TimeSpan = TimeSpan::MINUTE.times(5);
+
+/// Why a command is not passed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Fault {
+    /// The field that is wrong or missing; empty where it is the whole.
+    pub(crate) field: String,
+    /// What is wrong and what to do.
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.field.as_str() {
+            "" => f.write_str(&self.what),
+            field => write!(f, "{field}: {}", self.what),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+fn fault(field: &str, what: impl Into<String>) -> Fault {
+    Fault { field: field.to_owned(), what: what.into() }
+}
+
+/// Reads a command from JSON; one without `at` takes effect now.
+///
+/// # Errors
+/// What is wrong, with the field.
+pub(crate) fn read(bytes: &[u8], now: Timestamp) -> Result<Response, Fault> {
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| fault("", format!("not a JSON object: {error}")))?;
+    let Value::Object(mut map) = value else {
+        return Err(fault("", "not a JSON object: send one command"));
+    };
+    let known: Vec<&str> = Command::ALL.iter().map(|(_, name)| *name).collect();
+    match map.get("command").and_then(Value::as_str) {
+        None => return Err(fault("command", format!("is one of {}", known.join(", ")))),
+        Some(name) if !known.contains(&name) => {
+            let what = format!("`{name}` is none of {}", known.join(", "));
+            return Err(fault("command", what));
+        }
+        Some(_) => {}
+    }
+    if !map.get("by").is_some_and(Value::is_string) {
+        return Err(fault("by", "says who gives the command, such as user:ada"));
+    }
+    map.entry("at").or_insert_with(|| now.to_string().into());
+    let fields: Vec<String> = map.keys().cloned().collect();
+    let response: Response = serde_json::from_value(Value::Object(map.clone()))
+        .map_err(|error| fault(&culprit(&map, &fields), error.to_string()))?;
+    checked(response, now)
+}
+
+/// The field that cannot be read: the one without which it can.
+fn culprit(map: &serde_json::Map<String, Value>, fields: &[String]) -> String {
+    let can = |without: &String| {
+        let mut rest = map.clone();
+        rest.remove(without);
+        serde_json::from_value::<Response>(Value::Object(rest)).is_ok()
+    };
+    fields.iter().find(|field| can(field)).cloned().unwrap_or_default()
+}
+
+/// Checks a command and spells out who gives it.
+///
+/// # Errors
+/// What is wrong, with the field.
+pub(crate) fn checked(mut response: Response, now: Timestamp) -> Result<Response, Fault> {
+    if response.command == Command::ReportDelivery {
+        return Err(fault("command", "report_delivery is the deliver stage's own"));
+    }
+    command::check(&response).map_err(|wrong| fault(&wrong.field, wrong.what))?;
+    if !response.by.contains(':') {
+        response.by = typed_user(&response.by);
+    }
+    let apart = response.at.since(now);
+    if apart > AT_APART_MAX || now.since(response.at) > AT_APART_MAX {
+        let what = format!(
+            "{} is more than {AT_APART_MAX} from now: leave `at` out, a command takes effect when \
+             it is given",
+            response.at
+        );
+        return Err(fault("at", what));
+    }
+    Ok(response)
+}
+
+/// The record of a command, keyed by what it is about.
+pub(crate) fn record(topic: &str, response: &Response) -> Outgoing {
+    let about = response.incident.as_ref().or(response.subject.as_ref());
+    Outgoing {
+        topic: topic.into(),
+        partition: None,
+        key: about.map(|about| about.as_bytes().to_vec()),
+        value: json::to_line(response).into_bytes(),
+        headers: vec![(CONTENT_TYPE.to_owned(), content_type::JSON.as_bytes().to_vec())],
+    }
+}
+
+/// The command that led to a fact, by its identifier.
+pub(crate) fn answered_by(fact: &Fact) -> Option<&str> {
+    fact.cause.as_deref().and_then(|cause| cause.strip_prefix("response "))
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// The command's identifier.
+    pub(crate) response: String,
+    /// `done`, `refused` or `pending`.
+    pub(crate) outcome: String,
+    /// The rule that forbids it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<String>,
+    /// What was recorded, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) facts: Vec<Fact>,
+}
+
+impl Answer {
+    /// What facts say of a command; none are no answer yet. A command about
+    /// several incidents is done where one of them took it.
+    pub(crate) fn of(response: String, facts: Vec<Fact>) -> Self {
+        let refusal = |fact: &Fact| match &fact.data {
+            FactData::CommandRejected(data) => Some(data.rule.clone()),
+            _ => None,
+        };
+        let rule = facts.iter().find_map(refusal);
+        let is_done = facts.iter().any(|fact| refusal(fact).is_none());
+        let outcome = match (is_done, &rule) {
+            (true, _) => "done",
+            (false, Some(_)) => "refused",
+            (false, None) => "pending",
+        };
+        Self { response, outcome: outcome.to_owned(), rule: rule.filter(|_| !is_done), facts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> String {
+        read(text.as_bytes(), "2013-05-08T00:00:00Z".parse().unwrap()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_command_takes_effect_now_and_says_who_gives_it_in_full() {
+        let now: Timestamp = "2013-05-08T00:00:00Z".parse().unwrap();
+        let text = br#"{"command":"acknowledge","by":"ada","incident":"3f2a"}"#;
+        let response = read(text, now).unwrap();
+        assert_eq!((response.at, response.by.as_str()), (now, "user:ada"));
+        // Sent again with its instant it is the same command.
+        let again = read(&record("responses", &response).value, now + TimeSpan::MINUTE).unwrap();
+        assert_eq!(again.id(), response.id());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_field() {
+        assert!(wrong("[]").starts_with("not a JSON object"));
+        assert!(wrong("{").starts_with("not a JSON object"));
+        assert!(wrong(r#"{"by":"ada"}"#).starts_with("command: is one of acknowledge, remediate"));
+        let text = wrong(r#"{"by":"ada","command":"ack"}"#);
+        assert!(text.starts_with("command: `ack` is none of acknowledge"), "{text}");
+        let text = wrong(r#"{"command":"verify","incident":"x"}"#);
+        assert!(text.starts_with("by: says who"), "{text}");
+        let text = wrong(r#"{"command":"remediate","by":"ada","incident":"x","action":"hope"}"#);
+        assert!(text.starts_with("action: unknown variant `hope`"), "{text}");
+        let text = wrong(r#"{"command":"remediate","by":"ada","incident":"x"}"#);
+        assert_eq!(text, "rationale: a remediation needs a rationale");
+        let text = wrong(r#"{"command":"verify","by":"ada","incident":"x","whom":"y"}"#);
+        assert!(text.starts_with("whom: `whom` is no field of a command"), "{text}");
+        let text = wrong(r#"{"command":"verify","by":"ada"}"#);
+        assert!(text.starts_with("incident: the command names neither"), "{text}");
+        let text =
+            wrong(r#"{"command":"verify","by":"ada","incident":"x","at":"2013-05-07T00:00:00Z"}"#);
+        assert!(text.starts_with("at: 2013-05-07"), "{text}");
+        let text = wrong(r#"{"command":"silence","by":"ada","rationale":"y","matchers":["a"]}"#);
+        assert!(text.starts_with("matchers: `a` is not a matcher"), "{text}");
+    }
+}
