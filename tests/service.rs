@@ -2,7 +2,7 @@
 //! look at it: `export`, `/metrics` and what it wrote to standard error.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -209,6 +209,38 @@ listen = "127.0.0.1:{port}"
             .filter(|line| line.starts_with(name))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
+    }
+
+    /// Runs a command that may be refused: the exit code and everything that it prints.
+    ///
+    /// # Panics
+    /// Where it cannot be run or is ended from outside.
+    pub fn attempt(&self, arguments: &[&str]) -> (i32, String) {
+        let config = self.config();
+        let all = arguments.iter().map(AsRef::as_ref).chain(["-c".as_ref(), config.as_os_str()]);
+        let output = binary::command(all).output().expect("the binary can be run");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().expect("it ends by itself"), String::from_utf8_lossy(&text).into())
+    }
+
+    /// Posts JSON to the service: the status and the body of the answer.
+    ///
+    /// # Panics
+    /// Where the service does not answer.
+    pub fn post(&self, path: &str, body: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("it listens");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("HTTP");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+        (status.expect("a status"), serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
     /// Looks again and again until it is done.

@@ -1,0 +1,173 @@
+//! People's commands at the command line, over HTTP and on the topic, each
+//! with what comes of it: on the embedded log, which its service holds, and on
+//! real Kafka.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+use watchkeep_tests::kafka;
+use watchkeep_tests::service::Service;
+
+const CHARTERS: &str = r#"
+kind: charter
+subject: feature:shop.price
+description: what a customer pays
+owners: {primary: user:ada, backup: user:grace, data_steward: user:edgar, architect: user:barbara}
+domain: shop
+policy: shop
+expectations: [{name: missing, kind: null_rate, window: 1m, above: 0.2}]
+---
+kind: directory
+users:
+  ada: {name: Ada, contacts: [{tool: email, to: ada@example.com}]}
+  grace: {name: Grace, contacts: [{tool: email, to: grace@example.com}]}
+  edgar: {name: Edgar, contacts: [{tool: email, to: edgar@example.com}]}
+  barbara: {name: Barbara, contacts: [{tool: email, to: barbara@example.com}]}
+domains: {shop: {owner: "user:grace"}}
+governance: user:grace
+---
+kind: policy
+name: shop
+version: 1
+grouping: {group_wait: 0s}
+steps:
+  - {name: owner, notify: [{role: primary}], acknowledge_within: 1h, escalate_if: [not_acknowledged, requested]}
+  - {name: architect, decisions: [retire], notify: [{role: architect}], decide_within: 1d, escalate_if: [not_decided]}
+review: {severities: [error], due_within: 5d}
+"#;
+
+/// A service with one open incident, of `shop.price`.
+fn with_an_incident(mut service: Service) -> Service {
+    std::fs::create_dir(service.folder().join("charters")).expect("disk");
+    std::fs::write(service.folder().join("charters/shop.yaml"), CHARTERS).expect("disk");
+    let mut lines = String::new();
+    for second in 0..50 {
+        let at = format!("2013-05-08T00:00:{second:02}Z");
+        let _ = writeln!(lines, r#"{{"feature":"shop.price","event_time":"{at}","value":null}}"#);
+    }
+    lines.push_str(r#"{"feature":"shop.price","event_time":"2013-05-08T00:02:00Z","value":1}"#);
+    let events = service.folder().join("events.ndjson");
+    std::fs::write(&events, lines).expect("disk");
+    service.run(&["produce", "--input", events.to_str().expect("text")]);
+    service.start();
+    service.wait_for("incident", |service| service.metric("watchkeep_incidents_open") > 0.0);
+    service
+}
+
+const CHARTERS_FOLDER: &str = "[charters]\nfolder = \"charters\"\n";
+
+/// Runs `incidents COMMAND --subject shop.price --by USER` and expects how it
+/// ends and what it says.
+fn incidents(service: &Service, command: &str, by: &str, more: &[&str], (code, says): (i32, &str)) {
+    let mut all = vec!["incidents", command, "--subject", "shop.price", "--by", by];
+    all.extend(["--wait", "60s"]);
+    all.extend(more);
+    let (got, text) = service.attempt(&all);
+    assert_eq!(got, code, "{command}: {text}\n{}", service.log());
+    assert!(text.contains(says), "{command}: {text}");
+}
+
+fn names(facts: &[Value]) -> Vec<&str> {
+    facts.iter().filter_map(|fact| fact["fact"].as_str()).collect()
+}
+
+#[test]
+fn an_embedded_service_takes_commands_and_tells_what_came_of_them() {
+    let mut service = with_an_incident(Service::embedded(CHARTERS_FOLDER));
+    incidents(&service, "ack", "nobody", &[], (1, "refused: `user:nobody` is not a user"));
+    incidents(&service, "ack", "ada", &[], (0, "acknowledged"));
+    incidents(&service, "remediate", "ada", &[], (2, "rationale: a remediation needs a rationale"));
+    let why = ["--rationale", "as agreed"];
+    incidents(
+        &service,
+        "remediate",
+        "ada",
+        &[&["--action", "accept"], &why[..]].concat(),
+        (0, "remediated"),
+    );
+    incidents(&service, "resolve", "ada", &why, (0, "resolved"));
+    incidents(&service, "ack", "ada", &[], (1, "refused: no open incident has this root"));
+
+    // Over HTTP, with the field that is wrong, the rule that forbids it, and
+    // one effect of what is sent twice.
+    let (status, body) = service.post("/v1/responses", r#"{"by":"user:ada","command":"ack"}"#);
+    assert_eq!((status, &body["error"]["field"]), (400, &"command".into()), "{body}");
+    let early = r#"{"by":"user:ada","command":"close","subject":"shop.price"}"#;
+    let (status, body) = service.post("/v1/responses?wait=60s", early);
+    assert_eq!(
+        (status, &body["rule"]),
+        (409, &"the incident is not reviewed yet".into()),
+        "{body}"
+    );
+    let id = body["facts"][0]["incident_id"].as_str().expect("an id").to_owned();
+    let at = body["facts"][0]["recorded_at"].as_str().expect("an instant");
+    let short = &id[..8];
+    let worth = format!(
+        r#"{{"at":"{at}","by":"user:ada","command":"feedback","feedback":"useful","incident":"{short}"}}"#
+    );
+    let (status, first) = service.post("/v1/responses?wait=60s", &worth);
+    assert_eq!((status, &first["outcome"]), (200, &"done".into()), "{first}");
+    let (_, second) = service.post("/v1/responses?wait=60s", &worth);
+    assert_eq!(first["facts"], second["facts"]);
+
+    let learned = ["--root-cause", "an empty file", "--action", "check it;user:edgar;2030-01-01"];
+    incidents(&service, "review", "edgar", &learned, (0, "reviewed"));
+    service.stop();
+    // Nobody decides while the service is stopped; what is written then is
+    // decided when it runs again.
+    incidents(&service, "comment", "grace", &why, (0, "written as"));
+    service.start();
+    service.wait_for("comment", |service| service.metric("watchkeep_incident_facts_total") > 0.0);
+    service.stop();
+    let facts = service.export("watchkeep.incidents");
+    let own: Vec<Value> = facts.into_iter().filter(|fact| fact["incident_id"] == *id).collect();
+    assert_eq!(
+        names(&own),
+        [
+            "opened",
+            "breach_attached",
+            "notified",
+            "command_rejected",
+            "acknowledged",
+            "remediated",
+            "resolved",
+            "command_rejected",
+            "action_recorded",
+            "reviewed",
+            "action_recorded"
+        ]
+    );
+    assert_eq!(own[8]["data"]["feedback"], "useful");
+    assert_eq!(own[9]["data"]["actions"][0]["by"], "user:edgar");
+    let statuses = service.export("watchkeep.escalations");
+    let statuses = statuses.iter().filter(|one| one["audience"] == "status");
+    let statuses: Vec<&str> = statuses.filter_map(|one| one["reason"].as_str()).collect();
+    assert_eq!(statuses, ["opened", "acknowledged", "remediated", "resolved", "reviewed"]);
+}
+
+#[test]
+fn commands_go_through_real_kafka_and_twice_is_once() {
+    let cluster = kafka::Cluster::shared();
+    let service = Service::kafka(cluster, "commands", 1, "avro", CHARTERS_FOLDER);
+    let mut service = with_an_incident(service);
+    incidents(&service, "reassign", "ada", &["--to", "user:grace"], (0, "user:grace as primary"));
+    let retire = ["--decision", "retire"];
+    incidents(&service, "escalate", "grace", &retire, (0, "user:barbara as architect"));
+    let gate = ["--gate", "retire"];
+    incidents(&service, "sign-off", "edgar", &gate, (1, "refused: only architect may decide"));
+    incidents(&service, "sign-off", "barbara", &gate, (0, "signed_off"));
+
+    let twice = service.folder().join("twice.ndjson");
+    let line = r#"{"at":"2026-01-01T00:00:00Z","by":"user:grace","command":"acknowledge","subject":"shop.price"}"#;
+    std::fs::write(&twice, format!("{line}\n{line}\n")).expect("disk");
+    let path = twice.to_str().expect("text");
+    service.run(&["produce", "--input", path, "--topic", "responses"]);
+    incidents(&service, "comment", "grace", &["--rationale", "seen"], (0, "seen"));
+    service.stop();
+    let facts = service.export("commands.incidents");
+    let count = |name: &str| names(&facts).iter().filter(|fact| **fact == name).count();
+    assert_eq!((count("acknowledged"), count("signed_off"), count("command_rejected")), (1, 1, 1));
+    let handed: Vec<&Value> =
+        facts.iter().filter(|fact| fact["data"]["method"] == "reassigned").collect();
+    assert_eq!(handed.len(), 1);
+}
