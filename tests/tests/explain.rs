@@ -75,7 +75,7 @@ fn an_incident_is_told_backwards_down_to_the_raw_records() {
     let as_json = json(&explain(folder.path(), &id, &["--format", "json"]));
     assert_eq!(as_json["resolutions"][0]["links"][0]["tried"], "user:ada");
     let breach = as_json["breaches"].as_array().and_then(|all| all.last()).expect("a breach");
-    assert_eq!(breach["measured"]["judged"][0]["threshold"], 100_000);
+    assert_eq!(breach["measured"]["judged"][0]["threshold"].as_f64(), Some(100_000.0));
     let sequences: Vec<u64> = as_json["story"]
         .as_array()
         .expect("a list")

@@ -9,6 +9,7 @@
 //!
 //! How to run it and how to read a failure: `docs/simulation.md`.
 
+mod anchors;
 mod compare;
 mod documents;
 mod incidents;

@@ -105,6 +105,22 @@ fn a_scenario_goes_the_same_way_again_and_after_restarts() {
     }
 }
 
+/// The audit shares no code with the rules: a second opinion on each story.
+#[test]
+fn the_audit_has_nothing_against_what_happens() {
+    let mut findings = Vec::new();
+    for file in files() {
+        let mut audit = watchkeep_audit::Audit::new();
+        let played = play::play(&file.scenario, Restarts::None);
+        for fact in played.moments.iter().flat_map(|moment| &moment.facts) {
+            let at = format!("{}: fact {}", file.name, audit.facts() + 1);
+            audit.fact(&at, &watchkeep_model::json::to_line(fact));
+        }
+        findings.extend(audit.finish().findings);
+    }
+    assert!(findings.is_empty(), "{findings:#?}");
+}
+
 #[test]
 fn each_scenario_says_what_it_shows() {
     for File { name, scenario, .. } in files() {

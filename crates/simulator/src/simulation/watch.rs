@@ -18,6 +18,7 @@ use watchkeep_model::window::Window;
 use watchkeep_wire::fact::{Stored, decode};
 use watchkeep_wire::summary_batch;
 
+use super::anchors::Anchors;
 use super::incidents::Incidents;
 use super::plan::{Plan, Stage};
 use super::world::World;
@@ -53,6 +54,7 @@ pub(super) struct Watch {
     /// Events that came too late for a window.
     pub(super) late: BTreeMap<WindowKey, u64>,
     pub(super) incidents: Incidents,
+    anchors: Anchors,
     escalations: BTreeSet<String>,
     pages: BTreeMap<String, u64>,
     summaries: i32,
@@ -73,8 +75,17 @@ impl Watch {
         self.each(world, digest, &topics.windows, Self::window)?;
         self.each(world, digest, &topics.breaches, Self::breach)?;
         self.each(world, digest, &topics.incidents, |watch, _, record| {
-            watch.incidents.fact(read::<Fact>(record)?)
+            let fact = read::<Fact>(record)?;
+            watch.anchors.fact(&fact);
+            watch.incidents.fact(fact)
         })?;
+        // Facts of several partitions have no one order.
+        if world.store.partition_count(&topics.incidents) == 1 {
+            self.each(world, digest, &topics.anchors, |watch, _, record| {
+                watch.anchors.anchor(&record.value)
+            })?;
+            self.anchors.are_complete()?;
+        }
         self.each(world, digest, &topics.escalations, Self::escalation)?;
         self.pages_are_facts()?;
         if let Some(why) = world.torn() {

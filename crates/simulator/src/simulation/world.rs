@@ -96,7 +96,13 @@ impl<'p> World<'p> {
             store.create_topic(name, *partitions);
         }
         store.create_topic(&topics.summaries, deployment.summaries);
-        let owned = [&topics.windows, &topics.breaches, &topics.rejects, &topics.responses];
+        let owned = [
+            &topics.windows,
+            &topics.breaches,
+            &topics.rejects,
+            &topics.responses,
+            &topics.anchors,
+        ];
         for topic in owned {
             store.create_topic(topic, 1);
         }
