@@ -29,7 +29,9 @@ pub(crate) use self::lists::{
     TopicsCreate,
 };
 pub(crate) use self::policy::{PlaybookFormat, Policies, PolicyLint, PolicyRender, PolicySimulate};
-pub(crate) use self::report::{Directory, DirectoryImport, Ical, Report, ReportFormat, ReportOf};
+pub(crate) use self::report::{
+    Directory, DirectoryImport, Ical, Report, ReportFormat, ReportHealth, ReportOf,
+};
 use crate::output::Format;
 
 /// Keeps watch over the features that models depend on: finds drift, latency
@@ -70,7 +72,7 @@ pub(crate) enum Command {
     /// Import absences and rotas
     #[command(subcommand)]
     Directory(Directory),
-    /// Tell how charters are looked after and what it costs the people who answer
+    /// Tell how features fared, how charters are looked after and what it costs people
     #[command(subcommand)]
     Report(Report),
     /// Tell who answers for a feature, what feeds it and what watches it

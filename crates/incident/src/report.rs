@@ -3,14 +3,20 @@
 //!
 //! Pure folds of facts: the same log gives the same report.
 
+pub mod health;
+pub mod measured;
+pub mod outcomes;
 pub mod owners;
+pub mod policies;
 pub mod stewardship;
+pub mod story;
 
-use watchkeep_model::time::Timestamp;
+use serde::Serialize;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 /// The span that a report is of, `[from, to)`; `to` is also the instant as of
 /// which charters are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Period {
     /// First instant.
     pub from: Timestamp,
@@ -23,11 +29,27 @@ impl Period {
     pub fn has(self, at: Timestamp) -> bool {
         self.from <= at && at < self.to
     }
+
+    /// The span of the same length that ends where this one begins.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self { from: self.from - self.length(), to: self.from }
+    }
+
+    /// How long it is.
+    pub fn length(self) -> TimeSpan {
+        self.to.since(self.from)
+    }
 }
 
 /// True where the actor of a fact is a person and not Watchkeep itself.
 fn is_person(actor: &str) -> bool {
     actor.starts_with("user:")
+}
+
+/// A part of a whole, 0 to 1; `None` of an empty whole.
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
 }
 
 /// The middle of some numbers, the lower one of two; `None` of none.

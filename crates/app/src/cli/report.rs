@@ -19,6 +19,25 @@ pub(crate) enum Report {
         after_help = "Examples:\n  watchkeep report owners -c watchkeep.toml --from 2026-01-01 --to 2026-04-01\n  watchkeep report owners --from-folder out --charters charters --format json\n\nOff hours is outside of the working hours of the incident's policy, else Monday to Friday 9 to 18, on the person's own wall clock."
     )]
     Owners(ReportOf),
+    /// How features fared and how quickly people answered, against the span before
+    #[command(
+        after_help = "Examples:\n  watchkeep report health -c watchkeep.toml --from 2026-01-01 --to 2026-04-01\n  watchkeep report health --from-folder out --charters charters --from 2013-04-01 --to 2013-07-01 --format html > health.html\n  watchkeep report health --from-folder out --charters charters --drills drill --format markdown\n\nWithout --from it is of the last 13 weeks. Down is a feature with an open incident of severity error or critical, from its first breach to the incident's end. Detection counts from the start of the first bad window, the other stages from the detection. Suggestions are never carried out. Exit code 1 when an action, a review or a drill is overdue."
+    )]
+    Health(ReportHealth),
+    /// What the business wants, and how the features that it rests on fared
+    #[command(
+        after_help = "Examples:\n  watchkeep report outcomes -c watchkeep.toml --from 2026-01-01 --to 2026-04-01\n  watchkeep report outcomes --from-folder out --charters charters --format html > outcomes.html"
+    )]
+    Outcomes(ReportOf),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportHealth {
+    #[command(flatten)]
+    pub(crate) of: ReportOf,
+    /// Folder that `watchkeep drill run --out` wrote, for when ladders were tried out last
+    #[arg(long, value_name = "DIR")]
+    pub(crate) drills: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -51,6 +70,8 @@ pub(crate) enum ReportFormat {
     Json,
     /// For a page or a review
     Markdown,
+    /// A page by itself, with charts
+    Html,
 }
 
 #[derive(Debug, Subcommand)]

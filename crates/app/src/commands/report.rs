@@ -1,25 +1,31 @@
-//! `watchkeep report stewardship` and `owners`.
+//! `watchkeep report stewardship`, `owners`, `health` and `outcomes`.
+
+mod charts;
+mod health;
+mod html;
+mod page;
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
-use serde::Serialize;
+use anyhow::{Context, bail};
 use watchkeep_incident::report::Period;
+use watchkeep_incident::report::measured::Measured;
 use watchkeep_incident::report::owners::{Load, owners, shown};
 use watchkeep_incident::report::stewardship::{Seen, Stewardship, stewardship};
 use watchkeep_model::incident::Fact;
 use watchkeep_model::position::Partition;
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 use watchkeep_wire::fact::decode;
 
 use crate::Outcome;
 use crate::charters::{self, Wanted};
-use crate::cli::{self, IncidentSource, ReportFormat, ReportOf};
+use crate::cli::{self, IncidentSource, ReportOf};
 use crate::commands::{audit, incidents};
 use crate::config::Config;
-use crate::output::Output;
 use crate::store::Store;
+
+use page::{Section, print};
 
 /// Offsets that are read at once.
 const CHUNK: i64 = 5_000;
@@ -29,6 +35,7 @@ struct Input {
     rules: watchkeep_runtime::rules::Rules,
     incidents: BTreeMap<String, Vec<Fact>>,
     seen: Seen,
+    measured: Measured,
     period: Period,
 }
 
@@ -38,27 +45,43 @@ pub(super) fn run(command: &cli::Report) -> anyhow::Result<Outcome> {
     match command {
         cli::Report::Stewardship(arguments) => of_stewardship(arguments),
         cli::Report::Owners(arguments) => of_owners(arguments),
+        cli::Report::Health(arguments) => health::health(arguments),
+        cli::Report::Outcomes(arguments) => health::outcomes(arguments),
     }
 }
 
 fn of_stewardship(arguments: &ReportOf) -> anyhow::Result<Outcome> {
-    let Input { rules, incidents, seen, period } = read(arguments, true)?;
+    let Input { rules, incidents, seen, period, .. } = read(arguments, Windows::Seen)?;
     let publications = rules.publications();
     let report = stewardship(&rules.registry(), publications.as_ref(), &incidents, &seen, period);
-    print(arguments.format, &report, period, &sections(&report))?;
+    print(arguments.format, &report, period, "Stewardship", &[], &sections(&report))?;
     let is_found =
         report.reviews.iter().any(|review| review.is_overdue) || !report.stale_owners.is_empty();
     Ok(if is_found { Outcome::Found } else { Outcome::Fine })
 }
 
 fn of_owners(arguments: &ReportOf) -> anyhow::Result<Outcome> {
-    let Input { rules, incidents, period, .. } = read(arguments, false)?;
+    let Input { rules, incidents, period, .. } = read(arguments, Windows::None)?;
     let report = owners(&rules.registry(), &incidents, period);
-    print(arguments.format, &report, period, &[people(&report)])?;
+    print(arguments.format, &report, period, "People", &[], &[people(&report)])?;
     Ok(Outcome::Fine)
 }
 
-fn read(arguments: &ReportOf, with_windows: bool) -> anyhow::Result<Input> {
+/// Which windows a report needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Windows {
+    /// None.
+    None,
+    /// Those of the span, for the versions in them.
+    Seen,
+    /// All of them, for what rules said.
+    Measured,
+}
+
+/// Without `--from`, a report that is set against the span before is of this long.
+const QUARTER: TimeSpan = TimeSpan::WEEK.times(13);
+
+fn read(arguments: &ReportOf, windows: Windows) -> anyhow::Result<Input> {
     let config = Config::load(arguments.configured.file.as_deref())?;
     let wanted = match (&arguments.charters, &arguments.from_folder) {
         (Some(folder), _) => Wanted::Folder(folder),
@@ -66,7 +89,7 @@ fn read(arguments: &ReportOf, with_windows: bool) -> anyhow::Result<Input> {
         (None, None) => Wanted::OfLog,
     };
     let rules = charters::wanted(&config, &wanted)?;
-    let (mut seen, mut last) = (Seen::default(), None);
+    let (mut seen, mut measured, mut last) = (Seen::default(), Measured::default(), None);
     let mut keep = |window: &Window| {
         let is_in = |at: Timestamp| {
             arguments.from.is_none_or(|from| from <= at) && arguments.to.is_none_or(|to| at < to)
@@ -75,26 +98,35 @@ fn read(arguments: &ReportOf, with_windows: bool) -> anyhow::Result<Input> {
             seen.add(&window.feature, &window.feature_version, window.window_start);
             last = last.max(Some(window.window_end));
         }
+        if windows == Windows::Measured {
+            measured.add(window);
+        }
     };
     match &arguments.from_folder {
-        Some(folder) if with_windows => {
+        _ if windows == Windows::None => {}
+        Some(folder) => {
             audit::folder::each(folder, "windows.ndjson", |window: Window| keep(&window))?;
         }
-        Some(_) => {}
-        None if with_windows => windows_of_log(&config, &mut keep)?,
-        None => {}
+        None => windows_of_log(&config, &mut keep)?,
     }
     let incidents = incidents::read(&IncidentSource {
         from: arguments.from_folder.clone(),
         configured: arguments.configured.clone(),
     })?;
     let facts = incidents.values().flatten().map(|fact| fact.occurred_at);
-    let last = last.max(facts.max().map(|at| at + watchkeep_model::time::TimeSpan::from_micros(1)));
-    let period = Period {
-        from: arguments.from.unwrap_or(Timestamp::from_micros(i64::MIN)),
-        to: arguments.to.or(last).unwrap_or_else(crate::service::clock::now),
+    let last = last.max(facts.max().map(|at| at + TimeSpan::from_micros(1)));
+    let to = arguments.to.or(last).unwrap_or_else(crate::service::clock::now);
+    let always = Timestamp::from_micros(i64::MIN);
+    let since = match measured.span() {
+        Some((first, _)) => first.max(to - QUARTER),
+        None if windows == Windows::Measured => to - QUARTER,
+        None => always,
     };
-    Ok(Input { rules, incidents, seen, period })
+    let period = Period { from: arguments.from.unwrap_or(since), to };
+    if period.from >= period.to {
+        bail!("--from {} is not before the end of the report, {to}", period.from);
+    }
+    Ok(Input { rules, incidents, seen, measured, period })
 }
 
 fn windows_of_log(config: &Config, keep: &mut impl FnMut(&Window)) -> anyhow::Result<()> {
@@ -116,66 +148,6 @@ fn windows_of_log(config: &Config, keep: &mut impl FnMut(&Window)) -> anyhow::Re
     Ok(())
 }
 
-/// A table of a report under its title.
-struct Section {
-    title: &'static str,
-    head: Vec<&'static str>,
-    rows: Vec<Vec<String>>,
-}
-
-fn print(
-    format: ReportFormat,
-    report: &impl Serialize,
-    period: Period,
-    sections: &[Section],
-) -> anyhow::Result<()> {
-    let mut output = Output::new();
-    let from = match period.from.as_micros() {
-        i64::MIN => "the beginning".to_owned(),
-        _ => period.from.to_string(),
-    };
-    match format {
-        ReportFormat::Json => output.json(report)?,
-        ReportFormat::Table => {
-            output.line(format_args!("{from} to {}", period.to))?;
-            for section in sections {
-                output.line(format_args!("\n{}", section.title))?;
-                output.text(&aligned(section))?;
-            }
-        }
-        ReportFormat::Markdown => {
-            output.line(format_args!("From {from} to {}.", period.to))?;
-            for section in sections {
-                output.line(format_args!("\n## {}\n", section.title))?;
-                output.text(&markdown(section))?;
-            }
-        }
-    }
-    output.finish()
-}
-
-fn aligned(section: &Section) -> String {
-    if section.rows.is_empty() {
-        return "  none\n".to_owned();
-    }
-    let mut table = crate::output::Table::of(&section.head);
-    section.rows.iter().for_each(|row| table.push(row.clone()));
-    table.to_string()
-}
-
-fn markdown(section: &Section) -> String {
-    if section.rows.is_empty() {
-        return "None.\n".to_owned();
-    }
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let mut text = line(section.head.iter().map(|cell| (*cell).to_owned()).collect());
-    text.push_str(&line(section.head.iter().map(|_| "---".to_owned()).collect()));
-    for row in &section.rows {
-        text.push_str(&line(row.iter().map(|cell| cell.replace('|', "\\|")).collect()));
-    }
-    text
-}
-
 fn people(loads: &[Load]) -> Section {
     let row = |load: &Load| {
         let wait = load.seconds_to_acknowledge.map_or_else(|| "-".to_owned(), shown);
@@ -192,6 +164,7 @@ fn people(loads: &[Load]) -> Section {
     };
     Section {
         title: "People",
+        text: Vec::new(),
         head: vec![
             "person",
             "primary of",
@@ -216,6 +189,7 @@ fn sections(report: &Stewardship) -> Vec<Section> {
     vec![
         Section {
             title: "Reviews",
+            text: Vec::new(),
             head: vec!["charter", "asked of", "every", "last", "due", "overdue"],
             rows: report
                 .reviews
@@ -234,6 +208,7 @@ fn sections(report: &Stewardship) -> Vec<Section> {
         },
         Section {
             title: "Stale owners",
+            text: Vec::new(),
             head: vec!["charter", "role", "who", "why"],
             rows: report
                 .stale_owners
@@ -243,6 +218,7 @@ fn sections(report: &Stewardship) -> Vec<Section> {
         },
         Section {
             title: "Stale edges",
+            text: Vec::new(),
             head: vec!["from", "to", "last seen"],
             rows: report
                 .stale_edges
@@ -252,6 +228,7 @@ fn sections(report: &Stewardship) -> Vec<Section> {
         },
         Section {
             title: "Coverage of features",
+            text: Vec::new(),
             head: vec!["what", "features"],
             rows: [
                 pair("with events", coverage.features.to_string()),
@@ -264,6 +241,7 @@ fn sections(report: &Stewardship) -> Vec<Section> {
         },
         Section {
             title: "Who was first to act on incidents",
+            text: Vec::new(),
             head: vec!["what", "incidents"],
             rows: [
                 pair("opened", found.incidents.to_string()),
@@ -276,6 +254,7 @@ fn sections(report: &Stewardship) -> Vec<Section> {
         },
         Section {
             title: "Business outcomes",
+            text: Vec::new(),
             head: vec!["outcome", "charters", "incidents"],
             rows: report
                 .outcomes
@@ -285,6 +264,7 @@ fn sections(report: &Stewardship) -> Vec<Section> {
         },
         Section {
             title: "Changes",
+            text: Vec::new(),
             head: vec!["what", "how much"],
             rows: [
                 pair("features with versions", cadence.features_with_versions.to_string()),

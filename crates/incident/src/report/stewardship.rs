@@ -1,6 +1,7 @@
 //! `report stewardship`: how charters are looked after.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::Serialize;
 use watchkeep_model::charter::{Charter, Owners};
@@ -178,10 +179,7 @@ pub fn stewardship(
     seen: &Seen,
     period: Period,
 ) -> Stewardship {
-    let charters: Vec<_> = registry
-        .subjects()
-        .filter_map(|subject| Some((subject.to_owned(), registry.charter(subject, period.to)?)))
-        .collect();
+    let charters = charters_at(registry, period.to);
     let charters: Vec<(&str, &Charter)> =
         charters.iter().map(|(subject, charter)| (subject.as_str(), &**charter)).collect();
     Stewardship {
@@ -195,7 +193,17 @@ pub fn stewardship(
     }
 }
 
-fn reviews(registry: &Registry, charters: &[(&str, &Charter)], at: Timestamp) -> Vec<Review> {
+/// Every subject and pattern with the charter that is in force for it.
+pub(super) fn charters_at(registry: &Registry, at: Timestamp) -> Vec<(String, Arc<Charter>)> {
+    let subjects = registry.subjects();
+    subjects.filter_map(|name| Some((name.to_owned(), registry.charter(name, at)?))).collect()
+}
+
+pub(super) fn reviews(
+    registry: &Registry,
+    charters: &[(&str, &Charter)],
+    at: Timestamp,
+) -> Vec<Review> {
     let mut reviews: Vec<Review> = charters
         .iter()
         // What is inherited is reviewed with the document that says it.
@@ -369,7 +377,7 @@ fn outcomes(
         .collect()
 }
 
-fn cadence(publications: Option<&Publications>, seen: &Seen, period: Period) -> Cadence {
+pub(super) fn cadence(publications: Option<&Publications>, seen: &Seen, period: Period) -> Cadence {
     let all = publications.map_or(&[][..], |publications| publications.all());
     let in_span: Vec<_> = all.iter().filter(|p| period.has(p.head.at)).collect();
     let waits = in_span.iter().filter_map(|publication| {
