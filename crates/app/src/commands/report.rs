@@ -4,6 +4,7 @@ mod charts;
 mod health;
 mod html;
 mod page;
+mod tables;
 
 use std::collections::BTreeMap;
 
