@@ -2,6 +2,8 @@
 
 mod baselines;
 mod charters;
+mod conformance;
+mod drill;
 mod exchange;
 mod lineage;
 mod lists;
@@ -21,6 +23,8 @@ pub(crate) use self::baselines::{
 pub(crate) use self::charters::{
     Answer, ChartersHistory, ChartersShow, Diff, Doing, Proposals, Propose, Publish,
 };
+pub(crate) use self::conformance::Conformance;
+pub(crate) use self::drill::{Drill, DrillRun};
 pub(crate) use self::exchange::{Export as ChartersExport, Import as ChartersImport};
 pub(crate) use self::lineage::{Lineage, LineageFormat, LineageShow};
 pub(crate) use self::lists::{
@@ -75,6 +79,9 @@ pub(crate) enum Command {
     /// Tell how features fared, how charters are looked after and what it costs people
     #[command(subcommand)]
     Report(Report),
+    /// Try the ladder out: exercises through the real policy, without a page
+    #[command(subcommand)]
+    Drill(Drill),
     /// Tell who answers for a feature, what feeds it and what watches it
     Who(Who),
     /// Capture, list or show baselines from training sets

@@ -45,7 +45,7 @@ pub struct Declared {
 pub const DEFAULT_POLICY: &str = "default";
 
 /// Fields of a policy that are read but do not act yet, for the reader's warnings.
-pub const NOT_IN_FORCE: &[&str] = &["steps.channels.scope", "drill"];
+pub const NOT_IN_FORCE: &[&str] = &["steps.channels.scope"];
 
 /// The built-in policy: the primary owner has 30 minutes, then the backup, the
 /// data steward and the executive together another 30, twice over.

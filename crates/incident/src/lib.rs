@@ -15,8 +15,10 @@
 pub mod attribution;
 pub mod calendar;
 pub mod command;
+pub mod conformance;
 pub mod context;
 pub mod decide;
+pub mod drill;
 pub mod escalate;
 pub mod hook;
 pub mod lineage;

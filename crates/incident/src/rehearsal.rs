@@ -66,7 +66,12 @@ impl std::fmt::Debug for Rehearsal<'_> {
 impl<'a> Rehearsal<'a> {
     /// Begins with no incident.
     pub fn new(context: &'a dyn Context) -> Self {
-        let stage = Escalate::new(Settings::default());
+        Self::with(context, Settings::default())
+    }
+
+    /// Begins with no incident, under other settings.
+    pub fn with(context: &'a dyn Context, settings: Settings) -> Self {
+        let stage = Escalate::new(settings);
         Self { context, stage, moments: Vec::new(), is_asleep: false }
     }
 

@@ -43,7 +43,7 @@ impl Period {
 }
 
 /// True where the actor of a fact is a person and not Watchkeep itself.
-fn is_person(actor: &str) -> bool {
+pub(crate) fn is_person(actor: &str) -> bool {
     actor.starts_with("user:")
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-use super::{Configured, Formatted, LintFormat};
+use super::{Conformance, Configured, Formatted, LintFormat};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policies {
@@ -24,6 +24,11 @@ pub(crate) enum Policies {
         after_help = "Examples:\n  watchkeep policy simulate flights --charters charters --subject flight.arr_delay_min\n  watchkeep policy simulate flights --charters charters --subject flight.arr_delay_min --kind null_rate --severity critical --at 2013-05-10T21:00:00Z --for 24h\n  watchkeep policy simulate flights --charters charters --subject flight.arr_delay_min --at 2013-05-08 --responses answers.ndjson --clears-after 3h\n\nNobody is paged and nothing is written. Lines of --responses are those of `replay`; one that names neither incident nor subject is about this one. Exit code 1 when the steps run out."
     )]
     Simulate(PolicySimulate),
+    /// Tell which incidents departed from their playbook, and how
+    #[command(
+        after_help = "Examples:\n  watchkeep policy conformance -c watchkeep.toml\n  watchkeep policy conformance out --charters charters --policy flights --format json\n\nEach incident is held against the revision of the policy that it was opened under; of a folder only the newest version is known. Drills are left out. Exit code 1 when an incident departed, or could not be checked."
+    )]
+    Conformance(Conformance),
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod baselines;
 mod charters;
 mod config;
 mod directory;
+mod drill;
 mod export;
 mod generate;
 mod incidents;
@@ -40,6 +41,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<Outcome> {
         Command::Policy(command) => policy::run(&command),
         Command::Directory(command) => directory::run(&command),
         Command::Report(command) => report::run(&command),
+        Command::Drill(command) => drill::run(&command),
         Command::Who(arguments) => who::run(&arguments),
         Command::Baselines(command) => baselines::run(&command),
         Command::Lineage(command) => lineage::run(&command),

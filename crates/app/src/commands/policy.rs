@@ -1,5 +1,6 @@
-//! `watchkeep policy`: lint, render and simulate.
+//! `watchkeep policy`: lint, render, simulate and conformance.
 
+mod conformance;
 mod simulate;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub(super) fn run(command: &Policies) -> anyhow::Result<Outcome> {
         },
         Policies::Render(arguments) => render(arguments),
         Policies::Simulate(arguments) => simulate::run(arguments),
+        Policies::Conformance(arguments) => conformance::run(arguments),
     }
 }
 

@@ -20,8 +20,7 @@ pub struct Policies {
 impl Policies {
     /// Takes what the registry has and what was published before it.
     pub fn of(registry: &Registry, publications: Option<&Publications>) -> Self {
-        let mut all = Self::default();
-        all.add(default_policy());
+        let mut all = Self::of_all([default_policy()]);
         let published = publications.map_or(&[][..], Publications::all).iter();
         for revision in published.flat_map(|publication| &publication.revisions) {
             if revision.kind == RevisionKind::Policy
@@ -31,6 +30,13 @@ impl Policies {
             }
         }
         registry.policies().for_each(|policy| all.add(policy.clone()));
+        all
+    }
+
+    /// Takes these and no others.
+    pub fn of_all(policies: impl IntoIterator<Item = Policy>) -> Self {
+        let mut all = Self::default();
+        policies.into_iter().for_each(|policy| all.add(policy));
         all
     }
 

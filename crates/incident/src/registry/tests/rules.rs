@@ -460,9 +460,9 @@ fn not_in_force() {
     };
     check(&policy("grouping: {group_wait: 60s}\nfreeze: []"), expect![]);
     check(
-        &policy("drill: {every: 90d}\nfreeze: [{from: 2013-12-20, to: 2014-01-02}]"),
+        &policy("review: {due_within: 5d}\nfreeze: [{from: 2013-12-20, to: 2014-01-02}]"),
         expect![[r#"
-        0.yaml:4:8 drill warning[not_in_force] `drill` is read but is not in force yet
+        0.yaml:4:9 review warning[not_in_force] `review` is read but is not in force yet
     "#]],
     );
 }

@@ -1,0 +1,299 @@
+//! `policy conformance`: where incidents departed from their playbook, the
+//! policy in the revision that they were opened under. Only facts are looked
+//! at, not how they came to be: a log that another program wrote, or that
+//! somebody altered, is held to the same rules.
+
+mod gates;
+mod ladder;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+use watchkeep_model::charter::{Charter, Owners, Severity};
+use watchkeep_model::incident::data::{Entry, Opened, PolicyRevision};
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::policy::Policy;
+use watchkeep_model::time::Timestamp;
+
+use crate::context::Context;
+use crate::decide::respond::share_a_team;
+use crate::report::is_person;
+use crate::report::policies::Policies;
+
+/// How an incident departed from its policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Departure {
+    /// Nobody acknowledged in time.
+    LateAcknowledgement,
+    /// Nobody remediated in time.
+    LateRemediation,
+    /// Nobody decided in time.
+    LateDecision,
+    /// An acknowledgement was not followed by a remediation.
+    AcknowledgementExpired,
+    /// It began at another step than its kind asks for.
+    WrongEntryStep,
+    /// A step was passed over: nobody of it could be notified, or it was left out.
+    SkippedStep,
+    /// It went to a step that does not come next.
+    OutOfOrder,
+    /// It moved by a trigger that the step does not list.
+    UnlistedTrigger,
+    /// Somebody was notified whom the step does not name.
+    WrongTarget,
+    /// A channel was used that the step does not name.
+    WrongChannel,
+    /// Nobody was notified at a step, and no fact says why.
+    NobodyNotified,
+    /// Somebody answered who was not notified and holds no role.
+    AnsweredByAnother,
+    /// A person gave the incident to another.
+    Reassigned,
+    /// It went past a gate without the signatures.
+    GateBypassed,
+    /// It was resolved without the verification.
+    Unverified,
+    /// It was verified by somebody who must not.
+    NotIndependent,
+    /// A critical incident was resolved without a person.
+    ResolvedByItself,
+    /// The steps ran out.
+    Exhausted,
+    /// The review came too late or is overdue.
+    ReviewOverdue,
+}
+
+impl Departure {
+    /// The name used in JSON.
+    pub fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => format!("{self:?}"),
+        }
+    }
+}
+
+/// One departure.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Deviation {
+    /// How.
+    pub departure: Departure,
+    /// The fact that shows it; absent where one is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
+    /// When.
+    pub at: Timestamp,
+    /// The step that it stood on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// In words: what the policy asks for and what was done.
+    pub what: String,
+}
+
+/// An incident held against its policy.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Held {
+    /// The incident.
+    pub incident: String,
+    /// What is taken to be its cause.
+    pub root: String,
+    /// When it opened.
+    pub opened_at: Timestamp,
+    /// The policy that it was opened under.
+    pub policy: String,
+    /// Its version.
+    pub version: u32,
+    /// False where that revision is not known, so that nothing could be checked.
+    pub checked: bool,
+    /// Every departure, in order of time.
+    pub deviations: Vec<Deviation>,
+}
+
+/// Holds the facts of one incident against its policy, as of `at`; `None` for
+/// commands that concern no incident and for exercises.
+pub fn conformance(
+    facts: &[Fact],
+    policies: &Policies,
+    context: &dyn Context,
+    at: Timestamp,
+) -> Option<Held> {
+    let first = facts.first().filter(|first| !first.drill)?;
+    let FactData::Opened(opened) = &first.data else { return None };
+    let PolicyRevision { name, version } = &opened.policy;
+    let policy = policies.pinned(&opened.policy);
+    let mut held = Held {
+        incident: first.incident_id.clone(),
+        root: opened.root.clone(),
+        opened_at: first.occurred_at,
+        policy: name.clone(),
+        version: *version,
+        checked: policy.is_some(),
+        deviations: Vec::new(),
+    };
+    if let Some(policy) = policy {
+        let mut checker = Checker::new(policy, context, opened);
+        for fact in facts {
+            checker.take(fact);
+        }
+        checker.end(at);
+        held.deviations = checker.found;
+        held.deviations.sort_by_key(|deviation| (deviation.at, deviation.sequence));
+    }
+    Some(held)
+}
+
+/// What is known of the incident while its facts are gone through.
+struct Checker<'a> {
+    policy: &'a Policy,
+    context: &'a dyn Context,
+    charter: Option<Arc<Charter>>,
+    severity: Severity,
+    owner: Option<String>,
+    entry: Entry,
+    /// True where somebody of the present entry was notified or passed over.
+    is_told: bool,
+    /// True once no deadline runs any more.
+    is_resting: bool,
+    acknowledged: bool,
+    notified: BTreeSet<String>,
+    remediated: Option<gates::Remedy>,
+    verified: bool,
+    breaching: bool,
+    signatures: Vec<gates::Signature>,
+    resolved_at: Option<Timestamp>,
+    reviewed: bool,
+    found: Vec<Deviation>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(policy: &'a Policy, context: &'a dyn Context, opened: &Opened) -> Self {
+        let charter = opened.charter.as_ref();
+        Self {
+            policy,
+            context,
+            charter: charter.and_then(|of| context.charter(&of.subject, of.in_force_at)),
+            severity: opened.severity,
+            owner: opened.owner.clone(),
+            entry: opened.entry.clone(),
+            is_told: false,
+            is_resting: false,
+            acknowledged: false,
+            notified: BTreeSet::new(),
+            remediated: None,
+            verified: false,
+            breaching: true,
+            signatures: Vec::new(),
+            resolved_at: None,
+            reviewed: false,
+            found: Vec::new(),
+        }
+    }
+
+    fn find(&mut self, departure: Departure, fact: &Fact, what: String) {
+        let step = Some(self.entry.step.clone());
+        let (sequence, at) = (Some(fact.sequence), fact.occurred_at);
+        self.found.push(Deviation { departure, sequence, at, step, what });
+    }
+
+    fn take(&mut self, fact: &Fact) {
+        match &fact.data {
+            FactData::Opened(opened) => self.enters_first(fact, opened),
+            FactData::BreachAttached(_) => self.breaching = true,
+            FactData::BreachCleared(cleared) => {
+                self.breaching = cleared.open_count > 0;
+                self.is_resting |= !self.breaching;
+            }
+            FactData::SeverityChanged(changed) => {
+                self.severity = changed.to;
+                self.stand(changed.entry.as_ref());
+            }
+            FactData::OwnerResolved(resolved) => {
+                self.owner.clone_from(&resolved.owner);
+                if is_person(&fact.actor) {
+                    let to = resolved.owner.as_deref().unwrap_or("nobody");
+                    let what = format!("{} gave it to {to}", fact.actor);
+                    self.find(Departure::Reassigned, fact, what);
+                }
+            }
+            FactData::Notified(notified) => self.notified(fact, notified),
+            FactData::NotificationSkipped(_) => self.is_told = true,
+            FactData::Acknowledged(_) => self.acknowledged(fact),
+            FactData::AcknowledgementExpired(expired) => {
+                let what = format!("{} acknowledged and did nothing in time", expired.by);
+                self.find(Departure::AcknowledgementExpired, fact, what);
+                self.acknowledged = false;
+                self.stand(expired.entry.as_ref());
+            }
+            FactData::Escalated(escalated) => self.escalated(fact, escalated),
+            FactData::Exhausted(exhausted) => self.exhausted(fact, exhausted),
+            FactData::SignedOff(signed) => self.signed(fact, signed),
+            FactData::Remediated(remediated) => self.remediated(fact, remediated),
+            FactData::Verified(_) => self.verified(fact),
+            FactData::VerificationFailed(_) => self.begin_anew(),
+            FactData::Resolved(_) => self.resolved(fact),
+            FactData::Reopened(reopened) => {
+                self.begin_anew();
+                self.severity = reopened.severity;
+                (self.resolved_at, self.breaching) = (None, true);
+                self.stand(Some(&reopened.entry));
+            }
+            FactData::Reviewed(reviewed) => {
+                self.reviewed = true;
+                if let Some(late) = reviewed.late_by_us {
+                    let late = watchkeep_model::time::TimeSpan::from_micros(late);
+                    self.find(Departure::ReviewOverdue, fact, format!("the review is {late} late"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What a returning breach or a failed verification takes back.
+    fn begin_anew(&mut self) {
+        (self.acknowledged, self.verified, self.is_resting) = (false, false, false);
+        self.remediated = None;
+        self.signatures.clear();
+    }
+
+    fn stand(&mut self, entry: Option<&Entry>) {
+        if let Some(entry) = entry {
+            self.entry = entry.clone();
+            (self.is_told, self.is_resting) = (false, false);
+        }
+    }
+
+    fn end(&mut self, at: Timestamp) {
+        let review = self.policy.review.as_ref();
+        let asked =
+            review.filter(|r| r.severities.is_empty() || r.severities.contains(&self.severity));
+        let (Some(review), Some(resolved_at), false) = (asked, self.resolved_at, self.reviewed)
+        else {
+            return;
+        };
+        let due = resolved_at + review.due_within;
+        if due < at {
+            let what = format!("the review was due {due} and there is none");
+            let departure = Departure::ReviewOverdue;
+            self.found.push(Deviation { departure, sequence: None, at: due, step: None, what });
+        }
+    }
+
+    /// Who holds a role of the incident's charter.
+    fn holder(&self, role: &str) -> Option<&str> {
+        self.charter.as_deref().and_then(|charter| charter.fields.owners.get(role))
+    }
+
+    /// True where a person holds a role of the charter, by name, group or rota,
+    /// or answers for the incident.
+    fn has_a_role(&self, person: &str, at: Timestamp) -> bool {
+        let owns = self.owner.as_deref() == Some(person);
+        owns || Owners::ROLES.iter().filter_map(|role| self.holder(role)).any(|holder| {
+            crate::decide::includes(self.context, holder, person, at)
+                || share_a_team(self.context, holder, person, at)
+        })
+    }
+}
