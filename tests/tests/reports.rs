@@ -250,6 +250,7 @@ fn a_health_review_is_a_page_that_needs_nothing_from_elsewhere() {
 
 const MADE: &str = "kind: directory
 users: {ada: {contacts: [{tool: email, to: a@example.com}]}, eve: {contacts: [{tool: email, to: e@example.com}]}}
+domains: {trade: {owner: user:eve}}
 governance: user:eve
 ---
 kind: policy
@@ -456,7 +457,7 @@ fn a_planted_departure_from_the_policy_is_listed() {
             true => line.replace("\"target\":\"user:ada\"", "\"target\":\"user:eve\""),
             false => line.to_owned(),
         })
-        .filter(|line| !(line.contains("\"i2\"") && line.contains("\"signed_off\"")))
+        .filter(|line| !(line.contains("\"i2\"") && line.contains("\"fact\":\"signed_off\"")))
         .collect();
     std::fs::write(&file, planted.join("\n") + "\n").expect("disk");
     let output = held(&["--from", "2026-01-05", "--to", "2026-01-08"]);
@@ -471,8 +472,9 @@ fn a_planted_departure_from_the_policy_is_listed() {
 fn a_drill_finds_a_planted_gap_and_pages_nobody() {
     let folder = tempfile::tempdir().expect("a folder");
     let (out, charters) = made(folder.path());
-    // The backup has left, and nobody wrote it down.
-    let text = MADE.replace("eve: {contacts", "eve: {active: false, contacts");
+    // The backup is away on the day.
+    let away = "eve: {absences: [{from: 2026-02-28, to: 2026-03-05}], contacts";
+    let text = MADE.replace("eve: {contacts", away);
     std::fs::write(Path::new(&charters).join("all.yaml"), &text).expect("disk");
     let scenario = folder.path().join("drill.yaml");
     let events = "kind: drill\nname: nulls at night\nat: 2026-03-01T02:00:00Z\nevents:\n  - {after: 0s, opened: price/nulls, severity: critical}\n  - {after: 20m, by: ada, command: acknowledge, subject: price}\nfor: 4h\n";
@@ -489,7 +491,10 @@ fn a_drill_finds_a_planted_gap_and_pages_nobody() {
         .iter()
         .map(|gap| (gap["gap"].as_str().expect("text"), gap["what"].as_str().expect("text")))
         .collect();
-    assert!(gaps.contains(&("unreachable", "backup: user:eve: inactive")), "{gaps:?}");
+    assert!(
+        gaps.contains(&("unreachable", "backup: user:eve: absent until 2026-03-05T00:00:00Z")),
+        "{gaps:?}"
+    );
     assert!(gaps.contains(&("missed_acknowledgement", "asked in vain: user:ada")), "{gaps:?}");
     assert_eq!(told["seconds_to_first_human"], 1200);
     // What would have been sent is marked, every line of it.
