@@ -328,6 +328,13 @@ fn incident(number: u32, day: &str, minutes: u32, who: &str, reviewed: bool) -> 
     ));
     if reviewed {
         facts.push((
+            format!("{day}T13:30:00Z"),
+            "user:ada".into(),
+            "action_recorded",
+            json!({
+            "action": "feedback", "detail": "", "feedback": "false_positive"}),
+        ));
+        facts.push((
             format!("{day}T14:00:00Z"),
             "user:ada".into(),
             "reviewed",
@@ -409,6 +416,7 @@ fn a_made_log_gives_the_figures_that_were_put_into_it() {
         (&health["runbooks"][0]["age_days"], &health["runbooks"][0]["is_stale"]),
         (&json!(455), &json!(true))
     );
+    assert_eq!(health["feedback"], json!([{"feedback": "false_positive", "count": 1}]));
     assert_eq!(health["drills"][0]["is_overdue"], true);
     let ada =
         health["people"].as_array().expect("people").iter().find(|p| p["person"] == "user:ada");

@@ -19,7 +19,7 @@ use watchkeep_model::policy::Policy;
 use watchkeep_model::time::Timestamp;
 
 use crate::context::Context;
-use crate::decide::respond::share_a_team;
+use crate::decide::gates::share_a_team;
 use crate::report::is_person;
 use crate::report::policies::Policies;
 

@@ -8,8 +8,8 @@ use watchkeep_model::response::RemedyAction;
 use watchkeep_model::time::Timestamp;
 
 use super::{Checker, Departure};
+use crate::decide::gates::share_a_team;
 use crate::decide::includes;
-use crate::decide::respond::share_a_team;
 use crate::report::is_person;
 
 /// Who stands in place of a role.

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::incident::data::{BreachAttached, Opened, PolicyRevision, Reviewed};
 use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::response::Feedback;
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
-
-use super::is_person;
 
 /// A span of time, `[from, to)`.
 pub type Span = (Timestamp, Timestamp);
@@ -58,8 +57,8 @@ pub struct Story<'a> {
     pub affected: BTreeMap<&'a str, Vec<Span>>,
     /// Expectations that it was about: typed subject and name.
     pub expectations: BTreeSet<(String, &'a str)>,
-    /// What people said a page was worth, each with who.
-    pub feedback: Vec<(&'a str, &'a str)>,
+    /// What people said a page was worth.
+    pub feedback: Vec<Feedback>,
     /// How long each gate kept the incident waiting, in seconds, by gate.
     pub gate_waits: Vec<(&'a str, i64)>,
 }
@@ -185,11 +184,8 @@ impl<'a> Teller<'a> {
                     story.gate_waits.push((&signed.gate, wait));
                 }
             }
-            FactData::ActionRecorded(said)
-                if said.action == "feedback" && is_person(&fact.actor) =>
-            {
-                let what = said.detail.split([':', ' ']).next().unwrap_or_default();
-                story.feedback.push((what, &fact.actor));
+            FactData::ActionRecorded(said) => {
+                story.feedback.extend(said.feedback);
             }
             FactData::Exhausted(_) => story.exhausted = true,
             FactData::Resolved(_) | FactData::Merged(_) => {

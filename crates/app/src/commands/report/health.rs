@@ -164,7 +164,7 @@ fn outcome_sections(outcomes: &Outcomes) -> Vec<Section> {
         "business owner",
         "features",
     ];
-    let said = outcomes.feedback.iter().map(|f| vec![f.feedback.clone(), f.count.to_string()]);
+    let said = outcomes.feedback.iter().map(|f| vec![f.name(), f.count.to_string()]);
     vec![
         section("Outcomes", &head, rows.collect()),
         section(

@@ -260,7 +260,7 @@ pub(super) fn learned(health: &Health) -> [Section; 4] {
         section(
             "What people said of pages",
             &["feedback", "times"],
-            health.feedback.iter().map(|f| vec![f.feedback.clone(), f.count.to_string()]).collect(),
+            health.feedback.iter().map(|f| vec![f.name(), f.count.to_string()]).collect(),
         ),
     ]
 }

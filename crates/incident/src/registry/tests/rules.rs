@@ -460,9 +460,11 @@ fn not_in_force() {
     };
     check(&policy("grouping: {group_wait: 60s}\nfreeze: []"), expect![]);
     check(
-        &policy("review: {due_within: 5d}\nfreeze: [{from: 2013-12-20, to: 2014-01-02}]"),
+        &policy(
+            "limits: {platform_incident_share: 0.3}\nfreeze: [{from: 2013-12-20, to: 2014-01-02}]",
+        ),
         expect![[r#"
-        0.yaml:4:9 review warning[not_in_force] `review` is read but is not in force yet
+        0.yaml:4:35 limits.platform_incident_share warning[not_in_force] `limits.platform_incident_share` is read but is not in force yet
     "#]],
     );
 }

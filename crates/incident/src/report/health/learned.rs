@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use watchkeep_model::charter::Charter;
 use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::response::Feedback as Said;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::super::policies::Policies;
@@ -98,13 +99,23 @@ pub struct DrillDue {
 /// What people said of pages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Feedback {
-    /// `useful`, `false_positive`, `duplicate`, `not_actionable`, `wrong_owner`, `too_late`.
-    pub feedback: String,
+    /// What.
+    pub feedback: Said,
     /// Times that somebody said so of an incident of the span.
     pub count: u64,
 }
 
 const DAY_US: i64 = 86_400_000_000;
+
+impl Feedback {
+    /// Its name, as commands give it.
+    pub fn name(&self) -> String {
+        match serde_json::to_value(self.feedback) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => format!("{:?}", self.feedback),
+        }
+    }
+}
 
 /// Causes with more than one incident in the span or one in each span.
 pub(super) fn recurrences(stories: &[Story<'_>], period: Period) -> Vec<Recurrence> {
@@ -241,12 +252,12 @@ pub(super) fn drills(
 
 /// What people said of pages of incidents of the span.
 pub(super) fn feedback(stories: &[Story<'_>], period: Period) -> Vec<Feedback> {
-    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for (said, _) in stories.iter().filter(|s| period.has(s.opened_at)).flat_map(|s| &s.feedback) {
-        *counts.entry(said).or_default() += 1;
+    let mut counts: BTreeMap<Said, u64> = BTreeMap::new();
+    for said in stories.iter().filter(|s| period.has(s.opened_at)).flat_map(|s| &s.feedback) {
+        *counts.entry(*said).or_default() += 1;
     }
-    let feedback = |(said, count): (&str, u64)| Feedback { feedback: said.to_owned(), count };
+    let feedback = |(feedback, count): (Said, u64)| Feedback { feedback, count };
     let mut all: Vec<Feedback> = counts.into_iter().map(feedback).collect();
-    all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.feedback.cmp(&b.feedback)));
+    all.sort_by_key(|one| std::cmp::Reverse(one.count));
     all
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use watchkeep_model::response::Feedback;
 
 use super::super::story::Story;
 use super::Health;
@@ -58,7 +59,7 @@ fn push(
 fn noise(stories: &[&Story<'_>], all: &mut Vec<Suggestion>) {
     let mut by_rule: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
     for story in stories {
-        let wrong = story.feedback.iter().any(|(said, _)| *said == "false_positive");
+        let wrong = story.feedback.contains(&Feedback::FalsePositive);
         for (subject, expectation) in &story.expectations {
             let (incidents, noisy) = by_rule.entry((subject, expectation)).or_default();
             *incidents += 1;
