@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-use super::{Conformance, Configured, Formatted, LintFormat};
+use super::{Configured, Conformance, Formatted, LintFormat};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policies {
