@@ -57,7 +57,7 @@ pub(crate) fn tell(
                 let mut notice = blank(incident, fact, Audience::Inform, target, "", world);
                 notice.target = Some(target.clone());
                 notice.role = Some(informed.role.clone());
-                notice.reason.clone_from(&data.action);
+                because(&mut notice, &data.action);
                 notice.respond_by = data.due_at;
                 notice.custom_details.insert(data.action.clone(), data.detail.clone());
                 out.push(notice);

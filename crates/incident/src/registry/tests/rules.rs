@@ -459,12 +459,14 @@ fn not_in_force() {
         )
     };
     check(&policy("grouping: {group_wait: 60s}\nfreeze: []"), expect![]);
+    let scoped = policy("freeze: [{from: 2013-12-20, to: 2014-01-02}]").replace(
+        "primary}]",
+        "primary}], channels: [{tool: email, to: a@example.com, scope: team}]",
+    );
     check(
-        &policy(
-            "limits: {platform_incident_share: 0.3}\nfreeze: [{from: 2013-12-20, to: 2014-01-02}]",
-        ),
+        &scoped,
         expect![[r#"
-        0.yaml:4:35 limits.platform_incident_share warning[not_in_force] `limits.platform_incident_share` is read but is not in force yet
-    "#]],
+            0.yaml:3:99 steps[0].channels[0].scope warning[not_in_force] `steps.channels.scope` is read but is not in force yet
+        "#]],
     );
 }
