@@ -8,7 +8,7 @@ use watchkeep_model::incident::FactData;
 use watchkeep_model::response::{Command, Response};
 use watchkeep_model::window::Verdict;
 
-use super::scene::{DELAY, Scene, at, breach, drift, response};
+use super::scene::{DELAY, Scene, at, breach, declared, drift, response};
 
 fn silence(when: &str, matcher: &str, until: &str) -> Response {
     let mut wish = response(when, "user:ada", Command::Silence);
@@ -378,4 +378,27 @@ fn a_few_of_many_are_no_platform_incident_nor_is_one_dataset() {
     scene.run_to("05-08 00:02");
     assert!(scene.out.facts.iter().all(|fact| !matches!(fact.data, FactData::Inhibited(_))));
     scene.check();
+}
+
+#[test]
+fn ten_thousand_breaches_through_one_dataset_are_one_page_to_its_owner() {
+    const FEATURES: usize = 10_000;
+    let mut scene = Scene::new();
+    let names: Vec<String> = (0..FEATURES).map(|n| format!("feature:storm.f{n}")).collect();
+    let edges: Vec<(&str, &str)> =
+        names.iter().map(|name| ("dataset:bts.on_time", name.as_str())).collect();
+    scene.world.lineage = declared(&edges);
+    scene.breach(&of_dataset("05-08"));
+    for n in 0..FEATURES {
+        let feature = format!("storm.f{n}");
+        scene.breach(&breach(&feature, ExpectationKind::Drift, Severity::Error, at("05-08")));
+    }
+    scene.run_to("05-08 00:02");
+    let opened = scene.out.facts.iter().filter(|fact| matches!(fact.data, FactData::Opened(_)));
+    assert_eq!(opened.count(), 1);
+    let pages = scene.out.escalations.iter().filter(|one| one.audience == Audience::Page);
+    let told: Vec<String> = pages.map(|one| one.target.clone().unwrap_or_default()).collect();
+    // The dataset's owner and whoever is on duty; then the next step, for more
+    // than twenty features are affected. Each of them once.
+    assert_eq!(told, ["user:ken", "user:ada", "user:edgar"]);
 }
