@@ -20,12 +20,7 @@ mod steps;
 mod times;
 
 /// Every rule of `policy lint` with what it means and what to do.
-pub const PLAYBOOK_RULES: [(&str, &str); 22] = [
-    (
-        "duplicate_policy",
-        "Two documents are the same version of one policy, so the second is never read. Count its \
-         version up, or give it another name.",
-    ),
+pub const PLAYBOOK_RULES: [(&str, &str); 21] = [
     ("unused_policy", "No charter names this policy, so no incident follows it."),
     (
         "unreachable_step",
@@ -130,20 +125,13 @@ struct Playbook<'a> {
 
 pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
     let by_policy = charters_by_policy(folder);
-    let mut seen: BTreeMap<(&str, u32), &Located<Policy>> = BTreeMap::new();
+    let mut seen: BTreeSet<(&str, u32)> = BTreeSet::new();
     for document in folder.policies {
         let policy = &document.value;
-        if let Some(first) = seen.get(&(policy.name.as_str(), policy.version)) {
-            let message = format!(
-                "version {} of policy `{}` is written at {} already",
-                policy.version,
-                policy.name,
-                super::at(first, "name")
-            );
-            found.error(document, "version", "duplicate_policy", message, None);
+        // The same version twice is a finding of its own.
+        if !seen.insert((&policy.name, policy.version)) {
             continue;
         }
-        seen.insert((&policy.name, policy.version), document);
         // Of several versions the highest is in force.
         if folder.registry.policy(&policy.name).is_some_and(|best| best.version > policy.version) {
             continue;
