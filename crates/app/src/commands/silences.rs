@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use watchkeep_incident::silence::silences_id;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::Timestamp;
 
@@ -73,7 +74,8 @@ fn silences<'f>(facts: impl Iterator<Item = &'f Fact>, now: Timestamp) -> Vec<Li
                     incidents: Vec::new(),
                 });
                 silence.rationale = silence.rationale.take().or_else(|| fact.rationale.clone());
-                if !silence.incidents.contains(&fact.incident_id) {
+                let is_own = fact.incident_id == silences_id();
+                if !is_own && !silence.incidents.contains(&fact.incident_id) {
                     silence.incidents.push(fact.incident_id.clone());
                 }
             }
