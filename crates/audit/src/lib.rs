@@ -6,7 +6,7 @@
 //! of its own. What it has in common with the writer is SHA-256.
 //!
 //! Four things are held against the log, from the outside in:
-//! - each line against its own hash ([`line`]),
+//! - each line against its own hash ([`mod@line`]),
 //! - each incident against its chain ([`chain`]): dense numbers, links,
 //! - all facts against anchors ([`anchor`]), which were published elsewhere,
 //! - each incident's story against the rules ([`story`]): what may follow
