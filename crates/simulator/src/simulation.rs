@@ -26,8 +26,10 @@ use std::fmt;
 
 use watchkeep_model::time::TimeSpan;
 
+pub use self::plan::Breakage;
 pub use self::plan::Plan;
 pub use self::session::Sabotage;
+pub(crate) use self::session::Session;
 pub use self::shrink::{Shrunk, shrink};
 
 use self::plan::{Action, Stage};
@@ -53,7 +55,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    fn new(invariant: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(invariant: &'static str, detail: impl Into<String>) -> Self {
         Self { invariant, detail: detail.into(), action: None }
     }
 }

@@ -92,6 +92,8 @@ fn the_oracle_shares_no_code_with_what_decides() {
         include_str!("../src/simulation/compare.rs"),
         include_str!("../src/simulation/incidents.rs"),
         include_str!("../src/simulation/incidents/incident.rs"),
+        include_str!("../src/incidents/duties.rs"),
+        include_str!("../src/incidents/duties/case.rs"),
     ];
     for source in sources {
         for decides in ["watchkeep_detection", "watchkeep_incident", "watchkeep_runtime"] {

@@ -28,19 +28,19 @@ pub enum Sabotage {
 }
 
 /// A log session with faults.
-pub(super) struct Session {
+pub(crate) struct Session {
     log: MemoryLog,
     sabotage: Sabotage,
     /// What becomes of the next commit.
-    pub(super) breakage: Option<Breakage>,
+    pub(crate) breakage: Option<Breakage>,
     /// True once the instance has died in a commit.
-    pub(super) died: bool,
+    pub(crate) died: bool,
     /// Partitions whose revocation was kept from the stage, or that it has.
     assigned: BTreeSet<Partition>,
 }
 
 impl Session {
-    pub(super) fn new(log: MemoryLog, sabotage: Sabotage) -> Self {
+    pub(crate) fn new(log: MemoryLog, sabotage: Sabotage) -> Self {
         Self { log, sabotage, breakage: None, died: false, assigned: BTreeSet::new() }
     }
 

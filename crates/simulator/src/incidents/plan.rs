@@ -1,0 +1,138 @@
+//! What a simulated run of incidents consists of. All of it is data: the same
+//! plan gives the same run.
+
+use std::fmt;
+
+use watchkeep_model::breach::Breach;
+use watchkeep_model::response::Response;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_model::window::Window;
+
+use crate::simulation::Breakage;
+
+/// A whole run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Where it came from.
+    pub seed: u64,
+    /// When the clock begins.
+    pub from: Timestamp,
+    /// Charters, the policy and people, as a file has them.
+    pub documents: String,
+    /// Partitions of the incidents and of the escalations topic.
+    pub partitions: i32,
+    /// What arrives, in order of time.
+    pub inputs: Vec<Input>,
+    /// What goes wrong, in order of time.
+    pub faults: Vec<(Timestamp, Fault)>,
+    /// How long at most a turn comes after it could have done something.
+    pub slack: TimeSpan,
+    /// How long the clock runs on after the last input.
+    pub run_on: TimeSpan,
+    /// True where an incident without open breaches has nothing to wait for
+    /// but `keep_firing_for`.
+    pub settles_by_itself: bool,
+}
+
+/// A record of one of the stage's topics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// When the log takes it.
+    pub at: Timestamp,
+    /// What it is.
+    pub what: What,
+}
+
+/// What arrives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// A line of a breach.
+    Breach(Box<Breach>),
+    /// A judged window.
+    Window(Box<Window>),
+    /// A command.
+    Response(Box<Response>),
+}
+
+/// What can go wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// kill -9; the stage is away for so long.
+    Crash(TimeSpan),
+    /// The next commit does not come to its end.
+    Break(Breakage),
+    /// The next commit is aborted.
+    Abort,
+    /// The session cannot commit any more.
+    Fence,
+    /// Partitions are revoked and assigned anew.
+    Rebalance,
+    /// The log answers nothing.
+    Outage(TimeSpan),
+    /// Breaches, windows or commands are delivered later.
+    Hold(Held, TimeSpan),
+    /// The clock is so far ahead from now on, or behind.
+    Skew(TimeSpan),
+    /// Polls hand over so many records at most from now on.
+    Dribble(usize),
+}
+
+/// A topic of which deliveries can be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Breaches.
+    Breaches,
+    /// Windows.
+    Windows,
+    /// Commands.
+    Responses,
+}
+
+impl Fault {
+    /// The name by which faults are counted.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Crash(_) => "crash",
+            Self::Break(Breakage::DiesBefore) => "crash before a commit",
+            Self::Break(Breakage::DiesAfter) => "crash after a commit",
+            Self::Break(Breakage::AnswerLost) => "answer to a commit lost",
+            Self::Break(Breakage::RequestLost) => "request to commit lost",
+            Self::Abort => "abort",
+            Self::Fence => "fence",
+            Self::Rebalance => "rebalance",
+            Self::Outage(_) => "outage",
+            Self::Hold(..) => "hold",
+            Self::Skew(_) => "clock skew",
+            Self::Dribble(_) => "dribble",
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    /// The whole plan but for good windows, for reading a failure.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}, from {}\n{}", self.seed, self.from, self.documents)?;
+        for Input { at, what } in &self.inputs {
+            match what {
+                What::Breach(breach) => writeln!(
+                    f,
+                    "{at} breach {} {} {} {} {} {}",
+                    breach.breach_id,
+                    breach.transition.name(),
+                    breach.feature,
+                    breach.expectation,
+                    breach.severity.name(),
+                    breach.window_end
+                )?,
+                What::Response(response) => {
+                    writeln!(f, "{at} {} {:?} {response:?}", response.by, response.command)?;
+                }
+                What::Window(_) => {}
+            }
+        }
+        for (at, fault) in &self.faults {
+            writeln!(f, "{at} FAULT {fault:?}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,386 @@
+//! Carries a plan out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use watchkeep_incident::registry::Registry;
+use watchkeep_model::document::Level;
+use watchkeep_model::escalation::Escalation;
+use watchkeep_model::incident::Fact;
+use watchkeep_model::position::Partition;
+use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_runtime::log::{LogError, Outgoing};
+use watchkeep_runtime::outgoing;
+use watchkeep_runtime::rules::Rules;
+use watchkeep_runtime::stage::StageError;
+use watchkeep_runtime::stage::escalate::{self, EscalateStage};
+use watchkeep_runtime::topics::Topics;
+use watchkeep_wire::fact::{FactEncoding, decode};
+use watchkeep_wire::yaml;
+
+use super::duties::{Counts, Duties};
+use super::plan::{Fault, Held, Input, Plan, What};
+use crate::generator::random::Random;
+use crate::log::MemoryStore;
+use crate::simulation::{Breakage, Sabotage, Session, Violation};
+
+/// The group and the transactional id of the one instance.
+const GROUP: &str = "escalate";
+const INSTANCE: &str = "escalate-0";
+
+/// Turns at one instant after which nothing may be left to do, also where each
+/// hands over one record.
+const TURNS_MAX: usize = 5_000;
+
+/// Instants of one run. More mean that something is due again and again.
+const INSTANTS_MAX: usize = 20_000;
+
+const ENCODING: FactEncoding = FactEncoding::Json;
+
+/// What became of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Every fact and message, in the order of the log.
+    pub lines: Vec<String>,
+    /// Commits that took effect, each of which a crash can hit.
+    pub commits: u64,
+    /// The numbers of those that wrote facts or messages.
+    pub decisive: BTreeSet<u64>,
+    /// Faults that were injected, by name.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// What was counted.
+    pub counts: Counts,
+    /// What must not be so, where there is such a thing.
+    pub violation: Option<Violation>,
+}
+
+/// Carries a plan out, up to the first violation.
+pub fn run(plan: &Plan) -> Report {
+    carry_out(plan, None, Sabotage::None)
+}
+
+/// The same with a bug that is planted around the log's session.
+pub fn run_sabotaged(plan: &Plan, sabotage: Sabotage) -> Report {
+    carry_out(plan, None, sabotage)
+}
+
+/// The same with a commit that breaks; the instance begins anew at once.
+pub fn run_with_a_crash(plan: &Plan, commit: u64, how: Breakage) -> Report {
+    carry_out(plan, Some((commit, how)), Sabotage::None)
+}
+
+fn carry_out(plan: &Plan, crash: Option<(u64, Breakage)>, sabotage: Sabotage) -> Report {
+    let mut run = Run::new(plan, crash, sabotage);
+    let violation = run.all().err();
+    let counts = run.duties.counts();
+    let Run { lines, commits, decisive, faults, .. } = run;
+    Report { lines, commits, decisive, faults, counts, violation }
+}
+
+struct Run<'p> {
+    plan: &'p Plan,
+    crash: Option<(u64, Breakage)>,
+    sabotage: Sabotage,
+    store: MemoryStore,
+    topics: Topics,
+    rules: Rules,
+    stage: Option<(Session, EscalateStage)>,
+    now: Timestamp,
+    /// Chance of when turns come.
+    dice: Random,
+    next_input: usize,
+    next_fault: usize,
+    breakage: Option<Breakage>,
+    skew: TimeSpan,
+    down_until: Option<Timestamp>,
+    away_until: Option<Timestamp>,
+    holds: Vec<(Partition, Timestamp)>,
+    cursors: BTreeMap<Partition, i64>,
+    duties: Duties,
+    lines: Vec<String>,
+    commits: u64,
+    decisive: BTreeSet<u64>,
+    faults: BTreeMap<&'static str, u64>,
+}
+
+impl<'p> Run<'p> {
+    fn new(plan: &'p Plan, crash: Option<(u64, Breakage)>, sabotage: Sabotage) -> Self {
+        let (store, topics) = (MemoryStore::with_markers(), Topics::new("w.", &[]));
+        for topic in [&topics.windows, &topics.breaches, &topics.responses] {
+            store.create_topic(topic, 1);
+        }
+        for topic in [&topics.incidents, &topics.escalations] {
+            store.create_topic(topic, plan.partitions);
+        }
+        store.set_now(plan.from);
+        Self {
+            plan,
+            crash,
+            sabotage,
+            store,
+            topics,
+            rules: rules(plan),
+            stage: None,
+            now: plan.from,
+            dice: Random::new(plan.seed),
+            next_input: 0,
+            next_fault: 0,
+            breakage: None,
+            skew: TimeSpan::ZERO,
+            down_until: None,
+            away_until: None,
+            holds: Vec::new(),
+            cursors: BTreeMap::new(),
+            duties: Duties::new(plan.settles_by_itself),
+            lines: Vec::new(),
+            commits: 0,
+            decisive: BTreeSet::new(),
+            faults: BTreeMap::new(),
+        }
+    }
+
+    fn all(&mut self) -> Result<(), Violation> {
+        let last = self.plan.inputs.last().map_or(self.plan.from, |input| input.at);
+        let end = last + self.plan.run_on;
+        let mut is_healed = false;
+        for _ in 0..INSTANTS_MAX {
+            if self.now >= last && !is_healed {
+                is_healed = true;
+                self.heal();
+            }
+            self.pass();
+            self.settle()?;
+            match self.next_instant(is_healed).filter(|next| *next <= end) {
+                Some(next) => self.now = next,
+                None if is_healed => {
+                    self.now = end;
+                    self.pass();
+                    self.settle()?;
+                    return self.duties.end(self.now);
+                }
+                None => self.now = last.max(self.now),
+            }
+        }
+        Err(Violation::new("time goes on", format!("the run stands at {}", self.now)))
+    }
+
+    /// When something happens next, or a turn is due.
+    fn next_instant(&mut self, is_healed: bool) -> Option<Timestamp> {
+        let input = self.plan.inputs.get(self.next_input).map(|input| input.at);
+        let faults = self.plan.faults.get(self.next_fault).filter(|_| !is_healed);
+        let until = self.holds.iter().map(|(_, until)| *until);
+        let due = self.stage.as_ref().and_then(|(_, stage)| stage.state()?.next_deadline());
+        // The clock of the instance decides when it looks.
+        let due = due.map(|due| (due - self.skew).max(self.now));
+        let slack = self.plan.slack.as_micros();
+        let late = if slack > 0 && !is_healed { self.dice.below(slack.unsigned_abs()) } else { 0 };
+        let late = TimeSpan::from_micros(late.cast_signed());
+        let events = [input, faults.map(|(at, _)| *at), due, self.down_until, self.away_until];
+        let next = events.into_iter().flatten().chain(until).min()?;
+        let next = next + late;
+        // Whoever could not act tries again.
+        Some(if next > self.now { next } else { self.now + TimeSpan::SECOND })
+    }
+
+    /// What is due by now arrives, goes wrong or is over.
+    fn pass(&mut self) {
+        while let Some(input) = self.plan.inputs.get(self.next_input).filter(|i| i.at <= self.now) {
+            self.next_input += 1;
+            self.append(input);
+        }
+        while let Some((at, fault)) = self.plan.faults.get(self.next_fault)
+            && *at <= self.now
+        {
+            self.next_fault += 1;
+            *self.faults.entry(fault.name()).or_default() += 1;
+            self.fault(fault);
+        }
+        let now = self.now;
+        self.store.set_now(now);
+        let store = &self.store;
+        self.holds.retain(|(partition, until)| {
+            if *until <= now {
+                store.release(partition);
+            }
+            *until > now
+        });
+        if self.away_until.is_some_and(|until| until <= now) {
+            self.away_until = None;
+            self.store.come_back();
+        }
+        self.down_until = self.down_until.filter(|until| *until > now);
+    }
+
+    fn append(&mut self, input: &Input) {
+        let topics = &self.topics;
+        let record = match &input.what {
+            What::Breach(breach) => {
+                self.duties.breach(breach);
+                outgoing::breach(&topics.breaches, breach, ENCODING)
+            }
+            What::Window(window) => outgoing::window(&topics.windows, window, ENCODING),
+            What::Response(response) => {
+                self.duties.response(&response.id());
+                let value = serde_json::to_vec(response).expect("a command is plain data");
+                let (topic, key) = (topics.responses.clone(), None);
+                Outgoing { topic, partition: None, key, value, headers: Vec::new() }
+            }
+        };
+        self.store.append(&record, input.at).expect("the topics were made before");
+    }
+
+    fn fault(&mut self, fault: &Fault) {
+        match fault {
+            Fault::Crash(down) => {
+                self.stage = None;
+                self.down_until = Some(self.now + *down);
+            }
+            Fault::Break(how) => self.breakage = Some(*how),
+            Fault::Abort => self.store.abort_next_commit("the coordinator has moved"),
+            Fault::Fence => self.store.fence(INSTANCE),
+            Fault::Rebalance => self.store.reassign(GROUP),
+            Fault::Outage(span) => {
+                self.store.go_away("no broker");
+                self.away_until = Some(self.now + *span);
+            }
+            Fault::Hold(held, span) => {
+                let topic = match held {
+                    Held::Breaches => &self.topics.breaches,
+                    Held::Windows => &self.topics.windows,
+                    Held::Responses => &self.topics.responses,
+                };
+                let partition = Partition::new(topic.clone(), 0);
+                self.store.hold(&partition);
+                self.holds.push((partition, self.now + *span));
+            }
+            Fault::Skew(by) => self.skew = *by,
+            Fault::Dribble(records) => self.store.set_batch_records_max(*records),
+        }
+    }
+
+    /// Everything works again and the clock is right.
+    fn heal(&mut self) {
+        self.next_fault = self.plan.faults.len();
+        for (partition, _) in std::mem::take(&mut self.holds) {
+            self.store.release(&partition);
+        }
+        (self.down_until, self.away_until, self.breakage) = (None, None, None);
+        self.store.come_back();
+        self.store.forget_faults();
+        self.store.set_batch_records_max(crate::log::BATCH_RECORDS_MAX);
+        self.skew = TimeSpan::ZERO;
+    }
+
+    /// Turns until there is nothing to do at this instant, or nothing can be done.
+    fn settle(&mut self) -> Result<(), Violation> {
+        for _ in 0..TURNS_MAX {
+            if self.down_until.is_some() || self.away_until.is_some() {
+                return Ok(());
+            }
+            let commits = self.commits;
+            self.turn()?;
+            self.look()?;
+            let state = self.stage.as_ref().and_then(|(_, stage)| stage.state());
+            let is_idle =
+                state.is_some_and(|state| state.next_deadline().is_none_or(|at| at > self.clock()));
+            let waits = !self.holds.is_empty() && commits == self.commits;
+            if is_idle && (self.is_read() || waits) {
+                return Ok(());
+            }
+        }
+        Err(Violation::new("every turn gets somewhere", format!("not at {}", self.now)))
+    }
+
+    fn clock(&self) -> Timestamp {
+        self.now + self.skew
+    }
+
+    fn is_read(&self) -> bool {
+        let committed = self.store.committed(GROUP);
+        let Topics { breaches, windows, responses, .. } = &self.topics;
+        [breaches, windows, responses].into_iter().all(|topic| {
+            let partition = Partition::new(topic.clone(), 0);
+            let position = committed.get(&partition).copied().unwrap_or(0);
+            self.store.records_from(&partition, position).is_empty()
+        })
+    }
+
+    fn turn(&mut self) -> Result<(), Violation> {
+        let now = self.clock();
+        let (mut session, mut stage) = match self.stage.take() {
+            Some(running) => running,
+            None => match self.begin() {
+                Ok(begun) => begun,
+                Err(_) => return Ok(()),
+            },
+        };
+        session.breakage = match self.crash {
+            Some((commit, how)) if commit == self.commits => Some(how),
+            _ => self.breakage.take(),
+        };
+        let before = stage.counts().commits;
+        let result = stage.turn(&mut session, TimeSpan::ZERO, || now);
+        match session.breakage.take() {
+            // No commit came along.
+            Some(unused) if self.crash.is_none() => self.breakage = Some(unused),
+            Some(_) => {}
+            None => self.crash = self.crash.filter(|(commit, _)| *commit != self.commits),
+        }
+        self.commits += stage.counts().commits - before;
+        match result {
+            Ok(()) => self.stage = Some((session, stage)),
+            Err(StageError::Log(_)) => {}
+            Err(error) => return Err(Violation::new("no stage stops", error.to_string())),
+        }
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<(Session, EscalateStage), LogError> {
+        let Topics { breaches, windows, responses, .. } = &self.topics;
+        let log = self.store.session(GROUP, &[breaches, windows, responses], INSTANCE)?;
+        let settings = escalate::Settings {
+            topics: self.topics.clone(),
+            encoding: ENCODING,
+            escalation: watchkeep_incident::escalate::Settings::default(),
+        };
+        let stage = EscalateStage::new(settings, self.rules.clone());
+        Ok((Session::new(log, self.sabotage), stage))
+    }
+
+    /// Takes in what the log holds since the last look.
+    fn look(&mut self) -> Result<(), Violation> {
+        for topic in [self.topics.incidents.clone(), self.topics.escalations.clone()] {
+            for number in 0..self.plan.partitions {
+                let partition = Partition::new(Arc::clone(&topic), number);
+                let from = self.cursors.get(&partition).copied().unwrap_or(0);
+                for record in self.store.records_from(&partition, from) {
+                    self.cursors.insert(partition.clone(), record.offset + 1);
+                    self.decisive.insert(self.commits.saturating_sub(1));
+                    self.lines.push(String::from_utf8_lossy(&record.value).into_owned());
+                    let unreadable = |error: watchkeep_wire::Malformed| {
+                        Violation::new("facts can be read", error.detail)
+                    };
+                    if topic == self.topics.incidents {
+                        self.duties.fact(decode::<Fact>(&record.value).map_err(unreadable)?)?;
+                    } else {
+                        let message = decode::<Escalation>(&record.value).map_err(unreadable)?;
+                        self.duties.message(&message)?;
+                    }
+                }
+            }
+        }
+        self.duties.pages_are_facts()
+    }
+}
+
+fn rules(plan: &Plan) -> Rules {
+    let (documents, found) = yaml::read(&[("plan.yaml".to_owned(), plan.documents.clone())]);
+    let errors: Vec<_> = found.iter().filter(|d| d.severity == Level::Error).collect();
+    assert!(
+        errors.is_empty(),
+        "the plan's documents must be sound: {errors:?}\n{}",
+        plan.documents
+    );
+    let (registry, _) = Registry::new(documents, TimeSpan::MINUTE);
+    Rules::new(registry)
+}
