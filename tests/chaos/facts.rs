@@ -78,6 +78,15 @@ impl Topics {
         Ok((0..count).map(|number| Partition::new(name.as_str(), number)).collect())
     }
 
+    /// The offset after the last record that readers are shown.
+    ///
+    /// # Errors
+    /// Those of the log.
+    pub fn end(&mut self, partition: &Partition) -> Result<i64, String> {
+        let (_, end) = self.reader.bounds(partition).map_err(|error| error.to_string())?;
+        Ok(end)
+    }
+
     /// Hands over every record of a partition from an offset on, and returns
     /// the offset after the last.
     ///

@@ -20,6 +20,7 @@ pub mod random;
 pub mod recovery;
 pub mod run;
 mod settle;
+pub mod timers;
 pub mod traffic;
 pub mod truth;
 

@@ -11,7 +11,7 @@ mod case;
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::breach::{Breach, Transition};
-use watchkeep_model::escalation::{Audience, Escalation, EventAction};
+use watchkeep_model::escalation::{Audience, Escalation};
 use watchkeep_model::incident::{Fact, FactData, FactName, check_link};
 use watchkeep_model::time::Timestamp;
 
@@ -210,7 +210,7 @@ impl Duties {
                 );
                 *self.pages.entry(page).or_default() -= 1;
             }
-            Audience::Status if message.event_action == EventAction::Resolve => {
+            Audience::Status if message.reason == "resolved" => {
                 *self.ends.entry((id.clone(), *time)).or_default() -= 1;
             }
             Audience::Inform | Audience::Status => {}
