@@ -42,6 +42,8 @@ const LIVES: (Duration, Duration) = (Duration::ZERO, Duration::from_millis(1_500
 /// Time in which a process must show a sign of life, or everything must end.
 const WAIT_MAX: Duration = Duration::from_secs(90);
 const TICK: Duration = Duration::from_millis(10);
+/// Questions that a broker may leave unanswered, one after the other.
+const TRIES_MAX: u32 = 50;
 
 /// Deadlines of a second or two, a repetition, an acknowledgement that expires.
 const POLICY: &str = "kind: policy
@@ -136,7 +138,8 @@ fn write(folder: &Path, bootstrap: &str) -> Result<(), String> {
         .and_then(|()| std::fs::write(folder.join("watchkeep.toml"), settings))
         .map_err(|error| error.to_string())?;
     let config = folder.join("watchkeep.toml");
-    let arguments = ["topics".as_ref(), "create".as_ref(), "-c".as_ref(), config.as_os_str()];
+    let create = ["topics", "create", "--telemetry-partitions", "1", "-c"];
+    let arguments = create.iter().map(AsRef::as_ref).chain([config.as_os_str()]);
     let output = binary::command(arguments).output().map_err(|error| error.to_string())?;
     match output.status.success() {
         true => Ok(()),
@@ -240,11 +243,17 @@ impl<'f> Run<'f> {
     }
 
     fn incidents_end(&mut self) -> Result<i64, String> {
-        let mut sum = 0;
-        for partition in self.topics.partitions("incidents")? {
-            sum += self.topics.end(&partition)?;
+        let mut tries = 0;
+        loop {
+            let partitions = self.topics.partitions("incidents")?;
+            let ends = partitions.iter().map(|partition| self.topics.end(partition));
+            match ends.sum::<Result<i64, String>>() {
+                // A topic that was just made may have no leader for a moment.
+                Err(_) if tries < TRIES_MAX => tries += 1,
+                ends => return ends,
+            }
+            std::thread::sleep(TICK * 10);
         }
-        Ok(sum)
     }
 
     /// What is due of breaches and commands is sent.
