@@ -130,7 +130,8 @@ impl Duties {
             .map_err(|error| Violation::new("chains are dense", error.to_string()))?;
         self.command(&fact)?;
         match &fact.data {
-            FactData::Notified(data) => {
+            // What another message carries has none of its own.
+            FactData::Notified(data) if data.carried_by.is_none() => {
                 self.counts.pages += 1;
                 let page = (
                     id.clone(),

@@ -64,16 +64,12 @@ fn policy(dice: &mut Dice, text: &mut String) -> bool {
         minutes(dice.one_of(&[10, 30])),
         dice.one_of(&[1, 50]),
     );
-    let flap = if dice.percent(40) { ", flap: {look_back: 6, changes: 3}" } else { "" };
     let _ = writeln!(
         text,
-        "damping: {{keep_firing_for: {}, reopen_within: {}{flap}}}",
+        "damping: {{keep_firing_for: {}, reopen_within: {}}}",
         seconds(dice.one_of(&[0, 0, 150])),
         minutes(dice.one_of(&[1, 10, 60])),
     );
-    if dice.percent(30) {
-        text.push_str("limits: {per_owner: {burst: 2, per: 10m}, platform_incident_share: 0.6}\n");
-    }
     if dice.percent(40) {
         text.push_str(
             "hours: {zone: Europe/Berlin, working: [{days: [mon, tue, wed, thu, fri], from: \
