@@ -215,10 +215,10 @@ impl<'f> Run<'f> {
             while Instant::now() < until {
                 self.tick(true)?;
             }
-            if kill < kills {
-                if let Some(mut process) = self.process.take() {
-                    process.kill();
-                }
+            if kill < kills
+                && let Some(mut process) = self.process.take()
+            {
+                process.kill();
             }
         }
         self.finish()
