@@ -37,7 +37,7 @@ fn fault(field: &str, what: impl Into<String>) -> Fault {
 /// Fields that every command may have.
 const SHARED: [&str; 6] = ["at", "by", "command", "incident", "subject", "rationale"];
 
-/// The fields that a command has beside [`SHARED`].
+/// The fields that a command has beside those that every command may have.
 pub const fn fields_of(command: Command) -> &'static [&'static str] {
     match command {
         Command::Remediate => &["action"],
