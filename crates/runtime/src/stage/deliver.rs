@@ -17,21 +17,19 @@ pub mod health;
 pub mod lane;
 mod restore;
 pub mod route;
+mod state;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchkeep_model::breach::Breach;
-use watchkeep_model::escalation::{Audience, Escalation};
-use watchkeep_model::incident::data::{DeliveryOutcome, DeliveryReported};
+use watchkeep_model::escalation::Escalation;
+use watchkeep_model::incident::data::DeliveryOutcome;
 use watchkeep_model::position::{Partition, Position};
-use watchkeep_model::response::{Command, DELIVERER, Response};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_wire::fact::{FactEncoding, decode};
 
-use self::health::SinkBreach;
-use self::lane::{Done, Job, Lane, Sent};
-use self::route::{Book, Route};
+use self::lane::{Done, Lane};
+use self::state::State;
 use crate::log::{Event, Log, LogError, Outgoing, Transaction};
 use crate::outgoing;
 use crate::stage::StageError;
@@ -210,39 +208,6 @@ pub struct DeliverStage {
     is_ending: bool,
     counts: Counts,
     notes: Vec<Note>,
-}
-
-/// What is known between two turns.
-#[derive(Debug)]
-struct State {
-    book: Book,
-    lanes: Vec<Lane>,
-    partitions: BTreeMap<Partition, Progress>,
-    /// Pages and how many sinks have yet to answer; true once one has taken it.
-    pages: BTreeMap<String, (usize, bool)>,
-    /// Reports that hold of messages whose position is not committed yet.
-    reported: BTreeMap<(String, Arc<str>), DeliveryOutcome>,
-    /// Where this instance speaks for the platform.
-    tells_of_sinks: bool,
-    breaches: BTreeMap<Arc<str>, Breach>,
-    unclaimed_told: BTreeSet<String>,
-}
-
-/// How far a partition is done.
-#[derive(Debug)]
-struct Progress {
-    /// The next offset to take.
-    next: i64,
-    /// What lies before this may have been tried by an earlier session.
-    tried_to: i64,
-    /// Deliveries that are waited for, by offset.
-    outstanding: BTreeMap<i64, usize>,
-}
-
-impl Progress {
-    fn position(&self) -> i64 {
-        self.outstanding.first_key_value().map_or(self.next, |(offset, _)| *offset)
-    }
 }
 
 impl DeliverStage {
@@ -480,191 +445,5 @@ impl DeliverStage {
             Err(LogError::Aborted(_)) => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-impl State {
-    /// Sends a message to the sinks that take it.
-    fn deliver(
-        &mut self,
-        message: Arc<Escalation>,
-        origin: &Position,
-        steady: Timestamp,
-        counts: &mut Counts,
-        notes: &mut Vec<Note>,
-        done: &mut Vec<Done>,
-    ) {
-        let sinks: Vec<&Sink> = self.lanes.iter().map(|lane| &lane.sink).collect();
-        let routes = self.book.take(&message, &sinks);
-        if routes.is_empty()
-            && let Some(tool) = route::unclaimed(&message, &sinks)
-        {
-            *counts.unclaimed.entry(tool.to_owned()).or_default() += 1;
-            if self.unclaimed_told.insert(tool.to_owned()) {
-                let text =
-                    "no sink speaks this tool: whoever reads the topic has to take its pages";
-                notes.push(Note { sink: tool.into(), text: text.to_owned() });
-            }
-        }
-        let is_page = message.audience == Audience::Page;
-        for Route { sink, to, since, previous, was_handed } in routes {
-            let partition = Partition::new(origin.topic.clone(), origin.partition);
-            let Some(progress) = self.partitions.get_mut(&partition) else { continue };
-            let is_old = origin.offset < progress.tried_to;
-            if is_old {
-                self.book.handed(&message.incident_id, sink, to.as_ref());
-            }
-            let name = self.lanes[sink].sink.name.clone();
-            if let Some(outcome) = self.reported.get(&(message.id.clone(), name)) {
-                if is_page && *outcome == DeliveryOutcome::Delivered {
-                    self.pages.entry(message.id.clone()).or_default().1 = true;
-                }
-                continue;
-            }
-            if is_page {
-                self.pages.entry(message.id.clone()).or_default().0 += 1;
-            }
-            *progress.outstanding.entry(origin.offset).or_default() += 1;
-            let job = Job {
-                message: message.clone(),
-                to,
-                since,
-                previous,
-                origin: origin.clone(),
-                attempts: 0,
-                enqueued_at: steady,
-                first_tried_at: None,
-                next_at: steady,
-            };
-            self.lanes[sink].push(sink, job, was_handed || is_old, done);
-        }
-        if self.pages.get(&message.id).is_some_and(|(left, _)| *left == 0) {
-            self.pages.remove(&message.id);
-        }
-    }
-
-    /// Takes what became of a request.
-    fn answer(
-        &mut self,
-        answer: Answer,
-        steady: Timestamp,
-        counts: &mut Counts,
-        notes: &mut Vec<Note>,
-        done: &mut Vec<Done>,
-    ) {
-        let Some(sink) = self.lanes.iter().position(|lane| lane.waits_for(answer.ticket)) else {
-            // It was sent by a state that is no more.
-            return;
-        };
-        let lane = &mut self.lanes[sink];
-        if let Err(failure) = &answer.result {
-            *counts.failures.entry(lane.sink.name.clone()).or_default() += 1;
-            let text = format!("failed: {failure}");
-            notes.push(Note { sink: lane.sink.name.clone(), text });
-        }
-        lane.answer(sink, answer.result, steady, done);
-    }
-
-    /// The report of a delivery, which is waited for no more.
-    fn report(&mut self, done: &Done, now: Timestamp) -> Response {
-        let Job { message, origin, attempts, .. } = &done.job;
-        let partition = Partition::new(origin.topic.clone(), origin.partition);
-        if let Some(progress) = self.partitions.get_mut(&partition)
-            && let Some(left) = progress.outstanding.get_mut(&origin.offset)
-        {
-            *left -= 1;
-            if *left == 0 {
-                progress.outstanding.remove(&origin.offset);
-            }
-        }
-        let mut unreached = false;
-        if let Some((left, taken)) = self.pages.get_mut(&message.id) {
-            *left -= 1;
-            // One that was overtaken by the resolve has nobody to reach any more.
-            *taken |= done.outcome != DeliveryOutcome::Failed;
-            if *left == 0 {
-                unreached = !*taken;
-                self.pages.remove(&message.id);
-            }
-        }
-        let sink = &self.lanes[done.sink].sink;
-        let delivery = DeliveryReported {
-            escalation: message.id.clone(),
-            sink: sink.name.to_string(),
-            tool: sink.tool.name().to_owned(),
-            outcome: done.outcome,
-            attempts: *attempts,
-            target: message.target.clone(),
-            channel: message.channel.clone(),
-            detail: done.detail.clone(),
-            unreached,
-            origin: Some(origin.clone()),
-        };
-        Response {
-            incident: Some(message.incident_id.clone()),
-            delivery: Some(delivery),
-            ..Response::new(now, DELIVERER, Command::ReportDelivery)
-        }
-    }
-
-    /// Sinks that died or came back since the last call.
-    fn sink_breaches(&mut self, now: Timestamp, steady: Timestamp) -> Vec<Breach> {
-        if !self.tells_of_sinks {
-            return Vec::new();
-        }
-        let mut told = Vec::new();
-        let lanes = &self.lanes;
-        self.breaches.retain(|name, open| {
-            let is_known = lanes.iter().any(|lane| lane.sink.name == *name);
-            if !is_known {
-                told.push(SinkBreach::cleared(open, now, "the sink is not configured any more"));
-            }
-            is_known
-        });
-        for lane in &mut self.lanes {
-            lane.health.look(lane.sink.give_up_after, steady);
-            let name = &lane.sink.name;
-            match (lane.health.is_dead(), self.breaches.get(name)) {
-                (true, None) => {
-                    let of = SinkBreach { sink: &lane.sink, why: lane.health.why() };
-                    let breach = of.opened(now);
-                    self.breaches.insert(name.clone(), breach.clone());
-                    told.push(breach);
-                }
-                (false, Some(open)) if lane.health.has_worked() => {
-                    told.push(SinkBreach::cleared(open, now, "the sink takes messages again"));
-                    self.breaches.remove(name);
-                }
-                _ => {}
-            }
-        }
-        told
-    }
-
-    /// What is to be sent now: at most one request a sink.
-    fn requests(
-        &mut self,
-        next_ticket: &mut u64,
-        now: Timestamp,
-        steady: Timestamp,
-    ) -> Vec<Request> {
-        let mut requests = Vec::new();
-        // Before the end of what an earlier session may have sent, an alert
-        // that seems to fire may have been ended.
-        let knows_all = self.partitions.values().all(|one| one.next >= one.tried_to);
-        for (sink, lane) in self.lanes.iter_mut().enumerate() {
-            let book = knows_all.then_some(&self.book);
-            let Some(sent) = lane.next(*next_ticket, book, sink, steady) else { continue };
-            let alerts = match sent {
-                Sent::Job(alert) => {
-                    self.book.handed(&alert.message.incident_id, sink, alert.to.as_ref());
-                    vec![alert]
-                }
-                Sent::Refresh(alerts) => alerts,
-            };
-            requests.push(Request { ticket: *next_ticket, sink, alerts, at: now });
-            *next_ticket += 1;
-        }
-        requests
     }
 }

@@ -17,7 +17,8 @@ use watchkeep_wire::fact::decode;
 use super::health::{EXPECTATION, Health, SUBJECT};
 use super::lane::Lane;
 use super::route::Book;
-use super::{Progress, Settings, Sink, State};
+use super::state::{Progress, State};
+use super::{Settings, Sink};
 use crate::log::{Log, LogError};
 use crate::stage::StageError;
 
