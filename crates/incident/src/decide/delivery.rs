@@ -21,7 +21,9 @@ impl Decision<'_> {
         }
         let data = response.delivery.clone().ok_or("a report says what became of which message")?;
         self.record(doing, FactData::DeliveryReported(data.clone()));
-        if data.unreached && self.incident.is_open() && !self.incident.resting {
+        let asks = self.incident.is_open() && !self.incident.resting;
+        // What ends the quiet pages anew where it is still true.
+        if data.unreached && asks && self.incident.quiet.muted().is_none() {
             self.reach_otherwise(&data, doing);
         }
         Ok(())
