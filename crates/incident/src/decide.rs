@@ -123,11 +123,7 @@ impl Decision<'_> {
         }
         .sealed();
         let before = self.incident.state;
-        let counted_from = self.incident.counting_from;
         self.incident.apply(&fact);
-        if self.incident.counting_from != counted_from {
-            self.progress.count_anew();
-        }
         message::tell(self.incident, before, &fact, self.world, &mut self.out.escalations);
         self.out.facts.push(fact);
     }

@@ -294,7 +294,7 @@ impl Decision<'_> {
         // Only what breached can fail; what it is compared with counts anew.
         let checked = checked.is_some_and(|remedy| remedy.action != RemedyAction::Accept)
             && incident.attached.contains_key(key);
-        self.progress.count(key.clone(), end, good, incident.counting_from);
+        self.progress.count(key.clone(), end, good);
         if !good && counts && checked && incident.is_open() {
             let cause = format!("window {} {} to {end}", key.0, key.2);
             self.fail(&Doing::system(self.world.now, cause), &key.0, &key.2, end);

@@ -76,9 +76,8 @@ impl Escalate {
     /// been restored.
     pub fn restore_window(&mut self, window: &Window) {
         self.each_judged(window, |stage, id, key, good| {
-            let from = stage.incidents.get(id).and_then(|incident| incident.counting_from);
             let progress = stage.progress.entry(id.to_owned()).or_default();
-            progress.count(key.clone(), window.window_end, good, from);
+            progress.count(key.clone(), window.window_end, good);
         });
     }
 }

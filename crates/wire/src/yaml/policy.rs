@@ -244,12 +244,17 @@ fn sign_off(w: &mut Walk<'_>, node: &Node) -> Option<SignOff> {
     })
 }
 
+/// As many as the escalate stage tells one by one.
+const GOOD_WINDOWS_MAX: u32 = 1_000;
+
 fn verification(w: &mut Walk<'_>, node: &Node) -> Option<Verification> {
     let known = ["severities", "good_windows", "reference", "third_party", "on_failure"];
     let map = w.mapping(node, &known)?;
     Some(Verification {
         severities: severities(w, map),
-        good_windows: count(w, map, "good_windows").unwrap_or(Verification::default().good_windows),
+        good_windows: w
+            .field(map, "good_windows", |w, node| w.small(node, 1..=GOOD_WINDOWS_MAX))
+            .unwrap_or(Verification::default().good_windows),
         reference: w.field(map, "reference", Walk::text),
         third_party: w.field(map, "third_party", Walk::text),
         on_failure: w.field(map, "on_failure", Walk::text),
