@@ -54,7 +54,7 @@ fn a_replay_of_made_up_drift_finds_it_and_writes_the_same_bytes_twice() {
         let input = ["replay", "--input", "events.ndjson.zst", "--charters", "charters"];
         ends(folder, 0, &[&input[..], &["--run-on", "2h", "--out", out]].concat());
     }
-    for name in ["windows", "breaches", "incidents", "escalations", "rejects"] {
+    for name in ["windows", "breaches", "incidents", "anchors", "escalations", "rejects"] {
         let read =
             |out: &str| std::fs::read(folder.join(out).join(format!("{name}.ndjson"))).unwrap();
         assert!(read("one") == read("two"), "{name} differs");
@@ -68,7 +68,7 @@ fn a_replay_of_made_up_drift_finds_it_and_writes_the_same_bytes_twice() {
     assert_eq!(summary["ledger"][0]["to"], 60_000);
     assert!(summary["peak_memory_bytes"].as_u64().unwrap() > 0);
     // Nothing but what belongs there lies in the folder.
-    assert_eq!(std::fs::read_dir(folder.join("one")).unwrap().count(), 6);
+    assert_eq!(std::fs::read_dir(folder.join("one")).unwrap().count(), 7);
     let (list, _) = ends(folder, 0, &["incidents", "list", "--from", "one", "--format", "json"]);
     let list: Vec<serde_json::Value> = serde_json::from_str(&list).unwrap();
     assert_eq!(list[0]["root"], "feature:generated.f0001");
