@@ -81,8 +81,10 @@ pub struct Story {
     /// Signatures that there were and that were needed, as facts told.
     gates: BTreeMap<String, (i64, i64)>,
     silences: BTreeSet<String>,
-    inhibitors: BTreeSet<String>,
-    flapping: bool,
+    /// The incident that speaks for this one; another one takes its place.
+    inhibitor: Option<String>,
+    /// Whether it flaps, and until when at least.
+    flapping: Option<Option<String>>,
     merged: bool,
 }
 
@@ -154,8 +156,11 @@ impl Story {
             "reopened" => state >= State::Resolved,
             "reviewed" => state >= State::Resolved && state != State::Closed,
             "closed" => state == State::Resolved || state == State::Reviewed,
-            "flapping_started" => !self.flapping,
-            "flapping_ended" => self.flapping,
+            // Told again at its end where it goes on.
+            "flapping_started" => {
+                self.flapping.as_ref().is_none_or(|until| until.as_ref() == Some(&line.occurred_at))
+            }
+            "flapping_ended" => self.flapping.is_some(),
             "breach_attached"
             | "severity_changed"
             | "escalated"
@@ -188,12 +193,13 @@ impl Story {
             }
             "resolved" => self.may_resolve(line, found),
             "unsilenced" | "uninhibited" => {
-                let (known, name) = match fact {
-                    "unsilenced" => (&self.silences, "silence"),
-                    _ => (&self.inhibitors, "by"),
-                };
+                let name = if fact == "unsilenced" { "silence" } else { "by" };
                 let of = line.text(name).unwrap_or_default();
-                if !known.contains(of) {
+                let began = match fact {
+                    "unsilenced" => self.silences.contains(of),
+                    _ => self.inhibitor.as_deref() == Some(of),
+                };
+                if !began {
                     found.push((Rule::State, format!("{fact} ends what did not begin: {of}")));
                 }
             }
@@ -208,7 +214,7 @@ impl Story {
             "one with another"
         } else if !self.silences.is_empty() {
             "silenced"
-        } else if !self.inhibitors.is_empty() {
+        } else if self.inhibitor.is_some() {
             "inhibited"
         } else {
             ""
@@ -399,20 +405,18 @@ impl Story {
             "reviewed" => self.state = State::Reviewed,
             "closed" => self.state = State::Closed,
             "merged" => self.merged = true,
-            "flapping_started" => self.flapping = true,
-            "flapping_ended" => self.flapping = false,
+            "flapping_started" => {
+                self.flapping = Some(line.text("ends_at").map(str::to_owned));
+            }
+            "flapping_ended" => self.flapping = None,
             "silenced" => {
                 self.silences.insert(text("silence"));
             }
             "unsilenced" => {
                 self.silences.remove(&text("silence"));
             }
-            "inhibited" => {
-                self.inhibitors.insert(text("by"));
-            }
-            "uninhibited" => {
-                self.inhibitors.remove(&text("by"));
-            }
+            "inhibited" => self.inhibitor = Some(text("by")),
+            "uninhibited" => self.inhibitor = None,
             _ => {}
         }
     }
