@@ -5,6 +5,7 @@
 //! cargo run --release --package watchkeep-detection --example calibration -- level --trials 20000
 //! cargo run --release --package watchkeep-detection --example calibration -- power --trials 5000
 //! cargo run --release --package watchkeep-detection --example calibration -- dependent --trials 5000
+//! cargo run --release --package watchkeep-detection --example calibration -- volume --trials 100000
 //! cargo run --release --package watchkeep-detection --example calibration -- speed --trials 1000
 //! ```
 
@@ -24,6 +25,7 @@ use std::time::Instant;
 
 use watchkeep_detection::drift::{self, Comparison};
 
+use self::trials::counts::{COUNTS, Counts, counted};
 use self::trials::{
     Alarms, Change, LAWS, Law, Random, Shares, Trial, categories, dependent, numbers,
 };
@@ -42,9 +44,10 @@ fn main() -> ExitCode {
         (Some("level"), Some(trials)) => level(trials),
         (Some("power"), Some(trials)) => power(trials),
         (Some("dependent"), Some(trials)) => dependent_values(trials),
+        (Some("volume"), Some(trials)) => volume(trials),
         (Some("speed"), Some(trials)) => speed(trials),
         _ => {
-            eprintln!("calibration level|power|dependent|speed [--trials N]");
+            eprintln!("calibration level|power|dependent|volume|speed [--trials N]");
             return ExitCode::from(2);
         }
     }
@@ -124,6 +127,43 @@ fn dependent_values(trials: u64) {
                 100.0 * judged.error(),
                 100.0 * without.share(),
             );
+        }
+    }
+}
+
+fn volume(trials: u64) {
+    const WINDOWS: [usize; 4] = [4, 7, 28, 168];
+    println!("Alarms among quiet counts at a nominal 1 %, in percent; in brackets at 0.1 %.\n");
+    println!("| counts | mean | 4 windows | 7 | 28 | 168 |");
+    println!("|---|---:|---:|---:|---:|---:|");
+    for (counts, name) in COUNTS {
+        for mean in [1.0, 10.0, 100.0, 10_000.0] {
+            let cell = |windows| {
+                let [one, tenth] = [LEVEL, LEVEL / 10.0].map(|level| {
+                    let random = &mut seeded(windows, mean as usize, name);
+                    100.0 * counted(counts, mean, windows, 1.0, level, trials, random).share()
+                });
+                format!(" {one:.2} ({tenth:.2}) |")
+            };
+            println!("| {name} | {mean} |{}", WINDOWS.map(cell).concat());
+        }
+    }
+    println!("\nAlarms where the rate is another, at 0.1 %, in percent.\n");
+    println!("| counts | mean | times | 4 windows | 7 | 28 | 168 |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
+    for (counts, name, mean) in [
+        (Counts::Poisson, "Poisson", 100.0),
+        (Counts::Poisson, "Poisson", 10_000.0),
+        (Counts::Bursts(0.1), "negative binomial, 10 %", 10_000.0),
+        (Counts::Regular, "regular", 60.0),
+    ] {
+        for factor in [0.5, 0.7, 0.9, 1.5] {
+            let cell = |windows| {
+                let random = &mut seeded(windows, mean as usize, name);
+                let found = counted(counts, mean, windows, factor, 0.001, trials / 10, random);
+                format!(" {:.1} |", 100.0 * found.share())
+            };
+            println!("| {name} | {mean} | {factor} |{}", WINDOWS.map(cell).concat());
         }
     }
 }

@@ -11,7 +11,7 @@ mod volume;
 use watchkeep_model::charter::{Charter, Expectation, Rule, Statistic, Sustained, Threshold};
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::TimeSpan;
-use watchkeep_model::window::{Drift, Judged, SustainedShift, Verdict};
+use watchkeep_model::window::{Drift, Judged, SustainedShift, Verdict, VolumeShift};
 
 use crate::baseline::Baseline;
 pub use crate::judge::learned::{Lesson, Sides};
@@ -113,6 +113,7 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
         }
         _ => None,
     };
+    let volume = measured.as_ref().and_then(|m| m.volume);
     Opinion {
         resolve,
         sides,
@@ -130,6 +131,7 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
             learned: measured.as_ref().and(bounds).map(|bounds| Box::new(bounds.clone())),
             drift: measured.and_then(|m| m.drift).map(Box::new),
             slo,
+            volume,
             budget: None,
         },
     }
@@ -168,6 +170,7 @@ pub fn not_judged(expectation: &Expectation, reason: &str) -> Judged {
         learned: None,
         drift: None,
         slo: None,
+        volume: None,
         budget: None,
     }
 }
@@ -185,6 +188,8 @@ struct Measured {
     drift: Option<Drift>,
     /// The counts of an objective.
     burning: Option<slo::Burning>,
+    /// The count beside usual ones.
+    volume: Option<VolumeShift>,
     /// The ends of the values, where a range learns them.
     sides: Option<Sides>,
 }
@@ -221,6 +226,7 @@ fn measure(
         Rule::ErrorRate { confidence, .. } => {
             shares::of_events(expectation, summary.error_count(), summary.count, *confidence)
         }
+        Rule::Volume { usual: Some(_), .. } => volume::compare(summary, baseline),
         Rule::Volume { .. } => {
             Ok(Measured { observed: summary.count as f64, ..Measured::default() })
         }
@@ -251,7 +257,8 @@ impl Measured {
             Rule::NullRate { above, .. } | Rule::ErrorRate { above, .. } => {
                 shares::is_above(self, *above)
             }
-            Rule::Volume { below, above } => volume::is_outside(self.observed, *below, *above),
+            Rule::Volume { usual: Some(usual), .. } => volume::is_unusual(self, usual),
+            Rule::Volume { below, above, .. } => volume::is_outside(self.observed, *below, *above),
             Rule::Range { above, .. } | Rule::Categories { above, .. } => self.observed > *above,
             Rule::Drift { p_below, effect, .. } => drift::is_bad(self, *p_below, *effect),
             Rule::Slo { objective, .. } => self.burning.is_some_and(|b| b.is_bad(*objective)),
@@ -275,7 +282,8 @@ impl Measured {
             Rule::ErrorRate { above, confidence } => {
                 shares::reason(self, "error", *above, *confidence)
             }
-            Rule::Volume { below, above } => volume::reason(observed, *below, *above),
+            Rule::Volume { usual: Some(usual), .. } => volume::unusual_reason(self, usual),
+            Rule::Volume { below, above, .. } => volume::reason(observed, *below, *above),
             Rule::Range { min, max, above } => shares::outside_reason(observed, *min, *max, *above),
             Rule::Categories { above, .. } => categories::reason(self, *above),
             Rule::Drift { p_below, effect, .. } => drift::reason(self, *p_below, *effect),
@@ -301,7 +309,8 @@ fn threshold(rule: &Rule, measured: Option<&Measured>) -> Option<f64> {
         Rule::Slo { objective, .. } => {
             measured.and_then(|m| m.burning).map(|burning| burning.nearest(*objective).0.factor)
         }
-        Rule::Volume { below, above } => {
+        Rule::Volume { usual: Some(usual), .. } => measured.and_then(|m| volume::bound(m, usual)),
+        Rule::Volume { below, above, .. } => {
             volume::threshold(measured.map(|m| m.observed), *below, *above)
         }
     }

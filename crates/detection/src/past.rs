@@ -103,6 +103,14 @@ impl Past {
         window
     }
 
+    /// The start of the earliest window of a version that is kept.
+    pub(crate) fn first(&self, version: &Arc<str>) -> Option<Timestamp> {
+        let stored = self.stored.get(version).and_then(|starts| starts.first());
+        let here = self.here.range((version.clone(), Timestamp::MIN)..).next();
+        let here = here.filter(|((of, _), _)| of == version).map(|((_, start), _)| *start);
+        stored.map(|(start, _)| *start).into_iter().chain(here).min()
+    }
+
     /// Lets go of windows that start before `start`.
     pub(crate) fn forget_before(&mut self, owner: Owner<'_>, start: Timestamp, store: &mut Store) {
         self.here.retain(|(_, at), _| *at >= start);

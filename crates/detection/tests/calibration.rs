@@ -4,6 +4,7 @@
 
 mod trials;
 
+use self::trials::counts::{COUNTS, Counts, counted};
 use self::trials::{Change, LAWS, Law, Random, Shares, Trial, categories, dependent, numbers};
 
 const LEVEL: f64 = 0.01;
@@ -89,4 +90,23 @@ fn values_that_follow_each_other_alarm_little_more_often() {
     assert!(judged.share() < 0.05, "{judged:?}");
     let (judged, without) = dependent(0.0, 60, 28, TRIALS, &mut Random::new(6));
     assert!(judged.count <= without.count && without.share() < 0.05, "{judged:?} {without:?}");
+}
+
+#[test]
+fn quiet_counts_alarm_as_often_as_stated_however_they_vary() {
+    const TRIALS: u64 = 4_000;
+    for (counts, name) in COUNTS {
+        for (mean, windows) in [(3.0, 24), (10.0, 4), (100.0, 28), (10_000.0, 7)] {
+            let alarms = counted(counts, mean, windows, 1.0, LEVEL, TRIALS, &mut Random::new(7));
+            let most = LEVEL_MAX + ERRORS_MAX * (LEVEL_MAX / TRIALS as f64).sqrt();
+            assert!(alarms.share() <= most, "{name} {mean} {windows}: {alarms:?}");
+            // Few events leave no p-value near 1 %, regular ones are within rounding.
+            if mean >= 10.0 && !matches!(counts, Counts::Regular) {
+                let least = 0.007 - ERRORS_MAX * (0.007 / TRIALS as f64).sqrt();
+                assert!(alarms.share() >= least, "{name} {mean} {windows}: {alarms:?}");
+            }
+        }
+    }
+    let halved = counted(Counts::Bursts(0.1), 1_000.0, 28, 0.5, 0.001, 200, &mut Random::new(8));
+    assert!(halved.share() > 0.95, "{halved:?}");
 }

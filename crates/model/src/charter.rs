@@ -8,6 +8,7 @@
 mod forms;
 mod learned;
 mod slo;
+mod volume;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::learned::{COUNT_UNLEARNED, Learned, Side, Sustained, Threshold};
 pub use self::slo::{BURN_PAIRS, BurnPair, Good, SLO_PERIOD_DEFAULT};
+pub use self::volume::{FIXED_WINDOWS_MAX, UsualVolume};
 use crate::time::{TimeSpan, Timestamp};
 
 /// One charter document as it was written; every field but the subject may be absent.
@@ -452,12 +454,15 @@ pub enum Rule {
         /// Confidence of the bound.
         confidence: f64,
     },
-    /// Bad when the count is below or above.
+    /// Bad when the count is below or above, or has changed.
     Volume {
         /// Fewer events than this are bad.
         below: Option<u64>,
         /// More events than this are bad.
         above: Option<u64>,
+        /// Or what is usual; then there are no bounds.
+        #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+        usual: Option<UsualVolume>,
     },
     /// Bad when the share of values outside `[min, max]` is above.
     Range {
@@ -508,7 +513,7 @@ impl Rule {
 
     /// True where the rule rests on a p-value, so that an alert budget applies.
     pub const fn is_test(&self) -> bool {
-        matches!(self, Self::Drift { .. })
+        matches!(self, Self::Drift { .. } | Self::Volume { usual: Some(_), .. })
     }
 
     /// The baseline that the rule compares with, if it does.
@@ -516,6 +521,7 @@ impl Rule {
         match self {
             Self::Drift { baseline, .. } => Some(baseline),
             Self::Categories { baseline, .. } => baseline.as_ref(),
+            Self::Volume { usual: Some(usual), .. } => Some(&usual.baseline),
             _ => None,
         }
     }

@@ -152,6 +152,9 @@ pub struct Judged {
     /// The burn rates and the error budget, for an objective.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<Box<Slo>>,
+    /// The usual counts, for a volume that is compared with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<VolumeShift>,
     /// What the domain's alert budget granted, where it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Box<Granted>>,
@@ -204,6 +207,24 @@ pub struct Burn {
     pub judged: bool,
     /// True where both burn rates are above the factor.
     pub fired: bool,
+}
+
+/// A window's count beside those of its baseline's windows.
+///
+/// The p-value is that of Student's t with `windows − 1` degrees of freedom:
+/// `2 P(T > |score|)`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VolumeShift {
+    /// How many windows of the baseline were counted, with events or without.
+    pub windows: u64,
+    /// Their mean count.
+    pub expected: f64,
+    /// The variance of their counts by their mean: 1 for events that come
+    /// independently of each other, more where they come in bursts.
+    pub dispersion: f64,
+    /// How many standard errors of a prediction the count is away, after the
+    /// counts were transformed so that they are not skewed; negative for fewer.
+    pub score: f64,
 }
 
 /// A test that an alert budget was asked for: the level that was granted

@@ -374,7 +374,11 @@ fn rule(rule: &Rule) -> String {
         Rule::Silence { after } => format!("no event for {after}"),
         Rule::NullRate { above, .. } => format!("share of nulls above {above}"),
         Rule::ErrorRate { above, .. } => format!("share of errors above {above}"),
-        Rule::Volume { below, above } => {
+        Rule::Volume { usual: Some(usual), .. } => format!(
+            "p below {} and the count more than {} from the usual one",
+            usual.p_below, usual.change
+        ),
+        Rule::Volume { below, above, .. } => {
             let text = bounds(below.map(|n| n.to_string()), above.map(|n| n.to_string()));
             format!("count {text}")
         }

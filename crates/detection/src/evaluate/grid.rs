@@ -322,6 +322,12 @@ impl Grid {
         next
     }
 
+    /// The start of the version's first events, as far as they are kept.
+    pub(super) fn first(&self, version: &Arc<str>) -> Option<Timestamp> {
+        let open = self.slices.iter().find(|(_, versions)| versions.contains_key(version));
+        open.map(|(start, _)| *start).into_iter().chain(self.past.first(version)).min()
+    }
+
     /// A version's window that has closed, with the events that it has by now;
     /// `None` where it has none or is not kept.
     pub(super) fn past(

@@ -17,6 +17,9 @@ pub(super) struct Search<'a> {
     pub(super) start: Timestamp,
     /// When the version was in breach.
     pub(super) breaches: &'a Breaches,
+    /// Where counts are compared, the start of the version's first window: from
+    /// then on one without events counts too, as one that has none.
+    pub(super) empty_from: Option<Timestamp>,
 }
 
 /// Answers for the start of a window that has closed, with `None` where there
@@ -125,6 +128,8 @@ impl Found {
         } else if let Some(window) = past(at) {
             self.parts.push(Part::of(at, &window));
             self.summary.merge(&window);
+        } else if search.empty_from.is_some_and(|from| at >= from) {
+            self.parts.push(Part::of(at, &Summary::default()));
         }
     }
 

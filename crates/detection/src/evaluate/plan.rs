@@ -6,6 +6,7 @@ use watchkeep_model::charter::{BaselineSpec, Charter, Rule, WindowSpec};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::charters::{Charters, windows_of};
+use crate::evaluate::baselines::Counted;
 use crate::evaluate::burns::Objective;
 
 /// Made from the charters and remembered as long as they are the same; no
@@ -15,6 +16,8 @@ pub(super) struct Plan {
     made_from: Option<[Option<Arc<Charter>>; 2]>,
     pub(super) windows: Vec<WindowSpec>,
     pub(super) fixed: Vec<BaselineSpec>,
+    /// Those of `fixed` whose events are counted by windows, too.
+    pub(super) counted: Vec<Counted>,
     /// Windows with a baseline of past windows, and how far back it goes.
     pub(super) past: Vec<(WindowSpec, TimeSpan)>,
     /// What events are counted for beside windows.
@@ -49,23 +52,38 @@ impl Plan {
         windows.sort_unstable();
         windows.dedup();
         let (mut fixed, mut past, mut silence) = (Vec::new(), Vec::new(), false);
-        let mut objectives = Vec::new();
+        let (mut objectives, mut counted) = (Vec::new(), Vec::new());
         for expectation in made_from.iter().flatten().flat_map(|charter| charter.expectations()) {
             silence |= matches!(expectation.rule, Rule::Silence { .. });
             objectives.extend(Objective::of(expectation));
             let Some(spec) = expectation.rule.baseline() else { continue };
             if let BaselineSpec::Fixed { .. } = spec {
                 fixed.push(spec.clone());
+                if let Rule::Volume { .. } = expectation.rule {
+                    counted.push((spec.clone(), expectation.window.size()));
+                }
             }
             past.extend(spec.reach(expectation.window).map(|span| (expectation.window, span)));
         }
         fixed.sort_unstable();
         fixed.dedup();
+        counted.sort_unstable();
+        counted.dedup();
         objectives.sort_unstable();
         objectives.dedup();
         let chartered = made_from.iter().any(Option::is_some);
         let named = made_from.iter().flatten().any(|charter| charter.exact);
         let made_from = Some(made_from);
-        *self = Self { made_from, windows, fixed, past, objectives, silence, chartered, named };
+        *self = Self {
+            made_from,
+            windows,
+            fixed,
+            counted,
+            past,
+            objectives,
+            silence,
+            chartered,
+            named,
+        };
     }
 }

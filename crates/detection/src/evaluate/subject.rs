@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use watchkeep_model::batch::Delta;
-use watchkeep_model::charter::{BaselineSpec, Expectation, WindowSpec};
+use watchkeep_model::charter::{BaselineSpec, Expectation, Rule, WindowSpec};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::baseline::Baseline;
@@ -101,7 +101,13 @@ impl Subject {
         for (window, span) in &self.plan.past {
             self.grids.entry(*window).or_default().keep_past(*span);
         }
-        self.fixed.take(&self.plan.fixed, delta, moment.watermark, moment.settings);
+        self.fixed.take(
+            &self.plan.fixed,
+            &self.plan.counted,
+            delta,
+            moment.watermark,
+            moment.settings,
+        );
         self.burns.take(&self.plan.objectives, delta, moment);
         late
     }
@@ -179,10 +185,14 @@ impl Subject {
         for due in grid.changed(start) {
             let version = &due.version;
             let breaches = if of_past { alarms.breaches(version) } else { Breaches::default() };
-            let search = Search { window, start, breaches: &breaches };
-            let baselines = baselines(&expectations, partial, |spec| match spec {
+            let baselines = baselines(&expectations, partial, |spec, counts| match spec {
+                BaselineSpec::Fixed { .. } if counts => {
+                    fixed.of_counts(spec, start, version, window.size())
+                }
                 BaselineSpec::Fixed { .. } => fixed.of(spec, start, version),
                 BaselineSpec::Rolling { .. } | BaselineSpec::Seasonal { .. } => {
+                    let empty_from = counts.then(|| grid.first(version)).flatten();
+                    let search = Search { window, start, breaches: &breaches, empty_from };
                     past::baseline(spec, &search, &mut |at| {
                         grid.past(shape, &deadline.feature, at, version, moment.past)
                     })
@@ -253,7 +263,7 @@ impl Subject {
         if expectations.is_empty() {
             return;
         }
-        let baselines = baselines(&expectations, partial, |spec| match spec {
+        let baselines = baselines(&expectations, partial, |spec, _| match spec {
             BaselineSpec::Profile { id } => profile(charters, id, &deadline.feature, version),
             _ => fixed.of(spec, deadline.start, version),
         });
@@ -408,15 +418,16 @@ fn profile(
     })
 }
 
-/// What each expectation compares with, or why there is nothing. They are
-/// looked up before the window is judged; a partial one is not.
+/// What each expectation compares with, or why there is nothing; `of` is told
+/// whether counts are compared. They are looked up before the window is
+/// judged; a partial one is not.
 fn baselines(
     expectations: &[&Expectation],
     partial: bool,
-    mut of: impl FnMut(&BaselineSpec) -> Result<Baseline, String>,
+    mut of: impl FnMut(&BaselineSpec, bool) -> Result<Baseline, String>,
 ) -> Vec<Result<Baseline, String>> {
     let of = |expectation: &&Expectation| match expectation.rule.baseline() {
-        Some(spec) if !partial => of(spec),
+        Some(spec) if !partial => of(spec, matches!(expectation.rule, Rule::Volume { .. })),
         _ => Err(String::new()),
     };
     expectations.iter().map(of).collect()

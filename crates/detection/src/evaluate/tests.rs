@@ -8,6 +8,7 @@ mod hopping;
 mod repeats;
 mod sessions;
 mod silence;
+mod volume;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -206,7 +207,7 @@ fn a_feature_without_a_charter_has_windows_of_an_hour_when_it_has_events() {
 #[test]
 fn a_named_feature_has_windows_from_the_streams_first_event_on() {
     let window = TimeSpan::MINUTE.times(30);
-    let volume = Rule::Volume { below: Some(1), above: None };
+    let volume = Rule::Volume { below: Some(1), above: None, usual: None };
     let book = book(&[("f", &[expectation("volume", window, volume)])]);
     check(
         settings(),
@@ -227,7 +228,7 @@ fn a_named_feature_has_windows_from_the_streams_first_event_on() {
 #[test]
 fn a_feature_matched_by_a_pattern_has_windows_from_its_own_first_event_on() {
     let window = TimeSpan::MINUTE.times(30);
-    let volume = Rule::Volume { below: Some(1), above: None };
+    let volume = Rule::Volume { below: Some(1), above: None, usual: None };
     let book = book(&[("f*", &[expectation("volume", window, volume)])]);
     check(
         settings(),
@@ -341,7 +342,7 @@ fn a_jump_of_the_watermark_closes_windows_in_order_each_at_its_own_end() {
 
 #[test]
 fn a_silent_window_belongs_to_the_latest_version() {
-    let volume = Rule::Volume { below: Some(1), above: None };
+    let volume = Rule::Volume { below: Some(1), above: None, usual: None };
     let book = book(&[("f", &[expectation("volume", TimeSpan::HOUR, volume)])]);
     check(
         settings(),
@@ -359,7 +360,7 @@ fn a_silent_window_belongs_to_the_latest_version() {
 
 #[test]
 fn a_time_far_in_the_future_ends_in_a_bound() {
-    let volume = Rule::Volume { below: Some(1), above: None };
+    let volume = Rule::Volume { below: Some(1), above: None, usual: None };
     let book = book(&[("f", &[expectation("volume", TimeSpan::MINUTE, volume)])]);
     let far = 60.0 * 24.0 * 365.0 * 1000.0;
     let out = run(settings(), &book, &[("f", 1.0, 0), ("f", far, 0)], 1);
@@ -483,7 +484,7 @@ proptest! {
             now += 3.0;
             (["a", "b", "c@1"][*feature as usize], (now + f64::from(*step)).max(0.0), 0)
         }).collect();
-        let volume = Rule::Volume { below: Some(1), above: None };
+        let volume = Rule::Volume { below: Some(1), above: None, usual: None };
         let book = book(&[
             ("a", &[expectation("x", TimeSpan::HOUR, slow(TimeSpan::SECOND)), expectation("v", TimeSpan::MINUTE.times(30), volume)]),
         ]);

@@ -1,4 +1,12 @@
-//! How many events a window has.
+//! How many events a window has: outside of bounds, or unlike the usual number.
+
+use watchkeep_model::charter::UsualVolume;
+use watchkeep_model::summary::Summary;
+use watchkeep_model::window::VolumeShift;
+
+use super::Measured;
+use crate::baseline::Baseline;
+use crate::statistics::{COUNTS_MIN, count_change};
 
 pub(super) fn is_outside(observed: f64, below: Option<u64>, above: Option<u64>) -> bool {
     below.is_some_and(|below| observed < below as f64)
@@ -25,4 +33,60 @@ pub(super) fn threshold(
         return Some(if near_low { below as f64 } else { above as f64 });
     }
     below.or(above).map(|bound| bound as f64)
+}
+
+/// The window's count beside those of the baseline's windows.
+pub(super) fn compare(
+    summary: &Summary,
+    baseline: Result<&Baseline, &str>,
+) -> Result<Measured, String> {
+    let baseline = baseline?;
+    let counts: Vec<u64> = baseline.parts.iter().map(|part| part.count).collect();
+    if counts.len() < COUNTS_MIN {
+        return Err(format!(
+            "the baseline has {} windows; how much counts vary takes {COUNTS_MIN} to tell",
+            counts.len()
+        ));
+    }
+    let found = count_change(summary.count, &counts).ok_or("the baseline has no event")?;
+    let observed = summary.count as f64;
+    Ok(Measured {
+        observed,
+        p_value: Some(found.p_value),
+        effect: Some(observed / found.expected - 1.0),
+        volume: Some(VolumeShift {
+            windows: counts.len() as u64,
+            expected: found.expected,
+            dispersion: found.dispersion,
+            score: found.score,
+        }),
+        ..Measured::default()
+    })
+}
+
+/// True where both keys turn.
+pub(super) fn is_unusual(measured: &Measured, usual: &UsualVolume) -> bool {
+    measured.p_value.is_some_and(|p| p < usual.p_below)
+        && measured.effect.is_some_and(|effect| effect.abs() > usual.change)
+}
+
+pub(super) fn unusual_reason(measured: &Measured, usual: &UsualVolume) -> String {
+    let effect = measured.effect.unwrap_or_default();
+    format!(
+        "{} events, {:.1} % {} than the usual {:.1}: a change above {} with p-value {:.3e} below {}",
+        measured.observed,
+        100.0 * effect.abs(),
+        if effect < 0.0 { "fewer" } else { "more" },
+        measured.volume.map_or(0.0, |volume| volume.expected),
+        usual.change,
+        measured.p_value.unwrap_or(1.0),
+        usual.p_below,
+    )
+}
+
+/// The count beyond which the change matters, on the side on which it is.
+pub(super) fn bound(measured: &Measured, usual: &UsualVolume) -> Option<f64> {
+    let expected = measured.volume?.expected;
+    let way = if measured.observed < expected { -usual.change } else { usual.change };
+    Some((expected * (1.0 + way)).max(0.0))
 }

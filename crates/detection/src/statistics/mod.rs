@@ -16,6 +16,7 @@
 
 mod chi_square;
 mod chi_square_sparse;
+mod count_change;
 mod counts;
 mod effective;
 mod hellinger;
@@ -35,6 +36,7 @@ mod tests;
 
 pub use chi_square::{ChiSquare, chi_square_homogeneity};
 pub use chi_square_sparse::chi_square_p_value;
+pub use count_change::{COUNTS_MIN, CountChange, count_change};
 pub use effective::{DesignEffect, PARTS_MIN, design_effect};
 pub use hellinger::hellinger;
 pub use jensen_shannon::jensen_shannon;

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each program that includes this uses a part of it")]
 
+pub(crate) mod counts;
+
 use watchkeep_detection::drift::{self, Comparison};
 use watchkeep_model::summary::Summary;
 

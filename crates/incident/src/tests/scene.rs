@@ -346,6 +346,7 @@ pub(crate) fn window(of: &Breach, when: &str, verdict: Verdict) -> Window {
         learned: None,
         drift: None,
         slo: None,
+        volume: None,
         budget: None,
     };
     let mut window: Window = serde_json::from_str(

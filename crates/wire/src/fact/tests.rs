@@ -249,6 +249,31 @@ fn charters() {
         whole.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
         whole
     };
+    let expectations = [
+        rule(
+            "drift",
+            json!({"kind": "drift", "baseline": {"kind": "fixed", "from": "2013-04-01T00:00:00Z", "to": "2013-05-01T00:00:00Z"},
+            "p_below": 0.001, "effect": {"statistic": "psi", "above": 0.25}, "bins": 10}),
+        ),
+        rule("latency", json!({"kind": "latency", "quantile": "p95", "above": "1h"})),
+        rule("nulls", json!({"kind": "null_rate", "above": 0.0, "confidence": 0.99})),
+        rule("volume", json!({"kind": "volume", "below": 5, "above": 100})),
+        rule(
+            "usual",
+            json!({"kind": "volume", "below": null, "above": null, "change": 0.5, "p_below": 0.001,
+            "baseline": {"kind": "rolling", "windows": 24, "min_windows": null}}),
+        ),
+        rule("silence", json!({"kind": "silence", "after": "1h"})),
+        rule(
+            "objective",
+            json!({"kind": "slo", "objective": 0.999, "good": {"latency_below": "50ms"}, "period": "4w"}),
+        ),
+        rule("range", json!({"kind": "range", "min": 0.0, "max": 800.0, "above": 0.01})),
+        rule(
+            "categories",
+            json!({"kind": "categories", "allowed": ["a"], "above": 0.0, "baseline": null}),
+        ),
+    ];
     let full = json!({
         "subject": "feature:a.*", "description": "d", "type": "double", "unit": "min", "tier": 1,
         "lifecycle": "production", "view": "view:v", "group": "group:g", "system": "s", "domain": "d",
@@ -259,15 +284,7 @@ fn charters() {
         "rollback": {"procedure": "p", "within": "4h", "criteria": ["c"]}, "review_every": "90d",
         "reviewed_at": "2013-01-01T00:00:00Z", "change_ticket": "T-1", "approvals": [{"by": "user:x", "at": "2013-01-01T00:00:00Z"}],
         "effective_from": "2013-01-01T00:00:00Z", "driver": "regulatory", "deduplicate": "1h",
-        "expectations": [
-            rule("drift", json!({"kind": "drift", "baseline": {"kind": "fixed", "from": "2013-04-01T00:00:00Z", "to": "2013-05-01T00:00:00Z"},
-                "p_below": 0.001, "effect": {"statistic": "psi", "above": 0.25}, "bins": 10})),
-            rule("latency", json!({"kind": "latency", "quantile": "p95", "above": "1h"})),
-            rule("nulls", json!({"kind": "null_rate", "above": 0.0, "confidence": 0.99})),
-            rule("volume", json!({"kind": "volume", "below": 5, "above": 100})),
-            rule("range", json!({"kind": "range", "min": 0.0, "max": 800.0, "above": 0.01})),
-            rule("categories", json!({"kind": "categories", "allowed": ["a"], "above": 0.0, "baseline": null}))
-        ]
+        "expectations": expectations
     });
     // The content of revisions, on no topic by itself.
     check(None, &fact::<CharterDocument>(full));

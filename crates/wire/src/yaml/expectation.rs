@@ -1,8 +1,8 @@
 //! Expectations of a charter: windows, baselines, rules and their easier form.
 
 use watchkeep_model::charter::{
-    COUNT_UNLEARNED, Effect, Expectation, ExpectationKind, ForSpec, Quantile, Rule, Severity,
-    Statistic, Threshold, ValueType, WindowSpec,
+    Effect, Expectation, ExpectationKind, ForSpec, Quantile, Rule, Severity, Statistic, Threshold,
+    ValueType, WindowSpec,
 };
 use watchkeep_model::time::TimeSpan;
 
@@ -17,6 +17,7 @@ mod baseline;
 mod eased;
 mod learned;
 mod slo;
+mod volume;
 mod window;
 
 /// Judged windows that `for` may look at. More would be kept for each open
@@ -48,9 +49,6 @@ const SEVERITIES: [(&str, Severity); 4] = [
 /// Thresholds of an expectation that can be learned; an effect's stands in its own mapping.
 const LEARNABLE: [&str; 4] = ["above", "below", "min", "max"];
 
-/// What a volume has in the format and not yet here.
-const VOLUME_REFUSED: [&str; 3] = ["change", "baseline", "p_below"];
-
 pub(super) fn severity(w: &mut Walk<'_>, node: &Node) -> Option<Severity> {
     w.choice(node, &SEVERITIES)
 }
@@ -76,12 +74,9 @@ pub(super) fn read(
     let kind = w.required(map, "kind", expected_kind);
     let parameters = kind.and_then(parameters);
     if let Some(parameters) = parameters {
-        // What is refused by name elsewhere is not reported as unknown too.
-        let refused: &[&str] =
-            if kind == Some(ExpectationKind::Volume) { &VOLUME_REFUSED } else { &[] };
         let learns = LEARNABLE.iter().any(|key| has_learned(map, key));
         let learned: &[&str] = if learns { &learned::KEYS } else { &[] };
-        w.check_keys(map, &[&COMMON[..], parameters, learned].concat(), refused);
+        w.check_keys(map, &[&COMMON[..], parameters, learned].concat(), &[]);
     }
     let window = w.required(map, "window", window);
     let severity = w.field(map, "severity", severity);
@@ -101,6 +96,11 @@ pub(super) fn read(
         let message = "`sustained` adds windows up, so they must not overlap";
         let hint = Some("write a tumbling window".to_owned());
         w.within("sustained", |w| w.report(place, "wrong_value", message, hint));
+        return None;
+    }
+    if let (Some(window), Some(Rule::Volume { usual: Some(usual), .. })) = (window, &rule)
+        && !volume::is_countable(w, map, usual, window)
+    {
         return None;
     }
     let resolve = match (&rule, map.get("resolve")) {
@@ -129,7 +129,7 @@ fn parameters(kind: ExpectationKind) -> Option<&'static [&'static str]> {
         ExpectationKind::Latency | ExpectationKind::Freshness => &["quantile", "above"],
         ExpectationKind::Silence => &["after"],
         ExpectationKind::NullRate | ExpectationKind::ErrorRate => &["above", "confidence"],
-        ExpectationKind::Volume => &["below", "above"],
+        ExpectationKind::Volume => &volume::FIELDS,
         ExpectationKind::Range => &["min", "max", "above"],
         ExpectationKind::Categories => &["allowed", "baseline", "above"],
         ExpectationKind::Slo => &slo::FIELDS,
@@ -189,7 +189,7 @@ fn rule(
                 Rule::ErrorRate { above, confidence }
             }
         }
-        ExpectationKind::Volume => volume(w, map, learning)?,
+        ExpectationKind::Volume => volume::volume(w, map, learning)?,
         ExpectationKind::Range => {
             let min = w.field(map, "min", |w, node| {
                 learning.or(w, node, (Threshold::Min, f64::MIN), Walk::number)
@@ -227,25 +227,6 @@ fn rule(
         learning.keys(w, map);
     }
     Some(rule)
-}
-
-fn volume(w: &mut Walk<'_>, map: Map<'_>, learning: &mut Learning) -> Option<Rule> {
-    for name in VOLUME_REFUSED {
-        w.unsupported(map, name, &format!("volume `{name}`"));
-    }
-    let count = |w: &mut Walk<'_>, node: &Node| w.integer(node, 0..=u64::MAX);
-    let below = w.field(map, "below", |w, node| learning.or(w, node, (Threshold::Below, 0), count));
-    let above = w.field(map, "above", |w, node| {
-        learning.or(w, node, (Threshold::Above, COUNT_UNLEARNED), count)
-    });
-    if !map.has("below") && !map.has("above") {
-        if !VOLUME_REFUSED.iter().any(|name| map.has(name)) {
-            w.report(map.place, "missing_field", "`below` or `above` is missing", None);
-        }
-        return None;
-    }
-    in_order(w, map, "above", below, above)?;
-    Some(Rule::Volume { below, above })
 }
 
 /// The lower bound must not be above the upper one, or everything is bad.

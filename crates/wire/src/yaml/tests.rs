@@ -357,14 +357,53 @@ fn windows() {
 }
 
 #[test]
-fn unsupported() {
+fn usual_volumes() {
+    let volume = |rest: &str| format!("kind: volume\nwindow: 1h\n{rest}");
+    let rolling = "baseline: {kind: rolling, windows: 24}";
     check_expectation(
-        "kind: volume\nwindow: 1h\nchange: 0.5\nbaseline: {kind: rolling, windows: 5}\np_below: 0.01",
+        &volume(&format!(
+            "change: 0.5\n{rolling}\np_below: 0.01\nresolve: {{change: 0.3, p_below: 0.05}}"
+        )),
+        expect![],
+    );
+    check_expectation(
+        &volume("change: 0\np_below: 1"),
         expect![[r#"
-        7:5 expectations[0].change [unsupported] volume `change` is not supported yet
-        8:5 expectations[0].baseline [unsupported] volume `baseline` is not supported yet
-        9:5 expectations[0].p_below [unsupported] volume `p_below` is not supported yet
+        4:5 expectations[0].baseline [missing_field] `baseline` is missing
+        7:13 expectations[0].change [wrong_value] 0 is not above 0
+        8:14 expectations[0].p_below [wrong_value] 1 is not between 0 and 1
     "#]],
+    );
+    check_expectation(
+        &volume(&format!("change: 0.5\n{rolling}\nbelow: 10")),
+        expect![[r#"
+        9:5 expectations[0].below [wrong_value] `below` does not go with `change` => write a second volume for the bounds
+    "#]],
+    );
+    check_expectation(
+        &volume(&format!("change: 0.5\n{rolling}\nresolve: {{change: 0.6, p_below: 0.0001}}")),
+        expect![[r#"
+            9:23 expectations[0].resolve.change [wrong_value] `change` of `resolve` must be at most 0.5, that of the expectation
+            9:37 expectations[0].resolve.p_below [wrong_value] `p_below` of `resolve` must be at least 0.001, that of the expectation
+        "#]],
+    );
+    check_expectation(
+        &volume("change: 0.5\nbaseline: {kind: profile, id: a}"),
+        expect![[r#"
+        8:15 expectations[0].baseline [wrong_value] a training set does not say how many events come in a window => write a fixed, rolling or seasonal baseline
+    "#]],
+    );
+    check_expectation(
+        &volume("change: 0.5\nbaseline: {kind: fixed, from: 2013-01-01, to: 2015-01-01}"),
+        expect![[r#"
+            8:15 expectations[0].baseline [wrong_value] the range holds 17520 windows; at most 10000 are counted => shorten the range, or lengthen the window
+        "#]],
+    );
+    check_expectation(
+        &format!("kind: volume\nwindow: {{kind: session, gap: 5m}}\nchange: 0.5\n{rolling}"),
+        expect![[r#"
+            8:15 expectations[0].baseline [wrong_value] sessions have no usual number of events: they are as long as they are => write a tumbling window
+        "#]],
     );
 }
 

@@ -155,7 +155,7 @@ fn a_retracted_breach_leaves_nothing_out() {
     let few = expectation(
         "few",
         TimeSpan::MINUTE.times(10),
-        Rule::Volume { below: Some(2), above: None },
+        Rule::Volume { below: Some(2), above: None, usual: None },
     );
     let mut events = every(5.0, 0.0, 20.0, |_| false);
     events.extend([("f", 20.0, 0), ("f", 31.0, 0), ("f", 36.0, 0)]);

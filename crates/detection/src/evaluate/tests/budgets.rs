@@ -53,7 +53,17 @@ fn valued(at: f64, value: f64) -> Telemetry<'static> {
 }
 
 fn run_budgeted(events: &[Telemetry<'static>], terms: AlertBudget, cut: usize) -> Outputs {
-    let book = Budgeted(drift(), terms);
+    run_by(drift(), events, terms, cut)
+}
+
+/// As `run`, with one budget for all charters of the book.
+pub(super) fn run_by(
+    book: Book,
+    events: &[Telemetry<'static>],
+    terms: AlertBudget,
+    cut: usize,
+) -> Outputs {
+    let book = Budgeted(book, terms);
     let mut summarise = Summarise::new(settings(), "test", Timestamp::default());
     let mut evaluate = Evaluate::new(settings(), 0, 1);
     let id = summarise.assign(&Partition::new("t", 0), 0);

@@ -86,7 +86,7 @@ fn an_earlier_event_moves_the_start_of_a_session() {
 
 #[test]
 fn a_withdrawn_sessions_breach_is_retracted_unless_the_joined_one_is_bad() {
-    let rule = Rule::Volume { below: Some(2), above: None };
+    let rule = Rule::Volume { below: Some(2), above: None, usual: None };
     check_each(
         settings(),
         &book(&[("f", &[session("few", 5.0, rule)])]),

@@ -4,7 +4,7 @@
 use super::*;
 
 fn busy() -> Book {
-    let rule = Rule::Volume { below: Some(1), above: None };
+    let rule = Rule::Volume { below: Some(1), above: None, usual: None };
     book(&[("f*", &[expectation("volume", TimeSpan::MINUTE.times(5), rule)])])
 }
 

@@ -27,6 +27,7 @@ pub(super) fn eased(
 ) -> Option<Rule> {
     let mut keys = match rule {
         Rule::Drift { .. } => vec!["p_below", "effect"],
+        Rule::Volume { usual: Some(_), .. } => vec!["change", "p_below"],
         Rule::Volume { .. } => vec!["below", "above"],
         Rule::Range { .. } => vec!["min", "max", "above"],
         Rule::Silence { .. } => vec!["after"],
@@ -87,7 +88,11 @@ pub(super) fn eased(
         | Rule::Categories { above, .. } => {
             ease(w, map, "above", above, Easier::Lower, Walk::share);
         }
-        Rule::Volume { below, above } => {
+        Rule::Volume { usual: Some(usual), .. } => {
+            ease(w, map, "change", &mut usual.change, Easier::Lower, Walk::positive_number);
+            ease(w, map, "p_below", &mut usual.p_below, Easier::Higher, Walk::probability);
+        }
+        Rule::Volume { below, above, usual: None } => {
             let count = |w: &mut Walk<'_>, node: &Node| w.integer(node, 0..=u64::MAX);
             ease_optional(w, map, "below", below, Easier::Higher, count);
             ease_optional(w, map, "above", above, Easier::Lower, count);

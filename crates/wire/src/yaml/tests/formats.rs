@@ -133,8 +133,8 @@ fn parameters_of_expectations() {
     check_expectation(
         "kind: volume\nwindow: 1h",
         expect![[r#"
-        4:5 expectations[0] [missing_field] `below` or `above` is missing
-    "#]],
+            4:5 expectations[0] [missing_field] `below` or `above` is missing, or `change` with a `baseline`
+        "#]],
     );
     check_expectation(
         "kind: volume\nwindow: 1h\nbelow: 10\nabove: 5",

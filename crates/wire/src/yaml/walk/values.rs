@@ -107,6 +107,16 @@ impl Walk<'_> {
         value
     }
 
+    /// A number above 0.
+    pub(in crate::yaml) fn positive_number(&mut self, node: &Node) -> Option<f64> {
+        let value = self.number(node)?;
+        if value > 0.0 {
+            return Some(value);
+        }
+        self.report(node.place, "wrong_value", format!("{value} is not above 0"), None);
+        None
+    }
+
     /// A number from 0 to 1.
     pub(in crate::yaml) fn share(&mut self, node: &Node) -> Option<f64> {
         let value = self.number(node)?;

@@ -46,6 +46,7 @@ reviewed_at: 2013-03-15
 expectations:
   - {name: slow, kind: latency, window: 1h, quantile: p99, above: 1s, resolve: {above: 500ms}, min_samples: 30}
   - {name: shape, kind: drift, window: {kind: hopping, size: 1h, hop: 5m}, baseline: {kind: fixed, from: 2013-04-01, to: 2013-04-29}, effect: {above: 0.2}, for: {k: 2, of: 3}, resolve: {effect: {above: 0.1}}}
+  - {name: usual, kind: volume, window: 1h, change: 0.5, baseline: {kind: rolling, windows: 24}, resolve: {change: 0.25}}
 ";
     let (documents, found) = read(&[("a.yaml".into(), source.into())]);
     assert_eq!(found, []);
@@ -72,6 +73,14 @@ expectations:
             for: {k: 2, of: 3}
             p_below: 0.001
             resolve: {effect: {above: 0.1, statistic: ks_stat}}
+            severity: error
+          - name: usual
+            kind: volume
+            window: 1h
+            baseline: {kind: rolling, windows: 24}
+            change: 0.5
+            p_below: 0.001
+            resolve: {p_below: 0.001}
             severity: error
     "#]]
     .assert_eq(&written(&documents));
