@@ -1,6 +1,8 @@
 //! Inputs of the benchmarks: made up, seeded, the same in every run; and what
 //! they measure a process and the machine by.
 
+pub mod world;
+
 use watchkeep_model::summary::Summary;
 use watchkeep_model::telemetry::Telemetry;
 use watchkeep_model::time::{TimeSpan, Timestamp};

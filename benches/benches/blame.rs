@@ -2,17 +2,13 @@
 //! ones, ten thousand breaches at once; and a lineage of a million edges.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use watchkeep_incident::context::{Context, Declared};
+use watchkeep_benches::world::{AT, World, breach};
 use watchkeep_incident::escalate::{Escalate, Outputs, Settings};
-use watchkeep_incident::lineage::{Builder, Lineage};
-use watchkeep_model::breach::{Breach, Transition};
-use watchkeep_model::charter::{Charter, ExpectationKind, Severity};
+use watchkeep_incident::lineage::Builder;
 use watchkeep_model::directory::Directory;
-use watchkeep_model::policy::Policy;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 
@@ -20,31 +16,6 @@ const DATASETS: usize = 500;
 const PIPELINES: usize = 2_000;
 const VIEWS: usize = 10_000;
 const FEATURES: usize = 87_500;
-
-const AT: Timestamp = Timestamp::from_millis(1_700_000_000_000);
-
-struct World {
-    lineage: Lineage,
-    directory: Directory,
-}
-
-impl Context for World {
-    fn charter(&self, _: &str, _: Timestamp) -> Option<Arc<Charter>> {
-        None
-    }
-    fn policy(&self, _: &str) -> Option<&Policy> {
-        None
-    }
-    fn directory(&self) -> &Directory {
-        &self.directory
-    }
-    fn lineage(&self) -> &Lineage {
-        &self.lineage
-    }
-    fn declared(&self, _: &str) -> Vec<Declared> {
-        Vec::new()
-    }
-}
 
 /// Datasets, pipelines, views and features, each made from two of the layer
 /// above; the first dataset is popular and feeds every pipeline.
@@ -72,33 +43,6 @@ fn world() -> World {
         }
     }
     World { lineage: builder.build(), directory: Directory::default() }
-}
-
-fn breach(feature: usize) -> Breach {
-    Breach {
-        breach_id: format!("breach of f{feature}"),
-        transition: Transition::Opened,
-        feature: format!("f{feature}"),
-        feature_version: String::new(),
-        expectation: "missing".into(),
-        kind: ExpectationKind::NullRate,
-        severity: Severity::Error,
-        window: "5m".into(),
-        window_start: AT - TimeSpan::HOUR,
-        window_end: AT,
-        revision: 0,
-        detected_at: AT,
-        observed: None,
-        threshold: None,
-        p_value: None,
-        effect: None,
-        baseline: None,
-        owner: None,
-        policy: None,
-        affected_consumers: Vec::new(),
-        exemplars: Vec::new(),
-        reason: "values are missing".into(),
-    }
 }
 
 /// A stage that has seen a good window of every feature.

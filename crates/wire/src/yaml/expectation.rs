@@ -76,7 +76,7 @@ pub(super) fn read(
     if let Some(parameters) = parameters {
         let learns = LEARNABLE.iter().any(|key| has_learned(map, key));
         let learned: &[&str] = if learns { &learned::KEYS } else { &[] };
-        w.check_keys(map, &[&COMMON[..], parameters, learned].concat(), &[]);
+        w.check_keys(map, &[&COMMON[..], parameters, learned].concat());
     }
     let window = w.required(map, "window", window);
     let severity = w.field(map, "severity", severity);
@@ -264,7 +264,7 @@ fn effect(
 ) -> Option<Effect> {
     let map = w.any_mapping(node)?;
     let beside: &[&str] = if has_learned(map, "above") { &learned::KEYS } else { &[] };
-    w.check_keys(map, &[&["statistic", "above"], beside].concat(), &[]);
+    w.check_keys(map, &[&["statistic", "above"], beside].concat());
     let statistic = w.field(map, "statistic", |w, node| {
         w.choice(node, &Statistic::ALL.map(|(statistic, name)| (name, statistic)))
     });

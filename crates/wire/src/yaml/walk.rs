@@ -85,7 +85,7 @@ impl<'a> Walk<'a> {
     /// A mapping whose keys the format names; others are findings.
     pub(super) fn mapping<'n>(&mut self, node: &'n Node, known: &[&str]) -> Option<Map<'n>> {
         let map = self.any_mapping(node)?;
-        self.check_keys(map, known, &[]);
+        self.check_keys(map, known);
         Some(map)
     }
 
@@ -97,11 +97,10 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reports the keys that are neither known nor `refused`, by which the
-    /// caller means keys that it answers itself.
-    pub(super) fn check_keys(&mut self, map: Map<'_>, known: &[&str], refused: &[&str]) {
+    /// Reports the keys that are not known.
+    pub(super) fn check_keys(&mut self, map: Map<'_>, known: &[&str]) {
         for entry in map.entries {
-            if known.contains(&entry.key.as_str()) || refused.contains(&entry.key.as_str()) {
+            if known.contains(&entry.key.as_str()) {
                 continue;
             }
             let (message, hint) = if entry.key == "<<" {

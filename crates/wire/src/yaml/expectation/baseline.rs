@@ -31,19 +31,19 @@ pub(super) fn baseline(w: &mut Walk<'_>, node: &Node) -> Option<BaselineSpec> {
     let map = w.any_mapping(node)?;
     match w.required(map, "kind", |w, node| w.choice(node, &KINDS))? {
         Kind::Fixed => {
-            w.check_keys(map, &["kind", "from", "to"], &[]);
+            w.check_keys(map, &["kind", "from", "to"]);
             let (from, to) = w.period(map)?;
             Some(BaselineSpec::Fixed { from, to })
         }
         Kind::Rolling => {
-            w.check_keys(map, &["kind", "windows", "min_windows"], &[]);
+            w.check_keys(map, &["kind", "windows", "min_windows"]);
             let windows = w.required(map, "windows", |w, node| w.small(node, 1..=WINDOWS_MAX))?;
             let min_windows = min_windows(w, map, windows)?;
             Some(BaselineSpec::Rolling { windows, min_windows })
         }
         Kind::Seasonal => seasonal(w, map),
         Kind::Profile => {
-            w.check_keys(map, &["kind", "id"], &[]);
+            w.check_keys(map, &["kind", "id"]);
             let id = w.required(map, "id", Walk::text)?;
             Some(BaselineSpec::Profile { id: id.into() })
         }
@@ -51,7 +51,7 @@ pub(super) fn baseline(w: &mut Walk<'_>, node: &Node) -> Option<BaselineSpec> {
 }
 
 fn seasonal(w: &mut Walk<'_>, map: Map<'_>) -> Option<BaselineSpec> {
-    w.check_keys(map, &["kind", "by", "weeks", "zone", "min_windows"], &[]);
+    w.check_keys(map, &["kind", "by", "weeks", "zone", "min_windows"]);
     let by = w.required(map, "by", |w, node| {
         w.choice(node, &[("hour_of_day", Season::HourOfDay), ("hour_of_week", Season::HourOfWeek)])
     });
