@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod chaos;
+pub mod examples;
 pub mod kafka;
 pub mod nab;
 pub mod service;

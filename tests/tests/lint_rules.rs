@@ -9,10 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::Value;
-use watchkeep_tests::binary;
-
-/// The day on which reviews are overdue or not.
-const TODAY: &str = "2026-01-15";
+use watchkeep_tests::{binary, examples};
 
 /// Rules without an example. What is refused or does nothing yet becomes less
 /// with each version, so no example of it would last.
@@ -29,21 +26,8 @@ fn rules() -> BTreeSet<String> {
     text.lines().filter(|line| !line.starts_with(' ')).map(str::to_owned).collect()
 }
 
-/// Lints one file beside the common one, in a folder named `charters`.
 fn lint(rule: &str, file: &str, format: &str) -> (Option<i32>, String) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let charters = folder.path().join("charters");
-    fs::create_dir(&charters).expect("created");
-    fs::copy(examples().join("common.yaml"), charters.join("common.yaml")).expect("copied");
-    fs::copy(examples().join(rule).join(file), charters.join("shop.yaml")).expect("copied");
-    let mut command =
-        binary::command(["charters", "lint", "charters", "--format", format, "--at", TODAY]);
-    let history = examples().join(rule).join("history");
-    if history.exists() {
-        command.arg("--history").arg(history);
-    }
-    let output = command.current_dir(folder.path()).output().expect("it runs");
-    (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))
+    examples::lint("charters", &examples(), rule, file, format)
 }
 
 fn found(text: &str) -> Vec<(String, String)> {

@@ -10,10 +10,7 @@ use std::process::Output;
 
 use expect_test::expect_file;
 use serde_json::Value;
-use watchkeep_tests::binary;
-
-/// The day on which dates are past or not.
-const TODAY: &str = "2026-01-15";
+use watchkeep_tests::{binary, examples};
 
 fn examples() -> PathBuf {
     binary::root().join("tests/lint_policy")
@@ -28,21 +25,8 @@ fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
 }
 
-/// Lints one file beside the common one, in a folder named `charters`.
 fn lint(rule: &str, file: &str, format: &str) -> (Option<i32>, String) {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let charters = folder.path().join("charters");
-    fs::create_dir(&charters).expect("created");
-    fs::copy(examples().join("common.yaml"), charters.join("common.yaml")).expect("copied");
-    fs::copy(examples().join(rule).join(file), charters.join("shop.yaml")).expect("copied");
-    let mut command =
-        binary::command(["policy", "lint", "charters", "--format", format, "--at", TODAY]);
-    let history = examples().join(rule).join("history");
-    if history.exists() {
-        command.arg("--history").arg(history);
-    }
-    let output = command.current_dir(folder.path()).output().expect("it runs");
-    (output.status.code(), text(&output))
+    examples::lint("policy", &examples(), rule, file, format)
 }
 
 /// Rules of the findings about policies being read and not acting yet aside.
