@@ -33,6 +33,7 @@ pub struct Summarise {
     sequence: u64,
     /// True where a step ends with every record.
     cuts_at_every_record: bool,
+    polled_at: Option<Timestamp>,
     sources: BTreeMap<Partition, usize>,
     slots: Vec<Source>,
     names: Names,
@@ -62,6 +63,8 @@ struct Source {
     silent_since: Option<Timestamp>,
     /// When it was first found read to its end, by the shell's clock.
     caught_up_since: Option<Timestamp>,
+    /// The poll that its last record came with.
+    heard_in: Option<Timestamp>,
     /// True where the open step has to tell of it.
     told: bool,
 }
@@ -94,6 +97,7 @@ impl Summarise {
             session,
             sequence: 0,
             cuts_at_every_record: false,
+            polled_at: None,
             sources: BTreeMap::new(),
             slots: Vec::new(),
             names: Names::default(),
@@ -117,6 +121,7 @@ impl Summarise {
             idle_noted: None,
             silent_since: None,
             caught_up_since: None,
+            heard_in: None,
             told: true,
         };
         if let Some(&slot) = self.sources.get(partition) {
@@ -163,11 +168,11 @@ impl Summarise {
         events: &[Telemetry<'_>],
         charters: &dyn Charters,
     ) -> Result<(), FutureEvent> {
-        let Self { settings, slots, names, open, identified, .. } = self;
+        let Self { settings, slots, names, open, identified, polled_at, .. } = self;
         let slot = &mut slots[source.0];
         slot.next = offset + 1;
         slot.told = true;
-        slot.stir();
+        slot.stir(*polled_at);
         if let Some(received_at) = received_at {
             let late = events.iter().find(|e| e.event_time > received_at + settings.max_future);
             if let Some(event) = late {
@@ -222,7 +227,12 @@ impl Summarise {
         let slot = &mut self.slots[source.0];
         slot.next = offset + 1;
         slot.told = true;
-        slot.stir();
+        slot.stir(self.polled_at);
+    }
+
+    /// A poll begins at `now`: what it brings may be younger, because it waits.
+    pub fn begin_poll(&mut self, now: Timestamp) {
+        self.polled_at = Some(now);
     }
 
     /// The partition is read to its end, seen at `now` by the shell's clock.
@@ -232,6 +242,10 @@ impl Summarise {
         if position > slot.next {
             slot.next = position;
             slot.told = true;
+        }
+        // A silence begins after the last record, and this poll began before it.
+        if slot.heard_in == Some(now) {
+            return;
         }
         // From a clock that was put back on, the time is counted anew; a silence
         // that began in its future would be told of again under the same name.
@@ -407,7 +421,8 @@ struct Gathering {
 
 impl Source {
     /// A record came.
-    fn stir(&mut self) {
+    fn stir(&mut self, polled_at: Option<Timestamp>) {
+        self.heard_in = polled_at;
         self.idle = false;
         self.idle_noted = None;
         self.silent_since = None;

@@ -471,6 +471,29 @@ fn telemetry_that_stops_altogether_is_a_platform_breach() {
     );
 }
 
+/// A poll waits: its last record may be younger than the instant it began at.
+#[test]
+fn a_silence_begins_after_the_last_record() {
+    let settings = TimeSettings {
+        idle_after: TimeSpan::SECOND.times(30),
+        dead_man_after: TimeSpan::MINUTE.times(10),
+        ..settings()
+    };
+    let at = |second: i64| Timestamp::default() + TimeSpan::SECOND.times(second);
+    let mut summarise = Summarise::new(settings, "one", at(0));
+    let id = summarise.assign(&Partition::new("t", 0), 0);
+    summarise.begin_poll(at(0));
+    summarise.record(id, 0, None, &[telemetry(&("f", 1.0, 0))], &NoCharters).unwrap();
+    summarise.caught_up(id, 1, at(0));
+    for second in [10, 610] {
+        summarise.begin_poll(at(second));
+        summarise.caught_up(id, 1, at(second));
+    }
+    let batches = summarise.take_batches(&[(Arc::from("t"), 1)], 1);
+    let told = batches.iter().flat_map(|batch| &batch.steps).flat_map(|step| &step.sources);
+    assert_eq!(told.filter_map(|one| one.silent_since).max(), Some(at(10)));
+}
+
 proptest! {
     /// Every event is counted in exactly one window of each shape or as late,
     /// and how the input is cut into batches changes nothing.

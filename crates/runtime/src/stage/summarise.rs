@@ -134,6 +134,7 @@ impl SummariseStage {
         let summarise = self
             .summarise
             .get_or_insert_with(|| Summarise::new(settings.time, &settings.instance, now));
+        summarise.begin_poll(now);
         let mut events = Vec::new();
         let polled = log.poll(left, &mut |event| match event {
             Event::Assigned { partition, position } => {
