@@ -34,6 +34,9 @@ pub(crate) struct Draft<'a> {
 impl<'a> Draft<'a> {
     /// Checks the fields together and appends the events; nothing on an error.
     pub(crate) fn finish(&mut self, out: &mut Vec<Telemetry<'a>>) -> Result<(), Malformed> {
+        // Producers write an empty text where they have no id: as an id, every
+        // event after the first would be its repeat.
+        self.event_id = self.event_id.take().filter(|id| !id.is_empty());
         match (&self.feature, &self.features) {
             (None, None) => Err(Malformed::invalid(
                 "`feature` is missing: name the subject, or write `features` for a batch",

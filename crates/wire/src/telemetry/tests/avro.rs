@@ -102,7 +102,7 @@ pub(super) fn event() -> impl Strategy<Value = Telemetry<'static>> {
         any::<bool>().prop_map(Value::Boolean),
         ".{0,12}".prop_map(|text| Value::Text(text.into())),
     ];
-    let ids = (name(), prop::option::of(".{0,9}"), ".{0,3}");
+    let ids = (name(), prop::option::of(".{1,9}"), ".{0,3}");
     let rest = (prop::option::of(instant()), prop::option::of(0..=i64::MAX as u64), 0usize..7);
     (ids, instant(), value, rest).prop_map(
         |((feature, id, version), event_time, value, (at, latency_us, status))| Telemetry {

@@ -27,6 +27,14 @@ fn every_field_is_read() {
 }
 
 #[test]
+fn an_empty_event_id_is_none() {
+    for subject in [r#""feature":"a""#, r#""features":{"a":1}"#] {
+        let record = format!(r#"{{{subject},"event_time":0,"event_id":""}}"#);
+        assert_eq!(decode(record.as_bytes()).unwrap()[0].event_id, None, "{record}");
+    }
+}
+
+#[test]
 fn the_batch_form_shares_all_other_fields() {
     let record =
         r#"{"features":{"a":1,"b":null,"feature:c":"x","d":true},"event_time":0,"latency_us":5}"#;
