@@ -86,8 +86,9 @@ impl Lines {
             }
             let number = self.next;
             self.next += 1;
-            while line.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
-                line.pop();
+            // The end of the line and no more: a line that is refused is kept as it came.
+            if line.pop_if(|byte| *byte == b'\n').is_some() {
+                line.pop_if(|byte| *byte == b'\r');
             }
             if !line.iter().all(u8::is_ascii_whitespace) {
                 return Ok(Some(number));
@@ -249,6 +250,15 @@ mod tests {
             all.push((number, String::from_utf8(line.clone()).unwrap()));
         }
         all
+    }
+
+    #[test]
+    fn a_line_loses_its_end_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.ndjson");
+        std::fs::write(&file, "one\r\r\ntwo\r\nthree\r").unwrap();
+        let expected = [(0, "one\r"), (1, "two"), (2, "three\r")];
+        assert_eq!(lines_of(&file), expected.map(|(n, l)| (n, l.to_owned())));
     }
 
     #[test]
