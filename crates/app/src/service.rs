@@ -39,9 +39,10 @@ use crate::{Outcome, charters, http, input, profiles};
 /// any crash.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
 
-/// How long a log may not answer when the service starts. Past it the service
-/// ends with the reason: the address may be wrong.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a log may not answer when the service starts: longer than brokers
+/// are away in a restart of them all. Past it the service ends with the reason:
+/// the address may be wrong.
+const START_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Time between two tries.
 const START_PAUSE: Duration = Duration::from_millis(500);
