@@ -335,8 +335,10 @@ impl Escalate {
     }
 
     /// Fires every timer that is due, in order of time, then held breaches
-    /// before incidents, then by identifier.
+    /// before incidents, then by identifier. Silences begin before that: what
+    /// is overdue pages now, and they stand by now.
     pub fn advance(&mut self, context: &dyn Context, now: Timestamp, out: &mut Outputs) {
+        self.begin_due_silences(context, now, out);
         for _ in 0..FIRED_MAX {
             let Some((due_at, what)) = self.index.next_due().filter(|(at, _)| *at <= now) else {
                 return;
@@ -425,7 +427,10 @@ impl Escalate {
         });
         let severity = breaches.iter().map(|breach| breach.severity).max().unwrap_or_default();
         let limits = policy.attribution.clone();
-        let (root, child) = (placed.root.clone(), earlier.as_deref());
+        // One that opens again stays where it was attributed to.
+        let again = earlier.as_ref().and_then(|earlier| self.incidents.get(earlier));
+        let root = again.map_or_else(|| placed.root.clone(), |earlier| earlier.root.clone());
+        let child = earlier.as_deref();
         let parent = self.parent_of(&root, severity, child, &limits, context, now);
         if let Some(earlier) = earlier {
             self.decide(&earlier, context, now, out, |decision| {
@@ -498,7 +503,8 @@ impl Escalate {
     fn take_in(&mut self, incident: Incident, progress: Progress, facts: &[Fact]) {
         for fact in facts {
             self.index.note(fact, &incident);
-            self.changes.extend(Change::of(fact));
+            let change = Change::of(fact, &incident);
+            self.changes.extend(change.filter(|change| self.changes.back() != Some(change)));
         }
         self.index.refresh(&incident, progress.check_at);
         self.progress.insert(incident.id.clone(), progress);

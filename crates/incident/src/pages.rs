@@ -20,8 +20,10 @@ const PAGES_MAX: usize = 1_000;
 /// A page that waits for a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// The step that it is of.
+    /// The step that it is of …
     pub step: String,
+    /// … and the climb.
+    pub climb: u32,
     /// By which role or name of the policy.
     pub role: String,
 }
@@ -53,7 +55,9 @@ impl Pages {
         let burst = usize::try_from(rate.burst).unwrap_or(PAGES_MAX).clamp(1, PAGES_MAX);
         let sent = self.sent.get(user)?;
         let (oldest, _) = sent.get(sent.len().checked_sub(burst)?)?;
-        Some(*oldest + rate.per).filter(|free_at| *free_at > now)
+        // What a clock that has gone back since was ahead by is no reason to wait.
+        let is_near = *oldest <= now + rate.per;
+        Some(*oldest + rate.per).filter(|free_at| *free_at > now && is_near)
     }
 
     /// What waits for a person.
@@ -101,7 +105,7 @@ impl Pages {
                     digest.due_at = due_at;
                 }
                 let role = data.role.clone().unwrap_or_default();
-                let waiting = Waiting { step: data.step.clone(), role };
+                let waiting = Waiting { step: data.step.clone(), climb: data.climb, role };
                 if digest.waiting.insert(id.clone(), waiting).is_none() {
                     self.waits_for.entry(id.clone()).or_default().push(user.clone());
                 }

@@ -4,7 +4,7 @@
 //! incident, so that it survives a restart; each incident that it concerns has
 //! one more, so that its own chain tells why nobody was paged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::Regex;
 use watchkeep_model::charter::Charter;
@@ -148,6 +148,8 @@ impl Labels<'_> {
 #[derive(Clone, Debug, Default)]
 pub struct Silences {
     all: BTreeMap<String, Silence>,
+    /// Those that are to begin, in order of time.
+    to_begin: BTreeSet<(Timestamp, String)>,
     chain: (u64, Option<String>),
 }
 
@@ -181,6 +183,13 @@ impl Silences {
         self.all.values().filter(move |one| one.is_active(at) && one.matches(&labels))
     }
 
+    /// The next silence that begins by `now`, which is not to begin any more.
+    pub(crate) fn begin_next(&mut self, now: Timestamp) -> Option<(Timestamp, String)> {
+        let first = self.to_begin.first().filter(|(from, _)| *from <= now)?.clone();
+        self.to_begin.remove(&first);
+        Some(first)
+    }
+
     /// The number of the next fact of the chain, and the hash of the last.
     pub(crate) fn next(&self) -> (u64, Option<String>) {
         (self.chain.0 + 1, self.chain.1.clone())
@@ -193,11 +202,16 @@ impl Silences {
             FactData::Silenced(data) => {
                 // One that could be written can be read; another is passed over.
                 if let Ok(silence) = Silence::new(data.clone()) {
+                    if data.from > fact.recorded_at {
+                        self.to_begin.insert((data.from, data.silence.clone()));
+                    }
                     self.all.insert(data.silence.clone(), silence);
                 }
             }
             FactData::Unsilenced(data) => {
-                self.all.remove(&data.silence);
+                if let Some(silence) = self.all.remove(&data.silence) {
+                    self.to_begin.remove(&(silence.data.from, data.silence.clone()));
+                }
             }
             _ => {}
         }

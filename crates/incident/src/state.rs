@@ -322,6 +322,7 @@ impl Incident {
                 self.state = State::Resolved;
                 self.resting = true;
                 self.repeat_at = None;
+                self.update.due_at = None;
                 self.reopens_until = Some(data.reopens_until);
             }
             FactData::Reopened(data) => self.reopen(data),
@@ -411,7 +412,7 @@ impl Incident {
         self.resting = false;
         self.decided = false;
         // What was held back of the step before is asked for by this one.
-        self.quiet.owes = false;
+        self.quiet.page_anew();
     }
 
     fn begin_anew(&mut self) {

@@ -171,17 +171,22 @@ impl Decision<'_> {
         let after_clearing = !incident.is_breaching()
             && incident.cleared_at.is_some_and(|cleared| cleared < self.world.now);
         let fails = after_clearing || incident.state >= State::Remediated;
-        let held_back = incident.resting && incident.quiet.owes;
+        let (rested, owes) = (incident.resting, incident.quiet.owes);
         let update_at = if fails { None } else { self.update_at() };
         self.attach(breach, &doing, update_at);
+        // Silences may be about a subject that has joined.
+        self.match_silences(&doing);
         self.progress.check_at = None;
         if fails {
             self.fail(&doing, &breach.feature, &breach.expectation, breach.window_end);
-        } else if held_back && !self.incident.quiet.rests() {
+        } else if rested && owes && !self.incident.quiet.rests() {
             // The quiet ended while nothing breached, so its page is still owed.
             let (step, climb) = (self.step_index(), self.incident.entry.climb);
             self.go_to(&doing, step, climb, "breach_returned");
         } else {
+            if rested {
+                self.page_limited(&doing);
+            }
             self.check_triggers(&doing);
         }
     }

@@ -6,9 +6,9 @@ use watchkeep_model::incident::data::{
     ActionRecorded, Flapping, Inhibited, NotificationSkipped, Notified, Resumption, Silenced,
     Uninhibited, Unsilenced,
 };
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
-use super::{Decision, Doing};
+use super::{Decision, Doing, ON_EXHAUSTED};
 use crate::message;
 use crate::pages::Waiting;
 use crate::silence::Labels;
@@ -141,7 +141,7 @@ impl Decision<'_> {
         waiting: &Waiting,
         carrier: Option<(&str, &[String])>,
     ) -> Vec<String> {
-        let climb = self.incident.entry.climb;
+        let climb = waiting.climb;
         let repeat_at = self.incident.repeat_at;
         let (target, role) = (user.to_owned(), waiting.role.clone());
         if let Some(why) = self.incident.quiet.holds(&self.incident.entry_reason) {
@@ -179,6 +179,22 @@ impl Decision<'_> {
         channels
     }
 
+    /// Asks those anew whose pages waited for a digest and were given up as
+    /// the last breach cleared, where another comes at the same instant.
+    pub(super) fn page_limited(&mut self, doing: &Doing) {
+        let policy = self.world.policy;
+        let incident = &*self.incident;
+        let (exhausted, repeat_at) = (incident.exhausted, incident.repeat_at);
+        let limited = incident.quiet.limited.clone();
+        let step = policy.steps.get(self.step_index()).filter(|_| !exhausted);
+        let reason = if exhausted { "exhausted" } else { &incident.entry_reason }.to_owned();
+        let name = step.map_or(ON_EXHAUSTED, |step| step.name.as_str());
+        let channels = step.map_or(&[][..], |step| &step.channels);
+        for (user, role) in limited {
+            self.notify(doing, name, channels, &user, &role, &reason, repeat_at);
+        }
+    }
+
     /// When a message tells of a breach that joins now; `None` for one that the
     /// incident opens with or that its step will tell of.
     pub(super) fn update_at(&self) -> Option<Timestamp> {
@@ -204,7 +220,8 @@ impl Decision<'_> {
         }
         let now = self.world.now;
         let since = incident.quiet.since?;
-        let rested = now.since(since);
+        // A clock may go back.
+        let rested = now.since(since).max(TimeSpan::ZERO);
         let later = |at: Option<Timestamp>| at.map(|at| at + rested);
         let pages = after.owes;
         let expires_at = incident.acknowledged.as_ref().and_then(|ack| later(ack.expires_at));

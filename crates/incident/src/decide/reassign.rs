@@ -4,7 +4,7 @@ use watchkeep_model::incident::FactData;
 use watchkeep_model::incident::data::{Link, OwnerResolved};
 use watchkeep_model::response::Response;
 
-use super::{Decision, Doing};
+use super::{Decision, Doing, ON_EXHAUSTED};
 use crate::owner;
 use crate::schedule::{Presence, answering, typed_user};
 use crate::state::people::{HANDOFF, REASSIGNED};
@@ -49,6 +49,7 @@ impl Decision<'_> {
             method: Some(REASSIGNED.into()),
         };
         self.record(doing, FactData::OwnerResolved(data));
+        self.match_silences(doing);
     }
 
     /// Whom a person put in the owner's place, where they can answer now; the
@@ -75,7 +76,8 @@ impl Decision<'_> {
             return None;
         }
         let user = self.incident.owner.clone().filter(|user| !notified.contains(user))?;
-        let step = self.incident.entry.step.clone();
+        let exhausted = self.incident.exhausted;
+        let step = if exhausted { ON_EXHAUSTED } else { &self.incident.entry.step }.to_owned();
         let repeat_at = self.incident.repeat_at;
         self.notify(doing, &step, &[], &user, "primary", HANDOFF, repeat_at);
         Some(user)

@@ -68,7 +68,11 @@ impl Escalate {
         }
         let open = self.incidents.values().filter(|one| one.is_open()).map(|one| one.severity);
         let severity = new.iter().map(|one| one.severity).chain(open).max().unwrap_or_default();
-        let breach = breach(&policy, severity, affected, watched, limit, due_at);
+        let first = due.iter().flat_map(|(_, group)| &group.members).next();
+        let first = first.map_or("", |held| held.breach.breach_id.as_str());
+        let mut breach = breach(&policy, severity, affected, watched, limit, due_at);
+        // The share can go up, down and up again at one instant.
+        breach.breach_id = derived(&["platform", EXPECTATION, &due_at.to_string(), first]);
         let group_key = format!("root={PLATFORM} kind={}", ExpectationKind::Platform.name());
         let id = derived(&["incident", &group_key, &breach.breach_id]);
         let placed = Placed { root: PLATFORM.into(), kind: ExpectationKind::Platform, group_key };
@@ -138,7 +142,7 @@ fn breach(
     at: Timestamp,
 ) -> Breach {
     Breach {
-        breach_id: derived(&["platform", EXPECTATION, &at.to_string()]),
+        breach_id: String::new(),
         transition: Transition::Opened,
         feature: PLATFORM.into(),
         feature_version: String::new(),

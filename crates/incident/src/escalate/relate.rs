@@ -27,20 +27,22 @@ const LINE_MAX: usize = 32;
 /// What has happened to an incident that may concern others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It opened, opened again or became worse.
+    /// It opened, opened again, became worse or breaches again.
     Rose(String),
     /// It is over.
     Ended(String),
 }
 
 impl Change {
-    /// What a fact means for others.
-    pub(super) fn of(fact: &Fact) -> Option<Self> {
+    /// What a fact means for others, `incident` being what came of it.
+    pub(super) fn of(fact: &Fact, incident: &Incident) -> Option<Self> {
         let id = fact.incident_id.clone();
         match &fact.data {
             FactData::Opened(_) | FactData::Reopened(_) | FactData::SeverityChanged(_) => {
                 Some(Self::Rose(id))
             }
+            // The first that is open speaks for others anew.
+            FactData::BreachAttached(_) if incident.open_count == 1 => Some(Self::Rose(id)),
             FactData::Resolved(_) | FactData::Merged(_) => Some(Self::Ended(id)),
             _ => None,
         }

@@ -127,6 +127,18 @@ impl Escalate {
         }
     }
 
+    /// Begins the silences that were asked for earlier and whose time has come.
+    pub(super) fn begin_due_silences(
+        &mut self,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        while let Some((from, id)) = self.silences.begin_next(now) {
+            self.silence_due(&id, from, context, now, out);
+        }
+    }
+
     /// Puts open incidents under the silences that have begun.
     fn begin_silences(
         &mut self,

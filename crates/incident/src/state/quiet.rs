@@ -8,6 +8,7 @@ use watchkeep_model::policy::Flap;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::{BreachKey, Incident};
+use crate::decide::ON_EXHAUSTED;
 
 /// Changes between good and bad that are remembered of one expectation. Beyond
 /// it the oldest is forgotten; a policy that asks for more never sees flapping.
@@ -44,6 +45,9 @@ pub struct Quiet {
     pub since: Option<Timestamp>,
     /// True where a page of the present step was held back.
     pub owes: bool,
+    /// Whose page of the present step waits for a digest, and by which role or
+    /// name of the policy they are asked.
+    pub limited: BTreeMap<String, String>,
     changes: BTreeMap<BreachKey, Changes>,
 }
 
@@ -119,16 +123,25 @@ impl Quiet {
         }
     }
 
-    fn skipped(&mut self, data: &NotificationSkipped) {
-        if [SILENCED, INHIBITED, FLAPPING].contains(&data.reason.as_str()) {
-            self.owes = true;
-        }
-    }
-
     fn over(&mut self) {
         self.silences.clear();
         self.inhibited_by = None;
+        self.page_anew();
+    }
+
+    /// Whatever was held back is asked for anew, or not at all.
+    pub(super) fn page_anew(&mut self) {
         self.owes = false;
+        self.limited.clear();
+    }
+
+    fn limit(&mut self, data: &NotificationSkipped) {
+        let (Some(target), Some(role)) = (&data.target, &data.role) else { return };
+        if data.reason == LIMITED {
+            self.limited.insert(target.clone(), role.clone());
+        } else {
+            self.limited.remove(target);
+        }
     }
 }
 
@@ -175,17 +188,32 @@ impl Incident {
                 self.quiet.flaps_until = None;
                 self.resume(data.resumes.as_ref());
             }
-            FactData::NotificationSkipped(data) => self.quiet.skipped(data),
-            FactData::Acknowledged(_) => self.quiet.owes = false,
+            FactData::NotificationSkipped(data) => {
+                let is_held = [SILENCED, INHIBITED, FLAPPING].contains(&data.reason.as_str());
+                if self.stands_on(data) {
+                    self.quiet.owes |= is_held;
+                    self.quiet.limit(data);
+                }
+            }
+            FactData::Notified(data) => _ = self.quiet.limited.remove(&data.target),
+            FactData::Acknowledged(_) => self.quiet.page_anew(),
             FactData::Resolved(_) | FactData::Merged(_) => self.quiet.over(),
             _ => {}
         }
     }
 
-    /// Whether deadlines rest after a fact, and since when.
+    /// False for a page of an earlier step that waited for a digest: what it
+    /// asked for, the present step asks for.
+    fn stands_on(&self, data: &NotificationSkipped) -> bool {
+        let step = if self.exhausted { ON_EXHAUSTED } else { &self.entry.step };
+        data.step == step && data.climb == self.entry.climb
+    }
+
+    /// Whether deadlines rest after a fact, and since when: a command may be
+    /// taken long after its `at`, and deadlines ran until then.
     pub(super) fn rest_after(&mut self, fact: &Fact) {
         self.quiet.since = match self.quiet.rests() && self.is_open() {
-            true => self.quiet.since.or(Some(fact.occurred_at)),
+            true => self.quiet.since.or(Some(fact.recorded_at)),
             false => None,
         };
     }
@@ -204,7 +232,7 @@ impl Incident {
         self.repeat_at = resumes.repeat_at.or(self.repeat_at);
         self.people.rollback_by = resumes.rollback_by.or(self.people.rollback_by);
         if resumes.pages {
-            self.quiet.owes = false;
+            self.quiet.page_anew();
         }
     }
 }
