@@ -7,15 +7,23 @@
 //! Shares no code with the crate that decides.
 
 mod case;
+mod digests;
+mod flaps;
+mod quiet;
+mod silences;
+mod speaks;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::escalation::{Audience, Escalation};
 use watchkeep_model::incident::{Fact, FactData, FactName, check_link};
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use self::case::Case;
+use self::digests::Digests;
+use self::flaps::Flaps;
+use self::silences::Silences;
 use crate::simulation::Violation;
 
 /// What was counted in a run.
@@ -35,6 +43,18 @@ pub struct Counts {
     pub answered: u64,
     /// Commands.
     pub commands: u64,
+    /// Pages that a silence, another incident or flapping held back.
+    pub held_back: u64,
+    /// Pages that waited for a digest and went out in one.
+    pub in_digests: u64,
+    /// Silences that ended.
+    pub silences: u64,
+    /// Times that another incident began to speak for one.
+    pub inhibited: u64,
+    /// Times that one was found to flap.
+    pub flapping: u64,
+    /// Messages that tell of breaches which joined.
+    pub updates: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -46,7 +66,30 @@ impl std::ops::AddAssign for Counts {
         self.fired += other.fired;
         self.answered += other.answered;
         self.commands += other.commands;
+        self.held_back += other.held_back;
+        self.in_digests += other.in_digests;
+        self.silences += other.silences;
+        self.inhibited += other.inhibited;
+        self.flapping += other.flapping;
+        self.updates += other.updates;
     }
+}
+
+/// What is so in a run beyond what its facts tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// An incident without open breaches waits for nobody.
+    pub settles_by_itself: bool,
+    /// Everything is marked as an exercise.
+    pub is_drill: bool,
+    /// How far messages about joined breaches are apart.
+    pub group_interval: TimeSpan,
+    /// Pages to one person that may go out in a span.
+    pub per_owner: Option<(u64, TimeSpan)>,
+    /// How many changes among how many windows of a minute are flapping.
+    pub flap: Option<(u32, u32)>,
+    /// All that a subject is made from, by its typed name.
+    pub upstream: BTreeMap<String, Vec<String>>,
 }
 
 /// A page: incident, instant, step, climb, target, channel, deadline.
@@ -55,10 +98,15 @@ type Page = (String, Timestamp, String, u32, String, String, Option<Timestamp>);
 /// Everything that is owed.
 #[derive(Debug)]
 pub struct Duties {
-    settles_by_itself: bool,
+    terms: Terms,
     cases: BTreeMap<String, Case>,
     /// The last fact of chains that belong to no incident.
     desks: BTreeMap<String, Fact>,
+    silences: Silences,
+    digests: Digests,
+    flaps: Flaps,
+    /// When the latest fact was written.
+    now: Timestamp,
     /// Breaches that were told of, and whether the last line says it is open.
     breaches: BTreeMap<String, bool>,
     /// Breaches that were attached, and to which incident.
@@ -78,10 +126,19 @@ impl Duties {
     /// Nothing is owed. Where `settles_by_itself`, incidents without open
     /// breaches wait for nobody.
     pub fn new(settles_by_itself: bool) -> Self {
+        Self::under(Terms { settles_by_itself, ..Terms::default() })
+    }
+
+    /// Nothing is owed yet under these terms.
+    pub fn under(terms: Terms) -> Self {
         Self {
-            settles_by_itself,
+            digests: Digests::under(terms.per_owner),
+            flaps: Flaps::under(terms.flap),
+            terms,
             cases: BTreeMap::new(),
             desks: BTreeMap::new(),
+            silences: Silences::default(),
+            now: Timestamp::MIN,
             breaches: BTreeMap::new(),
             attached: BTreeMap::new(),
             commands: BTreeSet::new(),
@@ -98,6 +155,8 @@ impl Duties {
     pub fn counts(&self) -> Counts {
         let mut counts = self.counts;
         counts.incidents = self.cases.len() as u64;
+        counts.in_digests = self.digests.pages;
+        counts.silences = self.silences.ended;
         for case in self.cases.values() {
             counts.deadlines += case.made;
             counts.fired += case.fired;
@@ -129,6 +188,12 @@ impl Duties {
         check_link(known, &fact)
             .map_err(|error| Violation::new("chains are dense", error.to_string()))?;
         self.command(&fact)?;
+        self.now = fact.recorded_at;
+        if fact.drill != self.terms.is_drill {
+            return Err(wrong("exercises are told apart", "it says the other", &fact));
+        }
+        self.count(&fact);
+        self.flaps.follow(&fact)?;
         match &fact.data {
             // What another message carries has none of its own.
             FactData::Notified(data) if data.carried_by.is_none() => {
@@ -156,16 +221,38 @@ impl Duties {
             _ => {}
         }
         match self.cases.get_mut(&id) {
-            Some(case) => case.follow(fact),
+            Some(case) => {
+                if matches!(fact.data, FactData::Notified(_)) {
+                    self.silences.note_page(case, &fact);
+                }
+                case.follow(fact)?;
+                self.digests.follow(case, &case.last)
+            }
             None if matches!(fact.data, FactData::Opened(_)) => {
                 self.cases.insert(id, Case::open(fact)?);
                 Ok(())
             }
             // Chains of what belongs to no incident.
             None => {
+                self.silences.follow(&fact)?;
                 self.desks.insert(id, fact);
                 Ok(())
             }
+        }
+    }
+
+    fn count(&mut self, fact: &Fact) {
+        match &fact.data {
+            FactData::NotificationSkipped(data) => {
+                let held = ["silenced", "inhibited", "flapping"].contains(&data.reason.as_str());
+                self.counts.held_back += u64::from(held);
+            }
+            FactData::Inhibited(_) => self.counts.inhibited += 1,
+            FactData::FlappingStarted(_) => self.counts.flapping += 1,
+            FactData::ActionRecorded(data) if data.action == "update_sent" => {
+                self.counts.updates += 1;
+            }
+            _ => {}
         }
     }
 
@@ -180,7 +267,11 @@ impl Duties {
         self.answered.insert(cause.clone());
         let may_repeat = matches!(
             fact.fact,
-            FactName::Notified | FactName::NotificationSkipped | FactName::Escalated
+            FactName::Notified
+                | FactName::NotificationSkipped
+                | FactName::Escalated
+                | FactName::OwnerResolved
+                | FactName::Unsilenced
         );
         let answer = (fact.incident_id.clone(), cause.clone(), fact.fact);
         if !self.answers.insert(answer) && !may_repeat {
@@ -198,6 +289,10 @@ impl Duties {
             return Err(Violation::new("identifiers are unique", format!("{message:?}")));
         }
         let Escalation { incident_id: id, time, .. } = message;
+        if message.drill != self.terms.is_drill || message.drill != (message.reason == "drill") {
+            return Err(Violation::new("exercises are told apart", format!("{message:?}")));
+        }
+        let reason = message.custom_details.get("drill_reason").unwrap_or(&message.reason);
         match message.audience {
             Audience::Page => {
                 let page = (
@@ -211,7 +306,7 @@ impl Duties {
                 );
                 *self.pages.entry(page).or_default() -= 1;
             }
-            Audience::Status if message.reason == "resolved" => {
+            Audience::Status if reason == "resolved" => {
                 *self.ends.entry((id.clone(), *time)).or_default() -= 1;
             }
             Audience::Inform | Audience::Status => {}
@@ -233,14 +328,37 @@ impl Duties {
         Err(Violation::new("every page and every end is a fact and a message", detail))
     }
 
+    /// What holds between any two commits, once all facts of the first are
+    /// taken in.
+    ///
+    /// # Errors
+    /// What must not be so.
+    pub fn commit(&mut self) -> Result<(), Violation> {
+        self.pages_are_facts()?;
+        self.silences.commit()?;
+        self.digests.commit(&self.cases, self.now)?;
+        for case in self.cases.values() {
+            case.holds_for_a_reason()?;
+            case.updates_are_apart(self.terms.group_interval)?;
+            let ended = case.quiet.silences.iter().find(|id| !self.silences.stands(id));
+            if let Some(silence) = ended {
+                let invariant = "what ends a quiet tells how the incident goes on";
+                return Err(wrong(invariant, &format!("silence {silence} is over"), &case.last));
+            }
+        }
+        speaks::check(&self.cases, &self.terms.upstream, self.now)
+    }
+
     /// At the end of a run nothing is owed.
     ///
     /// # Errors
     /// What is.
     pub fn end(&self, now: Timestamp) -> Result<(), Violation> {
         for case in self.cases.values() {
-            case.end(now, self.settles_by_itself)?;
+            case.end(now, self.terms.settles_by_itself)?;
         }
+        self.silences.end(now)?;
+        self.digests.end(&self.cases, now)?;
         for (id, is_open) in &self.breaches {
             let case = self.attached.get(id).and_then(|incident| self.cases.get(incident));
             let is_held = case.is_some_and(|case| case.open.contains(id));

@@ -8,6 +8,7 @@ use watchkeep_model::response::Response;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 
+use super::duties::Terms;
 use crate::simulation::Breakage;
 
 /// A whole run.
@@ -29,9 +30,10 @@ pub struct Plan {
     pub slack: TimeSpan,
     /// How long the clock runs on after the last input.
     pub run_on: TimeSpan,
-    /// True where an incident without open breaches has nothing to wait for
-    /// but `keep_firing_for`.
-    pub settles_by_itself: bool,
+    /// Instances of the stage: one decides, another stands by.
+    pub instances: usize,
+    /// What is so beyond what facts tell.
+    pub terms: Terms,
 }
 
 /// A record of one of the stage's topics.
@@ -57,22 +59,22 @@ pub enum What {
 /// What can go wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// kill -9; the stage is away for so long.
-    Crash(TimeSpan),
+    /// kill -9; the instance is away for so long.
+    Crash(usize, TimeSpan),
     /// The next commit does not come to its end.
     Break(Breakage),
     /// The next commit is aborted.
     Abort,
-    /// The session cannot commit any more.
-    Fence,
+    /// The instance's session cannot commit any more.
+    Fence(usize),
     /// Partitions are revoked and assigned anew.
     Rebalance,
     /// The log answers nothing.
     Outage(TimeSpan),
     /// Breaches, windows or commands are delivered later.
     Hold(Held, TimeSpan),
-    /// The clock is so far ahead from now on, or behind.
-    Skew(TimeSpan),
+    /// The instance's clock is so far ahead from now on, or behind.
+    Skew(usize, TimeSpan),
     /// Polls hand over so many records at most from now on.
     Dribble(usize),
 }
@@ -92,17 +94,17 @@ impl Fault {
     /// The name by which faults are counted.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Crash(_) => "crash",
+            Self::Crash(..) => "crash",
             Self::Break(Breakage::DiesBefore) => "crash before a commit",
             Self::Break(Breakage::DiesAfter) => "crash after a commit",
             Self::Break(Breakage::AnswerLost) => "answer to a commit lost",
             Self::Break(Breakage::RequestLost) => "request to commit lost",
             Self::Abort => "abort",
-            Self::Fence => "fence",
+            Self::Fence(_) => "fence",
             Self::Rebalance => "rebalance",
             Self::Outage(_) => "outage",
             Self::Hold(..) => "hold",
-            Self::Skew(_) => "clock skew",
+            Self::Skew(..) => "clock skew",
             Self::Dribble(_) => "dribble",
         }
     }
@@ -111,7 +113,17 @@ impl Fault {
 impl fmt::Display for Plan {
     /// The whole plan but for good windows, for reading a failure.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}, from {}\n{}", self.seed, self.from, self.documents)?;
+        writeln!(
+            f,
+            "seed {}, from {}, {} instances, {} partitions, turns late by up to {}{}\n{}",
+            self.seed,
+            self.from,
+            self.instances,
+            self.partitions,
+            self.slack,
+            if self.terms.is_drill { ", an exercise" } else { "" },
+            self.documents
+        )?;
         for Input { at, what } in &self.inputs {
             match what {
                 What::Breach(breach) => writeln!(

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use watchkeep_incident::escalate::{self as escalation, Escalate};
 use watchkeep_incident::registry::Registry;
 use watchkeep_model::document::Level;
 use watchkeep_model::escalation::Escalation;
@@ -24,9 +25,8 @@ use crate::generator::random::Random;
 use crate::log::MemoryStore;
 use crate::simulation::{Breakage, Sabotage, Session, Violation};
 
-/// The group and the transactional id of the one instance.
+/// The group of the instances.
 const GROUP: &str = "escalate";
-const INSTANCE: &str = "escalate-0";
 
 /// Turns at one instant after which nothing may be left to do, also where each
 /// hands over one record.
@@ -77,6 +77,21 @@ fn carry_out(plan: &Plan, crash: Option<(u64, Breakage)>, sabotage: Sabotage) ->
     Report { lines, commits, decisive, faults, counts, violation }
 }
 
+/// A process that runs the stage, or stands by.
+#[derive(Default)]
+struct Instance {
+    running: Option<(Session, EscalateStage)>,
+    down_until: Option<Timestamp>,
+    /// How far its clock is ahead.
+    skew: TimeSpan,
+}
+
+impl Instance {
+    fn escalate(&self) -> Option<&Escalate> {
+        self.running.as_ref().and_then(|(_, stage)| stage.state())
+    }
+}
+
 struct Run<'p> {
     plan: &'p Plan,
     crash: Option<(u64, Breakage)>,
@@ -84,15 +99,13 @@ struct Run<'p> {
     store: MemoryStore,
     topics: Topics,
     rules: Rules,
-    stage: Option<(Session, EscalateStage)>,
+    instances: Vec<Instance>,
     now: Timestamp,
     /// Chance of when turns come.
     dice: Random,
     next_input: usize,
     next_fault: usize,
     breakage: Option<Breakage>,
-    skew: TimeSpan,
-    down_until: Option<Timestamp>,
     away_until: Option<Timestamp>,
     holds: Vec<(Partition, Timestamp)>,
     cursors: BTreeMap<Partition, i64>,
@@ -120,18 +133,16 @@ impl<'p> Run<'p> {
             store,
             topics,
             rules: rules(plan),
-            stage: None,
+            instances: (0..plan.instances.max(1)).map(|_| Instance::default()).collect(),
             now: plan.from,
             dice: Random::new(plan.seed),
             next_input: 0,
             next_fault: 0,
             breakage: None,
-            skew: TimeSpan::ZERO,
-            down_until: None,
             away_until: None,
             holds: Vec::new(),
             cursors: BTreeMap::new(),
-            duties: Duties::new(plan.settles_by_itself),
+            duties: Duties::under(plan.terms.clone()),
             lines: Vec::new(),
             commits: 0,
             decisive: BTreeSet::new(),
@@ -169,14 +180,17 @@ impl<'p> Run<'p> {
         let input = self.plan.inputs.get(self.next_input).map(|input| input.at);
         let faults = self.plan.faults.get(self.next_fault).filter(|_| !is_healed);
         let until = self.holds.iter().map(|(_, until)| *until);
-        let due = self.stage.as_ref().and_then(|(_, stage)| stage.state()?.next_deadline());
-        // The clock of the instance decides when it looks.
-        let due = due.map(|due| (due - self.skew).max(self.now));
+        // The clock of each instance decides when it looks.
+        let due = self.instances.iter().filter_map(|instance| {
+            let due = instance.escalate()?.next_deadline()?;
+            Some((due - instance.skew).max(self.now))
+        });
+        let down = self.instances.iter().filter_map(|instance| instance.down_until);
         let slack = self.plan.slack.as_micros();
         let late = if slack > 0 && !is_healed { self.dice.below(slack.unsigned_abs()) } else { 0 };
         let late = TimeSpan::from_micros(late.cast_signed());
-        let events = [input, faults.map(|(at, _)| *at), due, self.down_until, self.away_until];
-        let next = events.into_iter().flatten().chain(until).min()?;
+        let events = [input, faults.map(|(at, _)| *at), self.away_until];
+        let next = events.into_iter().flatten().chain(until).chain(due).chain(down).min()?;
         let next = next + late;
         // Whoever could not act tries again.
         Some(if next > self.now { next } else { self.now + TimeSpan::SECOND })
@@ -208,7 +222,9 @@ impl<'p> Run<'p> {
             self.away_until = None;
             self.store.come_back();
         }
-        self.down_until = self.down_until.filter(|until| *until > now);
+        for instance in &mut self.instances {
+            instance.down_until = instance.down_until.filter(|until| *until > now);
+        }
     }
 
     fn append(&mut self, input: &Input) {
@@ -231,13 +247,15 @@ impl<'p> Run<'p> {
 
     fn fault(&mut self, fault: &Fault) {
         match fault {
-            Fault::Crash(down) => {
-                self.stage = None;
-                self.down_until = Some(self.now + *down);
+            Fault::Crash(instance, down) => {
+                let until = self.now + *down;
+                if let Some(instance) = self.instances.get_mut(*instance) {
+                    (instance.running, instance.down_until) = (None, Some(until));
+                }
             }
             Fault::Break(how) => self.breakage = Some(*how),
             Fault::Abort => self.store.abort_next_commit("the coordinator has moved"),
-            Fault::Fence => self.store.fence(INSTANCE),
+            Fault::Fence(instance) => self.store.fence(&name(*instance)),
             Fault::Rebalance => self.store.reassign(GROUP),
             Fault::Outage(span) => {
                 self.store.go_away("no broker");
@@ -253,7 +271,11 @@ impl<'p> Run<'p> {
                 self.store.hold(&partition);
                 self.holds.push((partition, self.now + *span));
             }
-            Fault::Skew(by) => self.skew = *by,
+            Fault::Skew(instance, by) => {
+                if let Some(instance) = self.instances.get_mut(*instance) {
+                    instance.skew = *by;
+                }
+            }
             Fault::Dribble(records) => self.store.set_batch_records_max(*records),
         }
     }
@@ -264,35 +286,38 @@ impl<'p> Run<'p> {
         for (partition, _) in std::mem::take(&mut self.holds) {
             self.store.release(&partition);
         }
-        (self.down_until, self.away_until, self.breakage) = (None, None, None);
+        (self.away_until, self.breakage) = (None, None);
+        for instance in &mut self.instances {
+            (instance.down_until, instance.skew) = (None, TimeSpan::ZERO);
+        }
         self.store.come_back();
         self.store.forget_faults();
         self.store.set_batch_records_max(crate::log::BATCH_RECORDS_MAX);
-        self.skew = TimeSpan::ZERO;
     }
 
     /// Turns until there is nothing to do at this instant, or nothing can be done.
     fn settle(&mut self) -> Result<(), Violation> {
         for _ in 0..TURNS_MAX {
-            if self.down_until.is_some() || self.away_until.is_some() {
+            let commits = self.commits;
+            for instance in 0..self.instances.len() {
+                self.turn(instance)?;
+                self.look()?;
+            }
+            let all_down = self.instances.iter().all(|instance| instance.down_until.is_some());
+            if all_down || self.away_until.is_some() {
                 return Ok(());
             }
-            let commits = self.commits;
-            self.turn()?;
-            self.look()?;
-            let state = self.stage.as_ref().and_then(|(_, stage)| stage.state());
-            let is_idle =
-                state.is_some_and(|state| state.next_deadline().is_none_or(|at| at > self.clock()));
+            let mut states = self.instances.iter().filter_map(|instance| {
+                let due = instance.escalate()?.next_deadline();
+                Some(due.is_none_or(|due| due > self.now + instance.skew))
+            });
+            let is_idle = states.next().is_some_and(|is_idle| is_idle && states.all(|one| one));
             let waits = !self.holds.is_empty() && commits == self.commits;
             if is_idle && (self.is_read() || waits) {
                 return Ok(());
             }
         }
         Err(Violation::new("every turn gets somewhere", format!("not at {}", self.now)))
-    }
-
-    fn clock(&self) -> Timestamp {
-        self.now + self.skew
     }
 
     fn is_read(&self) -> bool {
@@ -305,11 +330,15 @@ impl<'p> Run<'p> {
         })
     }
 
-    fn turn(&mut self) -> Result<(), Violation> {
-        let now = self.clock();
-        let (mut session, mut stage) = match self.stage.take() {
+    fn turn(&mut self, number: usize) -> Result<(), Violation> {
+        let instance = &mut self.instances[number];
+        if instance.down_until.is_some() || self.away_until.is_some() {
+            return Ok(());
+        }
+        let now = self.now + instance.skew;
+        let (mut session, mut stage) = match instance.running.take() {
             Some(running) => running,
-            None => match self.begin() {
+            None => match self.begin(number) {
                 Ok(begun) => begun,
                 Err(_) => return Ok(()),
             },
@@ -328,20 +357,23 @@ impl<'p> Run<'p> {
         }
         self.commits += stage.counts().commits - before;
         match result {
-            Ok(()) => self.stage = Some((session, stage)),
+            Ok(()) => self.instances[number].running = Some((session, stage)),
             Err(StageError::Log(_)) => {}
             Err(error) => return Err(Violation::new("no stage stops", error.to_string())),
         }
         Ok(())
     }
 
-    fn begin(&self) -> Result<(Session, EscalateStage), LogError> {
+    fn begin(&self, number: usize) -> Result<(Session, EscalateStage), LogError> {
         let Topics { breaches, windows, responses, .. } = &self.topics;
-        let log = self.store.session(GROUP, &[breaches, windows, responses], INSTANCE)?;
+        let log = self.store.session(GROUP, &[breaches, windows, responses], &name(number))?;
         let settings = escalate::Settings {
             topics: self.topics.clone(),
             encoding: ENCODING,
-            escalation: watchkeep_incident::escalate::Settings::default(),
+            escalation: escalation::Settings {
+                drill: self.plan.terms.is_drill,
+                ..escalation::Settings::default()
+            },
         };
         let stage = EscalateStage::new(settings, self.rules.clone());
         Ok((Session::new(log, self.sabotage), stage))
@@ -369,8 +401,13 @@ impl<'p> Run<'p> {
                 }
             }
         }
-        self.duties.pages_are_facts()
+        self.duties.commit()
     }
+}
+
+/// The transactional id of an instance.
+fn name(instance: usize) -> String {
+    format!("escalate-{instance}")
 }
 
 fn rules(plan: &Plan) -> Rules {

@@ -3,42 +3,77 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::charter::Severity;
-use watchkeep_model::incident::data::Entry;
+use watchkeep_model::incident::data::{ActionRecorded, Entry, Notified, Opened};
 use watchkeep_model::incident::{Fact, FactData};
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
+use super::quiet::Quiet;
 use super::wrong;
 use crate::simulation::Violation;
 
 /// What can be due. Of several at one instant the first counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+pub(super) enum Kind {
     Acknowledge,
     Expiry,
     Remediate,
     Decide,
+    Rollback,
     Enter,
     Repeat,
+    Review,
+    Close,
+    Flap,
+    Update,
+}
+
+/// Deadlines that a step sets.
+const OF_STEP: [Kind; 4] = [Kind::Acknowledge, Kind::Remediate, Kind::Decide, Kind::Enter];
+
+/// Deadlines that go by the order of time among themselves.
+const LADDER: [Kind; 4] = [Kind::Acknowledge, Kind::Expiry, Kind::Remediate, Kind::Decide];
+
+/// What silences and people can ask about an incident.
+#[derive(Clone, Debug)]
+pub(super) struct Labels {
+    pub(super) root: String,
+    pub(super) kind: String,
+    pub(super) policy: String,
+    pub(super) severity: Severity,
+    pub(super) owner: String,
+    pub(super) is_unowned: bool,
+    /// Subjects that have breached since it opened or reopened.
+    pub(super) features: BTreeSet<String>,
 }
 
 /// One incident.
 #[derive(Debug)]
 pub(super) struct Case {
     pub(super) last: Fact,
+    pub(super) labels: Labels,
     /// Breaches that are attached and open.
     pub(super) open: BTreeSet<String>,
     pub(super) is_resolved: bool,
-    /// A critical one waits for somebody's word.
-    is_critical: bool,
-    is_acknowledged: bool,
-    is_remediated: bool,
-    is_exhausted: bool,
-    is_resting: bool,
-    /// The step and climb that wait for somebody to be told.
-    enters: Option<(String, u32, Timestamp)>,
-    /// Why nobody may be paged, by what says so.
-    quiet: BTreeSet<String>,
-    standing: BTreeMap<Kind, Timestamp>,
+    is_closed: bool,
+    pub(super) is_acknowledged: bool,
+    pub(super) is_remediated: bool,
+    is_verified: bool,
+    /// Since the step was entered.
+    is_decided: bool,
+    pub(super) is_exhausted: bool,
+    /// Nothing is asked: it is remediated or nothing breaches.
+    pub(super) is_resting: bool,
+    /// When the incident may settle, after its last breach has cleared.
+    pub(super) settles_at: Option<Timestamp>,
+    /// The step that it stands on, as it was entered.
+    pub(super) entry: Entry,
+    /// Why it stands there.
+    pub(super) entry_reason: &'static str,
+    /// What holds pages back, and which.
+    pub(super) quiet: Quiet,
+    /// When people were told of its breaches last.
+    told_at: Timestamp,
+    pub(super) standing: BTreeMap<Kind, Timestamp>,
     pub(super) made: u64,
     pub(super) fired: u64,
     pub(super) answered: u64,
@@ -46,51 +81,59 @@ pub(super) struct Case {
 
 impl Case {
     pub(super) fn open(fact: Fact) -> Result<Self, Violation> {
+        let FactData::Opened(opened) = &fact.data else {
+            return Err(wrong("a chain begins with opened", "it does not", &fact));
+        };
+        in_time(&fact, opened.due_at, opened.late_by_us)?;
         let mut case = Self {
             last: fact.clone(),
+            labels: labels(opened),
             open: BTreeSet::new(),
             is_resolved: false,
-            is_critical: false,
+            is_closed: false,
             is_acknowledged: false,
             is_remediated: false,
+            is_verified: false,
+            is_decided: false,
             is_exhausted: false,
             is_resting: false,
-            enters: None,
-            quiet: BTreeSet::new(),
+            settles_at: None,
+            entry: opened.entry.clone(),
+            entry_reason: "first",
+            quiet: Quiet::default(),
+            told_at: fact.occurred_at,
             standing: BTreeMap::new(),
             made: 0,
             fired: 0,
             answered: 0,
         };
-        let FactData::Opened(opened) = &fact.data else {
-            return Err(wrong("a chain begins with opened", "it does not", &fact));
-        };
-        in_time(&fact, opened.due_at, opened.late_by_us)?;
-        case.is_critical = opened.severity == Severity::Critical;
-        case.enter(&opened.entry);
+        case.enter(&opened.entry, "first");
         Ok(case)
     }
 
-    fn set(&mut self, kind: Kind, due_at: Option<Timestamp>) {
+    pub(super) fn set(&mut self, kind: Kind, due_at: Option<Timestamp>) {
         let Some(due_at) = due_at else { return };
         self.made += 1;
         self.answered += u64::from(self.standing.insert(kind, due_at).is_some());
     }
 
-    fn answer(&mut self, kinds: &[Kind]) {
+    pub(super) fn answer(&mut self, kinds: &[Kind]) {
         for kind in kinds {
             self.answered += u64::from(self.standing.remove(kind).is_some());
         }
     }
 
-    /// A timer of the incident fires: it must stand, be due and be the earliest.
+    /// A deadline of the step fires: it must stand, be due and be the earliest.
     fn fire(&mut self, kind: Kind, due_at: Timestamp, fact: &Fact) -> Result<(), Violation> {
-        let none_is_earlier = self.standing.iter().all(|(other, at)| {
-            (*at, *other) >= (due_at, kind) || matches!(other, Kind::Repeat | Kind::Enter)
-        });
+        let is_next = LADDER
+            .iter()
+            .all(|other| self.standing.get(other).is_none_or(|at| (*at, *other) >= (due_at, kind)));
         let stands = self.standing.get(&kind) == Some(&due_at);
-        if !stands || self.is_resting || self.is_resolved || !none_is_earlier {
-            let why = format!("{kind:?} of {due_at} is not the next of {:?}", self.standing);
+        if !stands || self.is_resting || self.is_resolved || self.rests() || !is_next {
+            let why = format!(
+                "{kind:?} of {due_at} is not the next of {:?} (quiet: {:?})",
+                self.standing, self.quiet
+            );
             return Err(wrong("every due_at is answered once", &why, fact));
         }
         self.standing.remove(&kind);
@@ -98,20 +141,43 @@ impl Case {
         Ok(())
     }
 
-    fn enter(&mut self, entry: &Entry) {
-        self.answer(&[Kind::Acknowledge, Kind::Remediate, Kind::Decide, Kind::Enter]);
+    /// A deadline fires that neither the step nor what is quiet concerns.
+    fn fire_apart(&mut self, kind: Kind, fact: &Fact) -> Result<(), Violation> {
+        match self.standing.remove(&kind) {
+            Some(at) if at <= fact.recorded_at => {
+                self.fired += 1;
+                Ok(())
+            }
+            other => {
+                let why = format!("{kind:?} stands at {other:?}");
+                Err(wrong("every due_at is answered once", &why, fact))
+            }
+        }
+    }
+
+    fn enter(&mut self, entry: &Entry, reason: &'static str) {
+        self.is_decided = false;
+        self.stand_on(entry);
+        self.entry_reason = reason;
+        self.is_resting = false;
+        self.quiet.owes = false;
+    }
+
+    /// The deadlines of a step that is entered, anew where it was entered before.
+    pub(super) fn stand_on(&mut self, entry: &Entry) {
+        self.answer(&OF_STEP);
         let unless = |done: bool, at: Option<Timestamp>| at.filter(|_| !done);
         self.set(Kind::Acknowledge, unless(self.is_acknowledged, entry.acknowledge_by));
         self.set(Kind::Remediate, unless(self.is_remediated, entry.remediate_by));
-        self.set(Kind::Decide, entry.decide_by);
+        self.set(Kind::Decide, unless(self.is_decided, entry.decide_by));
         self.set(Kind::Enter, Some(entry.enters_at));
-        self.enters = Some((entry.step.clone(), entry.climb, entry.enters_at));
-        self.is_resting = false;
+        self.entry = entry.clone();
     }
 
     fn begin_anew(&mut self) {
-        self.answer(&[Kind::Expiry, Kind::Repeat]);
+        self.answer(&[Kind::Expiry, Kind::Repeat, Kind::Rollback]);
         (self.is_acknowledged, self.is_remediated, self.is_exhausted) = (false, false, false);
+        self.is_verified = false;
     }
 
     /// The instant at which a step was due that a trigger left.
@@ -120,6 +186,7 @@ impl Case {
             "not_acknowledged" => Kind::Acknowledge,
             "not_remediated" => Kind::Remediate,
             "not_decided" => Kind::Decide,
+            "not_rolled_back" => Kind::Rollback,
             _ => return Ok(()),
         };
         self.fire(kind, due_at, fact)
@@ -127,132 +194,200 @@ impl Case {
 
     /// Takes in the next fact.
     pub(super) fn follow(&mut self, fact: Fact) -> Result<(), Violation> {
-        match &fact.data {
-            FactData::Notified(data) => {
-                if self.is_resolved {
-                    let invariant = "nobody is paged for what is over";
-                    return Err(wrong(invariant, "it is resolved", &fact));
-                }
-                if let Some(why) = self.quiet.first() {
-                    return Err(wrong("nobody is paged for what is quiet", why, &fact));
-                }
-                self.tell(&data.step, data.climb, &data.reason, data.repeat_at, &fact)?;
-            }
-            FactData::NotificationSkipped(data) => {
-                self.tell(&data.step, data.climb, "", data.repeat_at, &fact)?;
-            }
-            FactData::Escalated(data) => {
-                in_time(&fact, data.due_at, data.late_by_us)?;
-                self.left(&data.trigger, data.due_at, &fact)?;
-                self.enter(&data.entry);
-            }
-            FactData::Exhausted(data) => {
-                in_time(&fact, data.due_at, data.late_by_us)?;
-                self.left(&data.trigger, data.due_at, &fact)?;
-                self.answer(&[Kind::Acknowledge, Kind::Remediate, Kind::Decide, Kind::Enter]);
-                (self.is_exhausted, self.enters) = (true, None);
-            }
-            FactData::AcknowledgementExpired(data) => {
-                in_time(&fact, data.due_at, data.late_by_us)?;
-                self.fire(Kind::Expiry, data.due_at, &fact)?;
-                self.is_acknowledged = false;
-                if let Some(entry) = &data.entry {
-                    self.enter(entry);
-                }
-            }
-            FactData::Acknowledged(data) => {
-                self.is_acknowledged = true;
-                self.answer(&[Kind::Acknowledge, Kind::Expiry, Kind::Repeat]);
-                self.set(Kind::Expiry, data.expires_at);
-            }
-            FactData::SeverityChanged(data) => {
-                self.is_critical = data.to == Severity::Critical;
-                if let Some(entry) = &data.entry {
-                    self.enter(entry);
-                }
-            }
-            FactData::Remediated(_) => {
-                self.answer(&[Kind::Remediate, Kind::Decide]);
-                (self.is_remediated, self.is_resting) = (true, true);
-            }
-            FactData::SignedOff(_) => self.answer(&[Kind::Decide]),
-            FactData::Verified(_) => self.is_resting = true,
-            FactData::VerificationFailed(_) => self.begin_anew(),
-            FactData::BreachAttached(data) => {
-                self.open.insert(data.breach_id.clone());
-                self.is_resting &= self.is_remediated;
-            }
-            FactData::BreachCleared(data) => {
-                self.open.remove(&data.breach_id);
-                self.is_resting |= self.open.is_empty();
-            }
-            FactData::Resolved(_) | FactData::Merged(_) => self.resolve(),
-            FactData::Reopened(data) => {
-                in_time(&fact, data.due_at, data.late_by_us)?;
-                if !self.is_resolved {
-                    return Err(wrong("only what is over is reopened", "it is open", &fact));
-                }
-                self.begin_anew();
-                self.open.clear();
-                self.is_resolved = false;
-                self.is_critical = data.severity == Severity::Critical;
-                self.enter(&data.entry);
-            }
-            FactData::Silenced(data) => self.hush(format!("silence {}", data.silence), true),
-            FactData::Unsilenced(data) => self.hush(format!("silence {}", data.silence), false),
-            FactData::Inhibited(data) => self.hush(format!("incident {}", data.by), true),
-            FactData::Uninhibited(data) => self.hush(format!("incident {}", data.by), false),
-            FactData::Opened(_) => {
-                return Err(wrong("an incident opens once", "it was open before", &fact));
-            }
-            FactData::OwnerResolved(_)
-            | FactData::ActionRecorded(_)
-            | FactData::CommandRejected(_)
-            | FactData::DeliveryReported(_)
-            | FactData::FlappingStarted(_)
-            | FactData::FlappingEnded(_)
-            | FactData::Reviewed(_)
-            | FactData::Closed(_) => {}
-        }
+        self.take(&fact)?;
+        self.rest_from(fact.recorded_at);
         self.last = fact;
         Ok(())
     }
 
-    /// Something asks for quiet from now on, or does no longer.
-    fn hush(&mut self, what: String, begins: bool) {
-        if begins {
-            self.quiet.insert(what);
-        } else {
-            self.quiet.remove(&what);
+    fn take(&mut self, fact: &Fact) -> Result<(), Violation> {
+        match &fact.data {
+            FactData::Opened(_) => {
+                return Err(wrong("an incident opens once", "it was open before", fact));
+            }
+            FactData::Notified(data) => self.page(data, fact)?,
+            FactData::NotificationSkipped(data) => {
+                let is_digest = fact.cause.as_deref() == Some("digest");
+                let told = Told { step: &data.step, climb: data.climb, is_digest, reason: "" };
+                self.tell(&told, data.repeat_at, fact)?;
+                self.hold(data, fact)?;
+            }
+            FactData::Escalated(data) => {
+                in_time(fact, data.due_at, data.late_by_us)?;
+                self.left(&data.trigger, data.due_at, fact)?;
+                let failed = data.trigger == "verification_failed";
+                let reason = if failed { "verification_failed" } else { "escalated" };
+                self.enter(&data.entry, reason);
+            }
+            FactData::Exhausted(data) => {
+                in_time(fact, data.due_at, data.late_by_us)?;
+                self.left(&data.trigger, data.due_at, fact)?;
+                self.answer(&OF_STEP);
+                self.answer(&[Kind::Rollback]);
+                self.is_exhausted = true;
+            }
+            FactData::AcknowledgementExpired(data) => {
+                in_time(fact, data.due_at, data.late_by_us)?;
+                self.fire(Kind::Expiry, data.due_at, fact)?;
+                self.is_acknowledged = false;
+                if let Some(entry) = &data.entry {
+                    self.enter(entry, "ack_timeout");
+                }
+            }
+            FactData::Acknowledged(data) => {
+                self.is_acknowledged = true;
+                self.quiet.owes = false;
+                self.answer(&[Kind::Acknowledge, Kind::Expiry, Kind::Repeat]);
+                self.set(Kind::Expiry, data.expires_at);
+            }
+            FactData::SeverityChanged(data) => {
+                self.labels.severity = data.to;
+                if let Some(entry) = &data.entry {
+                    self.stand_on(entry);
+                }
+            }
+            FactData::OwnerResolved(data) => {
+                self.labels.owner = data.owner.clone().unwrap_or_default();
+                self.labels.is_unowned = data.unowned;
+            }
+            FactData::Remediated(_) => {
+                self.answer(&[Kind::Remediate, Kind::Decide, Kind::Rollback]);
+                (self.is_remediated, self.is_resting) = (true, true);
+                self.is_decided = true;
+            }
+            FactData::SignedOff(data) => {
+                self.answer(&[Kind::Decide]);
+                self.is_decided = true;
+                if data.gate == "rollback" && !data.approve {
+                    self.answer(&[Kind::Rollback]);
+                }
+            }
+            FactData::Verified(_) => (self.is_verified, self.is_resting) = (true, true),
+            FactData::VerificationFailed(_) => self.begin_anew(),
+            FactData::BreachAttached(data) => {
+                self.open.insert(data.breach_id.clone());
+                self.labels.features.insert(data.feature.clone());
+                self.is_resting &= self.is_remediated || self.is_verified;
+                if !self.standing.contains_key(&Kind::Update) {
+                    self.set(Kind::Update, data.update_at);
+                }
+            }
+            FactData::BreachCleared(data) => {
+                self.open.remove(&data.breach_id);
+                self.is_resting |= self.open.is_empty();
+                self.settles_at = data.settles_at;
+            }
+            FactData::ActionRecorded(data) => self.act(data, fact)?,
+            FactData::Resolved(_) | FactData::Merged(_) => self.resolve(&fact.data),
+            FactData::Reviewed(data) => {
+                self.answer(&[Kind::Review]);
+                self.set(Kind::Close, data.closes_at);
+            }
+            FactData::Closed(_) => self.close(fact)?,
+            FactData::Reopened(data) => {
+                in_time(fact, data.due_at, data.late_by_us)?;
+                if !self.is_resolved || self.is_closed {
+                    return Err(wrong("only what is over is reopened", "it is not", fact));
+                }
+                self.begin_anew();
+                self.answer(&[Kind::Review, Kind::Close]);
+                self.open.clear();
+                self.labels.features.clear();
+                self.is_resolved = false;
+                self.settles_at = None;
+                self.labels.severity = data.severity;
+                self.enter(&data.entry, "reopened");
+            }
+            FactData::Silenced(_)
+            | FactData::Unsilenced(_)
+            | FactData::Inhibited(_)
+            | FactData::Uninhibited(_)
+            | FactData::FlappingStarted(_)
+            | FactData::FlappingEnded(_) => self.hush(fact)?,
+            FactData::CommandRejected(_) | FactData::DeliveryReported(_) => {}
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, data: &ActionRecorded, fact: &Fact) -> Result<(), Violation> {
+        match data.action.as_str() {
+            "rollback_ordered" => self.set(Kind::Rollback, data.due_at),
+            "review_overdue" => {
+                in_time(fact, data.due_at.unwrap_or(fact.occurred_at), data.late_by_us)?;
+                self.fire_apart(Kind::Review, fact)?;
+            }
+            "update_sent" => {
+                if self.rests() || self.is_resting || self.is_resolved {
+                    return Err(wrong("nobody is told of what is quiet", "it is", fact));
+                }
+                self.fire_apart(Kind::Update, fact)?;
+                self.told_at = fact.occurred_at;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, fact: &Fact) -> Result<(), Violation> {
+        if !self.is_resolved || self.is_closed {
+            return Err(wrong("what is resolved is closed, once", "it is not", fact));
+        }
+        if fact.cause.as_deref() == Some("timer close") {
+            self.fire_apart(Kind::Close, fact)?;
+        }
+        self.answer(&[Kind::Review, Kind::Close]);
+        self.is_closed = true;
+        Ok(())
+    }
+
+    fn resolve(&mut self, data: &FactData) {
+        let all: Vec<Kind> = self.standing.keys().copied().collect();
+        let all: Vec<Kind> = all.into_iter().filter(|kind| *kind != Kind::Flap).collect();
+        self.answer(&all);
+        self.is_resolved = true;
+        self.quiet.over();
+        if let FactData::Resolved(data) = data {
+            self.set(Kind::Review, data.review_due_at);
+            self.set(Kind::Close, data.closes_at);
         }
     }
 
-    fn resolve(&mut self) {
-        let all: Vec<Kind> = self.standing.keys().copied().collect();
-        self.answer(&all);
-        (self.is_resolved, self.enters) = (true, None);
+    fn page(&mut self, data: &Notified, fact: &Fact) -> Result<(), Violation> {
+        if self.is_resolved {
+            return Err(wrong("nobody is paged for what is over", "it is resolved", fact));
+        }
+        if let Some(why) = self.holds(&data.reason) {
+            return Err(wrong("nobody is paged for what is quiet", &why, fact));
+        }
+        let is_digest = data.reason == "digest";
+        let told = Told { step: &data.step, climb: data.climb, is_digest, reason: &data.reason };
+        self.tell(&told, data.repeat_at, fact)?;
+        self.told_at = fact.occurred_at;
+        self.answer(&[Kind::Update]);
+        Ok(())
     }
 
     /// Somebody is told of the step, or it is told why nobody is.
     fn tell(
         &mut self,
-        step: &str,
-        climb: u32,
-        reason: &str,
+        told: &Told<'_>,
         repeat_at: Option<Timestamp>,
         fact: &Fact,
     ) -> Result<(), Violation> {
-        if let Some((name, of_climb, enters_at)) = &self.enters {
-            if name != step || *of_climb != climb {
-                let why = format!("it stands on {name} in climb {of_climb}");
+        // A digest tells of the step that was entered when it began to wait.
+        if !told.is_digest {
+            let Entry { step, climb, enters_at, .. } = &self.entry;
+            let stands_on = if self.is_exhausted { "on_exhausted" } else { step };
+            if stands_on != told.step || *climb != told.climb {
+                let why = format!("it stands on {stands_on} in climb {climb}");
                 return Err(wrong("the step that is entered is told of", &why, fact));
             }
-            if fact.recorded_at < *enters_at {
+            if self.standing.contains_key(&Kind::Enter) && fact.recorded_at < *enters_at {
                 return Err(wrong("nothing fires before its time", "the step waits", fact));
             }
+            self.fired += u64::from(self.standing.remove(&Kind::Enter).is_some());
         }
-        self.fired += u64::from(self.standing.remove(&Kind::Enter).is_some());
-        if reason == "repeat" {
+        if told.reason == "repeat" && !self.quiet.must_tell {
             let stands = self.standing.get(&Kind::Repeat).copied();
             if stands.is_some_and(|at| at <= fact.recorded_at) {
                 self.standing.remove(&Kind::Repeat);
@@ -262,33 +397,88 @@ impl Case {
                 return Err(wrong("every due_at is answered once", &why, fact));
             }
         }
-        if repeat_at.is_some() && self.standing.get(&Kind::Repeat) != repeat_at.as_ref() {
+        if repeat_at.is_some()
+            && !self.is_acknowledged
+            && self.standing.get(&Kind::Repeat) != repeat_at.as_ref()
+        {
             self.set(Kind::Repeat, repeat_at);
         }
+        self.quiet.must_tell &= told.is_digest;
         Ok(())
+    }
+
+    /// True where a page of the incident is of use.
+    pub(super) fn asks(&self) -> bool {
+        !self.is_resolved && !self.is_resting && !self.is_acknowledged
+    }
+
+    /// No message tells of joined breaches before `group_interval` has passed.
+    ///
+    /// # Errors
+    /// One that is announced too early.
+    pub(super) fn updates_are_apart(&self, group_interval: TimeSpan) -> Result<(), Violation> {
+        match self.standing.get(&Kind::Update) {
+            Some(at) if *at < self.told_at + group_interval => {
+                let why = format!("at {at}, and {} was the last", self.told_at);
+                Err(wrong("updates are group_interval apart", &why, &self.last))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Nothing that is due is left.
     pub(super) fn end(&self, now: Timestamp, settles_by_itself: bool) -> Result<(), Violation> {
-        if self.is_resolved {
-            return Ok(());
-        }
         let left = |why: String| Err(wrong("nothing that is due is left", &why, &self.last));
-        if self.open.is_empty() && settles_by_itself && !self.is_critical {
+        let may_wait = |kind: Kind| {
+            let waits = self.standing.contains_key(&Kind::Enter);
+            match kind {
+                Kind::Flap => false,
+                Kind::Review | Kind::Close => self.is_closed,
+                Kind::Enter => self.is_resting,
+                Kind::Update | Kind::Rollback => self.is_resting || self.rests() || waits,
+                _ => self.is_resting || self.rests(),
+            }
+        };
+        if !self.is_resolved
+            && self.open.is_empty()
+            && settles_by_itself
+            && self.labels.severity != Severity::Critical
+        {
             return left(format!("at {now} no breach is open and it is not resolved"));
         }
-        if self.is_resting {
-            return Ok(());
-        }
-        match self.standing.iter().find(|(_, at)| **at <= now) {
+        match self.standing.iter().find(|(kind, at)| **at <= now && !may_wait(**kind)) {
             Some((kind, at)) => left(format!("at {now} {kind:?} was due at {at}")),
             None => Ok(()),
         }
     }
 }
 
+/// What a fact says that was told, or not.
+struct Told<'a> {
+    step: &'a str,
+    climb: u32,
+    is_digest: bool,
+    reason: &'a str,
+}
+
+fn labels(opened: &Opened) -> Labels {
+    Labels {
+        root: opened.root.clone(),
+        kind: opened.kind.name().to_owned(),
+        policy: opened.policy.name.clone(),
+        severity: opened.severity,
+        owner: opened.owner.clone().unwrap_or_default(),
+        is_unowned: opened.unowned,
+        features: BTreeSet::new(),
+    }
+}
+
 /// A deadline fires at its own instant, and says how late it was.
-fn in_time(fact: &Fact, due_at: Timestamp, late_by_us: Option<i64>) -> Result<(), Violation> {
+pub(super) fn in_time(
+    fact: &Fact,
+    due_at: Timestamp,
+    late_by_us: Option<i64>,
+) -> Result<(), Violation> {
     if fact.recorded_at < due_at {
         return Err(wrong("nothing fires before its time", "it was not due", fact));
     }

@@ -3,73 +3,121 @@
 use std::fmt::Write as _;
 
 use watchkeep_model::charter::Severity;
-use watchkeep_model::time::TimeSpan;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::{Dice, Subject, minutes, seconds};
+use crate::incidents::duties::Terms;
 
 /// What several subjects are made from.
 pub(super) const DATASET: &str = "dataset:orders";
 
-const PEOPLE: &str = "kind: directory
-users:
-  ada: {name: Ada, contacts: [{tool: email, to: ada@example.com}]}
-  ben: {name: Ben, contacts: [{tool: email, to: ben@example.com}, {tool: sms, to: '1'}]}
-  cleo: {name: Cleo}
-  dora: {name: Dora, contacts: [{tool: email, to: dora@example.com}]}
-groups: {governance: {lead: user:dora, members: [user:dora, user:cleo]}}
-governance: group:governance
-";
+/// What that is made from.
+pub(super) const SOURCE: &str = "dataset:raw";
 
-/// The documents, and whether incidents end without anybody's word.
-pub(super) fn of(dice: &mut Dice, subjects: &[Subject]) -> (String, bool) {
-    let mut text = String::from(PEOPLE);
+/// What a step may decide.
+pub(super) const DECISION: &str = "redefine";
+
+/// The documents, and what follows from them.
+pub(super) fn of(
+    dice: &mut Dice,
+    subjects: &[Subject],
+    from: Timestamp,
+    span: TimeSpan,
+) -> (String, Terms) {
+    let mut text = people(dice, from, span);
     for subject in subjects {
-        let upstream =
-            if subject.has_upstream { format!("upstream: [{DATASET}]\n") } else { String::new() };
-        let _ = write!(
-            text,
-            "---\nkind: charter\nsubject: feature:{}\nlifecycle: production\npolicy: simulated\n\
-             owners: {{primary: {}, backup: user:dora}}\n{upstream}expectations:\n",
-            subject.name, subject.primary
-        );
-        for (name, _, severity) in &subject.expectations {
-            let _ = writeln!(
-                text,
-                "  - {{name: {name}, kind: volume, below: 1, window: 1m, severity: {}}}",
-                severity.name()
-            );
-        }
+        charter(dice, subject, &mut text);
     }
-    if subjects.iter().any(|subject| subject.has_upstream) {
-        let _ = write!(
-            text,
-            "---\nkind: charter\nsubject: {DATASET}\nlifecycle: production\npolicy: simulated\n\
-             owners: {{primary: user:cleo, backup: user:dora}}\n"
+    if dice.percent(50) {
+        text.push_str(
+            "---\nkind: charter\nsubject: service:platform\nlifecycle: production\n\
+             policy: simulated\nowners: {primary: user:ben, backup: user:dora}\n",
         );
     }
-    let settles_by_itself = policy(dice, &mut text);
-    (text, settles_by_itself)
+    let terms = policy(dice, &mut text);
+    (text, terms)
 }
 
-fn policy(dice: &mut Dice, text: &mut String) -> bool {
+fn people(dice: &mut Dice, from: Timestamp, span: TimeSpan) -> String {
+    let busy = if dice.percent(20) { ", max_open: 1" } else { "" };
+    let leaves = from + dice.span(span);
+    let away = match dice.percent(20) {
+        true => format!(", absences: [{{from: {leaves}, to: {}}}]", leaves + minutes(20)),
+        false => String::new(),
+    };
+    format!(
+        "kind: directory
+users:
+  ada: {{name: Ada{busy}, contacts: [{{tool: email, to: ada@example.com}}]}}
+  ben: {{name: Ben, contacts: [{{tool: email, to: ben@example.com}}, {{tool: sms, to: '1'}}]}}
+  cleo: {{name: Cleo{away}}}
+  dora: {{name: Dora, contacts: [{{tool: email, to: dora@example.com}}]}}
+groups: {{governance: {{lead: user:dora, members: [user:dora, user:cleo]}}}}
+governance: group:governance
+"
+    )
+}
+
+fn charter(dice: &mut Dice, subject: &Subject, text: &mut String) {
+    let _ = write!(
+        text,
+        "---\nkind: charter\nsubject: {}\nlifecycle: production\npolicy: simulated\n\
+         owners: {{primary: {}, backup: user:dora}}\n",
+        subject.typed(),
+        subject.primary
+    );
+    if let Some(upstream) = subject.upstream {
+        let _ = writeln!(text, "upstream: [{upstream}]");
+    }
+    if subject.expectations.is_empty() {
+        return;
+    }
+    if dice.percent(30) {
+        let within = minutes(dice.between(3, 15));
+        let _ = writeln!(
+            text,
+            "rollback: {{procedure: 'https://x', within: {within}, criteria: [e0]}}"
+        );
+    }
+    text.push_str("expectations:\n");
+    for (name, _, severity) in &subject.expectations {
+        let _ = writeln!(
+            text,
+            "  - {{name: {name}, kind: volume, below: 1, window: 1m, severity: {}}}",
+            severity.name()
+        );
+    }
+}
+
+fn policy(dice: &mut Dice, text: &mut String) -> Terms {
+    let mut terms = Terms { settles_by_itself: true, ..Terms::default() };
     let by = dice.one_of(&["root, kind", "root", "feature", "feature, expectation", "domain"]);
+    terms.group_interval = minutes(dice.one_of(&[1, 5]));
     let _ = write!(
         text,
         "---\nkind: policy\nname: simulated\nversion: 1\n\
          grouping: {{by: [{by}], group_wait: {}, group_interval: {}, repeat_interval: {}, \
-         max_listed: {}}}\nattribution: {{max_depth: 3, min_features: 2, min_coverage: 0.5, \
+         max_listed: {}}}\nattribution: {{max_depth: 3, min_features: 2, min_coverage: {}, \
          edge_max_age: 7d}}\n",
         seconds(dice.one_of(&[0, 1, 60, 180])),
-        minutes(dice.one_of(&[1, 5])),
+        terms.group_interval,
         minutes(dice.one_of(&[10, 30])),
         dice.one_of(&[1, 50]),
+        dice.one_of(&["0.5", "1"]),
     );
+    let mut flap = String::new();
+    if dice.percent(50) {
+        let (changes, look_back) = dice.one_of(&[(2, 4), (3, 10), (4, 20)]);
+        flap = format!(", flap: {{look_back: {look_back}, changes: {changes}}}");
+        terms.flap = Some((changes, look_back));
+    }
     let _ = writeln!(
         text,
-        "damping: {{keep_firing_for: {}, reopen_within: {}}}",
+        "damping: {{keep_firing_for: {}, reopen_within: {}{flap}}}",
         seconds(dice.one_of(&[0, 0, 150])),
         minutes(dice.one_of(&[1, 10, 60])),
     );
+    limits(dice, text, &mut terms);
     if dice.percent(40) {
         text.push_str(
             "hours: {zone: Europe/Berlin, working: [{days: [mon, tue, wed, thu, fri], from: \
@@ -83,9 +131,28 @@ fn policy(dice: &mut Dice, text: &mut String) -> bool {
         let _ = writeln!(text, "ack_timeout: {}", minutes(dice.between(3, 20)));
     }
     text.push_str("on_exhausted: {notify: [group:governance]}\n");
-    let mut settles_by_itself = true;
+    checks(dice, text, &mut terms);
+    terms
+}
+
+fn limits(dice: &mut Dice, text: &mut String, terms: &mut Terms) {
+    let mut limits = Vec::new();
+    if dice.percent(40) {
+        let (burst, per) = (dice.one_of(&[1, 2, 3]), minutes(dice.one_of(&[2, 5, 20])));
+        limits.push(format!("per_owner: {{burst: {burst}, per: {per}}}"));
+        terms.per_owner = Some((burst, per));
+    }
+    if dice.percent(25) {
+        limits.push(format!("platform_incident_share: {}", dice.one_of(&["0.4", "0.7"])));
+    }
+    if !limits.is_empty() {
+        let _ = writeln!(text, "limits: {{{}}}", limits.join(", "));
+    }
+}
+
+fn checks(dice: &mut Dice, text: &mut String, terms: &mut Terms) {
     if dice.percent(30) {
-        settles_by_itself = false;
+        terms.settles_by_itself = false;
         text.push_str(
             "sign_offs:\n  - {gate: rollback, roles: [primary, backup], minimum: 1}\n  - {gate: \
              resolve, severities: [critical], roles: [backup], minimum: 1, distinct_from: \
@@ -93,14 +160,19 @@ fn policy(dice: &mut Dice, text: &mut String) -> bool {
         );
     }
     if dice.percent(40) {
-        settles_by_itself = false;
+        terms.settles_by_itself = false;
+        let third = if dice.percent(20) { ", third_party: backup" } else { "" };
         let _ = writeln!(
             text,
-            "verification: {{severities: [error, critical], good_windows: {}, on_failure: owner}}",
+            "verification: {{severities: [error, critical], good_windows: {}, on_failure: \
+             owner{third}}}",
             dice.between(1, 3)
         );
     }
-    settles_by_itself
+    if dice.percent(30) {
+        let within = minutes(dice.between(5, 30));
+        let _ = writeln!(text, "review: {{severities: [error, critical], due_within: {within}}}");
+    }
 }
 
 fn steps(dice: &mut Dice, text: &mut String) {
@@ -139,9 +211,12 @@ fn steps(dice: &mut Dice, text: &mut String) {
             }
         }
         let triggers = triggers.join(", ");
+        let decisions =
+            if dice.percent(30) { format!(", decisions: [{DECISION}]") } else { String::new() };
         let _ = writeln!(
             text,
-            "  - {{name: {name}, notify: [{notify}]{channels}, {within}, escalate_if: [{triggers}]}}"
+            "  - {{name: {name}, notify: [{notify}]{channels}, {within}{decisions}, escalate_if: \
+             [{triggers}]}}"
         );
     }
 }
