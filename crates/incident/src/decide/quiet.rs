@@ -37,7 +37,9 @@ impl Decision<'_> {
             .collect();
         let new = over.into_iter().filter(|one| !under.contains_key(&one.silence));
         for silence in new.collect::<Vec<_>>() {
-            let by = Doing { cause: Some(format!("silence {}", silence.silence)), ..doing.clone() };
+            // What is overdue comes under silences that have begun since.
+            let (at, cause) = (doing.at.max(silence.from), format!("silence {}", silence.silence));
+            let by = Doing { at, cause: Some(cause), ..doing.clone() };
             self.record(&by, FactData::Silenced(silence));
         }
         for id in gone {

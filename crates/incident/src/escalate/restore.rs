@@ -8,7 +8,7 @@ use super::place::{is_paged, policy_of};
 use super::{Escalate, desk_id};
 use crate::context::Context;
 use crate::silence::silences_id;
-use crate::state::Incident;
+use crate::state::{Incident, key_of};
 
 impl Escalate {
     /// Takes in a fact that was written before, without deciding anything.
@@ -60,6 +60,13 @@ impl Escalate {
                     self.index.add_evidence(breach);
                     let wait = policy_of(breach, context).grouping.group_wait;
                     self.hold(breach, breach.detected_at + wait);
+                }
+            }
+            // A bad window, which may have been read before the window itself.
+            Transition::Sustained if breach.revision == 0 => {
+                if let Some(id) = self.index.incident_of(&breach.breach_id) {
+                    let key = key_of(&breach.feature, &breach.feature_version, &breach.expectation);
+                    self.progress.entry(id).or_default().count(key, breach.window_end, false);
                 }
             }
             Transition::Sustained => {}

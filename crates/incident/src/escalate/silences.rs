@@ -119,10 +119,13 @@ impl Escalate {
             return;
         };
         let doing = Doing::system(due_at, format!("silence {id}"));
-        if until <= now {
-            self.end_silence(id, "expired", &Doing { at: until, ..doing }, context, now, out);
-        } else {
-            self.index.set_due(What::Silence(id.to_owned()), Some(until));
+        if until <= due_at {
+            self.end_silence(id, "expired", &doing, context, now, out);
+            return;
+        }
+        self.index.set_due(What::Silence(id.to_owned()), Some(until));
+        // One that is over by now ends in its order.
+        if now < until {
             self.begin_silences(context, now, &doing, out);
         }
     }
