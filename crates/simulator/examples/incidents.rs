@@ -1,5 +1,5 @@
 //! Runs many simulations of incidents, or shows one: `incidents --seeds
-//! 0..10000 [--crash-every N]`, `incidents --seed 17`.
+//! 0..10000 [--crash-every N]`, `incidents --seed 17 [--sabotage pages-first]`.
 
 #![expect(
     clippy::print_stdout,
@@ -13,9 +13,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use watchkeep_simulator::incidents::duties::Counts;
-use watchkeep_simulator::incidents::{Plan, crash_everywhere, run};
+use watchkeep_simulator::incidents::{Plan, crash_everywhere, run, run_sabotaged, shrink};
+use watchkeep_simulator::simulation::Sabotage;
 
-const USAGE: &str = "usage: incidents (--seeds FROM..TO [--crash-every N] | --seed N)";
+/// Runs that making a failing plan smaller may take.
+const SHRINKING_RUNS_MAX: usize = 2000;
+
+const USAGE: &str = "usage: incidents (--seeds FROM..TO [--crash-every N] | --seed N \
+    [--sabotage commit-before-produce|pages-first|timers-anew|forgotten-pages])";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,29 +29,44 @@ fn main() -> ExitCode {
         arguments.get(at + 1).map(String::as_str)
     };
     if let Some(seed) = value("--seed").and_then(|seed| seed.parse().ok()) {
-        return one(seed);
+        let sabotage = match value("--sabotage") {
+            None => Sabotage::None,
+            Some("commit-before-produce") => Sabotage::CommitBeforeProduce,
+            Some("pages-first") => Sabotage::PagesFirst,
+            Some("timers-anew") => Sabotage::TimersAnew,
+            Some("forgotten-pages") => Sabotage::ForgottenPages,
+            Some(_) => return usage(),
+        };
+        return one(seed, sabotage);
     }
     let range = value("--seeds").and_then(|range| range.split_once(".."));
     let range = range.and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
     let crash_every = value("--crash-every").and_then(|n| n.parse().ok()).unwrap_or(10);
     match range {
         Some((from, to)) => many(from, to, crash_every),
-        None => {
-            println!("{USAGE}");
-            ExitCode::from(2)
-        }
+        None => usage(),
     }
 }
 
-/// One seed: its plan, with its faults and with a crash in every commit.
-fn one(seed: u64) -> ExitCode {
+fn usage() -> ExitCode {
+    println!("{USAGE}");
+    ExitCode::from(2)
+}
+
+/// One seed: its plan, with its faults and with a crash in every commit; where
+/// it fails, a smaller plan that fails too.
+fn one(seed: u64, sabotage: Sabotage) -> ExitCode {
     let plan = Plan::from_seed(seed);
     println!("{plan}");
-    let report = run(&plan);
+    let report = run_sabotaged(&plan, sabotage);
     report.lines.iter().for_each(|line| println!("{line}"));
     println!("{:?} {:?}", report.counts, report.faults);
     if let Some(violation) = report.violation {
         println!("{violation}");
+        if let Some(shrunk) = shrink(&plan, sabotage, SHRINKING_RUNS_MAX) {
+            println!("\nmade smaller in {} runs:\n\n{}", shrunk.runs, shrunk.plan);
+            println!("{}", shrunk.violation);
+        }
         return ExitCode::FAILURE;
     }
     match crash_everywhere(&plan, true) {

@@ -16,9 +16,12 @@ pub mod duties;
 mod make;
 pub mod plan;
 mod run;
+mod shrink;
+mod world;
 
 pub use self::plan::Plan;
 pub use self::run::{Report, run, run_sabotaged, run_with_a_crash};
+pub use self::shrink::{Shrunk, shrink};
 
 use watchkeep_model::time::TimeSpan;
 

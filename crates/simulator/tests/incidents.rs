@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use watchkeep_simulator::incidents::duties::Counts;
-use watchkeep_simulator::incidents::{Plan, crash_everywhere, run, run_sabotaged};
+use watchkeep_simulator::incidents::{Plan, crash_everywhere, run, run_sabotaged, shrink};
 use watchkeep_simulator::simulation::Sabotage;
 
 /// What every change has to pass.
@@ -24,15 +24,32 @@ fn seeds() -> Range<u64> {
     range.unwrap_or_else(|| panic!("SIMULATION_SEEDS = {text}: write it as 0..200"))
 }
 
+/// Runs that making a failing plan smaller may take.
+const SHRINKING_RUNS_MAX: usize = 300;
+
+/// What somebody needs who has to find out why.
+fn explain(plan: &Plan) -> String {
+    let seed = plan.seed;
+    match shrink(plan, Sabotage::None, SHRINKING_RUNS_MAX) {
+        None => format!("seed {seed} did not fail again: the run is not deterministic"),
+        Some(shrunk) => format!(
+            "seed {seed} fails\n\n{}\n{}\n\nfrom {} inputs with {} faults; see \
+             docs/simulation.md",
+            shrunk.plan,
+            shrunk.violation,
+            plan.inputs.len(),
+            plan.faults.len()
+        ),
+    }
+}
+
 #[test]
 fn nothing_that_is_owed_is_left_lost_or_done_twice() {
     let (mut counts, mut faults) = (Counts::default(), 0);
     for seed in seeds() {
         let plan = Plan::from_seed(seed);
         let report = run(&plan);
-        if let Some(violation) = report.violation {
-            panic!("{plan}\nseed {seed} fails: {violation}\nsee docs/simulation.md");
-        }
+        assert!(report.violation.is_none(), "{}", explain(&plan));
         counts += report.counts;
         faults += report.faults.values().sum::<u64>();
     }
@@ -67,11 +84,43 @@ fn a_seed_repeats_itself_to_the_byte() {
     }
 }
 
-/// A simulation that finds nothing may be blind.
+/// The first seed that finds a planted bug, made smaller. A simulation that
+/// finds nothing may be blind.
+fn found(sabotage: Sabotage) {
+    let fails = |seed: &u64| run_sabotaged(&Plan::from_seed(*seed), sabotage).violation.is_some();
+    let seed = SEEDS.clone().find(fails);
+    let seed = seed.unwrap_or_else(|| panic!("{sabotage:?} was not found in {SEEDS:?}"));
+    let plan = Plan::from_seed(seed);
+    let shrunk = shrink(&plan, sabotage, SHRINKING_RUNS_MAX).expect("it fails again");
+    // Shown by `cargo test -- --nocapture`.
+    #[expect(clippy::print_stdout, reason = "which seed, for whoever wants to look at it")]
+    {
+        println!("{sabotage:?}: seed {seed}, in {} runs:\n{}", shrunk.runs, shrunk.plan);
+        println!("{}\n", shrunk.violation);
+    }
+    assert_eq!(run(&shrunk.plan).violation, None, "it is the bug that fails");
+    assert!(shrunk.plan.inputs.len() < plan.inputs.len().div_ceil(2));
+    assert!(shrunk.plan.faults.len() <= 3, "{}", shrunk.plan);
+    let again = run_sabotaged(&shrunk.plan, sabotage).violation;
+    assert_eq!(again, Some(shrunk.violation), "the small plan repeats itself");
+}
+
 #[test]
 fn positions_that_are_committed_before_the_facts_are_found() {
-    let fails = |seed: &u64| {
-        run_sabotaged(&Plan::from_seed(*seed), Sabotage::CommitBeforeProduce).violation.is_some()
-    };
-    assert!(SEEDS.clone().any(|seed| fails(&seed)), "not found in {SEEDS:?}");
+    found(Sabotage::CommitBeforeProduce);
+}
+
+#[test]
+fn messages_that_go_out_before_the_transaction_are_found() {
+    found(Sabotage::PagesFirst);
+}
+
+#[test]
+fn a_timer_that_fires_again_after_a_restart_is_found() {
+    found(Sabotage::TimersAnew);
+}
+
+#[test]
+fn a_quiet_whose_end_has_forgotten_its_pages_is_found() {
+    found(Sabotage::ForgottenPages);
 }

@@ -12,6 +12,7 @@ mod flaps;
 mod quiet;
 mod silences;
 mod speaks;
+mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
 

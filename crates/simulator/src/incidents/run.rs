@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use watchkeep_incident::escalate::{self as escalation, Escalate};
-use watchkeep_incident::registry::Registry;
-use watchkeep_model::document::Level;
+use watchkeep_incident::escalate as escalation;
 use watchkeep_model::escalation::Escalation;
 use watchkeep_model::incident::Fact;
 use watchkeep_model::position::Partition;
@@ -17,10 +15,10 @@ use watchkeep_runtime::stage::StageError;
 use watchkeep_runtime::stage::escalate::{self, EscalateStage};
 use watchkeep_runtime::topics::Topics;
 use watchkeep_wire::fact::{FactEncoding, decode};
-use watchkeep_wire::yaml;
 
 use super::duties::{Counts, Duties};
 use super::plan::{Fault, Held, Input, Plan, What};
+use super::world::{Instance, name, rules};
 use crate::generator::random::Random;
 use crate::log::MemoryStore;
 use crate::simulation::{Breakage, Sabotage, Session, Violation};
@@ -77,21 +75,6 @@ fn carry_out(plan: &Plan, crash: Option<(u64, Breakage)>, sabotage: Sabotage) ->
     Report { lines, commits, decisive, faults, counts, violation }
 }
 
-/// A process that runs the stage, or stands by.
-#[derive(Default)]
-struct Instance {
-    running: Option<(Session, EscalateStage)>,
-    down_until: Option<Timestamp>,
-    /// How far its clock is ahead.
-    skew: TimeSpan,
-}
-
-impl Instance {
-    fn escalate(&self) -> Option<&Escalate> {
-        self.running.as_ref().and_then(|(_, stage)| stage.state())
-    }
-}
-
 struct Run<'p> {
     plan: &'p Plan,
     crash: Option<(u64, Breakage)>,
@@ -132,7 +115,7 @@ impl<'p> Run<'p> {
             sabotage,
             store,
             topics,
-            rules: rules(plan),
+            rules: rules(plan).expect("the plan's documents must be sound"),
             instances: (0..plan.instances.max(1)).map(|_| Instance::default()).collect(),
             now: plan.from,
             dice: Random::new(plan.seed),
@@ -403,21 +386,4 @@ impl<'p> Run<'p> {
         }
         self.duties.commit()
     }
-}
-
-/// The transactional id of an instance.
-fn name(instance: usize) -> String {
-    format!("escalate-{instance}")
-}
-
-fn rules(plan: &Plan) -> Rules {
-    let (documents, found) = yaml::read(&[("plan.yaml".to_owned(), plan.documents.clone())]);
-    let errors: Vec<_> = found.iter().filter(|d| d.severity == Level::Error).collect();
-    assert!(
-        errors.is_empty(),
-        "the plan's documents must be sound: {errors:?}\n{}",
-        plan.documents
-    );
-    let (registry, _) = Registry::new(documents, TimeSpan::MINUTE);
-    Rules::new(registry)
 }

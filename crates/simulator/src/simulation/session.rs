@@ -3,9 +3,11 @@
 
 use std::collections::BTreeSet;
 
+use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::log::{Event, Log, LogError, Record, Transaction};
+use watchkeep_wire::fact::{FactEncoding, decode, encode};
 use watchkeep_wire::framing::AvroFraming;
 use watchkeep_wire::summary_batch;
 
@@ -25,6 +27,14 @@ pub enum Sabotage {
     ImpatientWatermark,
     /// Deltas that were folded before a revocation are kept.
     KeptDeltas,
+    /// Messages go out before the transaction that holds their facts.
+    PagesFirst,
+    /// A restart reads of a step that was left for want of an answer that the
+    /// next one's acknowledgement was due at that instant too.
+    TimersAnew,
+    /// A restart forgets the pages that something quiet held back, so that its
+    /// end sends none.
+    ForgottenPages,
 }
 
 /// A log session with faults.
@@ -42,6 +52,15 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) fn new(log: MemoryLog, sabotage: Sabotage) -> Self {
         Self { log, sabotage, breakage: None, died: false, assigned: BTreeSet::new() }
+    }
+
+    /// Commits the messages of a transaction by themselves.
+    fn send_messages(&mut self, transaction: &mut Transaction) -> Result<(), LogError> {
+        let records = std::mem::take(&mut transaction.records);
+        let (messages, facts): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| record.topic.ends_with("escalations"));
+        transaction.records = facts;
+        self.log.commit(Transaction { positions: Vec::new(), records: messages })
     }
 
     fn die(&mut self) -> LogError {
@@ -76,7 +95,11 @@ impl Log for Session {
                 let assigned = &self.assigned;
                 transaction.positions.retain(|(partition, _)| assigned.contains(partition));
             }
-            Sabotage::None | Sabotage::CommitBeforeProduce => {}
+            Sabotage::PagesFirst => self.send_messages(&mut transaction)?,
+            Sabotage::None
+            | Sabotage::CommitBeforeProduce
+            | Sabotage::TimersAnew
+            | Sabotage::ForgottenPages => {}
         }
         let breakage =
             if transaction == Transaction::default() { None } else { self.breakage.take() };
@@ -124,8 +147,34 @@ impl Log for Session {
         to: i64,
         handle: &mut dyn FnMut(Record<'_>),
     ) -> Result<(), LogError> {
-        self.log.scan(partition, from, to, handle)
+        let sabotage = self.sabotage;
+        if !matches!(sabotage, Sabotage::TimersAnew | Sabotage::ForgottenPages)
+            || !partition.topic.ends_with("incidents")
+        {
+            return self.log.scan(partition, from, to, handle);
+        }
+        self.log.scan(partition, from, to, &mut |record| match misread(sabotage, record.value) {
+            Some(value) => handle(Record { value: &value, ..record }),
+            None => handle(record),
+        })
     }
+}
+
+/// A fact as a restart reads it that has a bug; `None` where it reads what is there.
+fn misread(sabotage: Sabotage, value: &[u8]) -> Option<Vec<u8>> {
+    let mut fact: Fact = decode(value).ok()?;
+    match (sabotage, &mut fact.data) {
+        (Sabotage::TimersAnew, FactData::Escalated(data)) if data.trigger == "not_acknowledged" => {
+            data.entry.acknowledge_by = Some(data.due_at);
+        }
+        (Sabotage::ForgottenPages, FactData::NotificationSkipped(data))
+            if ["silenced", "inhibited", "flapping"].contains(&data.reason.as_str()) =>
+        {
+            data.reason = "forgotten".to_owned();
+        }
+        _ => return None,
+    }
+    Some(encode(&fact, FactEncoding::Json))
 }
 
 /// Rewrites the summary batches of a transaction: no source partition is

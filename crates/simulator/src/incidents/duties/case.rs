@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::charter::Severity;
-use watchkeep_model::incident::data::{ActionRecorded, Entry, Notified, Opened};
+use watchkeep_model::incident::data::{Entry, Opened};
 use watchkeep_model::incident::{Fact, FactData};
-use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_model::time::Timestamp;
 
 use super::quiet::Quiet;
 use super::wrong;
@@ -72,7 +72,7 @@ pub(super) struct Case {
     /// What holds pages back, and which.
     pub(super) quiet: Quiet,
     /// When people were told of its breaches last.
-    told_at: Timestamp,
+    pub(super) told_at: Timestamp,
     pub(super) standing: BTreeMap<Kind, Timestamp>,
     pub(super) made: u64,
     pub(super) fired: u64,
@@ -142,7 +142,7 @@ impl Case {
     }
 
     /// A deadline fires that neither the step nor what is quiet concerns.
-    fn fire_apart(&mut self, kind: Kind, fact: &Fact) -> Result<(), Violation> {
+    pub(super) fn fire_apart(&mut self, kind: Kind, fact: &Fact) -> Result<(), Violation> {
         match self.standing.remove(&kind) {
             Some(at) if at <= fact.recorded_at => {
                 self.fired += 1;
@@ -207,9 +207,7 @@ impl Case {
             }
             FactData::Notified(data) => self.page(data, fact)?,
             FactData::NotificationSkipped(data) => {
-                let is_digest = fact.cause.as_deref() == Some("digest");
-                let told = Told { step: &data.step, climb: data.climb, is_digest, reason: "" };
-                self.tell(&told, data.repeat_at, fact)?;
+                self.skip(data, fact)?;
                 self.hold(data, fact)?;
             }
             FactData::Escalated(data) => {
@@ -309,25 +307,6 @@ impl Case {
         Ok(())
     }
 
-    fn act(&mut self, data: &ActionRecorded, fact: &Fact) -> Result<(), Violation> {
-        match data.action.as_str() {
-            "rollback_ordered" => self.set(Kind::Rollback, data.due_at),
-            "review_overdue" => {
-                in_time(fact, data.due_at.unwrap_or(fact.occurred_at), data.late_by_us)?;
-                self.fire_apart(Kind::Review, fact)?;
-            }
-            "update_sent" => {
-                if self.rests() || self.is_resting || self.is_resolved {
-                    return Err(wrong("nobody is told of what is quiet", "it is", fact));
-                }
-                self.fire_apart(Kind::Update, fact)?;
-                self.told_at = fact.occurred_at;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     fn close(&mut self, fact: &Fact) -> Result<(), Violation> {
         if !self.is_resolved || self.is_closed {
             return Err(wrong("what is resolved is closed, once", "it is not", fact));
@@ -352,78 +331,9 @@ impl Case {
         }
     }
 
-    fn page(&mut self, data: &Notified, fact: &Fact) -> Result<(), Violation> {
-        if self.is_resolved {
-            return Err(wrong("nobody is paged for what is over", "it is resolved", fact));
-        }
-        if let Some(why) = self.holds(&data.reason) {
-            return Err(wrong("nobody is paged for what is quiet", &why, fact));
-        }
-        let is_digest = data.reason == "digest";
-        let told = Told { step: &data.step, climb: data.climb, is_digest, reason: &data.reason };
-        self.tell(&told, data.repeat_at, fact)?;
-        self.told_at = fact.occurred_at;
-        self.answer(&[Kind::Update]);
-        Ok(())
-    }
-
-    /// Somebody is told of the step, or it is told why nobody is.
-    fn tell(
-        &mut self,
-        told: &Told<'_>,
-        repeat_at: Option<Timestamp>,
-        fact: &Fact,
-    ) -> Result<(), Violation> {
-        // A digest tells of the step that was entered when it began to wait.
-        if !told.is_digest {
-            let Entry { step, climb, enters_at, .. } = &self.entry;
-            let stands_on = if self.is_exhausted { "on_exhausted" } else { step };
-            if stands_on != told.step || *climb != told.climb {
-                let why = format!("it stands on {stands_on} in climb {climb}");
-                return Err(wrong("the step that is entered is told of", &why, fact));
-            }
-            if self.standing.contains_key(&Kind::Enter) && fact.recorded_at < *enters_at {
-                return Err(wrong("nothing fires before its time", "the step waits", fact));
-            }
-            self.fired += u64::from(self.standing.remove(&Kind::Enter).is_some());
-        }
-        if told.reason == "repeat" && !self.quiet.must_tell {
-            let stands = self.standing.get(&Kind::Repeat).copied();
-            if stands.is_some_and(|at| at <= fact.recorded_at) {
-                self.standing.remove(&Kind::Repeat);
-                self.fired += 1;
-            } else if stands.is_none() || stands != repeat_at {
-                let why = format!("a repetition was due at {stands:?}");
-                return Err(wrong("every due_at is answered once", &why, fact));
-            }
-        }
-        if repeat_at.is_some()
-            && !self.is_acknowledged
-            && self.standing.get(&Kind::Repeat) != repeat_at.as_ref()
-        {
-            self.set(Kind::Repeat, repeat_at);
-        }
-        self.quiet.must_tell &= told.is_digest;
-        Ok(())
-    }
-
     /// True where a page of the incident is of use.
     pub(super) fn asks(&self) -> bool {
         !self.is_resolved && !self.is_resting && !self.is_acknowledged
-    }
-
-    /// No message tells of joined breaches before `group_interval` has passed.
-    ///
-    /// # Errors
-    /// One that is announced too early.
-    pub(super) fn updates_are_apart(&self, group_interval: TimeSpan) -> Result<(), Violation> {
-        match self.standing.get(&Kind::Update) {
-            Some(at) if *at < self.told_at + group_interval => {
-                let why = format!("at {at}, and {} was the last", self.told_at);
-                Err(wrong("updates are group_interval apart", &why, &self.last))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// Nothing that is due is left.
@@ -451,14 +361,6 @@ impl Case {
             None => Ok(()),
         }
     }
-}
-
-/// What a fact says that was told, or not.
-struct Told<'a> {
-    step: &'a str,
-    climb: u32,
-    is_digest: bool,
-    reason: &'a str,
 }
 
 fn labels(opened: &Opened) -> Labels {
