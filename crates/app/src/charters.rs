@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use watchkeep_incident::registry::{Checks, Registry};
 use watchkeep_interop::openlineage;
 use watchkeep_model::document::{Diagnostic, Documents, Level};
@@ -47,11 +47,11 @@ impl Folder {
         if paths.is_empty() {
             bail!("{}: there is no .yaml file in this folder", folder.display());
         }
-        let mut files = Vec::new();
-        for path in &paths {
-            files.push((path.display().to_string(), input::read_text(path)?));
-        }
-        Ok(Self::checked(files, checks))
+        let (files, unread) = texts(&paths)?;
+        let mut folder = Self::checked(files, checks);
+        folder.diagnostics.extend(unread);
+        folder.diagnostics.sort();
+        Ok(folder)
     }
 
     /// The documents, once more.
@@ -98,6 +98,33 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Names and texts of files, and what is wrong with those that are none. They
+/// are empty then: one file in another encoding hides no finding of the others.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn texts(paths: &[PathBuf]) -> anyhow::Result<(Vec<(String, String)>, Vec<Diagnostic>)> {
+    let (mut files, mut unread) = (Vec::new(), Vec::new());
+    for path in paths {
+        let name = path.display().to_string();
+        let size = std::fs::metadata(path).with_context(|| name.clone())?.len();
+        let text = if size > yaml::FILE_BYTES_MAX as u64 {
+            Err(yaml::too_large(&name, size))
+        } else {
+            let bytes = std::fs::read(path).with_context(|| name.clone())?;
+            yaml::text(&name, &bytes).map(str::to_owned)
+        };
+        files.push((
+            name,
+            text.unwrap_or_else(|finding| {
+                unread.push(finding);
+                String::new()
+            }),
+        ));
+    }
+    Ok((files, unread))
 }
 
 /// Where charters are taken from.

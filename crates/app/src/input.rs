@@ -1,5 +1,6 @@
 //! Files as lines: plain, `.gz` or `.zst`, or standard input.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -217,8 +218,13 @@ pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
 pub(crate) fn files_below(folder: &Path, suffixes: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut waiting = vec![folder.to_owned()];
+    // Links may lead back to a folder that is read already.
+    let mut visited = BTreeSet::new();
     while let Some(folder) = waiting.pop() {
         let context = || folder.display().to_string();
+        if !visited.insert(std::fs::canonicalize(&folder).with_context(context)?) {
+            continue;
+        }
         for entry in std::fs::read_dir(&folder).with_context(context)? {
             let path = entry.with_context(context)?.path();
             let hidden =

@@ -42,14 +42,6 @@ pub(crate) fn is_json(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// The place behind a text.
-pub(crate) fn place_after(text: &str) -> Place {
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    let line = text.bytes().filter(|byte| *byte == b'\n').count();
-    let last = text.rsplit('\n').next().unwrap_or_default();
-    Place { line: number(line + 1), column: number(last.chars().count() + 1) }
-}
-
 struct Text<'t> {
     text: &'t str,
     /// Offsets at which lines begin.

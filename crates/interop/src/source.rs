@@ -31,20 +31,8 @@ impl Source {
             let message = format!("the file has {size} bytes and may have {FILE_BYTES_MAX}");
             return Err(vec![self.finding(start, "bound", message, Some("split it"))]);
         }
-        if self.bytes.starts_with(&[0xff, 0xfe]) || self.bytes.starts_with(&[0xfe, 0xff]) {
-            let message = "the file is UTF-16".to_owned();
-            return Err(vec![self.finding(start, "encoding", message, Some("save it as UTF-8"))]);
-        }
-        match std::str::from_utf8(&self.bytes) {
-            Ok(text) => Ok(text.strip_prefix('\u{feff}').unwrap_or(text)),
-            Err(error) => {
-                let before = &self.bytes[..error.valid_up_to()];
-                let place = json::place_after(&String::from_utf8_lossy(before));
-                let byte = self.bytes.get(error.valid_up_to()).copied().unwrap_or(0);
-                let message = format!("the byte {byte:#04x} is not UTF-8");
-                Err(vec![self.finding(place, "encoding", message, Some("save the file as UTF-8"))])
-            }
-        }
+        let text = yaml::text(&self.name, &self.bytes).map_err(|finding| vec![finding])?;
+        Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 
     /// The documents of a YAML file; one that begins with `{` or `[` is taken

@@ -47,7 +47,7 @@ fn absences(user: &str, events: &[Event], output: &mut Output) -> anyhow::Result
     }
     output.line("absences:")?;
     for Event { from, to, summary, .. } in events {
-        let why = summary.replace('\n', " ");
+        let why = summary.replace(char::is_control, " ");
         output.line(format_args!("  - {{user: user:{user}, from: {from}, to: {to}}}  # {why}"))?;
     }
     Ok(0)

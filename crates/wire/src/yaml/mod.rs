@@ -43,7 +43,8 @@ pub const FINDINGS_MAX: usize = 1000;
 pub const KINDS: [&str; 4] = ["charter", "directory", "lineage", "policy"];
 
 /// Every rule of the reader with what it means.
-pub const RULES: [(&str, &str); 10] = [
+pub const RULES: [(&str, &str); 11] = [
+    ("encoding", "Charter folders are UTF-8. Nothing is read of a file in another encoding."),
     ("syntax", "The text is not YAML. The rest of its document is not read; later ones are."),
     ("bound", "The text is larger, deeper or has more in it than a charter folder may have."),
     ("kind", "Every document has a `kind`: charter, directory, lineage or policy."),
@@ -92,11 +93,42 @@ pub fn read(files: &[(String, String)]) -> (Documents, Vec<Diagnostic>) {
     (documents, diagnostics)
 }
 
+/// The text of a file.
+///
+/// # Errors
+/// What is wrong with it as a whole: it is not UTF-8.
+pub fn text<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Diagnostic> {
+    let told = |place, message, hint: &str| {
+        let hint = Some(hint.to_owned());
+        Diagnostic { hint, ..finding(name, place, "encoding", message) }
+    };
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        let start = Place { line: 1, column: 1 };
+        return Err(told(start, "the file is UTF-16".to_owned(), "save it as UTF-8"));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let (before, rest) = bytes.split_at(error.valid_up_to());
+        let before = String::from_utf8_lossy(before);
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let last_line = before.rsplit('\n').next().unwrap_or_default();
+        let place = Place {
+            line: number(before.matches('\n').count()).saturating_add(1),
+            column: number(last_line.chars().count()).saturating_add(1),
+        };
+        let byte = rest.first().copied().unwrap_or_default();
+        told(place, format!("the byte {byte:#04x} is not UTF-8"), "save the file as UTF-8")
+    })
+}
+
+/// The finding about a file that is not read at all, because of its size in bytes.
+pub fn too_large(name: &str, size: u64) -> Diagnostic {
+    let message = format!("the file has {size} bytes and may have {FILE_BYTES_MAX}; split it");
+    finding(name, Place { line: 1, column: 1 }, "bound", message)
+}
+
 fn read_file(name: &str, text: &str, documents: &mut Documents, found: &mut Vec<Diagnostic>) {
     if text.len() > FILE_BYTES_MAX {
-        let message =
-            format!("the file has {} bytes and may have {FILE_BYTES_MAX}; split it", text.len());
-        found.push(finding(name, Place { line: 1, column: 1 }, "bound", message));
+        found.push(too_large(name, text.len() as u64));
         return;
     }
     for (first_line, part) in parts(text.strip_prefix('\u{feff}').unwrap_or(text)) {

@@ -214,11 +214,9 @@ pub(super) fn proposed(path: &Path) -> anyhow::Result<Vec<CharterDocument>> {
         true => crate::input::files_below(path, &[".yaml", ".yml"])?,
         false => vec![path.to_owned()],
     };
-    let mut files = Vec::new();
-    for path in paths {
-        files.push((path.display().to_string(), crate::input::read_text(&path)?));
-    }
-    let (documents, findings) = watchkeep_wire::yaml::read(&files);
+    let (files, mut findings) = crate::charters::texts(&paths)?;
+    let (documents, more) = watchkeep_wire::yaml::read(&files);
+    findings.extend(more);
     if !findings.is_empty() {
         let format = watchkeep_wire::yaml::Format::Text;
         bail!("{}", watchkeep_wire::yaml::render(&findings, &files, format).trim_end());
