@@ -343,7 +343,7 @@ pub(crate) struct Generate {
 pub(crate) enum Charters {
     /// Report everything that is wrong in a charter folder, with file, line and a hint
     #[command(
-        after_help = "Examples:\n  watchkeep charters lint charters\n  watchkeep charters lint charters --format sarif > lint.sarif\n  watchkeep charters lint charters --history out\n  watchkeep charters lint --explain stale_review\n\nExit code 1 when there is an error; warnings alone are 0."
+        after_help = "Examples:\n  watchkeep charters lint charters\n  watchkeep charters lint charters --format sarif > lint.sarif\n  watchkeep charters lint charters --history out\n  watchkeep charters lint charters --check-links --allow-host wiki.example.com\n  watchkeep charters lint --explain stale_review\n\nExit code 1 when there is an error; warnings alone are 0."
     )]
     Lint(Lint),
     /// Make charters, a directory and lineage of another program's files
@@ -393,8 +393,17 @@ pub(crate) struct Lint {
     /// Output folder of a replay: finds expectations that would have judged none of its windows
     #[arg(long, value_name = "DIR")]
     pub(crate) history: Option<PathBuf>,
+    /// Captured baselines, as `baselines capture` wrote them: finds profiles that are not there
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) baselines: Option<PathBuf>,
+    /// Ask whether links still lead anywhere; only hosts that --allow-host names are asked
+    #[arg(long, requires = "allow_host")]
+    pub(crate) check_links: bool,
+    /// A host whose links are asked for, such as wiki.example.com, or *.example.com for those below it; may be given several times
+    #[arg(long, value_name = "HOST", requires = "check_links")]
+    pub(crate) allow_host: Vec<String>,
     /// Tell what a rule means and what to do; `all` tells every rule
-    #[arg(long, value_name = "RULE", conflicts_with_all = ["folder", "history", "at", "config"])]
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["folder", "history", "at", "config", "baselines", "check_links"])]
     pub(crate) explain: Option<String>,
 }
 

@@ -7,8 +7,10 @@ mod propose;
 mod publish;
 mod show;
 
+use std::path::Path;
+
 use anyhow::bail;
-use watchkeep_incident::registry::{self, Checks, History};
+use watchkeep_incident::registry::{self, Captured, Checks, DeadLinks, History};
 use watchkeep_model::document::{Level, nearest};
 use watchkeep_model::window::Window;
 use watchkeep_wire::yaml;
@@ -17,8 +19,8 @@ use crate::charters::Folder;
 use crate::cli::{self, LintFormat};
 use crate::commands::audit::folder;
 use crate::config::Config;
-use crate::output::Output;
-use crate::{Outcome, service};
+use crate::output::{Output, complain};
+use crate::{Outcome, links, profiles, service};
 
 /// # Errors
 /// The folder cannot be read, or what is exchanged cannot be used; findings of
@@ -44,7 +46,7 @@ pub(super) fn run(command: &cli::Charters) -> anyhow::Result<Outcome> {
     }
 }
 
-fn lint(arguments: &cli::Lint, folder: &std::path::Path) -> anyhow::Result<Outcome> {
+fn lint(arguments: &cli::Lint, folder: &Path) -> anyhow::Result<Outcome> {
     let pane = match &arguments.config {
         Some(file) => Config::load(Some(file))?.time.pane,
         None => watchkeep_detection::settings::TimeSettings::default().pane,
@@ -54,11 +56,36 @@ fn lint(arguments: &cli::Lint, folder: &std::path::Path) -> anyhow::Result<Outco
         folder::each(folder, "windows.ndjson", |window: Window| history.add(&window))?;
     }
     let now = arguments.at.unwrap_or_else(service::clock::now);
-    let checks = Checks { now: Some(now), history, ..Checks::of_pane(pane) };
+    let profiles = arguments.baselines.as_deref().map(captured).transpose()?;
+    let mut checks = Checks { now: Some(now), history, profiles, ..Checks::of_pane(pane) };
+    if arguments.check_links {
+        checks.dead_links = dead_links(&Folder::read(folder, pane)?, &arguments.allow_host);
+    }
     let folder = Folder::read_and_check(folder, &checks)?;
     print_findings(&folder, arguments.format, rules())?;
     let has_errors = folder.count(Level::Error) > 0;
     Ok(if has_errors { Outcome::Found } else { Outcome::Fine })
+}
+
+/// Which profiles were captured, by the files of `baselines capture`.
+fn captured(path: &Path) -> anyhow::Result<Captured> {
+    let mut captured = Captured::default();
+    for profile in profiles::of_files(path)? {
+        captured.add(&profile.id, &profile.feature);
+    }
+    Ok(captured)
+}
+
+/// Asks for the links of a folder, and tells on standard error which were not asked for.
+fn dead_links(folder: &Folder, allowed: &[String]) -> DeadLinks {
+    let looked = links::look(registry::links(&folder.documents()), allowed);
+    for (host, count) in &looked.elsewhere {
+        complain(&format!("links to {host}, not looked at without --allow-host {host}: {count}"));
+    }
+    if looked.beyond > 0 {
+        complain(&format!("further links, not looked at: {}", looked.beyond));
+    }
+    looked.dead
 }
 
 /// Prints what was found in a folder.

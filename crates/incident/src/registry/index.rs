@@ -117,8 +117,20 @@ impl Index {
 
     /// The instants around `at` between which the answer stays the same, `[from, until)`.
     pub(super) fn constant_around(&self, subject: &str, at: Timestamp) -> (Timestamp, Timestamp) {
+        let (_, from, until) = self.matching_around(subject, at);
+        (from, until)
+    }
+
+    /// [`Index::matching`] and [`Index::constant_around`] in one search.
+    pub(super) fn matching_around(
+        &self,
+        subject: &str,
+        at: Timestamp,
+    ) -> (Vec<usize>, Timestamp, Timestamp) {
+        let mut found = Vec::new();
         let (mut from, mut until) = (ALWAYS, NEVER);
         self.each(subject, |revisions| {
+            found.extend_from_slice(revisions.at(at));
             if let Some((before, _)) = revisions.0.range(..=at).next_back() {
                 from = from.max(*before);
             }
@@ -127,7 +139,7 @@ impl Index {
                 until = until.min(*after);
             }
         });
-        (from, until)
+        (found, from, until)
     }
 
     fn each<'i>(&'i self, subject: &str, mut visit: impl FnMut(&'i Revisions)) {

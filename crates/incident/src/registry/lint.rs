@@ -19,6 +19,8 @@ mod ambiguity;
 mod charters;
 mod cycles;
 mod history;
+mod judged;
+mod links;
 mod meaning;
 mod names;
 mod nodes;
@@ -28,10 +30,12 @@ mod policies;
 mod windows;
 
 pub use history::History;
+pub use judged::Captured;
+pub use links::{DeadLinks, links};
 pub use playbook::PLAYBOOK_RULES;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 33] = [
+pub const RULES: [(&str, &str); 35] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, so neither wins. Keep one, or make one \
@@ -137,8 +141,18 @@ pub const RULES: [(&str, &str); 33] = [
     ),
     (
         "never_judged",
-        "By the history given with `--history`, no window had enough for the expectation: it would \
-         watch nothing.",
+        "The expectation would watch nothing: it looks at values of another type than the feature's, \
+         or no window of the history given with `--history` had enough for it.",
+    ),
+    (
+        "unknown_profile",
+        "None of the profiles given with `--baselines` has this identifier, or none was captured for \
+         the feature, so no window would be judged.",
+    ),
+    (
+        "dead_link",
+        "With `--check-links`, the host of the link was asked and has no such page, or does not \
+         answer. Whoever needs the page in an incident would not find it.",
     ),
     ("not_in_force", "The field is read and kept, and does nothing yet in this version."),
 ];
@@ -171,6 +185,10 @@ pub struct Checks {
     pub now: Option<Timestamp>,
     /// Windows of the past.
     pub history: History,
+    /// Profiles that were captured; `None` where that is not known.
+    pub profiles: Option<Captured>,
+    /// Links that lead nowhere.
+    pub dead_links: DeadLinks,
     /// Policies are followed through as playbooks, too.
     pub playbooks: bool,
     /// When each policy was last tried out; `None` where that is not known.
@@ -180,7 +198,15 @@ pub struct Checks {
 impl Checks {
     /// What every start of a service checks.
     pub fn of_pane(pane: TimeSpan) -> Self {
-        Self { pane, now: None, history: History::default(), playbooks: false, drills: None }
+        Self {
+            pane,
+            now: None,
+            history: History::default(),
+            profiles: None,
+            dead_links: DeadLinks::new(),
+            playbooks: false,
+            drills: None,
+        }
     }
 }
 
@@ -195,6 +221,8 @@ pub(super) fn lint(folder: &Folder<'_>) -> Vec<Diagnostic> {
     people::check(folder, &mut found);
     nodes::check(folder, &mut found);
     history::check(folder, &folder.checks.history, &mut found);
+    judged::check(folder, &mut found);
+    links::check(folder, &folder.checks.dead_links, &mut found);
     if let Some(now) = folder.checks.now {
         age::check(folder, now, &mut found);
     }

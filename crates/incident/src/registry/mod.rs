@@ -31,10 +31,10 @@ use watchkeep_model::policy::Policy;
 use watchkeep_model::subject::{has_type, typed};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-pub use lint::{Checks, History, PLAYBOOK_RULES, RULES, explain};
+pub use lint::{Captured, Checks, DeadLinks, History, PLAYBOOK_RULES, RULES, explain, links};
 
 use crate::context::{Context, Declared};
-use crate::lineage::Lineage;
+use crate::lineage::{Lineage, Node};
 use index::{Index, NEVER};
 
 /// Subjects whose charter is remembered. At the limit all are forgotten and
@@ -155,9 +155,10 @@ impl Registry {
         if let Some(answer) = known {
             return answer.charter.clone();
         }
-        let charter = self.resolve(&subject, at).map(Arc::new);
-        let (mut from, mut until) = self.index.constant_around(&subject, at);
-        if let Some(node) = self.lineage.node(&subject) {
+        let (documents, mut from, mut until) = self.index.matching_around(&subject, at);
+        let node = self.lineage.node(&subject);
+        let charter = self.resolve(&subject, &documents, node, at).map(Arc::new);
+        if let Some(node) = node {
             let (_, since, before) = self.lineage.owners(node, at);
             (from, until) = (from.max(since), until.min(before));
         }
@@ -220,6 +221,18 @@ impl Registry {
         own.any(|document| is_set(&document.fields))
     }
 
+    /// The instants up to `until` from which a subject or pattern has other
+    /// documents than before, ascending.
+    pub fn changes(&self, subject: &str, until: Timestamp) -> Vec<Timestamp> {
+        let mut instants = Vec::new();
+        let (_, mut next) = self.index.constant_around(subject, index::ALWAYS);
+        while next <= until && next != NEVER {
+            instants.push(next);
+            (_, next) = self.index.constant_around(subject, next);
+        }
+        instants
+    }
+
     /// Subjects that a document names exactly, ascending, with their types.
     pub fn named(&self) -> impl Iterator<Item = &str> {
         self.index.named()
@@ -238,6 +251,13 @@ impl Registry {
         expectations.any(|expectation| matches!(expectation.window, WindowSpec::Session { .. }))
     }
 
+    /// True where a document, of whatever time, says `driver: regulatory`.
+    pub fn is_regulated(&self) -> bool {
+        let documents = self.index.documents.iter();
+        let mut drivers = documents.filter_map(|document| document.fields.driver.as_deref());
+        drivers.any(|driver| driver.eq_ignore_ascii_case("regulatory"))
+    }
+
     /// True where a document, of whatever time, says `deduplicate` for the subject.
     pub fn deduplicates(&self, subject: &str) -> bool {
         let subject: Cow<'_, str> =
@@ -250,14 +270,23 @@ impl Registry {
         self.policies.values()
     }
 
-    fn resolve(&self, subject: &str, at: Timestamp) -> Option<Charter> {
-        let documents: Vec<&CharterDocument> = self
-            .index
-            .matching(subject, at)
-            .into_iter()
-            .map(|number| &self.index.documents[number])
-            .collect();
-        let shown = self.shown_owner(subject, at);
+    /// The charter of a subject or a pattern as it is written, which is not
+    /// remembered.
+    fn of_written(&self, subject: &str, at: Timestamp) -> Option<Charter> {
+        let documents = self.index.matching(subject, at);
+        self.resolve(subject, &documents, self.lineage.node(subject), at)
+    }
+
+    fn resolve(
+        &self,
+        subject: &str,
+        documents: &[usize],
+        node: Option<Node>,
+        at: Timestamp,
+    ) -> Option<Charter> {
+        let documents: Vec<&CharterDocument> =
+            documents.iter().map(|number| &self.index.documents[*number]).collect();
+        let shown = node.and_then(|node| self.shown_owner(node, at));
         if documents.is_empty() && shown.is_none() {
             return None;
         }
@@ -281,8 +310,8 @@ impl Registry {
     /// The first owner that runs name for a subject and the directory knows;
     /// one that it does not know where there is no other, so that the owner
     /// chain tells of it.
-    fn shown_owner(&self, subject: &str, at: Timestamp) -> Option<String> {
-        let (owners, _, _) = self.lineage.owners(self.lineage.node(subject)?, at);
+    fn shown_owner(&self, node: Node, at: Timestamp) -> Option<String> {
+        let (owners, _, _) = self.lineage.owners(node, at);
         let mut unknown = None;
         for owner in owners {
             let (name, is_known) = known_as(owner, &self.directory);

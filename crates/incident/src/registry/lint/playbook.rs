@@ -156,7 +156,7 @@ fn charters_by_policy(folder: &Folder<'_>) -> BTreeMap<String, Vec<Charter>> {
     let mut alike = BTreeSet::new();
     let mut all: BTreeMap<String, Vec<Charter>> = BTreeMap::new();
     for (subject, _) in index.exact().chain(index.patterns()) {
-        let Some(charter) = folder.registry.resolve(subject, NEVER) else { continue };
+        let Some(charter) = folder.registry.of_written(subject, NEVER) else { continue };
         let fields = &charter.fields;
         let policy = fields.policy.clone().unwrap_or_else(|| DEFAULT_POLICY.to_owned());
         let kinds: BTreeSet<_> = kinds_of(&charter).collect();

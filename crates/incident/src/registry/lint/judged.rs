@@ -1,0 +1,110 @@
+//! Expectations that no window can be judged by: of another type of values
+//! than the feature's, or against a profile that nobody has captured.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use watchkeep_model::charter::{BaselineSpec, Expectation, Rule, Statistic, ValueType};
+use watchkeep_model::document::Located;
+use watchkeep_model::subject::typed;
+
+use super::super::index::NEVER;
+use super::super::pattern;
+use super::{Folder, Found, did_you_mean};
+
+/// Captured profiles: the features that each identifier was captured for.
+#[derive(Clone, Debug, Default)]
+pub struct Captured(BTreeMap<String, BTreeSet<String>>);
+
+impl Captured {
+    /// Takes a profile of a feature, named with or without its type.
+    pub fn add(&mut self, id: &str, feature: &str) {
+        self.0.entry(id.to_owned()).or_default().insert(typed(feature));
+    }
+}
+
+pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
+    let index = &folder.registry.index;
+    let subjects = index.exact().chain(index.patterns()).map(|(subject, _)| subject);
+    for subject in subjects {
+        let documents = index.matching(subject, NEVER);
+        let fields = || documents.iter().map(|&n| (n, &index.documents[n].fields));
+        let source = fields().find_map(|(n, f)| f.expectations.as_ref().map(|list| (n, list)));
+        let Some((number, expectations)) = source else { continue };
+        let place = &folder.charters[number];
+        let value_type = fields().find_map(|(_, f)| f.r#type);
+        for (expectation, path) in expectations.iter().zip(place.items("expectations")) {
+            if let Some(value_type) = value_type {
+                of_type(place, &path, expectation, value_type, found);
+            }
+            if let Some(captured) = &folder.checks.profiles
+                && let Some(BaselineSpec::Profile { id, .. }) = expectation.rule.baseline()
+            {
+                let field = format!("{path}.baseline");
+                profile(place, &field, id, subject, captured, found);
+            }
+        }
+    }
+}
+
+/// Tells an expectation that looks at values of a type that the feature has not.
+fn of_type(
+    place: &Located<()>,
+    path: &str,
+    expectation: &Expectation,
+    value_type: ValueType,
+    found: &mut Found,
+) {
+    let (is_number, name) = match value_type {
+        ValueType::Double => (true, "double"),
+        ValueType::Long => (true, "long"),
+        ValueType::Boolean => (false, "boolean"),
+        ValueType::String => (false, "string"),
+    };
+    let (what, hint) = match &expectation.rule {
+        Rule::Range { .. } if !is_number => ("a range is of numbers", "watch `categories`"),
+        Rule::Categories { .. } if is_number => {
+            ("categories are texts and booleans", "watch a `range`")
+        }
+        Rule::Drift { effect: Some(effect), .. } => match effect.statistic {
+            Statistic::KsStat | Statistic::Wasserstein | Statistic::WassersteinNorm
+                if !is_number =>
+            {
+                ("the effect is one of numbers", "take `js`, `psi`, `hellinger` or `unseen_share`")
+            }
+            Statistic::UnseenShare if is_number => {
+                ("the effect is one of categories", "take `ks_stat` or `wasserstein_norm`")
+            }
+            _ => return,
+        },
+        _ => return,
+    };
+    let message = format!(
+        "`{}` judges no window: {what}, and the values are of type {name}",
+        expectation.name
+    );
+    found.warning(place, path, "never_judged", message, Some(format!("{hint}, or mend `type`")));
+}
+
+/// Tells a profile that was not captured for the subject, or for none of those
+/// that a pattern stands for.
+fn profile(
+    place: &Located<()>,
+    field: &str,
+    id: &str,
+    subject: &str,
+    captured: &Captured,
+    found: &mut Found,
+) {
+    let capture = Some("capture it with `watchkeep baselines capture`".to_owned());
+    let Some(features) = captured.0.get(id) else {
+        let known = captured.0.keys().map(String::as_str);
+        let hint = did_you_mean(id, known).or(capture);
+        let message = format!("no profile `{id}` was captured");
+        found.warning(place, field, "unknown_profile", message, hint);
+        return;
+    };
+    if !features.iter().any(|feature| pattern::matches(subject, feature)) {
+        let message = format!("profile `{id}` was not captured for {subject}");
+        found.warning(place, field, "unknown_profile", message, capture);
+    }
+}
