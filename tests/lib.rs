@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod chaos;
+pub mod charter_fuzz;
 pub mod examples;
 pub mod kafka;
 pub mod nab;

@@ -1,0 +1,23 @@
+//! Faults in charter folders, calendars and files of other programs: a short
+//! form of the campaign (`tests/charter_fuzz`).
+
+use watchkeep_tests::charter_fuzz::{Corpus, Tally, run};
+
+/// The same inputs in every run.
+const SEED: u64 = 1;
+
+/// Inputs, of two seconds or so without optimisation.
+const INPUTS: u64 = 1_500;
+
+#[test]
+fn whatever_a_file_holds_there_is_an_answer() {
+    let tallies = run(&Corpus::gather(), SEED, 0..INPUTS).unwrap_or_else(|finding| {
+        panic!("{finding}\nto see it: cargo run -p watchkeep-tests --example charter_fuzz -- --show --from …")
+    });
+    assert_eq!(tallies.values().map(|tally| tally.inputs).sum::<u64>(), INPUTS);
+    assert_eq!(tallies.len(), 11, "every reader has inputs: {tallies:?}");
+    for (reader, Tally { inputs, taken, .. }) in tallies {
+        // Faults that nothing survives would test the first line only.
+        assert!(taken > 0 && taken < inputs, "{}: {taken} of {inputs}", reader.name());
+    }
+}
