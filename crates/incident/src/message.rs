@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use watchkeep_model::charter::CharterFields;
 use watchkeep_model::escalation::{Audience, Escalation, EventAction, Hyperlink};
 use watchkeep_model::identifier::derived;
 use watchkeep_model::incident::{Fact, FactData, FactName};
@@ -149,7 +150,7 @@ fn blank(
             .into_iter()
             .collect(),
         drill: fact.drill,
-        custom_details: details(incident),
+        custom_details: details(incident, fields),
     }
 }
 
@@ -174,8 +175,15 @@ fn summary(incident: &Incident, affected: u64) -> String {
 /// The detail that tells why nobody is paged.
 const SUPPRESSED: &str = "suppressed";
 
-fn details(incident: &Incident) -> BTreeMap<String, String> {
+/// The detail that names whom else to ask: parties outside of the organisation.
+const OUTSIDE: &str = "external_dependencies";
+
+fn details(incident: &Incident, fields: Option<&CharterFields>) -> BTreeMap<String, String> {
     let mut details = reasons(incident);
+    let outside = fields.and_then(|fields| fields.external_dependencies.as_ref());
+    if let Some(outside) = outside.filter(|outside| !outside.is_empty()) {
+        details.insert(OUTSIDE.to_owned(), outside.join(", "));
+    }
     if let Some(why) = incident.quiet.muted().filter(|_| incident.is_open()) {
         details.insert(SUPPRESSED.to_owned(), why.to_owned());
     }

@@ -199,6 +199,18 @@ pub enum Lifecycle {
     Retired,
 }
 
+impl Lifecycle {
+    /// The name used in charters and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Production => "production",
+            Self::Deprecated => "deprecated",
+            Self::Retired => "retired",
+        }
+    }
+}
+
 /// How bad a breach is. Ordered from info to critical.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -11,7 +11,7 @@ use super::Configured;
 pub(crate) enum Report {
     /// How charters are looked after: reviews, stale owners and edges, coverage
     #[command(
-        after_help = "Examples:\n  watchkeep report stewardship -c watchkeep.toml\n  watchkeep report stewardship --from-folder out --charters charters --from 2013-04-01 --to 2013-07-01 --format markdown\n\nAn incident counts as self-found where the first person to act on it holds a role of its charter or is in a team with one, as user-found where it is somebody else. Exit code 1 when a review is overdue or an owner is stale."
+        after_help = "Examples:\n  watchkeep report stewardship -c watchkeep.toml\n  watchkeep report stewardship --from-folder out --charters charters --from 2013-04-01 --to 2013-07-01 --format markdown\n\nAn incident counts as self-found where the first person to act on it holds a role of its charter or is in a team with one, as user-found where it is somebody else. A change of lifecycle and a new version open a review, until the charter's reviewed_at is later. Exit code 1 when a review is overdue or open, or an owner is stale."
     )]
     Stewardship(ReportOf),
     /// What it costs the people who answer: load, pages, pages off hours

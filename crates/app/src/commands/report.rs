@@ -56,8 +56,9 @@ fn of_stewardship(arguments: &ReportOf) -> anyhow::Result<Outcome> {
     let publications = rules.publications();
     let report = stewardship(&rules.registry(), publications.as_ref(), &incidents, &seen, period);
     print(arguments.format, &report, period, "Stewardship", &[], &sections(&report))?;
-    let is_found =
-        report.reviews.iter().any(|review| review.is_overdue) || !report.stale_owners.is_empty();
+    let is_found = report.reviews.iter().any(|review| review.is_overdue)
+        || !report.opened_reviews.is_empty()
+        || !report.stale_owners.is_empty();
     Ok(if is_found { Outcome::Found } else { Outcome::Fine })
 }
 
@@ -182,6 +183,7 @@ fn people(loads: &[Load]) -> Section {
 
 fn sections(report: &Stewardship) -> Vec<Section> {
     let dash = || "-".to_owned();
+    let named = |text: &str| if text.is_empty() { dash() } else { text.to_owned() };
     let at = |at: Option<Timestamp>| at.map_or_else(dash, |at| at.to_string());
     let span = |seconds: Option<i64>| seconds.map_or_else(dash, shown);
     let pair = |name: &str, value: String| vec![name.to_owned(), value];
@@ -203,6 +205,25 @@ fn sections(report: &Stewardship) -> Vec<Section> {
                         at(review.reviewed_at),
                         at(review.due_at),
                         if review.is_overdue { "yes" } else { "no" }.to_owned(),
+                    ]
+                })
+                .collect(),
+        },
+        Section {
+            title: "Reviews that a change has opened",
+            text: Vec::new(),
+            head: vec!["charter", "asked of", "because of", "before", "after", "since"],
+            rows: report
+                .opened_reviews
+                .iter()
+                .map(|review| {
+                    vec![
+                        review.charter.clone(),
+                        review.by.clone().unwrap_or_else(dash),
+                        review.because.to_owned(),
+                        named(&review.before),
+                        named(&review.after),
+                        review.at.to_string(),
                     ]
                 })
                 .collect(),

@@ -2,7 +2,7 @@
 //! failing and settling.
 
 use watchkeep_model::breach::{Breach, Transition};
-use watchkeep_model::charter::{ExpectationKind, Severity};
+use watchkeep_model::charter::{Charter, ExpectationKind, Severity};
 use watchkeep_model::incident::data::{
     Attribution, BreachAttached, BreachCleared, CharterRevision, Informed, Opened, PolicyRevision,
     Reopened, SeverityChanged, VerificationFailed,
@@ -68,9 +68,11 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
     let load = |user: &str| world.load.get(user).copied().unwrap_or(0);
     let resolution = owner::resolve(world.charter.as_deref(), world.context, due_at, &load);
     let in_force_at = opening.breaches.first().map_or(due_at, |breach| breach.window_end);
+    let mut attribution = opening.attribution.clone();
+    attribution.evidence.extend(world.charter.as_deref().and_then(depends_outside));
     let data = Opened {
         root: opening.root.clone(),
-        attribution: opening.attribution.clone(),
+        attribution,
         owner: resolution.owner,
         unowned: resolution.unowned,
         resolution: resolution.links,
@@ -118,6 +120,15 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
     message::status(decision.incident, &fact, "opened", world, &mut decision.out.escalations);
     decision.enter_if_due(&doing.at(now));
     (incident, progress)
+}
+
+/// What a charter names outside of the organisation, as evidence: no lineage
+/// goes there, and what is wrong may be theirs.
+fn depends_outside(charter: &Charter) -> Option<String> {
+    let outside = charter.fields.external_dependencies.as_deref().unwrap_or_default();
+    let subject = &charter.subject;
+    (!outside.is_empty())
+        .then(|| format!("{subject} depends on others outside: {}", outside.join(", ")))
 }
 
 /// What the policy compares with where it verifies this severity.

@@ -1,5 +1,7 @@
 //! `report stewardship`: how charters are looked after.
 
+mod opened;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use crate::context::DEFAULT_POLICY;
 use crate::owner;
 use crate::registry::Registry;
 use crate::registry::publications::Publications;
+pub use opened::OpenReview;
 
 /// Groups inside groups that are followed.
 const GROUP_DEPTH_MAX: u32 = 4;
@@ -53,6 +56,9 @@ impl Seen {
 pub struct Stewardship {
     /// Charters with a review cadence, the most overdue first.
     pub reviews: Vec<Review>,
+    /// Reviews that a change of lifecycle or version has opened, by charter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub opened_reviews: Vec<OpenReview>,
     /// People who are named and cannot answer any more.
     pub stale_owners: Vec<StaleOwner>,
     /// Edges that no run has shown for longer than the policy allows.
@@ -184,6 +190,7 @@ pub fn stewardship(
         charters.iter().map(|(subject, charter)| (subject.as_str(), &**charter)).collect();
     Stewardship {
         reviews: reviews(registry, &charters, period.to),
+        opened_reviews: opened::opened(registry, &charters, seen, period.to),
         stale_owners: stale_owners(registry, &charters),
         stale_edges: stale_edges(registry, period.to),
         coverage: coverage(registry, seen, period.to),
