@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
+use watchkeep_log_kafka::admin::KafkaAdmin;
+use watchkeep_log_kafka::settings::KafkaSettings;
 use watchkeep_tests::kafka;
 use watchkeep_tests::service::Service;
 
@@ -170,4 +172,102 @@ fn commands_go_through_real_kafka_and_twice_is_once() {
     let handed: Vec<&Value> =
         facts.iter().filter(|fact| fact["data"]["method"] == "reassigned").collect();
     assert_eq!(handed.len(), 1);
+}
+
+/// Sends a minute of events, half of them null, and one that closes its window.
+fn send_minute(service: &Service, minute: u32) {
+    let mut lines = String::new();
+    for second in 0..50 {
+        let value = if second % 2 == 0 { "null" } else { "1.5" };
+        let at = format!("2013-05-08T{:02}:{:02}:{second:02}Z", minute / 60, minute % 60);
+        let _ =
+            writeln!(lines, r#"{{"feature":"shop.price","event_time":"{at}","value":{value}}}"#);
+    }
+    let file = service.folder().join("minute.ndjson");
+    std::fs::write(&file, lines).expect("disk");
+    service.run(&["produce", "--input", file.to_str().expect("text")]);
+}
+
+/// Ends of the windows that were judged and what was said, in order.
+fn verdicts(service: &Service) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let windows = service.export("revisions.windows");
+    let judged = windows.iter().filter(|window| window["revision"] == 0 && window["count"] != 0);
+    judged.map(|w| (text(&w["window_end"]), text(&w["judged"][0]["verdict"]))).collect()
+}
+
+/// How long Kafka keeps windows, in milliseconds.
+fn retention(cluster: &kafka::Cluster) -> String {
+    let admin = KafkaAdmin::open(&KafkaSettings::new(cluster.bootstrap())).expect("an admin");
+    let topic = admin.describe("revisions.windows").expect("Kafka").expect("the topic");
+    topic.config["retention.ms"].clone()
+}
+
+#[test]
+fn an_approved_charter_judges_and_is_kept_for_on_real_kafka() {
+    let cluster = kafka::Cluster::shared();
+    let settings = "retention = \"7d\"\n[charters]\nsource = \"topic\"\n";
+    let mut service = Service::kafka(cluster, "revisions", 1, "avro", settings);
+    assert_eq!(retention(cluster), "604800000");
+    let folder = service.folder().join("published");
+    std::fs::create_dir(&folder).expect("disk");
+    let loose = CHARTERS.replace("above: 0.2", "above: 0.9");
+    std::fs::write(folder.join("shop.yaml"), &loose).expect("disk");
+    let path = folder.to_str().expect("text");
+    service.run(&["charters", "publish", "--charters", path, "--by", "user:ada"]);
+    service.start();
+    (0..3).for_each(|minute| send_minute(&service, minute));
+    service.wait_for("windows", |service| verdicts(service).len() >= 2);
+
+    // Somebody else's proposal, with a regulator in mind, while the service runs.
+    let charter = CHARTERS.split("---").next().expect("the charter");
+    let file = service.folder().join("tighter.yaml");
+    std::fs::write(&file, format!("{charter}driver: regulatory\n")).expect("disk");
+    let file = file.to_str().expect("text");
+    let from = ["--effective-from", "2013-05-08T00:03:00Z", "--ticket", "CHG-7"];
+    let propose = ["charters", "propose", file, "--by", "user:barbara", "--rationale", "tighter"];
+    let proposal = service.run(&[&propose[..], &from, &["--format", "json"]].concat());
+    let proposal: Value = serde_json::from_str(&proposal).expect("JSON");
+    let id = proposal["proposal"].as_str().expect("an identifier");
+    let answer = |command: &str, by: &str, why: &str| {
+        service.attempt(&["charters", command, id, "--by", by, "--rationale", why])
+    };
+    assert_eq!(answer("comment", "user:edgar", "we rely on the old bound").0, 0);
+    let (code, text) = answer("approve", "user:barbara", "mine");
+    assert_eq!(code, 1, "nobody approves what they propose: {text}");
+    assert_eq!(retention(cluster), "604800000", "a proposal changes nothing");
+    let (code, text) = answer("approve", "user:grace", "agreed");
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("revisions.windows is kept for longer"), "{text}");
+    assert_eq!(retention(cluster), "-1");
+    let (code, text) = service.attempt(&["topics", "check"]);
+    assert_eq!(code, 0, "{text}");
+
+    let mut minute = 3;
+    service.wait_for("a window that the new revision judges", |service| {
+        send_minute(service, minute);
+        minute += 1;
+        verdicts(service).iter().any(|(_, verdict)| verdict == "bad")
+    });
+    service.stop();
+    let judged = verdicts(&service);
+    let tightened = judged.iter().position(|(_, verdict)| verdict == "bad").expect("one");
+    assert!(judged[tightened].0.as_str() > "2013-05-08T00:03:00", "{judged:?}");
+    assert!(judged[..tightened].iter().all(|(_, verdict)| verdict == "good"), "{judged:?}");
+    assert!(judged[tightened..].iter().all(|(_, verdict)| verdict == "bad"), "{judged:?}");
+    let above = |at: &str| {
+        let shown =
+            service.run(&["charters", "show", "shop.price", "--at", at, "--format", "json"]);
+        let shown: Value = serde_json::from_str(&shown).expect("JSON");
+        shown["expectations"][0]["above"].clone()
+    };
+    assert_eq!([above("2013-05-08T00:02:00Z"), above("2013-05-08T00:03:00Z")], [0.9, 0.2]);
+    let history = service.run(&["charters", "history", "shop.price", "--format", "json"]);
+    let history: Vec<Value> = serde_json::from_str(&history).expect("JSON");
+    let changed = history.iter().find(|line| line["field"] == "driver").expect("the change");
+    assert_eq!(
+        (&changed["by"], &changed["approved_by"], &changed["change_ticket"]),
+        (&"user:barbara".into(), &serde_json::json!(["user:grace"]), &"CHG-7".into())
+    );
+    assert!(history.iter().any(|line| line["what"] == "comment"), "{history:?}");
 }

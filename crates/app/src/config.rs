@@ -98,6 +98,10 @@ pub(crate) struct Topics {
     pub(crate) encoding: Encoding,
     /// Partitions of each topic of ours, by its name without the prefix.
     pub(crate) partitions: BTreeMap<&'static str, i32>,
+    /// How long windows and rejects are kept; `None` is for good.
+    pub(crate) retention: Option<TimeSpan>,
+    /// The same where a charter is a regulator's concern, at least as long.
+    pub(crate) regulatory_retention: Option<TimeSpan>,
 }
 
 impl Topics {
@@ -245,6 +249,9 @@ fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
     if telemetry.is_empty() {
         errors.add(layers.place("topics.telemetry"), "topics.telemetry: name at least one topic");
     }
+    let mut kept = |path: &str| layers.is_set(path).then(|| layers.span(path, errors));
+    let (retention, regulatory_retention) =
+        (kept("topics.retention"), kept("topics.regulatory_retention"));
     let topics = Topics {
         telemetry,
         prefix: layers.text("topics.prefix").unwrap_or_default(),
@@ -256,7 +263,10 @@ fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
             .iter()
             .map(|topic| (*topic, layers.count(&format!("topics.partitions.{topic}"), errors)))
             .collect(),
+        retention,
+        regulatory_retention,
     };
+    check_retention(layers, &topics, errors);
     check_topic_names(layers, &topics, errors);
     if layers.is_set("registry.url") {
         errors.add(
@@ -345,6 +355,20 @@ fn listen(layers: &Layers, errors: &mut ConfigError) -> Option<SocketAddr> {
         return None;
     }
     Some(address)
+}
+
+/// Records are kept for some time, and no shorter where a regulator asks for them.
+fn check_retention(layers: &Layers, topics: &Topics, errors: &mut ConfigError) {
+    let (path, longer) = ("topics.retention", "topics.regulatory_retention");
+    if topics.retention.is_some_and(|span| span < TimeSpan::HOUR) {
+        errors.add(layers.place(path), format!("{path}: must be at least 1h"));
+    }
+    let is_shorter = topics
+        .regulatory_retention
+        .is_some_and(|longer| topics.retention.is_none_or(|s| longer < s));
+    if is_shorter {
+        errors.add(layers.place(longer), format!("{longer}: must not be shorter than {path}"));
+    }
 }
 
 /// Kafka's rule for names of topics, which the embedded log shares.

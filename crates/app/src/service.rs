@@ -31,7 +31,7 @@ use self::view::View;
 use crate::cli::{LogFormat, Run, StageName};
 use crate::config::{CharterSource, Config, LogConfig};
 use crate::store::Store;
-use crate::{Outcome, charters, http, input, profiles};
+use crate::{Outcome, charters, http, input, profiles, retention};
 
 /// How long the stages may take to end, from the moment that they are asked to,
 /// so that the process is gone within 10 s. What takes longer, because no
@@ -182,6 +182,9 @@ impl Service {
                 "no charters: set charters.folder or run `watchkeep charters publish`, or nothing \
                  is ever judged"
             );
+        }
+        for topic in patiently(|| retention::hold(config, &store, &rules.registry()))? {
+            tracing::info!(topic, "kept for longer: a charter says `driver: regulatory`");
         }
         let shared = Arc::new(Shared {
             store,

@@ -15,6 +15,7 @@ use watchkeep_model::time::Timestamp;
 use watchkeep_runtime::log::{Log, LogError, Outgoing};
 
 use crate::config::{Config, LogConfig, keys};
+use crate::retention;
 
 /// Partitions of telemetry topics in the embedded log. One, because a single
 /// process reads them and one watermark is the easiest to explain.
@@ -51,7 +52,7 @@ impl Store {
                         store.create_topic(topic, EMBEDDED_TELEMETRY_PARTITIONS)?;
                     }
                 }
-                for spec in owned_topics(config, None) {
+                for spec in owned_topics(config, None, false) {
                     store.create_topic(&spec.name, spec.partitions)?;
                 }
                 Ok(Self::Embedded(store))
@@ -259,14 +260,21 @@ impl Reader {
 }
 
 /// The topics that Watchkeep writes, as they should be. Nothing is ever
-/// deleted from them: they are the state.
-pub(crate) fn owned_topics(config: &Config, replication: Option<i32>) -> Vec<TopicSpec> {
+/// deleted from them, for they are the state, but of those that
+/// [`retention::LIMITED`] names where the configuration says so.
+pub(crate) fn owned_topics(
+    config: &Config,
+    replication: Option<i32>,
+    is_regulated: bool,
+) -> Vec<TopicSpec> {
     keys::TOPICS
         .iter()
         .map(|name| {
+            let is_limited = retention::LIMITED.contains(name);
+            let span = retention::span(&config.topics, is_regulated).filter(|_| is_limited);
             let mut settings = BTreeMap::from([
                 ("cleanup.policy".to_owned(), "delete".to_owned()),
-                ("retention.ms".to_owned(), "-1".to_owned()),
+                (retention::SETTING.to_owned(), retention::setting(span)),
                 ("retention.bytes".to_owned(), "-1".to_owned()),
             ]);
             if matches!(*name, "summaries" | "incidents") {

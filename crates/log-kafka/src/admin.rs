@@ -9,8 +9,8 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigResource, NewPartitions, NewTopic, ResourceSpecifier,
-    TopicReplication,
+    AdminClient, AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewPartitions, NewTopic,
+    ResourceSpecifier, TopicReplication,
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use watchkeep_runtime::log::LogError;
@@ -180,6 +180,34 @@ impl KafkaAdmin {
         }
         let replication = i32::try_from(replication).unwrap_or(i32::MAX);
         Ok(Some(TopicState { partitions, replication, config }))
+    }
+
+    /// Changes one setting of a topic, and leaves its others as they are.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`], or a fatal one where that is not allowed.
+    pub fn set_config(&self, topic: &str, name: &str, value: &str) -> Result<(), LogError> {
+        let doing = format!("setting {name} of topic {topic}");
+        let failed = |error: KafkaError| passing(log_error(&doing, &error));
+        let specifier = ResourceSpecifier::Topic(topic);
+        let resources =
+            wait(self.client.describe_configs([&specifier], &options())).map_err(failed)?;
+        // The request replaces all that were set for the topic.
+        let mut settings = BTreeMap::new();
+        for resource in resources {
+            let resource = resource.map_err(|code| failed(KafkaError::AdminOp(code)))?;
+            let own = resource.entries.into_iter();
+            let own = own.filter(|entry| entry.source == ConfigSource::DynamicTopic);
+            settings.extend(own.filter_map(|entry| Some((entry.name, entry.value?))));
+        }
+        settings.insert(name.to_owned(), value.to_owned());
+        let alter = settings
+            .iter()
+            .fold(AlterConfig::new(specifier), |alter, (name, value)| alter.set(name, value));
+        for outcome in wait(self.client.alter_configs([&alter], &options())).map_err(failed)? {
+            outcome.map_err(|(_, code)| failed(KafkaError::AdminOp(code)))?;
+        }
+        Ok(())
     }
 
     /// How a topic differs from its spec; nothing where it is as it should be.

@@ -6,11 +6,12 @@ use anyhow::bail;
 use serde::Serialize;
 use watchkeep_log_kafka::admin::{TopicDifference, TopicSpec};
 
-use crate::Outcome;
+use crate::charters::{self, Wanted};
 use crate::cli;
 use crate::config::{Config, LogConfig};
 use crate::output::{Format, Output, Table};
 use crate::store::{Store, owned_topics};
+use crate::{Outcome, retention};
 
 #[derive(Serialize)]
 struct Line {
@@ -38,12 +39,13 @@ fn create(arguments: &cli::TopicsCreate) -> anyhow::Result<Outcome> {
         }
         let state = format!("in the embedded log {}", folder.display());
         let names = config.topics.telemetry.iter().cloned();
-        let owned = owned_topics(&config, None).into_iter().map(|spec| spec.name);
+        let owned = owned_topics(&config, None, false).into_iter().map(|spec| spec.name);
         let lines = names.chain(owned).map(|topic| Line { topic, state: state.clone() }).collect();
         return print(lines, arguments.formatted.format).map(|()| Outcome::Fine);
     }
     let admin = store.admin()?;
-    let mut specs = owned_topics(&config, Some(arguments.replication));
+    // Before there are topics, charters lie in a folder or nowhere yet.
+    let mut specs = owned_topics(&config, Some(arguments.replication), false);
     if let Some(partitions) = arguments.telemetry_partitions {
         let telemetry = config.topics.telemetry.iter().map(|name| TopicSpec {
             name: name.clone(),
@@ -54,11 +56,18 @@ fn create(arguments: &cli::TopicsCreate) -> anyhow::Result<Outcome> {
         specs.splice(0..0, telemetry);
     }
     let created = admin.create_topics(&specs)?;
+    let raised = if config.topics.retention.is_some() {
+        let rules = charters::wanted(&config, &Wanted::OfLog)?;
+        retention::hold(&config, &store, &rules.registry())?
+    } else {
+        Vec::new()
+    };
     let lines = specs
         .into_iter()
         .map(|spec| {
             let state = if created.contains(&spec.name) { "created" } else { "was there" };
-            Line { topic: spec.name, state: state.to_owned() }
+            let longer = if raised.contains(&spec.name) { ", kept for a regulator" } else { "" };
+            Line { topic: spec.name, state: format!("{state}{longer}") }
         })
         .collect();
     print(lines, arguments.formatted.format)?;
@@ -70,7 +79,7 @@ fn check(arguments: &cli::TopicsCheck) -> anyhow::Result<Outcome> {
     let store = Store::open_existing(&config)?;
     if matches!(config.log, LogConfig::Embedded { .. }) {
         let names = config.topics.telemetry.iter().cloned();
-        let owned = owned_topics(&config, None).into_iter().map(|spec| spec.name);
+        let owned = owned_topics(&config, None, false).into_iter().map(|spec| spec.name);
         // Opening has created or checked them.
         let lines = names.chain(owned).map(|topic| Line { topic, state: "fine".into() }).collect();
         return print(lines, arguments.formatted.format).map(|()| Outcome::Fine);
@@ -89,7 +98,7 @@ fn check(arguments: &cli::TopicsCheck) -> anyhow::Result<Outcome> {
         };
         lines.push(Line { topic: topic.clone(), state });
     }
-    for spec in owned_topics(&config, None) {
+    for spec in owned_topics(&config, None, retention::is_regulated(&config)?) {
         let differences = admin.check(&spec)?;
         differs |= !differences.is_empty();
         if differences.is_empty() {

@@ -59,7 +59,7 @@ pub(crate) const TOPICS: [&str; 11] = [
 ];
 
 /// Every setting, in the order in which it is shown.
-pub(crate) const KEYS: [Key; 31] = [
+pub(crate) const KEYS: [Key; 33] = [
     key("log.kind", Kind::OneOf(&["embedded", "kafka"]), Some("embedded"), "which log"),
     key("log.bootstrap", Kind::Text, None, "Kafka's addresses, host:port with commas between"),
     key("log.folder", Kind::Path, Some("watchkeep-data"), "folder of the embedded log"),
@@ -72,6 +72,18 @@ pub(crate) const KEYS: [Key; 31] = [
         "encoding of windows, breaches, incidents and escalations",
     ),
     // Summaries scale with partitions; all other facts keep their total order.
+    key(
+        "topics.retention",
+        Kind::Span,
+        None,
+        "how long Kafka keeps windows and rejects; without it for good",
+    ),
+    key(
+        "topics.regulatory_retention",
+        Kind::Span,
+        None,
+        "the same where a charter says driver: regulatory; without it for good",
+    ),
     key("topics.partitions.summaries", Kind::Count, Some("4"), "partitions of the topic"),
     key("topics.partitions.windows", Kind::Count, Some("1"), "partitions of the topic"),
     key("topics.partitions.breaches", Kind::Count, Some("1"), "partitions of the topic"),

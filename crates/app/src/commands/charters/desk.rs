@@ -16,11 +16,12 @@ use watchkeep_runtime::outgoing;
 use watchkeep_runtime::rules::Rules;
 use watchkeep_runtime::topics::Topics;
 
-use crate::charters;
 use crate::cli::{Configured, Doing};
 use crate::config::Config;
+use crate::output::complain;
 use crate::service::clock;
 use crate::store::Store;
+use crate::{charters, retention};
 
 /// The topic as it is, and a way to write to it.
 pub(super) struct Desk {
@@ -153,6 +154,9 @@ impl Desk {
             bail!(
                 "somebody else published or decided meanwhile, and nothing was changed: try again"
             );
+        }
+        for topic in retention::hold(&self.config, &self.store, &self.registry)? {
+            complain(&format!("{topic} is kept for longer: a charter says `driver: regulatory`"));
         }
         Ok(id)
     }
