@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release -p watchkeep-tests --example charter_fuzz -- --inputs 1000000`
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command")]
+
 use clap::Parser;
 use watchkeep_tests::charter_fuzz::{Corpus, run};
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use watchkeep_incident::hook;
 use watchkeep_incident::playbook;
@@ -24,8 +24,9 @@ use watchkeep_wire::yaml;
 use crate::binary;
 use random::Random;
 
-/// How long one input may take in a build without optimisation on a machine
-/// that does other things too. A hang takes longer than anything.
+/// Processor time that one input may take in a build without optimisation. A
+/// hang takes longer than anything: then the process has to be ended, and the
+/// numbers halved.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes that one input may take beside [`BYTES_EACH`] for each of its own.
@@ -178,11 +179,11 @@ pub fn run(
         let told =
             |what: String| format!("input {number} of seed {seed}, {}: {what}", reader.name());
         let before = memory::begin();
-        let begun = Instant::now();
+        let begun = processor_time();
         let taken = catch_unwind(AssertUnwindSafe(|| check(reader, &bytes)))
             .map_err(|panic| told(format!("panic: {}", message(&*panic))))?
             .map_err(told)?;
-        let spent = begun.elapsed();
+        let spent = processor_time().saturating_sub(begun);
         let grown = memory::peak().saturating_sub(before);
         if spent > PATIENCE {
             return Err(told(format!("it took {spent:?}")));
@@ -197,6 +198,13 @@ pub fn run(
         tally.largest = tally.largest.max(grown);
     }
     Ok(tallies)
+}
+
+/// What this thread has spent; nothing where the system does not tell.
+fn processor_time() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -144,7 +144,7 @@ pub fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
 fn of_bytes(bytes: &mut Vec<u8>, random: &mut Random) {
     let at = random.below(bytes.len() + 1);
     match random.below(6) {
-        0 if at < bytes.len() => bytes[at] = random.next().to_le_bytes()[0],
+        0 if at < bytes.len() => bytes[at] = random.draw().to_le_bytes()[0],
         1 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
         2 => bytes.truncate(at),
         3 => {

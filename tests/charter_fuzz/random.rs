@@ -14,7 +14,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -23,7 +23,7 @@ impl Random {
 
     /// A number below `n`; 0 for 0.
     pub fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() >> 33).unwrap_or_default() % n.max(1)
+        usize::try_from(self.draw() >> 33).unwrap_or_default() % n.max(1)
     }
 
     /// One of the items.

@@ -47,7 +47,7 @@ impl Folder {
         if paths.is_empty() {
             bail!("{}: there is no .yaml file in this folder", folder.display());
         }
-        let (files, unread) = texts(&paths)?;
+        let Texts { files, unread } = texts(&paths)?;
         let mut folder = Self::checked(files, checks);
         folder.diagnostics.extend(unread);
         folder.diagnostics.sort();
@@ -100,18 +100,26 @@ impl Folder {
     }
 }
 
-/// Names and texts of files, and what is wrong with those that are none. They
-/// are empty then: one file in another encoding hides no finding of the others.
+/// Files as texts.
+pub(crate) struct Texts {
+    /// Names and texts; of those that are none, empty ones.
+    pub(crate) files: Vec<(String, String)>,
+    /// What is wrong with those that are none. One file in another encoding
+    /// hides no finding of the others.
+    pub(crate) unread: Vec<Diagnostic>,
+}
+
+/// Reads files.
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn texts(paths: &[PathBuf]) -> anyhow::Result<(Vec<(String, String)>, Vec<Diagnostic>)> {
+pub(crate) fn texts(paths: &[PathBuf]) -> anyhow::Result<Texts> {
     let (mut files, mut unread) = (Vec::new(), Vec::new());
     for path in paths {
         let name = path.display().to_string();
         let size = std::fs::metadata(path).with_context(|| name.clone())?.len();
         let text = if size > yaml::FILE_BYTES_MAX as u64 {
-            Err(yaml::too_large(&name, size))
+            Err(Box::new(yaml::too_large(&name, size)))
         } else {
             let bytes = std::fs::read(path).with_context(|| name.clone())?;
             yaml::text(&name, &bytes).map(str::to_owned)
@@ -119,12 +127,12 @@ pub(crate) fn texts(paths: &[PathBuf]) -> anyhow::Result<(Vec<(String, String)>,
         files.push((
             name,
             text.unwrap_or_else(|finding| {
-                unread.push(finding);
+                unread.push(*finding);
                 String::new()
             }),
         ));
     }
-    Ok((files, unread))
+    Ok(Texts { files, unread })
 }
 
 /// Where charters are taken from.

@@ -31,7 +31,7 @@ impl Source {
             let message = format!("the file has {size} bytes and may have {FILE_BYTES_MAX}");
             return Err(vec![self.finding(start, "bound", message, Some("split it"))]);
         }
-        let text = yaml::text(&self.name, &self.bytes).map_err(|finding| vec![finding])?;
+        let text = yaml::text(&self.name, &self.bytes).map_err(|finding| vec![*finding])?;
         Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
     }
 

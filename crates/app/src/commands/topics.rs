@@ -8,7 +8,7 @@ use watchkeep_log_kafka::admin::{TopicDifference, TopicSpec};
 
 use crate::charters::{self, Wanted};
 use crate::cli;
-use crate::config::{Config, LogConfig};
+use crate::config::{CharterSource, Config, LogConfig};
 use crate::output::{Format, Output, Table};
 use crate::store::{Store, owned_topics};
 use crate::{Outcome, retention};
@@ -56,7 +56,10 @@ fn create(arguments: &cli::TopicsCreate) -> anyhow::Result<Outcome> {
         specs.splice(0..0, telemetry);
     }
     let created = admin.create_topics(&specs)?;
-    let raised = if config.topics.retention.is_some() {
+    // What was just created holds no charter yet.
+    let is_new = matches!(config.charter_source, CharterSource::Topic | CharterSource::Unset)
+        && created.contains(&config.topics.named("charters"));
+    let raised = if config.topics.retention.is_some() && !is_new {
         let rules = charters::wanted(&config, &Wanted::OfLog)?;
         retention::hold(&config, &store, &rules.registry())?
     } else {

@@ -13,6 +13,11 @@ pub(super) const ALWAYS: Timestamp = Timestamp::from_micros(i64::MIN);
 /// After every instant.
 pub(super) const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
+/// Patterns with the same literal prefix. Each subject that begins so is
+/// compared with all of them, so more are refused as an error; until then the
+/// rest is passed over.
+pub(super) const SAME_PREFIX_MAX: usize = 1_000;
+
 /// Documents by subject and by the literal prefix of their pattern, so that a
 /// subject is compared with few of them.
 #[derive(Debug, Default)]
@@ -27,6 +32,8 @@ pub(super) struct Index {
     prefixes: BTreeMap<String, Vec<String>>,
     /// Lengths of those prefixes.
     lengths: BTreeSet<usize>,
+    /// Of each prefix with too many patterns, the first that is passed over.
+    pub(super) crowded: Vec<String>,
 }
 
 /// Documents of one subject or pattern, by the instant from which they are in
@@ -59,6 +66,10 @@ impl Index {
                 let literal = pattern::literal_length(b).cmp(&pattern::literal_length(a));
                 literal.then_with(|| a.cmp(b))
             });
+            if let Some(first) = same.get(SAME_PREFIX_MAX) {
+                index.crowded.push(first.clone());
+                same.truncate(SAME_PREFIX_MAX);
+            }
         }
         index.documents = documents;
         index

@@ -229,12 +229,20 @@ pub(super) fn lint(folder: &Folder<'_>) -> Vec<Diagnostic> {
     if folder.checks.playbooks {
         playbook::check(folder, &mut found);
     }
-    found.0.into_iter().collect()
+    found.all.into_iter().collect()
 }
+
+/// Findings of one level. Further ones are left out: what is told is what has
+/// to be mended anyway, and the folder is refused by any error.
+const FINDINGS_MAX: usize = 10_000;
 
 /// Findings in their order.
 #[derive(Default)]
-struct Found(BTreeSet<Diagnostic>);
+struct Found {
+    all: BTreeSet<Diagnostic>,
+    errors: usize,
+    warnings: usize,
+}
 
 impl Found {
     fn error<T>(
@@ -245,7 +253,10 @@ impl Found {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.0.insert(document.diagnostic(field, rule, Level::Error, message, hint));
+        let found = document.diagnostic(field, rule, Level::Error, message, hint);
+        if self.errors < FINDINGS_MAX && self.all.insert(found) {
+            self.errors += 1;
+        }
     }
 
     fn warning<T>(
@@ -256,7 +267,10 @@ impl Found {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
-        self.0.insert(document.diagnostic(field, rule, Level::Warning, message, hint));
+        let found = document.diagnostic(field, rule, Level::Warning, message, hint);
+        if self.warnings < FINDINGS_MAX && self.all.insert(found) {
+            self.warnings += 1;
+        }
     }
 }
 

@@ -97,10 +97,10 @@ pub fn read(files: &[(String, String)]) -> (Documents, Vec<Diagnostic>) {
 ///
 /// # Errors
 /// What is wrong with it as a whole: it is not UTF-8.
-pub fn text<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Diagnostic> {
+pub fn text<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Box<Diagnostic>> {
     let told = |place, message, hint: &str| {
         let hint = Some(hint.to_owned());
-        Diagnostic { hint, ..finding(name, place, "encoding", message) }
+        Box::new(Diagnostic { hint, ..finding(name, place, "encoding", message) })
     };
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         let start = Place { line: 1, column: 1 };

@@ -14,7 +14,7 @@ use watchkeep_model::time::Timestamp;
 
 use super::desk::{Act, Desk};
 use crate::Outcome;
-use crate::charters::Folder;
+use crate::charters::{Folder, Texts, texts};
 use crate::cli::{Diff, Publish};
 use crate::output::{Format, Output, Table, complain, grouped};
 
@@ -214,7 +214,7 @@ pub(super) fn proposed(path: &Path) -> anyhow::Result<Vec<CharterDocument>> {
         true => crate::input::files_below(path, &[".yaml", ".yml"])?,
         false => vec![path.to_owned()],
     };
-    let (files, mut findings) = crate::charters::texts(&paths)?;
+    let Texts { files, unread: mut findings } = texts(&paths)?;
     let (documents, more) = watchkeep_wire::yaml::read(&files);
     findings.extend(more);
     if !findings.is_empty() {

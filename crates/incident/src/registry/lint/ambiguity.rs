@@ -27,6 +27,9 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
             }
         }
     }
+    if !is_bounded(folder, found) {
+        return twice(folder, found);
+    }
     for same in index.equally_specific() {
         for (n, a) in same.iter().enumerate() {
             for b in &same[n + 1..] {
@@ -39,6 +42,35 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
         }
     }
     twice(folder, found);
+}
+
+/// Steps of comparisons between equally specific patterns, the product of their
+/// lengths each: a second or so.
+const STEPS_MAX: usize = 500_000_000;
+
+/// False, with an error, where there are too many patterns that are equally
+/// specific to be compared with each other.
+fn is_bounded(folder: &Folder<'_>, found: &mut Found) -> bool {
+    let index = &folder.registry.index;
+    let mut crowded = index.crowded.clone();
+    let mut steps: usize = 0;
+    for same in index.equally_specific() {
+        let length: usize = same.iter().map(|pattern| pattern.len() + 1).sum();
+        steps = steps.saturating_add(length.saturating_mul(length));
+        if steps > STEPS_MAX && crowded.is_empty() {
+            crowded.extend(same.last().cloned());
+        }
+    }
+    for pattern in &crowded {
+        let revisions = index.revisions(pattern);
+        let number = revisions.and_then(|of| of.0.values().flatten().next());
+        if let Some(place) = number.and_then(|number| folder.charters.get(*number)) {
+            let message = "too many patterns have the same beginning up to their first `*`";
+            let hint = "at most 1,000 short ones may: name the features, or begin with more";
+            found.error(place, "subject", "bound", message, Some(hint.to_owned()));
+        }
+    }
+    crowded.is_empty()
 }
 
 /// Two patterns of equal weight that some subject fits both.
