@@ -195,20 +195,35 @@ listen = "127.0.0.1:{port}"
     /// # Panics
     /// Where the service refuses to tell.
     pub fn metric(&self, name: &str) -> f64 {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
-            return 0.0;
-        };
-        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
-        let request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-        let _ = stream.write_all(request);
-        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-        let status = lines.next().unwrap_or_default();
-        // A connection that breaks is a service that ends; a refusal is a fault.
-        assert!(status.is_empty() || status.starts_with("HTTP/1.1 200"), "{status}");
+        let text = self.get("/metrics");
+        let lines = text.lines();
         lines
             .filter(|line| line.starts_with(name))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
+    }
+
+    /// The body of a page; nothing while nobody answers.
+    ///
+    /// # Panics
+    /// Where the service refuses to tell.
+    pub fn get(&self, path: &str) -> String {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else {
+            return String::new();
+        };
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(request.as_bytes());
+        let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+        let status = lines.next().unwrap_or_default();
+        // A connection that breaks is a service that ends; a refusal is a fault.
+        assert!(status.is_empty() || status.starts_with("HTTP/1.1 200"), "{status}");
+        lines.skip_while(|line| !line.is_empty()).skip(1).fold(String::new(), |mut body, line| {
+            body.push_str(&line);
+            body.push('\n');
+            body
+        })
     }
 
     /// Runs a command that may be refused: the exit code and everything that it prints.

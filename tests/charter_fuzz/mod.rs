@@ -115,7 +115,10 @@ impl Corpus {
             binary::shared("examples/charters"),
         ];
         for folder in folders {
+            // Examples of rules stand on people and a policy beside them.
+            let common = fs::read(folder.join("common.yaml")).unwrap_or_default();
             for bytes in files(&folder, ".yaml") {
+                let bytes = [&common[..], b"---\n", &bytes].concat();
                 seeds.push(Seed { reader: Reader::Folder, bytes });
             }
         }

@@ -7,7 +7,7 @@ use watchkeep_tests::charter_fuzz::{Corpus, Tally, run};
 const SEED: u64 = 1;
 
 /// Inputs, of two seconds or so without optimisation.
-const INPUTS: u64 = 1_500;
+const INPUTS: u64 = 600;
 
 /// Folders, calendars, run events and the formats of other programs.
 const READERS: usize = 11;

@@ -46,7 +46,7 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
 
 /// Steps of comparisons between equally specific patterns, the product of their
 /// lengths each: a second or so.
-const STEPS_MAX: usize = 500_000_000;
+const STEPS_MAX: usize = 250_000_000;
 
 /// False, with an error, where there are too many patterns that are equally
 /// specific to be compared with each other.
