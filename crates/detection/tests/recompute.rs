@@ -1,5 +1,5 @@
-//! Every binned figure follows from the bins that a window publishes, and so does
-//! the judged p-value of categories: recomputed here from the JSON alone, by the
+//! Every figure follows from the bins that a window publishes, and so does the
+//! judged p-value of categories: recomputed here from the JSON alone, by the
 //! textbook's formulas.
 
 use proptest::prelude::*;
@@ -45,21 +45,49 @@ fn check(published: &Value) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// The distances of numbers, by the parts that are published beside the counts.
+fn check_distances(published: &Value) -> Result<(), TestCaseError> {
+    let bins = &published["bins"];
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let (n, n_ref) = (number(&published["n"]), number(&published["n_ref"]));
+    let widest = match &bins["widest"] {
+        Value::Null => 0.0,
+        place => (number(&place["current"]) / n - number(&place["reference"]) / n_ref).abs(),
+    };
+    let areas = bins["areas"].as_array().expect("areas");
+    let nulls = usize::from(bins["null_bin"] == true);
+    prop_assert_eq!(areas.len() + nulls, counts(bins, "current").len());
+    let area: f64 = areas.iter().map(number).sum();
+    let normed = area / number(&bins["reference_sd"]).max(0.001);
+    for (name, expected) in
+        [("ks_stat", widest), ("wasserstein", area), ("wasserstein_norm", normed)]
+    {
+        let own = number(&published[name]);
+        let allowed = 1e-9 * expected.abs() + 1e-12;
+        prop_assert!((own - expected).abs() <= allowed, "{name}: {own}, not {expected}");
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn figures_of_numbers_follow_from_the_bins(
-        current in prop::collection::vec(-30i32..30, 1..200),
-        reference in prop::collection::vec(-25i32..35, 1..200),
+        // As they came on both sides, and on the grid.
+        current in prop::collection::vec(-3000i32..3000, 1..200),
+        reference in prop::collection::vec(-2500i32..3500, 1..200),
+        coarser in 1i32..100,
         nulls in (0u64..5, 0u64..5),
     ) {
         let summary = |values: &[i32], null_count| {
             let mut summary = Summary { null_count, ..Summary::default() };
-            values.iter().for_each(|value| summary.numbers.add(f64::from(*value) / 4.0));
+            values.iter().for_each(|value| summary.numbers.add(f64::from(value / coarser) / 4.0));
             summary
         };
         let (current, reference) = (summary(&current, nulls.0), summary(&reference, nulls.1));
         let drift = drift::numeric(&current, &reference, &[], 10).drift;
-        check(&serde_json::to_value(&drift).expect("JSON"))?;
+        let published = serde_json::to_value(&drift).expect("JSON");
+        check(&published)?;
+        check_distances(&published)?;
     }
 
     #[test]

@@ -359,4 +359,28 @@ pub struct Bins {
     pub reference: Vec<u64>,
     /// True where the last bin is that of the nulls.
     pub null_bin: bool,
+    /// Numeric: the area between the distribution functions over each bin, in the
+    /// feature's unit; `wasserstein` is their sum.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub areas: Vec<f64>,
+    /// Numeric: where the distribution functions are farthest apart; absent
+    /// where they are equal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widest: Option<Widest>,
+    /// Numeric: the baseline's population standard deviation, by which (at
+    /// least 0.001) `wasserstein` is divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_sd: Option<f64>,
+}
+
+/// A place of two distribution functions: `ks_stat` is
+/// `|current / n − reference / n_ref|`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Widest {
+    /// The counts are of the values below this one.
+    pub below: f64,
+    /// Values of the window below it.
+    pub current: u64,
+    /// Values of the baseline below it.
+    pub reference: u64,
 }

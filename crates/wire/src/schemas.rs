@@ -61,6 +61,7 @@ static HISTORY: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
         "history/window/3",
         "history/window/4",
         "history/window/5",
+        "history/window/6",
         "history/breach/1",
         "history/incident-fact/1",
         "history/escalation/1",

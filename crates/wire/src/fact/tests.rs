@@ -95,7 +95,8 @@ fn window() -> Window {
              "drift": {"n": 100, "n_ref": 1000, "psi": 0.3, "js": 0.2, "hellinger": 0.1, "wasserstein": 1.5,
                "wasserstein_norm": 0.5, "ks_stat": 0.2, "ks_p": 0.01, "chi2_stat": 12.5, "chi2_dof": 3,
                "chi2_p": 0.001, "n_effective": 31.5, "unseen_share": 0.01, "unseen": ["XXX"],
-               "bins": {"edges": [1.0, 2.5], "categories": ["JFK"], "current": [1, 2, 3], "reference": [4, 5, 6], "null_bin": true}}},
+               "bins": {"edges": [1.0, 2.5], "categories": ["JFK"], "current": [1, 2, 3], "reference": [4, 5, 6], "null_bin": true,
+                 "areas": [0.5, 1.0], "widest": {"below": 2.5, "current": 3, "reference": 9}, "reference_sd": 3.0}}},
             {"expectation": "volume", "verdict": "not_judged"}
         ]
     }"#).unwrap()
