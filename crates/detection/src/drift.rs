@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use watchkeep_model::charter::{Charter, Statistic, ValueType};
 use watchkeep_model::distribution::{Numbers, cell_edges};
 use watchkeep_model::summary::{Categories, Summary};
-use watchkeep_model::window::{Bins, Drift};
+use watchkeep_model::window::{Bins, Drift, Widest};
 
 use crate::statistics as st;
 
@@ -61,9 +61,11 @@ pub fn numeric(
     let mut drift = Drift { n: values.count(), n_ref: against.count(), ..Drift::default() };
     let aligned = Aligned::new(values, against);
     let (statistic, wasserstein, groups) = match (values.raw(), against.raw()) {
-        (Some(a), Some(b)) => {
-            (st::ks_statistic_sorted(a, b), st::wasserstein_sorted(a, b), Some(equal_values(a, b)))
-        }
+        (Some(a), Some(b)) => (
+            st::ks_statistic_sorted(a, b),
+            st::wasserstein_sorted(a, b),
+            Some(Groups::of_equal_values(a, b)),
+        ),
         _ => (
             st::ks_statistic_cumulative(&aligned.current, &aligned.reference),
             st::wasserstein_weighted(&aligned.values, &aligned.current, &aligned.reference),
@@ -71,7 +73,7 @@ pub fn numeric(
         ),
     };
     let (of_current, of_reference) = match &groups {
-        Some((a, b)) => (a, b),
+        Some(groups) => (&groups.current, &groups.reference),
         None => (&aligned.current, &aligned.reference),
     };
     drift.ks_stat = Some(statistic);
@@ -90,31 +92,55 @@ pub fn numeric(
     drift.wasserstein_norm = wasserstein
         .zip(deviation)
         .map(|(distance, moments)| st::wasserstein_norm(distance, moments.sd));
-    binned(&mut drift, aligned.bins(bins), current.null_count, reference.null_count);
+    let mut bins = aligned.bins(bins);
+    let counts = (&of_current[..], &of_reference[..]);
+    let parts = match &groups {
+        Some(groups) => st::profile(&groups.values, &groups.values, counts, &bins.edges),
+        None => st::profile(&aligned.values, &aligned.lower_edges(), counts, &bins.edges),
+    };
+    bins.areas = parts.areas;
+    bins.widest =
+        parts.widest.map(|(below, current, reference)| Widest { below, current, reference });
+    bins.reference_sd = deviation.map(|moments| moments.sd);
+    binned(&mut drift, bins, current.null_count, reference.null_count);
     Comparison { drift, p_value }
 }
 
 /// Counts of each different value of two ascending samples, ascending.
-fn equal_values(a: &[f64], b: &[f64]) -> (Vec<u64>, Vec<u64>) {
-    let (mut of_a, mut of_b) = (Vec::with_capacity(a.len()), Vec::with_capacity(b.len()));
-    let (mut i, mut j) = (0, 0);
-    while let Some(value) = match (a.get(i), b.get(j)) {
-        (Some(x), Some(y)) => Some(x.min(*y)),
-        (one, other) => one.or(other).copied(),
-    } {
-        let repeats = |rest: &[f64]| rest.iter().take_while(|x| **x <= value).count();
-        let (in_a, in_b) = (repeats(&a[i..]), repeats(&b[j..]));
-        of_a.push(in_a as u64);
-        of_b.push(in_b as u64);
-        (i, j) = (i + in_a, j + in_b);
+#[derive(Default)]
+struct Groups {
+    values: Vec<f64>,
+    current: Vec<u64>,
+    reference: Vec<u64>,
+}
+
+impl Groups {
+    fn of_equal_values(a: &[f64], b: &[f64]) -> Self {
+        let mut groups = Self::default();
+        let (mut i, mut j) = (0, 0);
+        while let Some(value) = match (a.get(i), b.get(j)) {
+            (Some(x), Some(y)) => Some(x.min(*y)),
+            (one, other) => one.or(other).copied(),
+        } {
+            let repeats = |rest: &[f64]| rest.iter().take_while(|x| **x <= value).count();
+            let (in_a, in_b) = (repeats(&a[i..]), repeats(&b[j..]));
+            groups.values.push(value);
+            groups.current.push(in_a as u64);
+            groups.reference.push(in_b as u64);
+            (i, j) = (i + in_a, j + in_b);
+        }
+        groups
     }
-    (of_a, of_b)
 }
 
 /// Compares categories; every unseen category is a bin of its own, and so are
 /// the nulls. Both sides must hold a category.
 pub fn categorical(current: &Summary, reference: &Summary) -> Comparison {
-    let (values, against) = (&current.categories, &reference.categories);
+    // What one side samples and the other does not would look new or gone.
+    let level = current.categories.level().max(reference.categories.level());
+    let (values, against) =
+        (current.categories.at_level(level), reference.categories.at_level(level));
+    let (values, against) = (&*values, &*against);
     let mut drift = Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
     unseen(&mut drift, values, |category| against.counts().contains_key(category));
     let mut order = by_name(values, against);
@@ -180,8 +206,10 @@ pub fn unseen(drift: &mut Drift, current: &Categories, known: impl Fn(&str) -> b
         .collect();
     strangers.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let count: u64 = strangers.iter().map(|(_, count)| count).sum();
-    if current.total() > 0 {
-        drift.unseen_share = Some(count as f64 / current.total() as f64);
+    // Where categories are sampled, the share is that among those that are kept.
+    let kept = current.total() - current.other();
+    if kept > 0 {
+        drift.unseen_share = Some(count as f64 / kept as f64);
     }
     drift.unseen =
         strangers.into_iter().take(UNSEEN_NAMES_MAX).map(|(name, _)| name.to_owned()).collect();
@@ -263,6 +291,11 @@ impl Aligned {
             })
             .collect();
         aligned
+    }
+
+    /// The smallest double of each cell.
+    fn lower_edges(&self) -> Vec<f64> {
+        self.cells.iter().map(|cell| lower_edge(*cell)).collect()
     }
 
     /// Quantile bins of the reference, snapped to cells, so that the counts on

@@ -184,6 +184,22 @@ fn windows_of_oddities_have_figures_that_are_numbers() {
 }
 
 #[test]
+fn few_categories_of_very_many_are_not_new() {
+    let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    let name = |n: u64| format!("category {}", n * 2_654_435_761 % 200_000);
+    let very_many = categories((0..200_000).map(name));
+    let (few, others) = (categories((0..6_000).map(name)), (0..6_000).map(|n| format!("new {n}")));
+    let baseline = Baseline::new(&spec(from), Arc::new(very_many), Vec::new());
+    let quiet = judged(&few, &baseline, Some(ValueType::String));
+    // The baseline keeps one in 32 by name, the window all; both are compared by
+    // those that the baseline would have kept.
+    assert_eq!(quiet.verdict, Verdict::Good, "{:?}", quiet.drift);
+    assert_eq!(quiet.drift.and_then(|drift| drift.unseen_share), Some(0.0));
+    let changed = judged(&categories(others), &baseline, Some(ValueType::String));
+    assert_eq!(changed.drift.and_then(|drift| drift.unseen_share), Some(1.0));
+}
+
+#[test]
 fn what_cannot_be_judged_says_why() {
     let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
     let baseline = |summary| Baseline::new(&spec(from), Arc::new(summary), Vec::new());

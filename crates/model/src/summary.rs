@@ -5,6 +5,7 @@
 //! events were split over instances and commits nor in which order the parts
 //! come together.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -218,6 +219,17 @@ impl Categories {
         self.level
     }
 
+    /// The same as it would be kept at a level of at least `level`: two that are
+    /// to be compared have to sample the same categories.
+    pub fn at_level(&self, level: u32) -> Cow<'_, Self> {
+        if level <= self.level {
+            return Cow::Borrowed(self);
+        }
+        let mut sampled = Self { level, ..self.clone() };
+        sampled.drop_below_level();
+        Cow::Owned(sampled)
+    }
+
     /// Events of categories that are not kept by name.
     pub fn other(&self) -> u64 {
         self.total - self.kept()
@@ -304,8 +316,6 @@ fn stable_hash(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -29,12 +29,14 @@ pub(super) fn unseen(
                 return Err("the baseline has no categories".into());
             }
             drift.n_ref = known.total();
-            drift::unseen(&mut drift, &summary.categories, |name| {
-                known.counts().contains_key(name)
-            });
+            // A baseline that samples does not say which of the others it has seen.
+            let seen = summary.categories.at_level(known.level());
+            drift::unseen(&mut drift, &seen, |name| known.counts().contains_key(name));
         }
     }
-    let observed = drift.unseen_share.unwrap_or_default();
+    let observed = drift.unseen_share.ok_or(
+        "too many categories to keep them all, and none of the window's is among those kept",
+    )?;
     Ok(Measured { observed, drift: Some(drift), ..Measured::default() })
 }
 
