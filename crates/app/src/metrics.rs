@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use watchkeep_detection::budget::Tally;
 use watchkeep_model::time::Timestamp;
 
 use crate::service::status::Status;
@@ -80,6 +81,35 @@ const READY: Metric =
 const LAG: Metric =
     gauge("watchkeep_watermark_lag_seconds", "How far the watermark is behind the clock.");
 
+/// Figures of alert budgets by domain, over the partitions that this process
+/// has now: they follow from the log and go with a partition to who takes it.
+const BUDGETS: [(Metric, fn(&Tally) -> String); 5] = [
+    (gauge("watchkeep_budget_tests", "Tests that asked an alert budget, by domain."), |tally| {
+        tally.tests.to_string()
+    }),
+    (
+        gauge(
+            "watchkeep_budget_expected_false_alarms",
+            "False alarms to be expected at most if nothing had changed: the levels granted.",
+        ),
+        |tally| tally.expected.to_string(),
+    ),
+    (
+        gauge(
+            "watchkeep_budget_observed_false_alarms",
+            "Breaches by such tests that late events took away.",
+        ),
+        |tally| tally.retracted.to_string(),
+    ),
+    (gauge("watchkeep_budget_discoveries", "Tests whose p-value was within the level."), |tally| {
+        tally.discoveries.to_string()
+    }),
+    (
+        gauge("watchkeep_budget_withheld", "Windows that only the level did not call bad."),
+        |tally| tally.withheld.to_string(),
+    ),
+];
+
 /// Counters that stages keep by name, with the label of their kinds.
 const COUNTED: [(&str, &Metric, Option<&str>); 17] = [
     ("events", &EVENTS, None),
@@ -130,6 +160,11 @@ pub(crate) fn text(status: &Status, now: Timestamp) -> String {
     );
     write(&mut text, &SESSIONS, of_stage(&|stage| Some(stage.sessions.to_string())));
     write(&mut text, &READY, of_stage(&|stage| Some(u8::from(stage.is_ready).to_string())));
+    for (metric, figure) in &BUDGETS {
+        let budgets = stages.values().flat_map(|stage| &stage.budgets);
+        let line = |(domain, tally)| (format!("{{domain=\"{domain}\"}}"), figure(tally));
+        write(&mut text, metric, budgets.map(line).collect());
+    }
     let open = stages.values().find_map(|stage| stage.open_incidents);
     write(
         &mut text,
@@ -185,6 +220,18 @@ mod tests {
         assert_eq!(
             begin("watchkeep_commit_seconds_total"),
             ["watchkeep_commit_seconds_total{stage=\"summarise\"} 0.250000"]
+        );
+        status.update("evaluate", |stage| {
+            let tally = Tally { tests: 40, expected: 0.25, retracted: 1, ..Tally::default() };
+            stage.budgets.insert("shop".into(), tally);
+        });
+        assert_eq!(
+            begin("watchkeep_budget_expected_false_alarms"),
+            ["watchkeep_budget_expected_false_alarms{domain=\"shop\"} 0.25"]
+        );
+        assert_eq!(
+            begin("watchkeep_budget_observed_false_alarms"),
+            ["watchkeep_budget_observed_false_alarms{domain=\"shop\"} 1"]
         );
     }
 }

@@ -219,6 +219,8 @@ impl Setting {
                 for (transition, count) in &counts.breaches {
                     told.insert(("breaches", (*transition).to_owned()), *count);
                 }
+                let budgets = stage.budgets();
+                shared.status.update(name, |status| status.budgets = budgets);
                 shared.status.count(name, told);
             }
         }

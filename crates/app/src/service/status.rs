@@ -4,8 +4,9 @@
 //! is kept beside it, so that counters never go back.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use watchkeep_detection::budget::Tally;
 use watchkeep_model::time::Timestamp;
 
 /// Counts of one stage by name and label; the label is empty where there is none.
@@ -24,6 +25,8 @@ pub(crate) struct StageStatus {
     pub(crate) watermark: Option<Timestamp>,
     /// Incidents that are open; only escalate has them.
     pub(crate) open_incidents: Option<u64>,
+    /// What alert budgets have come to, by domain; only evaluate has them.
+    pub(crate) budgets: BTreeMap<Arc<str>, Tally>,
     /// Commits that held.
     pub(crate) commits: u64,
     /// Commits that did not.

@@ -9,7 +9,9 @@
 mod restore;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use watchkeep_detection::budget::Tally;
 use watchkeep_detection::evaluate::{Evaluate, Outputs};
 use watchkeep_detection::settings::TimeSettings;
 use watchkeep_model::batch::SummaryBatch;
@@ -127,6 +129,16 @@ impl EvaluateStage {
             let torn = state.folded.as_ref()?.evaluate.torn()?;
             Some((partition, torn.to_string()))
         })
+    }
+
+    /// What the alert budgets have come to in the assigned partitions, by domain.
+    pub fn budgets(&self) -> BTreeMap<Arc<str>, Tally> {
+        let mut all: BTreeMap<Arc<str>, Tally> = BTreeMap::new();
+        let folded = self.partitions.values().filter_map(|state| state.folded.as_ref());
+        for (domain, tally) in folded.flat_map(|folded| folded.evaluate.budgets().tallies()) {
+            all.entry(domain.clone()).or_default().add(tally);
+        }
+        all
     }
 
     /// The least watermark of the assigned partitions.
