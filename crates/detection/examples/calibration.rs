@@ -8,6 +8,9 @@
 //! cargo run --release --package watchkeep-detection --example calibration -- volume --trials 100000
 //! cargo run --release --package watchkeep-detection --example calibration -- speed --trials 1000
 //! ```
+//!
+//! `level --n 100000` takes only windows of that size. Every cell has a seed of
+//! its own, so it comes out the same whichever others are taken.
 
 #![allow(
     clippy::disallowed_methods,
@@ -33,33 +36,38 @@ use self::trials::{
 const LEVEL: f64 = 0.01;
 const SIZES: [usize; 6] = [12, 30, 100, 1_000, 10_000, 100_000];
 const CATEGORIES: [usize; 6] = [2, 3, 10, 50, 200, 1_000];
-/// Values that one cell of the table may draw.
-const VALUES_MAX: u64 = 400_000_000;
+/// Values that one cell of the table may draw: 5,000 trials of 100,000 values
+/// against as many.
+const VALUES_MAX: u64 = 1_000_000_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let trials = arguments.iter().skip_while(|a| *a != "--trials").nth(1);
-    let trials = trials.map_or(Some(20_000), |text| text.parse().ok());
+    let named = |name: &str| arguments.iter().skip_while(|a| *a != name).nth(1);
+    let trials = named("--trials").map_or(Some(20_000), |text| text.parse().ok());
+    let n: Option<usize> = named("--n").and_then(|text| text.parse().ok());
     match (arguments.first().map(String::as_str), trials) {
-        (Some("level"), Some(trials)) => level(trials),
+        (Some("level"), Some(trials)) => level(trials, n),
         (Some("power"), Some(trials)) => power(trials),
         (Some("dependent"), Some(trials)) => dependent_values(trials),
         (Some("volume"), Some(trials)) => volume(trials),
         (Some("speed"), Some(trials)) => speed(trials),
         _ => {
-            eprintln!("calibration level|power|dependent|volume|speed [--trials N]");
+            eprintln!("calibration level|power|dependent|volume|speed [--trials N] [--n VALUES]");
             return ExitCode::from(2);
         }
     }
     ExitCode::SUCCESS
 }
 
-fn level(trials: u64) {
+fn level(trials: u64, only: Option<usize>) {
     println!("Alarms among quiet windows at a nominal level of 1 %, in percent.");
     println!("`judged` is `judged.p_value`, `scipy` the published `ks_p` or `chi2_p`.\n");
     println!("| values | n | n_ref | trials | judged | scipy |");
     println!("|---|---:|---:|---:|---:|---:|");
     each_size(|n, n_ref| {
+        if only.is_some_and(|only| only != n) {
+            return;
+        }
         let trial = Trial { n, n_ref, change: Change::NONE, level: LEVEL };
         let trials = affordable(trials, &trial);
         for (law, name) in LAWS {

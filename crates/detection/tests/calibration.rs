@@ -4,8 +4,14 @@
 
 mod trials;
 
+use watchkeep_detection::drift::numeric;
+use watchkeep_detection::statistics::chi_square_homogeneity;
+
 use self::trials::counts::{COUNTS, Counts, counted};
-use self::trials::{Change, LAWS, Law, Random, Shares, Trial, categories, dependent, numbers};
+use self::trials::many::{self, Cells};
+use self::trials::{
+    Change, LAWS, Law, Random, Shares, Trial, categories, dependent, numbers, summary_of_numbers,
+};
 
 const LEVEL: f64 = 0.01;
 /// What a level of 1 % may come to.
@@ -51,6 +57,33 @@ fn quiet_categories_alarm_as_often_as_stated() {
     }
     // So bad is the p-value that is made for many values in each bin.
     assert!(scipy_at_worst > 0.1, "{scipy_at_worst}");
+}
+
+#[test]
+fn samples_of_very_many_values_are_those_that_are_drawn_one_by_one() {
+    const N: usize = many::MANY;
+    for (law, name) in LAWS {
+        let Some(cells) = Cells::of(law) else { continue };
+        let random = &mut Random::new(9);
+        let (mut least, mut most) = (1.0_f64, 0.0_f64);
+        for _ in 0..4 {
+            let at_once = cells.sample(N, random);
+            assert_eq!(at_once.numbers.count(), N as u64);
+            let single = summary_of_numbers(law.sample(N, Change::NONE, random));
+            let p = numeric(&at_once, &single, &[], 10).p_value;
+            (least, most) = (least.min(p), most.max(p));
+        }
+        assert!(least > 1e-3 && most > 0.1, "{name}: {least} to {most}");
+    }
+    let shares = Shares::zipf(50, 1.0);
+    let random = &mut Random::new(10);
+    let at_once = shares.counts(N, random);
+    let mut single = vec![0; 50];
+    (0..200).for_each(|_| {
+        shares.counts(N / 200, random).iter().zip(&mut single).for_each(|(n, own)| *own += n);
+    });
+    let test = chi_square_homogeneity(&at_once, &single).expect("two samples");
+    assert!((1e-3..0.999).contains(&test.p_value), "{test:?}");
 }
 
 #[test]
