@@ -81,9 +81,12 @@ const READY: Metric =
 const LAG: Metric =
     gauge("watchkeep_watermark_lag_seconds", "How far the watermark is behind the clock.");
 
+/// A figure of an alert budget, as it is written.
+type Figure = fn(&Tally) -> String;
+
 /// Figures of alert budgets by domain, over the partitions that this process
 /// has now: they follow from the log and go with a partition to who takes it.
-const BUDGETS: [(Metric, fn(&Tally) -> String); 5] = [
+const BUDGETS: [(Metric, Figure); 5] = [
     (gauge("watchkeep_budget_tests", "Tests that asked an alert budget, by domain."), |tally| {
         tally.tests.to_string()
     }),
