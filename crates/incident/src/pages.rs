@@ -50,14 +50,15 @@ impl Pages {
     /// When a page to a person may go out: `None` where it may at once.
     pub fn wait(&self, user: &str, rate: Rate, now: Timestamp) -> Option<Timestamp> {
         if let Some(digest) = self.digests.get(user) {
-            return Some(digest.due_at.max(now));
+            return Some(digest.due_at);
         }
         let burst = usize::try_from(rate.burst).unwrap_or(PAGES_MAX).clamp(1, PAGES_MAX);
-        let sent = self.sent.get(user)?;
-        let (oldest, _) = sent.get(sent.len().checked_sub(burst)?)?;
-        // What a clock that has gone back since was ahead by is no reason to wait.
-        let is_near = *oldest <= now + rate.per;
-        Some(*oldest + rate.per).filter(|free_at| *free_at > now && is_near)
+        // A clock may have been ahead or behind: only pages that are near count.
+        let is_near = |at: &Timestamp| *at + rate.per > now && *at <= now + rate.per;
+        let sent = self.sent.get(user)?.iter().rev();
+        let near: Vec<Timestamp> = sent.map(|(at, _)| *at).filter(is_near).take(burst).collect();
+        let first = near.iter().min().filter(|_| near.len() == burst)?;
+        Some(*first + rate.per)
     }
 
     /// What waits for a person.
@@ -101,9 +102,11 @@ impl Pages {
                     return Vec::new();
                 };
                 let digest = self.digests.entry(user.clone()).or_default();
-                if digest.waiting.is_empty() {
-                    digest.due_at = due_at;
-                }
+                // The order of facts of several incidents need not be known.
+                digest.due_at = match digest.waiting.is_empty() {
+                    true => due_at,
+                    false => digest.due_at.max(due_at),
+                };
                 let role = data.role.clone().unwrap_or_default();
                 let waiting = Waiting { step: data.step.clone(), climb: data.climb, role };
                 if digest.waiting.insert(id.clone(), waiting).is_none() {

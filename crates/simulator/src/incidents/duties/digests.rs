@@ -106,11 +106,6 @@ impl Digests {
         self.waiting.remove(&key);
         if data.carried_by.is_none() {
             let sent = self.sent.entry(data.target.clone()).or_default();
-            let per = self.limit.map_or(TimeSpan::ZERO, |(_, per)| per);
-            // A clock has gone back: which pages are near is not known.
-            if sent.last().is_some_and(|(last, _)| *last > fact.recorded_at + per) {
-                sent.clear();
-            }
             let page = (fact.recorded_at, fact.incident_id.clone());
             if !sent.contains(&page) {
                 sent.push(page);
