@@ -28,6 +28,13 @@ pub(super) fn totals(current: &[u64], reference: &[u64]) -> Option<(f64, f64)> {
 /// quotients would not promise of shares that are merely close. Past 128 bits
 /// (totals above 2^64) the quotients are subtracted.
 pub(super) fn share_difference(a: u128, n: u128, b: u128, m: u128) -> f64 {
+    // Shares of fewer than 2^32 values: the same integers in half the width.
+    let small = |count: u128| u32::try_from(count).ok().map(u64::from);
+    if let (Some(a), Some(n), Some(b), Some(m)) = (small(a), small(n), small(b), small(m)) {
+        let (left, right) = (a * m, b * n);
+        let distance = left.abs_diff(right) as f64 / (n * m) as f64;
+        return if left < right { -distance } else { distance };
+    }
     match (a.checked_mul(m), b.checked_mul(n), n.checked_mul(m)) {
         (Some(left), Some(right), Some(scale)) => {
             let distance = left.abs_diff(right) as f64 / scale as f64;
