@@ -6,5 +6,6 @@ pub mod charter_fuzz;
 pub mod examples;
 pub mod kafka;
 pub mod nab;
+pub mod runs;
 pub mod service;
 pub mod tampering;

@@ -6,14 +6,17 @@ use anyhow::{Context as _, anyhow, bail};
 use watchkeep_incident::registry::{Checks, Registry};
 use watchkeep_interop::openlineage;
 use watchkeep_model::document::{Diagnostic, Documents, Level};
+use watchkeep_model::lineage::RunEvent;
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
-use watchkeep_runtime::rules::{FollowError, Published, Rules};
+use watchkeep_runtime::log::LogError;
+use watchkeep_runtime::rules::{FollowError, Published, RUNS_MAX, Rules, Runs, Unusable};
 use watchkeep_runtime::topics::Topics;
 use watchkeep_wire::yaml;
 
 use crate::config::{CharterSource, Config};
 use crate::input;
+use crate::output::complain;
 use crate::store::{Reader, Store};
 
 /// Offsets that are read at once.
@@ -145,39 +148,71 @@ pub(crate) enum Wanted<'a> {
     OfFiles,
 }
 
+/// Where run events are taken from, besides those that lie in a charter folder.
+#[derive(Clone, Copy)]
+pub(crate) enum RunsFrom<'a> {
+    /// From nowhere.
+    Folder,
+    /// These files and folders.
+    Files(&'a [PathBuf]),
+    /// The lineage topic of the configured log.
+    Topic,
+}
+
 /// The rules that a command goes by.
 ///
 /// # Errors
 /// Every error of the folder; those of the log.
 pub(crate) fn wanted(config: &Config, wanted: &Wanted<'_>) -> anyhow::Result<Rules> {
-    wanted_with_runs(config, wanted, &[])
+    wanted_with_runs(config, wanted, RunsFrom::Folder)
 }
 
-/// The same with run events from files and folders.
+/// The same with what runs have shown.
 ///
 /// # Errors
-/// Those of [`wanted`]; the first run event that cannot be used; run events
-/// beside the charters topic.
+/// Those of [`wanted`]; the first run event of a file that cannot be used.
 pub(crate) fn wanted_with_runs(
     config: &Config,
     wanted: &Wanted<'_>,
-    runs: &[PathBuf],
+    from: RunsFrom<'_>,
 ) -> anyhow::Result<Rules> {
     let pane = config.time.pane;
-    match (wanted, config.charter_source) {
-        (Wanted::Folder(folder), _) => rules_with_runs(Some(folder), runs, pane),
-        (_, CharterSource::Folder) => rules_with_runs(config.charters.as_deref(), runs, pane),
-        (Wanted::OfFiles, CharterSource::Unset) => rules_with_runs(None, runs, pane),
-        _ if !runs.is_empty() => bail!(
-            "run events go with charters of a folder, not yet with those of the charters topic: \
-             name the folder with --charters DIR"
-        ),
+    let rules = match (wanted, config.charter_source) {
+        (Wanted::Folder(folder), _) => of_folder(Some(folder), pane)?,
+        (_, CharterSource::Folder) => of_folder(config.charters.as_deref(), pane)?,
+        (Wanted::OfFiles, CharterSource::Unset) => of_folder(None, pane)?,
         (_, CharterSource::Topic | CharterSource::Unset) => {
             let rules = of_topic(config);
             follow(&rules, &mut Store::open_existing(config)?.reader()?)?;
+            Seen::nothing(rules)
+        }
+    };
+    match from {
+        RunsFrom::Folder => Ok(rules.with_files(&[])?.finished()),
+        RunsFrom::Files(files) => Ok(rules.with_files(files)?.finished()),
+        RunsFrom::Topic => {
+            let rules = rules.with_topic(config, None);
+            follow_runs(&rules, &mut Store::open_existing(config)?.reader()?)?;
+            let Unusable { count, last } = rules.runs().unusable();
+            if let Some(last) = last {
+                complain(&format!("{count} records of the lineage topic are no run events; {last}"));
+            }
             Ok(rules)
         }
     }
+}
+
+/// The rules of a service: of the configured charters, and of run events that
+/// lie in the folder and on the lineage topic. Of the topics nothing is read yet.
+///
+/// # Errors
+/// Every error of the folder.
+pub(crate) fn of_service(config: &Config) -> anyhow::Result<Rules> {
+    let seen = match config.charter_source {
+        CharterSource::Folder => of_folder(config.charters.as_deref(), config.time.pane)?,
+        CharterSource::Topic | CharterSource::Unset => Seen::nothing(of_topic(config)),
+    };
+    Ok(seen.with_topic(config, Some(RUNS_MAX)))
 }
 
 /// The rules of the charters topic, of which nothing is read yet.
@@ -191,19 +226,7 @@ pub(crate) fn of_topic(config: &Config) -> Rules {
 /// # Errors
 /// Those of the log, and a record that is none of ours.
 pub(crate) fn follow(rules: &Rules, reader: &mut Reader) -> anyhow::Result<()> {
-    let read = &mut |partition: &Partition, from: i64, handle: &mut dyn FnMut(i64, &[u8])| {
-        let (first, end) = reader.bounds(partition)?;
-        let mut next = from.max(first);
-        while next < end {
-            let to = (next + CHUNK).min(end);
-            for record in reader.read(partition, next, to)? {
-                handle(record.offset, &record.value);
-            }
-            next = to;
-        }
-        Ok(end.max(from))
-    };
-    match rules.follow(read) {
+    match rules.follow(&mut |partition, from, handle| read(reader, partition, from, handle)) {
         Ok(_) => Ok(()),
         // As itself, so that whoever starts a service can wait for the log.
         Err(FollowError::Log(error)) => Err(error.into()),
@@ -211,52 +234,114 @@ pub(crate) fn follow(rules: &Rules, reader: &mut Reader) -> anyhow::Result<()> {
     }
 }
 
-/// The rules of a folder, or none at all. Run events that lie in the folder
-/// are a part of it.
+/// Reads what runs have shown since, where there is such a topic.
 ///
 /// # Errors
-/// Every error of the folder.
-pub(crate) fn rules(folder: Option<&Path>, pane: TimeSpan) -> anyhow::Result<Rules> {
-    rules_with_runs(folder, &[], pane)
+/// Those of the log.
+pub(crate) fn follow_runs(rules: &Rules, reader: &mut Reader) -> anyhow::Result<()> {
+    let Some(topic) = rules.runs().topic() else { return Ok(()) };
+    let partitions = reader.partition_count(topic)?;
+    rules.runs().follow(partitions, &mut |partition, from, handle| {
+        read(reader, partition, from, handle)
+    })?;
+    Ok(())
+}
+
+/// A partition from an offset to its end as of now.
+fn read(
+    reader: &mut Reader,
+    partition: &Partition,
+    from: i64,
+    handle: &mut dyn FnMut(i64, &[u8]),
+) -> Result<i64, LogError> {
+    let (first, end) = reader.bounds(partition)?;
+    let mut next = from.max(first);
+    while next < end {
+        let to = (next + CHUNK).min(end);
+        for record in reader.read(partition, next, to)? {
+            handle(record.offset, &record.value);
+        }
+        next = to;
+    }
+    Ok(end.max(from))
 }
 
 /// Endings of files with run events.
 const RUNS: [&str; 3] = [".ndjson", ".ndjson.gz", ".ndjson.zst"];
 
-/// The same with further run events, from files and folders.
+/// Rules, and the run events that were read for them.
+struct Seen {
+    rules: Rules,
+    runs: Vec<RunEvent>,
+    /// How many of them the rules hold already.
+    held: usize,
+}
+
+impl Seen {
+    const fn nothing(rules: Rules) -> Self {
+        Self { rules, runs: Vec::new(), held: 0 }
+    }
+
+    /// Adds the events of files and folders.
+    fn with_files(mut self, places: &[PathBuf]) -> anyhow::Result<Self> {
+        let registry = self.rules.registry();
+        for place in places {
+            let files = match place.is_dir() {
+                true => input::files_below(place, &RUNS)?,
+                false => vec![place.clone()],
+            };
+            for file in files {
+                read_runs(&file, &|name| registry.knows(name), &mut self.runs)?;
+            }
+        }
+        Ok(self)
+    }
+
+    fn finished(self) -> Rules {
+        match self.runs.len() == self.held {
+            true => self.rules,
+            false => self.rules.with_runs(Runs::new(self.runs)),
+        }
+    }
+
+    fn with_topic(self, config: &Config, kept_max: Option<usize>) -> Rules {
+        let topic = config.topics.named("lineage").into();
+        let runs = Runs::new(self.runs).with_topic(topic, openlineage::shown_run, kept_max);
+        self.rules.with_runs(runs)
+    }
+}
+
+/// The rules of a folder with the run events that lie in it.
 ///
 /// # Errors
 /// Every error of the folder, or the first run event that cannot be used.
-pub(crate) fn rules_with_runs(
-    folder: Option<&Path>,
-    runs: &[PathBuf],
-    pane: TimeSpan,
-) -> anyhow::Result<Rules> {
+fn of_folder(folder: Option<&Path>, pane: TimeSpan) -> anyhow::Result<Seen> {
     let read = match folder {
         Some(folder) => Folder::read(folder, pane)?,
         None => Folder::of(Vec::new(), pane),
     };
     read.refuse_errors()?;
-    let mut files: Vec<PathBuf> = Vec::new();
-    for place in folder.into_iter().chain(runs.iter().map(PathBuf::as_path)) {
-        if place.is_dir() {
-            files.extend(input::files_below(place, &RUNS)?);
-        } else {
-            files.push(place.to_owned());
+    let mut runs = Vec::new();
+    if let Some(folder) = folder {
+        for file in input::files_below(folder, &RUNS)? {
+            read_runs(&file, &|name| read.registry.knows(name), &mut runs)?;
         }
     }
-    if files.is_empty() {
-        return Ok(Rules::new(read.registry));
+    // Who owns what as runs show it is a part of the folder's charters.
+    let registry = if runs.is_empty() { read.registry } else { read.registry.with_runs(&runs) };
+    Ok(Seen { rules: Rules::new(registry), held: runs.len(), runs })
+}
+
+fn read_runs(
+    file: &Path,
+    is_known: &dyn Fn(&str) -> bool,
+    runs: &mut Vec<RunEvent>,
+) -> anyhow::Result<()> {
+    let mut lines = input::Lines::open(file)?;
+    let mut line = Vec::new();
+    while let Some(number) = lines.read(&mut line)? {
+        let event = openlineage::run_event(&line, is_known);
+        runs.push(event.map_err(|why| anyhow!("{}:{}: {why}", file.display(), number + 1))?);
     }
-    let mut events = Vec::new();
-    for file in &files {
-        let mut lines = input::Lines::open(file)?;
-        let mut line = Vec::new();
-        while let Some(number) = lines.read(&mut line)? {
-            let is_known = |name: &str| read.registry.knows(name);
-            let event = openlineage::run_event(&line, &is_known);
-            events.push(event.map_err(|why| anyhow!("{}:{}: {why}", file.display(), number + 1))?);
-        }
-    }
-    Ok(Rules::new(read.registry.with_runs(&events)))
+    Ok(())
 }

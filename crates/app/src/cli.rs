@@ -214,8 +214,9 @@ pub(crate) struct Replay {
     /// Charter folder; without it that of the configuration, else none
     #[arg(long, value_name = "DIR")]
     pub(crate) charters: Option<PathBuf>,
-    /// OpenLineage run events, an NDJSON file (.gz and .zst too) or a folder of them; those in
-    /// the charter folder are read anyway
+    /// OpenLineage run events, an NDJSON file (.gz and .zst too) or a folder of them; without it,
+    /// where the input is the configured log, its lineage topic. Those in the charter folder are
+    /// read anyway
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) lineage: Vec<PathBuf>,
     /// Configuration file; without it the defaults hold, whatever lies in this folder
@@ -260,7 +261,7 @@ pub(crate) struct Produce {
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) configured: Configured,
-    /// Topic, also `responses`; without it the first telemetry topic of the configuration
+    /// Topic, also `responses` and `lineage`; without it the first telemetry topic of the configuration
     #[arg(long, value_name = "NAME")]
     pub(crate) topic: Option<String>,
     /// What the record's key is

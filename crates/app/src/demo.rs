@@ -77,7 +77,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     let file = folder.join(FILE_DEFAULT);
     // The environment is left out: the demo is the same everywhere.
     let config = Config::of(Some((&file, CONFIG)), std::iter::empty())?;
-    let rules = charters::rules(config.charters.as_deref(), config.time.pane)?;
+    let rules = charters::of_service(&config)?;
     let store = Store::open(&config)?;
     let settings = Settings {
         scenario: Scenario::Demo,

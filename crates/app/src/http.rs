@@ -7,9 +7,12 @@
 //! | `/metrics` | Prometheus text |
 //! | `/v1/features`, `/v1/incidents` | JSON |
 //! | `POST /v1/telemetry` | NDJSON lines into the embedded log |
+//! | `/v1/lineage` | what a node is made from, or what is made from it; JSON |
+//! | `POST /v1/lineage`, `POST /api/v1/lineage` | one OpenLineage event into the embedded log |
 //! | `POST /v1/responses` | a command of somebody, and what came of it |
 //! | `/` | the page |
 
+mod lineage;
 mod page;
 mod responses;
 mod telemetry;
@@ -181,6 +184,9 @@ fn router(app: Arc<App>) -> Router {
         .route("/v1/features", get(features))
         .route("/v1/incidents", get(incidents))
         .route("/v1/telemetry", post(telemetry::take))
+        .route("/v1/lineage", get(lineage::show).post(lineage::take))
+        // Where OpenLineage's HTTP transport sends by default.
+        .route("/api/v1/lineage", post(lineage::take))
         .route("/v1/responses", post(responses::take))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(only_local_names))

@@ -29,7 +29,7 @@ use self::clock::Clock;
 use self::status::Status;
 use self::view::View;
 use crate::cli::{LogFormat, Run, StageName};
-use crate::config::{CharterSource, Config, LogConfig};
+use crate::config::{Config, LogConfig};
 use crate::store::Store;
 use crate::{Outcome, charters, http, input, profiles, retention};
 
@@ -66,10 +66,7 @@ pub(crate) fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     if config.sinks.is_empty() && stages.remove(&StageName::Deliver) && is_told {
         bail!("nothing to deliver to: there is no [sinks.NAME] in the configuration");
     }
-    let rules = match config.charter_source {
-        CharterSource::Folder => charters::rules(config.charters.as_deref(), config.time.pane)?,
-        CharterSource::Topic | CharterSource::Unset => charters::of_topic(&config),
-    };
+    let rules = charters::of_service(&config)?;
     let store = Store::open(&config)?;
     if let LogConfig::Embedded { folder } = &config.log {
         if StageName::ALL.iter().any(|one| *one != StageName::Deliver && !stages.contains(one))
@@ -177,6 +174,7 @@ impl Service {
         patiently(|| check_topics(config, &store))?;
         patiently(|| check_panes(config, &store))?;
         patiently(|| charters::follow(&rules, &mut store.reader()?))?;
+        patiently(|| charters::follow_runs(&rules, &mut store.reader()?))?;
         if rules.position() == Some(0) {
             tracing::warn!(
                 "no charters: set charters.folder or run `watchkeep charters publish`, or nothing \

@@ -284,7 +284,7 @@ pub(crate) fn owned_topics(
                 let by_broker = ("message.timestamp.type".to_owned(), "LogAppendTime".to_owned());
                 settings.extend([by_broker]);
             }
-            if matches!(*name, "summaries" | "rejects" | "baselines") {
+            if matches!(*name, "summaries" | "rejects" | "baselines" | "lineage") {
                 settings.insert("max.message.bytes".to_owned(), LARGE_RECORD_BYTES.to_owned());
             }
             TopicSpec {

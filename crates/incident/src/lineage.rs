@@ -163,6 +163,11 @@ impl Lineage {
         self.names.get(node as usize).map_or("", AsRef::as_ref)
     }
 
+    /// The typed names of all nodes, ascending.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(AsRef::as_ref)
+    }
+
     /// The same for the same nodes, edges and runs.
     pub fn revision(&self) -> [u8; 32] {
         self.revision

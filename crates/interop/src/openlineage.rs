@@ -10,7 +10,7 @@ mod run;
 mod write;
 
 pub(crate) use read::read;
-pub use run::{EVENT_BYTES_MAX, run_event};
+pub use run::{EVENT_BYTES_MAX, run_event, shown_run};
 pub(crate) use write::write;
 
 /// The namespace of names without one.

@@ -1,5 +1,7 @@
 //! What is made from what, and what runs showed of it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
@@ -53,6 +55,47 @@ pub struct RunEvent {
     /// Who owns what, as the event says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub owners: Vec<Ownership>,
+}
+
+/// A run event as its program wrote it, in which charters may know nodes by
+/// other names. Which they know changes with every publication, so the names
+/// are looked up when the lineage is put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownRun {
+    /// The event, each node by the name that it has where no charter knows it.
+    pub event: RunEvent,
+    /// Typed names that mean the same, by the node's name in the event, those
+    /// that are to be preferred first.
+    pub other_names: BTreeMap<String, Vec<String>>,
+}
+
+impl ShownRun {
+    /// The event with the names that are known.
+    pub fn known_as(self, is_known: &dyn Fn(&str) -> bool) -> RunEvent {
+        let Self { mut event, other_names } = self;
+        let known = |name: &String| -> String {
+            let others = other_names.get(name).map(Vec::as_slice).unwrap_or_default();
+            others.iter().find(|other| is_known(other)).unwrap_or(name).clone()
+        };
+        event.rename(known);
+        event
+    }
+}
+
+impl RunEvent {
+    /// Gives every node another name.
+    pub fn rename(&mut self, named: impl Fn(&String) -> String) {
+        self.job = named(&self.job);
+        for node in self.inputs.iter_mut().chain(&mut self.outputs) {
+            *node = named(node);
+        }
+        for assertion in &mut self.assertions {
+            assertion.node = named(&assertion.node);
+        }
+        for ownership in &mut self.owners {
+            ownership.node = named(&ownership.node);
+        }
+    }
 }
 
 /// Where a run stands.

@@ -8,6 +8,7 @@
 
 mod adopted;
 mod published;
+mod runs;
 
 use std::sync::Arc;
 
@@ -23,12 +24,14 @@ use watchkeep_model::time::Timestamp;
 
 pub use adopted::Adopted;
 pub use published::{FollowError, Published, ReadPartition};
+pub use runs::{RUNS_MAX, ReadRun, Runs, Unusable};
 
-/// Charters, policies, the directory and captured baselines, shared by the
-/// stages of a process.
+/// Charters, policies, the directory, what runs have shown and captured
+/// baselines, shared by the stages of a process.
 #[derive(Clone, Debug)]
 pub struct Rules {
     source: Arc<Source>,
+    runs: Arc<Runs>,
     profiles: Arc<Profiles>,
 }
 
@@ -50,7 +53,7 @@ impl Rules {
     }
 
     fn of(source: Source) -> Self {
-        Self { source: Arc::new(source), profiles: Arc::default() }
+        Self { source: Arc::new(source), runs: Arc::default(), profiles: Arc::default() }
     }
 
     /// Adds captured baselines.
@@ -59,13 +62,31 @@ impl Rules {
         Self { profiles: Arc::new(profiles), ..self }
     }
 
+    /// Adds what runs have shown, for incident handling: windows are judged
+    /// by charters alone.
+    #[must_use]
+    pub fn with_runs(self, runs: Runs) -> Self {
+        Self { runs: Arc::new(runs), ..self }
+    }
+
+    /// What runs have shown.
+    pub fn runs(&self) -> &Runs {
+        &self.runs
+    }
+
     /// The captured baselines.
     pub fn profiles(&self) -> &Profiles {
         &self.profiles
     }
 
-    /// The newest registry that is known, which incident handling reads as it is.
+    /// The newest registry that is known, with what runs have shown, which
+    /// incident handling reads as it is.
     pub fn registry(&self) -> Arc<Registry> {
+        self.runs.seen_in(self.newest())
+    }
+
+    /// The newest charters, by which windows are judged.
+    fn newest(&self) -> Arc<Registry> {
         match &*self.source {
             Source::Folder(registry) => registry.clone(),
             Source::Topic(published) => published.newest(),
@@ -143,7 +164,7 @@ pub(crate) fn alert_budget(
 /// telemetry, which say nothing of when somebody published.
 impl Charters for Rules {
     fn charter(&self, feature: &str, at: Timestamp) -> Option<Arc<Charter>> {
-        self.registry().charter(feature, at)
+        self.newest().charter(feature, at)
     }
 
     fn profile(&self, id: &str, feature: &str, version: &str) -> Option<Baseline> {
@@ -151,14 +172,14 @@ impl Charters for Rules {
     }
 
     fn alert_budget(&self, charter: &Charter) -> Option<(Arc<str>, AlertBudget)> {
-        alert_budget(&self.registry(), charter)
+        alert_budget(&self.newest(), charter)
     }
 
     fn deduplicates(&self, feature: &str) -> bool {
-        self.registry().deduplicates(feature)
+        self.newest().deduplicates(feature)
     }
 
     fn named(&self) -> Vec<Arc<str>> {
-        named(&self.registry())
+        named(&self.newest())
     }
 }

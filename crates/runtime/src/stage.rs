@@ -66,22 +66,39 @@ pub enum StageError {
 
 /// Reads what was published of charters since.
 fn follow(rules: &Rules, log: &mut dyn Log) -> Result<(), StageError> {
-    let read = &mut |partition: &Partition, from: i64, handle: &mut dyn FnMut(i64, &[u8])| {
-        let (first, end) = log.bounds(partition)?;
-        if from < end {
-            log.scan(partition, from.max(first), end, &mut |record| {
-                handle(record.offset, record.value);
-            })?;
-        }
-        Ok(end.max(from))
-    };
-    match rules.follow(read) {
+    match rules.follow(&mut |partition, from, handle| read(log, partition, from, handle)) {
         Ok(_) => Ok(()),
         Err(FollowError::Log(error)) => Err(error.into()),
         Err(FollowError::Unreadable { topic, offset, error }) => {
             Err(StageError::Unreadable { topic, partition: 0, offset, error })
         }
     }
+}
+
+/// Reads what runs have shown since.
+fn follow_runs(rules: &Rules, log: &mut dyn Log) -> Result<(), LogError> {
+    let Some(topic) = rules.runs().topic() else { return Ok(()) };
+    let partitions = log.partition_count(topic)?;
+    let read = &mut |partition: &Partition, from: i64, handle: &mut dyn FnMut(i64, &[u8])| {
+        read(log, partition, from, handle)
+    };
+    rules.runs().follow(partitions, read).map(|_| ())
+}
+
+/// A partition from an offset to its end as of now.
+fn read(
+    log: &mut dyn Log,
+    partition: &Partition,
+    from: i64,
+    handle: &mut dyn FnMut(i64, &[u8]),
+) -> Result<i64, LogError> {
+    let (first, end) = log.bounds(partition)?;
+    if from < end {
+        log.scan(partition, from.max(first), end, &mut |record| {
+            handle(record.offset, record.value);
+        })?;
+    }
+    Ok(end.max(from))
 }
 
 /// What a turn did, for metrics.

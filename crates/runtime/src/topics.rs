@@ -29,6 +29,8 @@ pub struct Topics {
     pub policies: Arc<str>,
     /// Baselines.
     pub baselines: Arc<str>,
+    /// Run events of OpenLineage, which others write.
+    pub lineage: Arc<str>,
 }
 
 impl Topics {
@@ -53,11 +55,12 @@ impl Topics {
             charters: name("charters"),
             policies: name("policies"),
             baselines: name("baselines"),
+            lineage: name("lineage"),
         }
     }
 
     /// Every topic that Watchkeep owns, so all but the telemetry.
-    pub fn owned(&self) -> [&Arc<str>; 11] {
+    pub fn owned(&self) -> [&Arc<str>; 12] {
         [
             &self.summaries,
             &self.windows,
@@ -70,6 +73,7 @@ impl Topics {
             &self.charters,
             &self.policies,
             &self.baselines,
+            &self.lineage,
         ]
     }
 }

@@ -157,11 +157,12 @@ pub enum TopicKind {
     Baselines,
     Responses,
     Rejects,
+    Lineage,
 }
 
 impl TopicKind {
     /// Every kind of our own topics with its name behind the prefix.
-    pub const ALL: [(Self, &'static str); 11] = [
+    pub const ALL: [(Self, &'static str); 12] = [
         (Self::Summaries, "summaries"),
         (Self::Windows, "windows"),
         (Self::Breaches, "breaches"),
@@ -173,6 +174,7 @@ impl TopicKind {
         (Self::Baselines, "baselines"),
         (Self::Responses, "responses"),
         (Self::Rejects, "rejects"),
+        (Self::Lineage, "lineage"),
     ];
 
     /// The kind of a topic by its name; without the prefix it is telemetry.
@@ -212,6 +214,10 @@ pub fn to_json_line(kind: TopicKind, bytes: &[u8]) -> Result<String, Malformed> 
         TopicKind::Charters | TopicKind::Policies => line_of::<Revision>(bytes),
         TopicKind::Responses => line_of::<Response>(bytes),
         TopicKind::Rejects => line_of::<reject::Reject>(bytes),
+        // As others wrote it.
+        TopicKind::Lineage => serde_json::from_slice::<serde_json::Value>(bytes)
+            .map(|event| json::to_line(&event))
+            .map_err(|error| wrong_json("run event", &error)),
     }
 }
 

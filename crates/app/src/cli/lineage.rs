@@ -11,7 +11,7 @@ use super::Configured;
 pub(crate) enum Lineage {
     /// Show what a node is made from, or what is made from it
     #[command(
-        after_help = "Examples:\n  watchkeep lineage show flight.origin --up --charters charters\n  watchkeep lineage show dataset:bts.on_time --down --depth 2 --at 2013-05-10 --charters charters --format json\n  watchkeep lineage show dataset:bts.on_time --down --charters charters --lineage runs.ndjson --format dot | dot -Tsvg\n\nShows the lineage as it was at that instant. An edge that no run has shown for longer than the policy's edge_max_age is stale and leads no further. Exit code 1 when nothing is known of the node."
+        after_help = "Examples:\n  watchkeep lineage show flight.origin --up --charters charters\n  watchkeep lineage show dataset:bts.on_time --down --depth 2 --at 2013-05-10 --charters charters --format json\n  watchkeep lineage show dataset:bts.on_time --down --charters charters --lineage runs.ndjson --format dot | dot -Tsvg\n\nShows the lineage as it was at that instant. An edge that no run has shown for longer than the policy's edge_max_age is stale and leads no further. Without --charters and --lineage it reads the configured charters and the lineage topic, through the service where it holds the log. Exit code 1 when no edge is known that way, 2 when nobody knows the node."
     )]
     Show(LineageShow),
 }
@@ -33,7 +33,7 @@ pub(crate) struct LineageShow {
     /// At which instant; without it now
     #[arg(long, value_name = "INSTANT")]
     pub(crate) at: Option<Timestamp>,
-    /// Charter folder; without it that of the configuration
+    /// Charter folder; without it those of the configuration
     #[arg(long, value_name = "DIR")]
     pub(crate) charters: Option<PathBuf>,
     /// OpenLineage run events: an NDJSON file (.gz and .zst too) or a folder of them

@@ -9,7 +9,7 @@ mod drill;
 mod export;
 mod generate;
 mod incidents;
-mod lineage;
+pub(crate) mod lineage;
 mod policy;
 mod produce;
 mod replay;

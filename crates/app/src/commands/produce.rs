@@ -25,6 +25,12 @@ const REQUEST_BYTES: usize = 2 << 20;
 /// How long a service may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
+/// Topics of Watchkeep's own that others write to.
+const FED: [&str; 2] = ["responses", "lineage"];
+
+/// What an embedded log says when a service has it.
+pub(super) const HELD: &str = "another process holds it";
+
 /// What a record's key is taken from.
 pub(crate) type KeyOf = KeyChoice;
 
@@ -33,14 +39,14 @@ pub(crate) type KeyOf = KeyChoice;
 pub(super) fn run(arguments: &Produce) -> anyhow::Result<Outcome> {
     let config = Config::load_required(arguments.configured.file.as_deref())?;
     let topic = match &arguments.topic {
-        // The one topic of ours that others write to.
-        Some(topic) if topic == "responses" => config.topics.named("responses"),
+        // The topics of ours that others write to.
+        Some(topic) if FED.contains(&topic.as_str()) => config.topics.named(topic),
         Some(topic) => topic.clone(),
         None => config.topics.telemetry.first().cloned().unwrap_or_default(),
     };
     if let Some(ours) = topic.strip_prefix(&config.topics.prefix)
         && crate::config::keys::TOPICS.contains(&ours)
-        && ours != "responses"
+        && !FED.contains(&ours)
     {
         bail!("{topic} is a topic that only the service writes");
     }
@@ -81,7 +87,7 @@ impl Target {
     fn open(config: &Config, topic: &str, key: KeyChoice) -> anyhow::Result<Self> {
         let opened = Store::open(config);
         if let (Err(LogError::Fatal(why)), LogConfig::Embedded { .. }) = (&opened, &config.log)
-            && why.contains("another process holds it")
+            && why.contains(HELD)
         {
             let name = match key {
                 KeyChoice::Feature => "feature",
@@ -187,8 +193,24 @@ fn post(address: SocketAddr, path: &str, body: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-/// One request of HTTP/1.1 to a loopback address: the status and the body of
-/// the answer. A whole client would be a dependency for twenty lines.
+/// What a service answers to a question.
+///
+/// # Errors
+/// Nobody listens, no answer comes in time, or the service refuses.
+pub(super) fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let asked = send(address, "GET", path, "application/json", &[]).with_context(|| {
+        format!(
+            "another process holds the embedded log, and its service was asked at \
+             http://{address} (http.listen)"
+        )
+    });
+    match asked? {
+        (200, told) => Ok(told),
+        (_, told) => bail!("{}", told.trim()),
+    }
+}
+
+/// One POST to a loopback address: the status and the body of the answer.
 ///
 /// # Errors
 /// Nobody listens, or no answer comes in time.
@@ -198,11 +220,22 @@ pub(super) fn request(
     content_type: &str,
     body: &[u8],
 ) -> anyhow::Result<(u16, String)> {
+    send(address, "POST", path, content_type, body)
+}
+
+/// One request of HTTP/1.1. A whole client would be a dependency for twenty lines.
+fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: &[u8],
+) -> anyhow::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
     stream.set_read_timeout(Some(ANSWER_WAIT))?;
     stream.set_write_timeout(Some(ANSWER_WAIT))?;
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );

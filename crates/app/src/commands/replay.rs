@@ -14,7 +14,7 @@ use watchkeep_wire::fact::decode;
 use watchkeep_wire::telemetry::Decoder;
 
 use self::files::Files;
-use crate::charters::Wanted;
+use crate::charters::{RunsFrom, Wanted};
 use crate::cli::Replay;
 use crate::config::Config;
 use crate::input::Lines;
@@ -95,7 +95,11 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         None if sources::is_log(&arguments.input) => Wanted::OfLog,
         None => Wanted::OfFiles,
     };
-    let rules = charters::wanted_with_runs(&config, &wanted, &arguments.lineage)?
+    let runs = match &arguments.lineage[..] {
+        [] if sources::are_of_the_log(&arguments.input) => RunsFrom::Topic,
+        files => RunsFrom::Files(files),
+    };
+    let rules = charters::wanted_with_runs(&config, &wanted, runs)?
         .with_profiles(profiles(arguments, &config)?);
     let responses = responses(arguments)?;
     let settings = replay::Settings {

@@ -20,7 +20,7 @@ use watchkeep_model::window::Window;
 use watchkeep_wire::fact::decode;
 
 use crate::Outcome;
-use crate::charters::{self, Wanted};
+use crate::charters::{self, RunsFrom, Wanted};
 use crate::cli::{self, IncidentSource, ReportOf};
 use crate::commands::{audit, incidents};
 use crate::config::Config;
@@ -90,7 +90,8 @@ fn read(arguments: &ReportOf, windows: Windows) -> anyhow::Result<Input> {
         (None, Some(_)) => Wanted::OfFiles,
         (None, None) => Wanted::OfLog,
     };
-    let rules = charters::wanted(&config, &wanted)?;
+    let runs = arguments.from_folder.as_ref().map_or(RunsFrom::Topic, |_| RunsFrom::Folder);
+    let rules = charters::wanted_with_runs(&config, &wanted, runs)?;
     let (mut seen, mut measured, mut last) = (Seen::default(), Measured::default(), None);
     let mut keep = |window: &Window| {
         let is_in = |at: Timestamp| {

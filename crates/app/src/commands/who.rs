@@ -16,7 +16,7 @@ use watchkeep_model::policy::{NotifyTarget, Policy};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
-use crate::charters::Wanted;
+use crate::charters::{RunsFrom, Wanted};
 use crate::cli::{IncidentSource, Who};
 use crate::commands::incidents::{self, Listed};
 use crate::config::{CharterSource, Config, LogConfig};
@@ -114,7 +114,13 @@ pub(super) fn run(arguments: &Who) -> anyhow::Result<Outcome> {
     if is_nowhere {
         bail!("no charters: name their folder with --charters DIR, or set charters.folder");
     }
-    let rules = charters::wanted(&config, &wanted)?;
+    // What runs show is worth having, but not worth failing for: a service may
+    // hold the log, or no broker answer.
+    let seen = match wanted {
+        Wanted::Folder(_) => None,
+        _ => charters::wanted_with_runs(&config, &wanted, RunsFrom::Topic).ok(),
+    };
+    let rules = seen.map_or_else(|| charters::wanted(&config, &wanted), Ok)?;
     let at = arguments.at.unwrap_or_else(service::clock::now);
     let subject = typed(&arguments.subject);
     let Some(charter) = rules.registry().charter(&subject, at) else {

@@ -43,8 +43,9 @@ const fn key(
     Key { path, kind, default, meaning }
 }
 
-/// Topics that Watchkeep writes, without the prefix, in the order of the flow.
-pub(crate) const TOPICS: [&str; 11] = [
+/// Topics of Watchkeep's own, without the prefix, in the order of the flow.
+/// Others write to responses and lineage.
+pub(crate) const TOPICS: [&str; 12] = [
     "summaries",
     "windows",
     "breaches",
@@ -56,10 +57,11 @@ pub(crate) const TOPICS: [&str; 11] = [
     "charters",
     "policies",
     "baselines",
+    "lineage",
 ];
 
 /// Every setting, in the order in which it is shown.
-pub(crate) const KEYS: [Key; 33] = [
+pub(crate) const KEYS: [Key; 34] = [
     key("log.kind", Kind::OneOf(&["embedded", "kafka"]), Some("embedded"), "which log"),
     key("log.bootstrap", Kind::Text, None, "Kafka's addresses, host:port with commas between"),
     key("log.folder", Kind::Path, Some("watchkeep-data"), "folder of the embedded log"),
@@ -95,6 +97,7 @@ pub(crate) const KEYS: [Key; 33] = [
     key("topics.partitions.charters", Kind::Count, Some("1"), "partitions of the topic"),
     key("topics.partitions.policies", Kind::Count, Some("1"), "partitions of the topic"),
     key("topics.partitions.baselines", Kind::Count, Some("1"), "partitions of the topic"),
+    key("topics.partitions.lineage", Kind::Count, Some("1"), "partitions of the topic"),
     key("time.pane", Kind::Span, Some("60s"), "the smallest slice of event time"),
     key("time.out_of_orderness", Kind::Span, Some("30s"), "how far events may be out of order"),
     key("time.idle_after", Kind::Span, Some("30s"), "when a silent partition is passed over"),

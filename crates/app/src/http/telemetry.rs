@@ -45,7 +45,7 @@ pub(super) async fn take(
     let topic = parameters.topic.as_deref().or(app.topics.telemetry.first().map(String::as_str));
     let is_open = |topic: &&str| {
         app.topics.telemetry.iter().any(|known| known == topic)
-            || app.topics.named("responses") == **topic
+            || ["responses", "lineage"].iter().any(|ours| app.topics.named(ours) == **topic)
     };
     let Some(topic) = topic.filter(is_open) else {
         let why = format!("topic is one of {}", app.topics.telemetry.join(", "));

@@ -12,6 +12,7 @@ use watchkeep_model::incident::Fact;
 use watchkeep_model::position::Partition;
 use watchkeep_model::window::Window;
 use watchkeep_runtime::log::LogError;
+use watchkeep_runtime::rules::Unusable;
 use watchkeep_wire::fact::{Stored, decode};
 
 use super::Shared;
@@ -115,6 +116,7 @@ pub(super) fn follow(shared: &Shared, topics: &Topics) {
     let mut tail: Option<Tail> = None;
     // What was published before this process began is no news.
     let mut is_news = false;
+    let mut unusable = 0;
     while !shared.is_stopping() {
         let looked = match &mut tail {
             None => {
@@ -131,6 +133,11 @@ pub(super) fn follow(shared: &Shared, topics: &Topics) {
                 })
                 .map(|()| is_news = true),
         };
+        let Unusable { count, last } = shared.rules.runs().unusable();
+        if let Some(last) = last.filter(|_| count > unusable) {
+            tracing::warn!(count, last, "records of the lineage topic that are no run events");
+            unusable = count;
+        }
         if let Err(error) = looked {
             tracing::warn!(%error, "following the topics");
             shared.pause(Duration::from_secs(2));

@@ -11,6 +11,10 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use crate::context::Context;
 use crate::lineage::{History, Lineage, Link, Node};
 
+mod below;
+
+use below::{Below, Counted};
+
 /// An open breach of a subject.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenBreach {
@@ -34,6 +38,7 @@ struct Subject {
     breaches: BTreeMap<String, OpenBreach>,
     /// Open incidents of which it is the root, by identifier.
     incidents: BTreeMap<String, ExpectationKind>,
+    counted: Counted,
 }
 
 /// How long after its last judged window a feature counts as watched.
@@ -56,6 +61,7 @@ pub(crate) struct Board {
     /// Features by when a window of theirs was judged last.
     judged: BTreeSet<(Timestamp, u32)>,
     graph: Graph,
+    below: Below,
 }
 
 /// The lineage's nodes with the subjects on them, and beyond them the nodes
@@ -82,16 +88,21 @@ impl Board {
     pub(crate) fn breach(&mut self, subject: &str, breach_id: &str, breach: OpenBreach) {
         let number = self.number(subject);
         let breaches = &mut self.subjects[number].breaches;
-        self.breaching += usize::from(breaches.is_empty());
+        let is_first = breaches.is_empty();
         breaches.insert(breach_id.to_owned(), breach);
+        if is_first {
+            self.breaching += 1;
+            self.below.wait(number);
+        }
     }
 
     /// A breach is over.
     pub(crate) fn clear(&mut self, subject: &str, breach_id: &str) {
         let Some(number) = self.numbers.get(subject) else { return };
-        let breaches = &mut self.subjects[*number as usize].breaches;
-        if breaches.remove(breach_id).is_some() && breaches.is_empty() {
+        let subject = &mut self.subjects[*number as usize];
+        if subject.breaches.remove(breach_id).is_some() && subject.breaches.is_empty() {
             self.breaching -= 1;
+            self.below.forget(subject);
         }
     }
 
@@ -149,6 +160,7 @@ impl Board {
                 judged_at: None,
                 breaches: BTreeMap::new(),
                 incidents: BTreeMap::new(),
+                counted: Counted::Not,
             });
         }
         if full != name {
@@ -167,7 +179,9 @@ impl Board {
                 base: lineage.len(),
                 ..Graph::default()
             };
+            self.below.begin(&mut self.subjects);
         }
+        let links = self.graph.links.len();
         for number in self.graph.placed..self.subjects.len() {
             let name = self.subjects[number].name.clone();
             let node = match lineage.node(&name) {
@@ -184,6 +198,11 @@ impl Board {
             self.graph.subjects[node as usize] = u32::try_from(number).unwrap_or(NOBODY);
         }
         self.graph.placed = self.subjects.len();
+        if self.graph.links.len() > links {
+            // What was counted may have more above it now.
+            self.below.begin(&mut self.subjects);
+        }
+        self.count_below(lineage);
     }
 
     /// The node of a typed name, after [`Board::settle`].

@@ -202,9 +202,12 @@ impl<'a> Search<'a> {
         if self.has_evidence(candidate.node) {
             return false;
         }
-        // More than this among all that breach would be below the least share.
-        let share = self.limits.min_coverage.clamp(f64::EPSILON, 1.0);
-        let spared_max = (self.board.breaching() as f64 * (1.0 / share - 1.0)).ceil() as usize;
+        let spared_max = self.spared_max(candidate.node);
+        if self.breaching_below(candidate.node) < self.min_features()
+            || self.spares_more_than(candidate.node, spared_max)
+        {
+            return false;
+        }
         let board = self.board;
         let mut others: Vec<Node> = Vec::new();
         let coverage = self.count(candidate.node, spared_max, &mut |node| {

@@ -6,6 +6,12 @@ use watchkeep_model::incident::data::{Attribution, Candidate};
 
 use super::{COVERAGE, ITSELF, LINEAGE_UNKNOWN, Node, Search, UPSTREAM_BREACH, UPSTREAM_RUN};
 
+/// What a losing candidate feeds is counted up to so many watched subjects that
+/// do not breach, and so many edges; beyond it enough is told to see that it
+/// covers too little.
+const TOLD_SPARED_MAX: usize = 1_000;
+const TOLD_WORK_MAX: usize = 4_000;
+
 /// Losing candidates that are told of, the nearest first.
 const CANDIDATES_MAX: usize = 8;
 
@@ -94,19 +100,24 @@ impl Search<'_> {
                 format!("further away than {root_name}, or covers less")
             };
         }
-        if self.coverages.get(&node).is_none_or(|known| !known.is_whole) {
-            // Far more than enough to see whether it could have been.
-            let breaching = self.board.breaching();
-            let coverage = self.count(node, breaching.saturating_mul(2).max(1_000), &mut |_| {});
-            self.coverages.insert(node, coverage);
+        let (nothing, least) = ("nothing is known to be wrong with it", self.limits.min_coverage);
+        let (most, enough) = (self.breaching_below(node), self.spared_max(node));
+        let told = enough.max(TOLD_SPARED_MAX);
+        let mut coverage = self.coverage_within(node, told, TOLD_WORK_MAX);
+        if !coverage.is_whole {
+            let mut spared = coverage.watched - coverage.breaching;
+            if spared <= enough && self.spares_more_than(node, enough) {
+                spared = enough + 1;
+            }
+            if spared > enough {
+                return format!(
+                    "{nothing}, and of the watched subjects downstream at most {most} breach and at least {spared} do not, less than {least}"
+                );
+            }
+            coverage = self.coverage(node);
         }
-        let coverage = self.coverages.get(&node).cloned().unwrap_or_default();
         let (breaching, watched) = (coverage.breaching, coverage.watched);
-        let nothing = "nothing is known to be wrong with it";
-        if !coverage.is_whole || coverage.ratio() < self.limits.min_coverage {
-            let watched =
-                if coverage.is_whole { watched.to_string() } else { format!("over {watched}") };
-            let least = self.limits.min_coverage;
+        if coverage.ratio() < least {
             return format!(
                 "{nothing}, and {breaching} of {watched} watched subjects downstream breach, less than {least}"
             );

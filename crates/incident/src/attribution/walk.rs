@@ -6,6 +6,9 @@ use watchkeep_model::time::Timestamp;
 use super::{ANCESTORS_MAX, DESCENDANTS_MAX, Node, Search, WORK_MAX};
 use crate::lineage::{EdgeState, Link};
 
+/// Edges that a quick look downstream follows at least.
+const PROBE_MAX: usize = 4_000;
+
 /// What lies upstream of a node, nearest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ancestors {
@@ -89,12 +92,41 @@ impl Search<'_> {
         coverage
     }
 
+    /// The same, given up where more than `spared_max` do not breach or that
+    /// many edges were looked at.
+    pub(super) fn coverage_within(
+        &mut self,
+        node: Node,
+        spared_max: usize,
+        work_max: usize,
+    ) -> Coverage {
+        match self.coverages.get(&node) {
+            Some(known) if known.is_whole => known.clone(),
+            _ => {
+                let until = self.work.saturating_add(work_max);
+                let coverage = self.count_until(node, spared_max, until, &mut |_| {});
+                self.coverages.insert(node, coverage.clone());
+                coverage
+            }
+        }
+    }
+
     /// Counts what a node feeds until more than `spared_max` of it are watched
     /// and do not breach. Every breaching one is shown to `visit`.
     pub(super) fn count(
         &mut self,
         node: Node,
         spared_max: usize,
+        visit: &mut dyn FnMut(Node),
+    ) -> Coverage {
+        self.count_until(node, spared_max, usize::MAX, visit)
+    }
+
+    fn count_until(
+        &mut self,
+        node: Node,
+        spared_max: usize,
+        until: usize,
         visit: &mut dyn FnMut(Node),
     ) -> Coverage {
         let mut coverage = Coverage { is_whole: true, ..Coverage::default() };
@@ -119,7 +151,7 @@ impl Search<'_> {
                         coverage.watched += 1;
                     }
                 }
-                if coverage.watched - coverage.breaching > spared_max {
+                if coverage.watched - coverage.breaching > spared_max || self.work > until {
                     coverage.is_whole = false;
                     return coverage;
                 }
@@ -131,6 +163,52 @@ impl Search<'_> {
             level = next;
         }
         coverage
+    }
+
+    /// At most so many subjects downstream breach.
+    pub(super) fn breaching_below(&self, node: Node) -> usize {
+        self.board.breaching_below(node, self.limits.max_depth)
+    }
+
+    /// A node that more watched subjects downstream spare covers less than the
+    /// least share, whatever else breaches.
+    pub(super) fn spared_max(&self, node: Node) -> usize {
+        let share = self.limits.min_coverage.clamp(f64::EPSILON, 1.0);
+        (self.breaching_below(node) as f64 * (1.0 / share - 1.0)).ceil() as usize
+    }
+
+    /// True where more than so many watched subjects downstream are soon seen
+    /// not to breach. It looks into the depth first, for what is watched often
+    /// lies at the far end of what a popular node feeds; false says nothing.
+    pub(super) fn spares_more_than(&mut self, node: Node, spared_max: usize) -> bool {
+        let walk = self.begin(node);
+        let (mut stack, mut spared) = (vec![(node, 0)], 0);
+        let work_max = self.work + PROBE_MAX.max(spared_max.saturating_mul(4));
+        while let Some((node, depth)) = stack.pop() {
+            for link in self.board.down(self.lineage, node) {
+                self.work += 1;
+                let seen = &mut self.seen[link.to as usize];
+                if *seen == walk || !link.state(self.at, self.limits.edge_max_age).is_fresh() {
+                    continue;
+                }
+                *seen = walk;
+                if depth + 1 < self.limits.max_depth {
+                    stack.push((link.to, depth + 1));
+                }
+                if !self.board.breaches(link.to)
+                    && self.board.is_watched(link.to, self.at, self.limits.edge_max_age)
+                {
+                    spared += 1;
+                }
+            }
+            if spared > spared_max {
+                return true;
+            }
+            if self.work >= work_max {
+                return false;
+            }
+        }
+        false
     }
 
     /// True where anything is known of where the node comes from or goes to.

@@ -58,7 +58,8 @@ impl Escalate {
         let subject = typed(&breach.feature);
         let board = self.index.settled(context);
         let lineage = context.lineage();
-        let mut search = Search::new(board, lineage, &policy.attribution, at);
+        let as_of = as_of(breach.detected_at, policy.grouping.group_wait, at);
+        let mut search = Search::new(board, lineage, &policy.attribution, as_of);
         let root = match board.node(lineage, &subject) {
             Some(node) => {
                 let root = search.by_evidence(node);
@@ -79,7 +80,8 @@ impl Escalate {
     /// Where all held breaches come from and how they belong together, by
     /// group key. Breaches with a root upstream take the kind of the root's own
     /// breach, else the most frequent among them, so that one cause is one
-    /// incident.
+    /// incident. The lineage is asked as of the time of the breaches, and not
+    /// of when somebody looks: a service that catches up sees what a replay sees.
     pub(super) fn place_held(&mut self, context: &dyn Context, at: Timestamp) -> Vec<Group> {
         let mut held: Vec<Held> = self.held.values().cloned().collect();
         held.sort_by(|a, b| {
@@ -89,8 +91,8 @@ impl Escalate {
         let board = self.index.settled(context);
         let lineage = context.lineage();
         let mut groups: BTreeMap<String, Group> = BTreeMap::new();
-        for (policy_limits, members) in by_limits(held, context) {
-            let mut search = Search::new(board, lineage, &policy_limits, at);
+        for (policy_limits, as_of, members) in by_limits_and_time(held, context, at) {
+            let mut search = Search::new(board, lineage, &policy_limits, as_of);
             let nodes: Vec<Node> = members
                 .iter()
                 .filter_map(|one| board.node(lineage, &typed(&one.breach.feature)))
@@ -153,17 +155,53 @@ fn group(
     }
 }
 
-/// Held breaches by how far their policies look, in order of appearance.
-fn by_limits(held: Vec<Held>, context: &dyn Context) -> Vec<(AttributionLimits, Vec<Held>)> {
-    let mut all: Vec<(AttributionLimits, Vec<Held>)> = Vec::new();
+/// The instant as of which the lineage explains a breach: when it has been held
+/// for long enough, by its own time; never after `now`.
+fn as_of(detected_at: Timestamp, wait: TimeSpan, now: Timestamp) -> Timestamp {
+    (detected_at + wait).min(now)
+}
+
+/// Held breaches by how far their policies look, in order of appearance, and
+/// by their time: those that were detected further apart than the longest
+/// `group_wait` only happen to be held together, because a service catches up.
+/// With each the instant as of which the lineage explains them.
+fn by_limits_and_time(
+    held: Vec<Held>,
+    context: &dyn Context,
+    now: Timestamp,
+) -> Vec<(AttributionLimits, Timestamp, Vec<Held>)> {
+    struct Together {
+        limits: AttributionLimits,
+        first: Timestamp,
+        wait: TimeSpan,
+        as_of: Timestamp,
+        members: Vec<Held>,
+    }
+    let mut all: Vec<Together> = Vec::new();
     for one in held {
-        let limits = &policy_of(&one.breach, context).attribution;
-        match all.iter_mut().find(|(known, _)| known == limits) {
-            Some((_, members)) => members.push(one),
-            None => all.push((limits.clone(), vec![one])),
+        let policy = policy_of(&one.breach, context);
+        let (limits, wait) = (&policy.attribution, policy.grouping.group_wait);
+        let detected_at = one.breach.detected_at;
+        let as_of = as_of(detected_at, wait, now);
+        let fits = |known: &&mut Together| {
+            known.limits == *limits && detected_at <= known.first + known.wait.max(wait)
+        };
+        match all.iter_mut().rev().find(fits) {
+            Some(known) => {
+                known.wait = known.wait.max(wait);
+                known.as_of = known.as_of.max(as_of);
+                known.members.push(one);
+            }
+            None => all.push(Together {
+                limits: limits.clone(),
+                first: detected_at,
+                wait,
+                as_of,
+                members: vec![one],
+            }),
         }
     }
-    all
+    all.into_iter().map(|one| (one.limits, one.as_of, one.members)).collect()
 }
 
 /// The kind of what is wrong with a root: that of its first breach, else that

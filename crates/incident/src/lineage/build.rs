@@ -36,21 +36,39 @@ impl Builder {
     /// What an event of a run shows: that the job reads its inputs and writes
     /// its outputs, and how the run stands.
     pub fn run(&mut self, event: &RunEvent) {
-        for input in event.inputs.iter().filter(|input| **input != event.job) {
-            self.mark(input, &event.job, Mark::Seen(event.at));
+        self.run_named(event, &|name| name);
+    }
+
+    /// The same, with the names that its nodes have here.
+    pub fn run_named<'a>(&mut self, event: &'a RunEvent, named: &dyn Fn(&'a str) -> &'a str) {
+        let job = named(&event.job);
+        for input in event.inputs.iter().map(|input| named(input)).filter(|input| *input != job) {
+            self.mark(input, job, Mark::Seen(event.at));
         }
-        for output in event.outputs.iter().filter(|output| **output != event.job) {
-            self.mark(&event.job, output, Mark::Seen(event.at));
+        for output in event.outputs.iter().map(|output| named(output)).filter(|out| *out != job) {
+            self.mark(job, output, Mark::Seen(event.at));
         }
-        self.number(&event.job);
-        for node in event.assertions.iter().map(|a| &a.node) {
-            self.number(node);
+        self.number(job);
+        let mut kept = RunEvent {
+            at: event.at,
+            job: job.to_owned(),
+            run: event.run.clone(),
+            state: event.state,
+            message: event.message.clone(),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            assertions: event.assertions.clone(),
+            owners: event.owners.clone(),
+        };
+        for (assertion, told) in kept.assertions.iter_mut().zip(&event.assertions) {
+            assertion.node = named(&told.node).to_owned();
+            self.number(&assertion.node);
         }
-        for node in event.owners.iter().map(|o| &o.node) {
-            self.number(node);
+        for (ownership, told) in kept.owners.iter_mut().zip(&event.owners) {
+            ownership.node = named(&told.node).to_owned();
+            self.number(&ownership.node);
         }
-        let (inputs, outputs) = (Vec::new(), Vec::new());
-        self.runs.push(RunEvent { inputs, outputs, ..event.clone() });
+        self.runs.push(kept);
     }
 
     fn mark(&mut self, from: &str, to: &str, mark: Mark) {

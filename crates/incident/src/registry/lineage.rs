@@ -95,7 +95,13 @@ pub(super) fn declared_ever(index: &Index, subject: &str) -> Vec<Declared> {
 }
 
 /// The lineage of a folder and of the runs that were seen, with its history.
-pub(super) fn graph(index: &Index, documents: &[Vec<Edge>], runs: &[RunEvent]) -> Lineage {
+/// `named` tells what the nodes of runs are called.
+pub(super) fn graph<'a>(
+    index: &Index,
+    documents: &[Vec<Edge>],
+    runs: &'a [RunEvent],
+    named: &dyn Fn(&'a str) -> &'a str,
+) -> Lineage {
     let mut builder = Builder::default();
     let mut subjects: BTreeSet<&str> = index.named().collect();
     for edge in documents.iter().flatten() {
@@ -106,9 +112,9 @@ pub(super) fn graph(index: &Index, documents: &[Vec<Edge>], runs: &[RunEvent]) -
         subjects.extend([edge.from.as_str(), edge.to.as_str()]);
     }
     for run in runs {
-        builder.run(run);
-        subjects.insert(&run.job);
-        subjects.extend(run.inputs.iter().chain(&run.outputs).map(String::as_str));
+        builder.run_named(run, named);
+        subjects.insert(named(&run.job));
+        subjects.extend(run.inputs.iter().chain(&run.outputs).map(|node| named(node)));
     }
     for subject in subjects {
         for edge in declared_ever(index, subject) {

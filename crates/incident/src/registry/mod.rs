@@ -44,14 +44,14 @@ const CACHED_SUBJECTS_MAX: usize = 200_000;
 /// What a charter folder comes to.
 #[derive(Debug, Default)]
 pub struct Registry {
-    index: Index,
+    index: Arc<Index>,
     policies: BTreeMap<String, Policy>,
     /// Subjects and patterns of the documents that say `deduplicate`.
     deduplicating: BTreeSet<String>,
     directory: Directory,
-    edges: Vec<Edge>,
+    edges: Arc<[Edge]>,
     /// The edges of lineage documents as they were written.
-    written: Vec<Vec<Edge>>,
+    written: Arc<[Vec<Edge>]>,
     lineage: Lineage,
     cache: Mutex<BTreeMap<String, Vec<Answer>>>,
 }
@@ -106,9 +106,30 @@ impl Registry {
     /// owner has the one that runs name.
     #[must_use]
     pub fn with_runs(mut self, runs: &[RunEvent]) -> Self {
-        self.lineage = lineage::graph(&self.index, &self.written, runs);
-        self.cache.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+        self.see(runs, &|name| name);
         self
+    }
+
+    /// The same registry with what runs have shown, and the names that their
+    /// nodes have in it. Charters and edges are shared with this one.
+    #[must_use]
+    pub fn seeing<'a>(&self, runs: &'a [RunEvent], named: &dyn Fn(&'a str) -> &'a str) -> Self {
+        let mut other = Self {
+            index: self.index.clone(),
+            policies: self.policies.clone(),
+            deduplicating: self.deduplicating.clone(),
+            directory: self.directory.clone(),
+            edges: self.edges.clone(),
+            written: self.written.clone(),
+            ..Self::default()
+        };
+        other.see(runs, named);
+        other
+    }
+
+    fn see<'a>(&mut self, runs: &'a [RunEvent], named: &dyn Fn(&'a str) -> &'a str) {
+        self.lineage = lineage::graph(&self.index, &self.written, runs, named);
+        self.cache.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Takes documents that were checked before, such as those of the charters topic.
@@ -127,15 +148,15 @@ impl Registry {
             .collect();
         let mut registry = Self {
             deduplicating,
-            index: Index::new(values, &withdrawn),
+            index: Arc::new(Index::new(values, &withdrawn)),
             policies: newest(&policies),
             directory: joined(&directories),
             ..Self::default()
         };
         let (edges, sources) = lineage::edges(&registry.index, &lineage);
-        registry.edges = edges;
+        registry.edges = edges.into();
         registry.written = lineage.iter().map(|document| document.value.clone()).collect();
-        registry.lineage = lineage::graph(&registry.index, &registry.written, &[]);
+        registry.see(&[], &|name| name);
         (registry, Parts { places, directories, lineage, policies, sources })
     }
 

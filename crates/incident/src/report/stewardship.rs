@@ -14,7 +14,8 @@ use watchkeep_model::subject::typed;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::{Period, is_person, median};
-use crate::context::DEFAULT_POLICY;
+use crate::context::{Context as _, DEFAULT_POLICY};
+use crate::lineage::EdgeState;
 use crate::owner;
 use crate::registry::Registry;
 use crate::registry::publications::Publications;
@@ -113,7 +114,7 @@ pub struct StaleEdge {
     pub from: String,
     /// Its user.
     pub to: String,
-    /// When a run last showed it.
+    /// When a run last showed it, or a lineage document says that one did.
     pub last_seen: Timestamp,
 }
 
@@ -288,13 +289,19 @@ fn stale_edges(registry: &Registry, at: Timestamp) -> Vec<StaleEdge> {
             limits.edge_max_age
         })
     };
-    let edges = registry.edges().iter();
-    let stale = edges.filter_map(|edge| {
-        let last_seen = edge.last_seen?;
-        let is_stale = at.since(last_seen) > max_age(&edge.to);
-        is_stale.then(|| StaleEdge { from: edge.from.clone(), to: edge.to.clone(), last_seen })
-    });
-    stale.collect()
+    let lineage = registry.lineage();
+    let mut stale = Vec::new();
+    for from in lineage.names() {
+        let Some(node) = lineage.node(from) else { continue };
+        for user in lineage.users(node, at, TimeSpan::ZERO) {
+            let EdgeState::Stale(last_seen) = user.state else { continue };
+            let to = lineage.name(user.node);
+            if at.since(last_seen) > max_age(to) {
+                stale.push(StaleEdge { from: from.to_owned(), to: to.to_owned(), last_seen });
+            }
+        }
+    }
+    stale
 }
 
 fn coverage(registry: &Registry, seen: &Seen, at: Timestamp) -> Coverage {

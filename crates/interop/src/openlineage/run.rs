@@ -5,8 +5,10 @@
 //! datasets, `dataQualityAssertions` of inputs and datasets. The others say
 //! nothing about who is to blame.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
-use watchkeep_model::lineage::{Assertion, Ownership, RunEvent, RunState};
+use watchkeep_model::lineage::{Assertion, Ownership, RunEvent, RunState, ShownRun};
 use watchkeep_model::subject::has_type;
 use watchkeep_model::time::Timestamp;
 
@@ -111,6 +113,14 @@ struct AssertionRead {
 /// # Errors
 /// What is missing or wrong, in a sentence.
 pub fn run_event(line: &[u8], is_known: &dyn Fn(&str) -> bool) -> Result<RunEvent, String> {
+    Ok(shown_run(line)?.known_as(is_known))
+}
+
+/// Reads one event, whose nodes may get the names of charters later.
+///
+/// # Errors
+/// What is missing or wrong, in a sentence.
+pub fn shown_run(line: &[u8]) -> Result<ShownRun, String> {
     if line.len() > EVENT_BYTES_MAX {
         return Err(format!("the event has more than {} MiB", EVENT_BYTES_MAX >> 20));
     }
@@ -139,7 +149,7 @@ pub fn run_event(line: &[u8], is_known: &dyn Fn(&str) -> bool) -> Result<RunEven
     if event.run.is_none() && state != RunState::Other {
         return Err("the event has an `eventType` and no `run`".into());
     }
-    let mut read = RunEvent {
+    let event_of_run = RunEvent {
         at,
         job: String::new(),
         run: event.run.as_ref().map(|run| run.run_id.clone()).unwrap_or_default(),
@@ -150,51 +160,56 @@ pub fn run_event(line: &[u8], is_known: &dyn Fn(&str) -> bool) -> Result<RunEven
         assertions: Vec::new(),
         owners: Vec::new(),
     };
+    let mut shown = ShownRun { event: event_of_run, other_names: BTreeMap::new() };
     let failed = event.run.and_then(|run| run.facets.error_message);
-    read.message = failed.map(|error| error.message.chars().take(MESSAGE_CHARS_MAX).collect());
+    shown.event.message =
+        failed.map(|error| error.message.chars().take(MESSAGE_CHARS_MAX).collect());
     if let Some(job) = event.job {
-        let node = named("pipeline", &job.namespace, &job.name, is_known);
-        own(&mut read, &node, job.facets.ownership);
-        read.job = node;
+        let node = named(&mut shown, "pipeline", &job.namespace, &job.name);
+        own(&mut shown, &node, job.facets.ownership);
+        shown.event.job = node;
     }
     for input in event.inputs {
-        let node = dataset(&mut read, input, is_known);
-        read.inputs.push(node);
+        let node = dataset(&mut shown, input);
+        shown.event.inputs.push(node);
     }
     for output in event.outputs {
-        let node = dataset(&mut read, output, is_known);
-        read.outputs.push(node);
+        let node = dataset(&mut shown, output);
+        shown.event.outputs.push(node);
     }
     if let Some(described) = event.dataset {
-        let node = dataset(&mut read, described, is_known);
-        if read.job.is_empty() {
+        let node = dataset(&mut shown, described);
+        if shown.event.job.is_empty() {
             // The fact is about a node; it has no job to tell of.
-            read.job = node;
+            shown.event.job = node;
         }
     }
-    Ok(read)
+    Ok(shown)
 }
 
 /// The node of a dataset, after taking what its facets say.
-fn dataset(read: &mut RunEvent, dataset: Dataset, is_known: &dyn Fn(&str) -> bool) -> String {
-    let node = named("dataset", &dataset.namespace, &dataset.name, is_known);
+fn dataset(shown: &mut ShownRun, dataset: Dataset) -> String {
+    let node = named(shown, "dataset", &dataset.namespace, &dataset.name);
     for facets in [dataset.facets, dataset.input_facets, dataset.output_facets] {
-        own(read, &node, facets.ownership);
+        own(shown, &node, facets.ownership);
         let checks = facets.data_quality_assertions.map(|facet| facet.assertions);
         for AssertionRead { assertion, success, column } in checks.unwrap_or_default() {
-            read.assertions.push(Assertion { node: node.clone(), assertion, column, success });
+            let check = Assertion { node: node.clone(), assertion, column, success };
+            shown.event.assertions.push(check);
         }
     }
     node
 }
 
-fn own(read: &mut RunEvent, node: &str, facet: Option<OwnershipFacet>) {
+fn own(shown: &mut ShownRun, node: &str, facet: Option<OwnershipFacet>) {
     for Owner { name, r#type } in facet.map(|facet| facet.owners).unwrap_or_default() {
-        read.owners.push(Ownership { node: node.to_owned(), owner: name, role: r#type });
+        shown.event.owners.push(Ownership { node: node.to_owned(), owner: name, role: r#type });
     }
 }
 
-fn named(kind: &str, namespace: &str, name: &str, is_known: &dyn Fn(&str) -> bool) -> String {
+/// What a job or dataset is called where nobody knows it; what else it may be
+/// called is noted.
+fn named(shown: &mut ShownRun, kind: &str, namespace: &str, name: &str) -> String {
     if has_type(name) {
         return name.to_owned();
     }
@@ -203,21 +218,20 @@ fn named(kind: &str, namespace: &str, name: &str, is_known: &dyn Fn(&str) -> boo
     } else {
         &[kind]
     };
-    for kind in kinds {
-        let forms = [
+    let forms = kinds.iter().flat_map(|kind| {
+        [
             format!("{kind}:{name}"),
             format!("{kind}:{namespace}.{name}"),
             format!("{kind}:{namespace}/{name}"),
-        ];
-        if let Some(known) = forms.into_iter().find(|form| is_known(form)) {
-            return known;
-        }
-    }
-    if namespace.is_empty() {
+        ]
+    });
+    let node = if namespace.is_empty() {
         format!("{kind}:{name}")
     } else {
         format!("{kind}:{}", bare(namespace, name))
-    }
+    };
+    shown.other_names.entry(node.clone()).or_insert_with(|| forms.collect());
+    node
 }
 
 #[cfg(test)]

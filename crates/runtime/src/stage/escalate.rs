@@ -28,6 +28,11 @@ use crate::topics::Topics;
 /// How long the charters that were read last are gone by.
 const CHARTERS_AGE_MAX: TimeSpan = TimeSpan::SECOND.times(10);
 
+/// How long what runs showed last is gone by at least, and how many events add
+/// as much again: putting a wide lineage together takes a while.
+const RUNS_AGE_MIN: TimeSpan = TimeSpan::SECOND;
+const RUNS_EACH: usize = 25_000;
+
 /// Settings of the stage.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -61,6 +66,8 @@ pub struct EscalateStage {
     committed: BTreeMap<Partition, i64>,
     /// When charters were read last.
     followed_at: Option<Timestamp>,
+    /// When run events were read last.
+    runs_at: Option<Timestamp>,
     /// `None` until the incident log is folded.
     escalate: Option<Escalate>,
     /// The chain over all facts; `None` where there is more than one writer of
@@ -77,6 +84,7 @@ impl EscalateStage {
             rules,
             committed: BTreeMap::new(),
             followed_at: None,
+            runs_at: None,
             escalate: None,
             chain: None,
             counts: Counts::default(),
@@ -138,13 +146,24 @@ impl EscalateStage {
         }
         let moment = now();
         // A clock that went back reads again, too.
-        let is_fresh = |at: Timestamp| {
-            let age = moment.since(at);
-            age >= TimeSpan::ZERO && age < CHARTERS_AGE_MAX
+        let is_fresh = |at: Option<Timestamp>, most: TimeSpan| {
+            let age = at.map(|at| moment.since(at));
+            age.is_some_and(|age| age >= TimeSpan::ZERO && age < most)
         };
-        if !self.followed_at.is_some_and(is_fresh) {
+        if !is_fresh(self.followed_at, CHARTERS_AGE_MAX) {
             super::follow(&self.rules, log)?;
             self.followed_at = Some(moment);
+        }
+        // Run events matter to where breaches come from, and to nothing else.
+        let breaches = &self.settings.topics.breaches;
+        let decides = due.is_some_and(|due| due <= moment)
+            || records.iter().any(|(partition, _, _)| partition.topic == *breaches);
+        let most = 1 + i64::try_from(self.rules.runs().len() / RUNS_EACH).unwrap_or_default();
+        if (decides || self.escalate.is_none())
+            && !is_fresh(self.runs_at, RUNS_AGE_MIN.times(most))
+        {
+            super::follow_runs(&self.rules, log)?;
+            self.runs_at = Some(moment);
         }
         if self.escalate.is_none() {
             let (escalate, chain) = self.restore(log)?;
