@@ -195,7 +195,9 @@ pub(crate) fn wanted_with_runs(
             follow_runs(&rules, &mut Store::open_existing(config)?.reader()?)?;
             let Unusable { count, last } = rules.runs().unusable();
             if let Some(last) = last {
-                complain(&format!("{count} records of the lineage topic are no run events; {last}"));
+                complain(&format!(
+                    "{count} records of the lineage topic are no run events; {last}"
+                ));
             }
             Ok(rules)
         }
@@ -241,9 +243,9 @@ pub(crate) fn follow(rules: &Rules, reader: &mut Reader) -> anyhow::Result<()> {
 pub(crate) fn follow_runs(rules: &Rules, reader: &mut Reader) -> anyhow::Result<()> {
     let Some(topic) = rules.runs().topic() else { return Ok(()) };
     let partitions = reader.partition_count(topic)?;
-    rules.runs().follow(partitions, &mut |partition, from, handle| {
-        read(reader, partition, from, handle)
-    })?;
+    rules
+        .runs()
+        .follow(partitions, &mut |partition, from, handle| read(reader, partition, from, handle))?;
     Ok(())
 }
 

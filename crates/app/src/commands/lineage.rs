@@ -134,8 +134,10 @@ fn ask(arguments: &LineageShow, question: &Question) -> anyhow::Result<Answer> {
             (Some(LogError::Fatal(why)), LogConfig::Embedded { .. }) if why.contains(HELD) => {
                 let Question { node, direction, depth, at } = question;
                 let node = encoded(node);
-                let path =
-                    format!("/v1/lineage?node={node}&direction={}&depth={depth}&at={at}", word(*direction));
+                let path = format!(
+                    "/v1/lineage?node={node}&direction={}&depth={depth}&at={at}",
+                    word(*direction)
+                );
                 let told = get(config.listen, &path)?;
                 serde_json::from_str(&told).context("the service answered something else")
             }

@@ -65,11 +65,7 @@ pub(super) async fn show(
 
 /// Appends one event of OpenLineage, as its HTTP transport sends it, and
 /// answers 201 once it is on the disk.
-pub(super) async fn take(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+pub(super) async fn take(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
     // Browsers send this type across sites only after asking.
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();

@@ -181,15 +181,19 @@ impl Board {
             };
             self.below.begin(&mut self.subjects);
         }
-        let links = self.graph.links.len();
+        let mut is_counted_right = true;
         for number in self.graph.placed..self.subjects.len() {
             let name = self.subjects[number].name.clone();
             let node = match lineage.node(&name) {
                 Some(node) => node,
                 None => {
                     let node = self.graph.node(&name, lineage);
-                    for edge in context.declared(&name) {
-                        self.graph.declare(&edge, lineage);
+                    // What ends at the subject first: nothing is below it yet.
+                    let mut declared = context.declared(&name);
+                    declared.sort_by_key(|edge| edge.to != *name);
+                    for edge in declared {
+                        let to = self.graph.declare(&edge, lineage);
+                        is_counted_right &= !self.counts_above(lineage, to);
                     }
                     node
                 }
@@ -198,8 +202,7 @@ impl Board {
             self.graph.subjects[node as usize] = u32::try_from(number).unwrap_or(NOBODY);
         }
         self.graph.placed = self.subjects.len();
-        if self.graph.links.len() > links {
-            // What was counted may have more above it now.
+        if !is_counted_right {
             self.below.begin(&mut self.subjects);
         }
         self.count_below(lineage);
@@ -299,7 +302,8 @@ impl Graph {
         node
     }
 
-    fn declare(&mut self, edge: &crate::context::Declared, lineage: &Lineage) {
+    /// Adds an edge and tells where it ends.
+    fn declare(&mut self, edge: &crate::context::Declared, lineage: &Lineage) -> Node {
         let (from, to) = (self.node(&edge.from, lineage), self.node(&edge.to, lineage));
         let declared = vec![(edge.since, edge.until)];
         let history = History { declared, ..History::default() };
@@ -307,6 +311,7 @@ impl Graph {
         self.links.push(Link { from, to, history: Some(Box::new(history)) });
         self.up.entry(to).or_default().push(place);
         self.down.entry(from).or_default().push(place);
+        to
     }
 
     fn beyond<'a>(

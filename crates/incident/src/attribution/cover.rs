@@ -215,6 +215,10 @@ impl<'a> Search<'a> {
                 others.push(node);
             }
         });
+        debug_assert!(
+            coverage.breaching <= self.breaching_below(candidate.node),
+            "no more breach below a node than are counted for it"
+        );
         self.coverages.insert(candidate.node, coverage.clone());
         let stands_alone = |node: &&Node| {
             board.attached_root(**node).and_then(|root| self.node(root)) == Some(**node)

@@ -28,9 +28,8 @@ use crate::topics::Topics;
 /// How long the charters that were read last are gone by.
 const CHARTERS_AGE_MAX: TimeSpan = TimeSpan::SECOND.times(10);
 
-/// How long what runs showed last is gone by at least, and how many events add
-/// as much again: putting a wide lineage together takes a while.
-const RUNS_AGE_MIN: TimeSpan = TimeSpan::SECOND;
+/// Run events that let what was read of them be gone by for a second longer:
+/// putting a wide lineage together takes a while.
 const RUNS_EACH: usize = 25_000;
 
 /// Settings of the stage.
@@ -158,9 +157,9 @@ impl EscalateStage {
         let breaches = &self.settings.topics.breaches;
         let decides = due.is_some_and(|due| due <= moment)
             || records.iter().any(|(partition, _, _)| partition.topic == *breaches);
-        let most = 1 + i64::try_from(self.rules.runs().len() / RUNS_EACH).unwrap_or_default();
+        let seconds = i64::try_from(self.rules.runs().len() / RUNS_EACH).unwrap_or_default();
         if (decides || self.escalate.is_none())
-            && !is_fresh(self.runs_at, RUNS_AGE_MIN.times(most))
+            && !is_fresh(self.runs_at, TimeSpan::SECOND.times(seconds))
         {
             super::follow_runs(&self.rules, log)?;
             self.runs_at = Some(moment);

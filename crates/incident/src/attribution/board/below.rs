@@ -95,6 +95,13 @@ impl Board {
         }
     }
 
+    /// True where a further edge to a node may lead to something that is
+    /// counted: then everything must be counted anew.
+    pub(super) fn counts_above(&self, lineage: &Lineage, node: Node) -> bool {
+        let is_counted = |subject: &Subject| !matches!(subject.counted, Counted::Not);
+        self.down(lineage, node).next().is_some() || self.subject(node).is_some_and(is_counted)
+    }
+
     /// Every node from which edges of any age lead to this one.
     fn above(&self, lineage: &Lineage, node: Node) -> Counted {
         let mut above: Vec<Node> = Vec::new();
@@ -123,6 +130,7 @@ impl Board {
     /// At most so many subjects downstream of a node breach, looking so far.
     pub(crate) fn breaching_below(&self, node: Node, depth: u32) -> usize {
         let count = self.below.counts.get(node as usize).filter(|_| depth <= DEPTH_MAX);
-        count.map_or(self.breaching, |count| (*count as usize + self.below.wide).min(self.breaching))
+        count
+            .map_or(self.breaching, |count| (*count as usize + self.below.wide).min(self.breaching))
     }
 }
