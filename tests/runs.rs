@@ -105,7 +105,7 @@ pub fn play(service: &mut Service) {
     let live = blamed(&service.export("incidents"));
     assert_eq!(live, [expected]);
     let out = service.folder().join("out");
-    service.run(&["replay", "--input", "kafka", "--out", out.to_str().expect("text")]);
+    service.run(&["replay", "--input", "summaries", "--out", out.to_str().expect("text")]);
     assert_eq!(blamed(&binary::lines(&out.join("incidents.ndjson"))), live);
 }
 

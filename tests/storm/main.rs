@@ -6,6 +6,8 @@
 //! cargo run --release -p watchkeep-tests --example storm -- [FEATURES]
 //! ```
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command")]
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 

@@ -226,7 +226,7 @@ mod tests {
     fn every_partition_is_read_once_and_what_is_no_event_is_passed_over() {
         let runs = Runs::default().with_topic("lineage".into(), read, None);
         let lists: [&[&str]; 2] = [&["a 1", "nonsense"], &["b 2", "b x", "b 3"]];
-        let mut follow = || {
+        let follow = || {
             runs.follow(2, &mut |partition, from, handle| {
                 let list = lists[partition.partition as usize];
                 for (offset, value) in (0..).zip(list).skip_while(|(offset, _)| *offset < from) {
