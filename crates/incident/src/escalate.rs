@@ -151,6 +151,7 @@ impl Escalate {
         now: Timestamp,
         out: &mut Outputs,
     ) {
+        self.begin_past_silences(context, now, out);
         match breach.transition {
             Transition::Opened => {
                 self.opened(breach, context, now, out);
@@ -218,6 +219,7 @@ impl Escalate {
         now: Timestamp,
         out: &mut Outputs,
     ) {
+        self.begin_past_silences(context, now, out);
         self.each_judged(window, |stage, id, key, good| {
             stage.decide(id, context, now, out, |decision| {
                 decision.window(key, window.window_end, good);
@@ -270,6 +272,7 @@ impl Escalate {
         if self.answered.contains(&response.id()) {
             return;
         }
+        self.begin_past_silences(context, now, out);
         let from = out.facts.len();
         match response.command {
             Command::Silence | Command::Unsilence => {

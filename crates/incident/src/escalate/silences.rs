@@ -8,7 +8,7 @@ use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::matcher::Matcher;
 use watchkeep_model::response::{Command, Response};
 use watchkeep_model::subject::typed;
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::index::What;
 use super::{Escalate, Outputs};
@@ -137,7 +137,28 @@ impl Escalate {
         now: Timestamp,
         out: &mut Outputs,
     ) {
-        while let Some((from, id)) = self.silences.begin_next(now) {
+        self.begin_silences_by(now, context, now, out);
+    }
+
+    /// The same before something else that happens now, which at the very
+    /// instant of their beginning comes first.
+    pub(super) fn begin_past_silences(
+        &mut self,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        self.begin_silences_by(now - TimeSpan::from_micros(1), context, now, out);
+    }
+
+    fn begin_silences_by(
+        &mut self,
+        by: Timestamp,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        while let Some((from, id)) = self.silences.begin_next(by) {
             self.silence_due(&id, from, context, now, out);
         }
     }

@@ -40,6 +40,10 @@ pub(super) struct Digests {
     held: Vec<(String, Fact)>,
     /// Whose digest waited before that commit.
     waited: BTreeSet<String>,
+    /// A clock has gone back by more than the span: which pages were near then
+    /// cannot be told from their instants.
+    has_jumped: bool,
+    latest: Option<Timestamp>,
     pub(super) pages: u64,
 }
 
@@ -50,6 +54,9 @@ impl Digests {
 
     /// Takes in a fact of an incident, after the incident has.
     pub(super) fn follow(&mut self, case: &Case, fact: &Fact) -> Result<(), Violation> {
+        let per = self.limit.map_or(TimeSpan::MAX, |(_, per)| per);
+        self.has_jumped |= self.latest.is_some_and(|latest| fact.recorded_at + per < latest);
+        self.latest = self.latest.max(Some(fact.recorded_at));
         match &fact.data {
             FactData::Notified(data) => self.page(data, fact)?,
             FactData::NotificationSkipped(data) => self.hold(data, fact)?,
@@ -141,7 +148,8 @@ impl Digests {
         for (target, fact) in &held {
             let is_full = self.within(target, fact.recorded_at).is_some_and(|(n, most)| n >= most);
             let others = held.iter().filter(|(other, _)| other == target).count();
-            if !is_full && others < 2 && !self.waited.contains(target) {
+            let may = is_full || others > 1 || self.waited.contains(target);
+            if !may && !self.has_jumped {
                 return Err(wrong("pages are held back for a reason", "there was room", fact));
             }
         }
@@ -155,7 +163,8 @@ impl Digests {
             }
         }
         self.carriers.clear();
-        let flooded = self.sent.iter().find_map(|(target, sent)| {
+        let mut told = self.sent.iter().filter(|_| !self.has_jumped);
+        let flooded = told.find_map(|(target, sent)| {
             let (at, _) = sent.last()?;
             let (sent, most) = self.within(target, *at)?;
             (sent > most).then(|| format!("{target} has {sent} pages by {at}, not {most}"))
