@@ -216,6 +216,13 @@ pub(crate) fn read_text(path: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// What the system says, with the folder's name.
 pub(crate) fn files_below(folder: &Path, suffixes: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        let at = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        bail!(
+            "there is no folder {}: paths of settings count from their file's folder",
+            at.display()
+        );
+    }
     let mut found = Vec::new();
     let mut waiting = vec![folder.to_owned()];
     // Links may lead back to a folder that is read already.

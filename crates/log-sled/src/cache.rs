@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use watchkeep_model::position::Partition;
 use watchkeep_runtime::snapshot::{Save, SnapshotError, SnapshotStore};
 
-use crate::layout::guarded;
+use crate::layout::{ADVICE_DAMAGED, guarded};
 
 /// Memory that the store keeps read pages in. Pages are read once, at a restore.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -53,7 +53,14 @@ impl SledSnapshots {
                 return Err(inner.unavailable("another process holds it: choose another folder"));
             }
             Err(why) => {
-                tracing::warn!(folder = %folder.display(), why, "snapshots are thrown away");
+                // The advice is for a log, which cannot be made anew.
+                let why = why.split(ADVICE_DAMAGED).next().unwrap_or_default();
+                let why = why.trim_end_matches([' ', ':', ';', ',']);
+                tracing::warn!(
+                    folder = %folder.display(),
+                    why,
+                    "snapshots are thrown away: the state is rebuilt from the log, nothing is to be done"
+                );
                 inner.begin_anew()?;
             }
         }

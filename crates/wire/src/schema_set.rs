@@ -47,8 +47,10 @@ impl SchemaSet {
         let mut set = Self { by_id: BTreeMap::new(), by_fingerprint: BTreeMap::new() };
         for name in ["telemetry", "telemetry-batch"] {
             let embedded = schemas::named(name);
-            let plan = Plan::of(embedded.shape.clone());
-            set.by_fingerprint.insert(embedded.fingerprint, Arc::new(plan));
+            let plan = Arc::new(Plan::of(embedded.shape.clone()));
+            for fingerprint in [embedded.fingerprint, embedded.loose_fingerprint] {
+                set.by_fingerprint.insert(fingerprint, Arc::clone(&plan));
+            }
         }
         set
     }
@@ -79,7 +81,9 @@ impl SchemaSet {
     pub fn insert(&mut self, id: u32, text: &str) -> Result<(), String> {
         let schema = Schema::parse_str(text).map_err(|error| error.to_string())?;
         let plan = Arc::new(Plan::of(crate::avro::shape::Shape::of(&schema)));
-        self.by_fingerprint.insert(schemas::fingerprint(&schema), Arc::clone(&plan));
+        for fingerprint in [schemas::fingerprint(&schema), schemas::loose_fingerprint(&schema)] {
+            self.by_fingerprint.insert(fingerprint, Arc::clone(&plan));
+        }
         self.by_id.insert(id, plan);
         Ok(())
     }

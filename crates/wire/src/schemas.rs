@@ -18,8 +18,17 @@ pub struct Embedded {
     pub text: &'static str,
     /// CRC-64-AVRO of the parsing canonical form.
     pub fingerprint: u64,
+    /// What earlier versions wrote in its place.
+    pub(crate) loose_fingerprint: u64,
     /// For reading and writing.
     pub(crate) shape: Shape,
+}
+
+impl Embedded {
+    /// True for either of its fingerprints.
+    pub(crate) fn is(&self, fingerprint: u64) -> bool {
+        [self.fingerprint, self.loose_fingerprint].contains(&fingerprint)
+    }
 }
 
 macro_rules! sources {
@@ -82,7 +91,13 @@ static HISTORY: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
 
 fn embed(name: &'static str, text: &'static str) -> Embedded {
     let schema = Schema::parse_str(text).expect("embedded schemas are checked by tests");
-    Embedded { name, text, fingerprint: fingerprint(&schema), shape: Shape::of(&schema) }
+    Embedded {
+        name,
+        text,
+        fingerprint: fingerprint(&schema),
+        loose_fingerprint: loose_fingerprint(&schema),
+        shape: Shape::of(&schema),
+    }
 }
 
 /// Every embedded schema, in the order of the flow.
@@ -101,8 +116,24 @@ pub fn named(name: &str) -> &'static Embedded {
         .expect("the name is one of the embedded schemas")
 }
 
-/// The CRC-64-AVRO fingerprint of a schema's parsing canonical form.
+/// The CRC-64-AVRO fingerprint of a schema's parsing canonical form, as the
+/// Avro specification has it and Java and others write it.
 pub fn fingerprint(schema: &Schema) -> u64 {
+    let mut canonical = schema.canonical_form();
+    // The library leaves a primitive that lost its logical type in the long
+    // form, against the rule PRIMITIVES. No name or symbol can hold this text.
+    for name in ["null", "boolean", "int", "long", "float", "double", "bytes", "string"] {
+        canonical = canonical.replace(&format!("{{\"type\":\"{name}\"}}"), &format!("\"{name}\""));
+    }
+    match Schema::parse_str(&canonical) {
+        Ok(strict) => loose_fingerprint(&strict),
+        Err(_) => loose_fingerprint(schema),
+    }
+}
+
+/// The fingerprint as libraries write it that keep the long form of primitives
+/// with a logical type: this one's earlier versions, and Avro's for Python.
+pub(crate) fn loose_fingerprint(schema: &Schema) -> u64 {
     let digest = schema.fingerprint::<Rabin>();
     let bytes = digest.bytes.first_chunk::<8>().expect("the fingerprint has 64 bits");
     u64::from_le_bytes(*bytes)
@@ -116,7 +147,7 @@ pub fn history(name: &str) -> impl Iterator<Item = &'static Embedded> {
 /// The version of the schema `name` that has this fingerprint, the current one first.
 pub(crate) fn version(name: &str, fingerprint: u64) -> Option<&'static Embedded> {
     let current = all().iter().filter(|schema| schema.name == name);
-    current.chain(history(name)).find(|schema| schema.fingerprint == fingerprint)
+    current.chain(history(name)).find(|schema| schema.is(fingerprint))
 }
 
 /// How a file of a folder compares with the embedded schema of its name.

@@ -22,6 +22,10 @@ use crate::store::{Appender, Store};
 /// Bytes of lines that go to a service in one request, unless a single line is longer.
 const REQUEST_BYTES: usize = 2 << 20;
 
+/// Lines after which the log is asked whether it has them, so that an error can
+/// tell where to go on.
+const LOG_LINES: usize = 50_000;
+
 /// How long a service may take to answer.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
@@ -66,20 +70,44 @@ pub(super) fn run(arguments: &Produce) -> anyhow::Result<Outcome> {
 fn write(mut lines: Lines, target: &mut Target, progress: &mut Progress) -> anyhow::Result<u64> {
     let mut line = Vec::new();
     let mut count = 0_u64;
-    while let Some(number) = lines.read(&mut line)? {
-        target.append(&line).with_context(|| format!("line {}", number + 1))?;
+    // Lines before this one are known to be written.
+    let mut first = 0_i64;
+    loop {
+        let read = lines.read(&mut line);
+        let number = match &read {
+            Ok(Some(number)) => *number,
+            // What came before an unreadable line is written all the same.
+            Ok(None) | Err(_) => {
+                target.flush().with_context(|| unsure(first, None))?;
+                return read.map(|_| count).map_err(Into::into);
+            }
+        };
+        if target.is_full(&line) {
+            target.flush().with_context(|| unsure(first, Some(number)))?;
+            first = number;
+        }
+        target.append(&line).with_context(|| unsure(first, Some(number + 1)))?;
         count += 1;
         if count.is_multiple_of(1_000) {
             progress.tell(count, lines.share());
         }
     }
-    target.flush()?;
-    Ok(count)
+}
+
+/// Where to go on after an error: `first` and `end` count lines from 0.
+fn unsure(first: i64, end: Option<i64>) -> String {
+    let from = first + 1;
+    let which = match end {
+        Some(end) if end <= from => format!("line {from} is"),
+        Some(end) => format!("lines {from} to {end} are"),
+        None => format!("line {from} and those after it are"),
+    };
+    format!("{which} not known to be written, all before are: go on from line {from}")
 }
 
 /// Where the lines go.
 enum Target {
-    Log { appender: Appender, topic: std::sync::Arc<str>, key: KeyChoice },
+    Log { appender: Appender, topic: std::sync::Arc<str>, key: KeyChoice, waiting: usize },
     Service { address: SocketAddr, path: String, waiting: Vec<u8> },
 }
 
@@ -101,12 +129,21 @@ impl Target {
         if store.reader()?.partition_count(topic)? == 0 {
             return Err(LogError::NoTopic(topic.to_owned()).into());
         }
-        Ok(Self::Log { appender: store.appender()?, topic: topic.into(), key })
+        Ok(Self::Log { appender: store.appender()?, topic: topic.into(), key, waiting: 0 })
+    }
+
+    /// True where what waits is to be written before this line is taken.
+    fn is_full(&self, line: &[u8]) -> bool {
+        match self {
+            Self::Log { waiting, .. } => *waiting >= LOG_LINES,
+            Self::Service { waiting, .. } => waiting.len() + line.len() >= REQUEST_BYTES,
+        }
     }
 
     fn append(&mut self, line: &[u8]) -> anyhow::Result<()> {
         match self {
-            Self::Log { appender, topic, key } => {
+            Self::Log { appender, topic, key, waiting } => {
+                *waiting += 1;
                 let record = Outgoing {
                     topic: topic.clone(),
                     partition: None,
@@ -116,33 +153,30 @@ impl Target {
                 };
                 Ok(appender.append(record, None)?)
             }
+            Self::Service { .. } if line.len() >= BODY_BYTES_MAX => {
+                self.flush()?;
+                bail!(
+                    "a line has {} bytes, and a service takes {} MiB in one request: stop the \
+                     service to write it",
+                    line.len(),
+                    BODY_BYTES_MAX >> 20
+                )
+            }
             Self::Service { waiting, .. } => {
-                let is_full = waiting.len() + line.len() >= REQUEST_BYTES;
-                if is_full {
-                    self.flush()?;
-                }
-                self.wait(line)
+                waiting.extend_from_slice(line);
+                waiting.push(b'\n');
+                Ok(())
             }
         }
     }
 
-    fn wait(&mut self, line: &[u8]) -> anyhow::Result<()> {
-        let Self::Service { waiting, .. } = self else { return Ok(()) };
-        if line.len() >= BODY_BYTES_MAX {
-            bail!(
-                "{} bytes, and a service takes {} MiB in one request: stop the service to write it",
-                line.len(),
-                BODY_BYTES_MAX >> 20
-            );
-        }
-        waiting.extend_from_slice(line);
-        waiting.push(b'\n');
-        Ok(())
-    }
-
     fn flush(&mut self) -> anyhow::Result<()> {
         match self {
-            Self::Log { appender, .. } => Ok(appender.flush()?),
+            Self::Log { appender, waiting, .. } => {
+                appender.flush()?;
+                *waiting = 0;
+                Ok(())
+            }
             Self::Service { address, path, waiting } => {
                 if waiting.is_empty() {
                     return Ok(());
@@ -252,6 +286,14 @@ fn send(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_tells_where_to_go_on() {
+        let told = [(0, Some(1)), (7, Some(30)), (7, None)].map(|(first, end)| unsure(first, end));
+        assert!(told[0].starts_with("line 1 is not known to be written"), "{told:?}");
+        assert!(told[1].starts_with("lines 8 to 30 are not"), "{told:?}");
+        assert!(told[2].ends_with("go on from line 8"), "{told:?}");
+    }
 
     #[test]
     fn keys_are_features_or_entities_or_nothing() {

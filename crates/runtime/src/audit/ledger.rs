@@ -1,6 +1,6 @@
 //! Follows the batches of one summaries partition.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchkeep_detection::ledger::{Coverage, Fault, Joint, Ledger};
@@ -130,35 +130,47 @@ fn again(batch: &SummaryBatch) -> String {
 /// Instance, and when its session began.
 type SessionName<'a> = (&'a Arc<str>, Timestamp);
 
-/// Compares the ends of all partitions. A commit writes to every one, so at
-/// rest they have heard of the same sessions up to the same record: this finds
-/// what was cut off at the end of a partition, which nothing in it can tell.
-pub fn compare_ends(topic: &str, audits: &[LedgerAudit]) -> Vec<Finding> {
-    let mut names: BTreeSet<SessionName<'_>> = BTreeSet::new();
-    let ends: Vec<BTreeMap<SessionName<'_>, (u64, u32)>> = audits
+/// The batch that was to follow the last one of each session, over all partitions.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Ends(BTreeMap<(Arc<str>, Timestamp), u64>);
+
+impl Ends {
+    /// How far the partitions reach that were read.
+    pub fn of(audits: &[LedgerAudit]) -> Self {
+        let mut furthest = BTreeMap::new();
+        for (name, began, next) in audits.iter().flat_map(|audit| audit.ledger.sessions()) {
+            let end = furthest.entry((Arc::clone(name), began)).or_default();
+            *end = next.0.max(*end);
+        }
+        Self(furthest)
+    }
+}
+
+/// Finds the partitions that do not reach as far as `ends`. A commit writes to
+/// every one, so at rest they have heard of the same sessions up to the same
+/// record: this finds what was cut off at the end of a partition, which nothing
+/// in it can tell. Beside a running service the ends are those of a first
+/// reading, and what is behind is read further before it is compared again.
+pub fn compare_ends(topic: &str, audits: &[LedgerAudit], ends: &Ends) -> Vec<Finding> {
+    let reached: Vec<BTreeMap<SessionName<'_>, (u64, u32)>> = audits
         .iter()
         .map(|audit| {
             audit.ledger.sessions().map(|(name, began, next)| ((name, began), next)).collect()
         })
         .collect();
-    for ends in &ends {
-        names.extend(ends.keys());
-    }
     let mut findings = Vec::new();
-    for name in names {
-        let of = |partition: usize| ends[partition].get(&name).copied().unwrap_or((0, 0));
+    for ((name, began), &furthest) in &ends.0 {
         // Parts differ from partition to partition; whole batches do not.
-        let furthest = (0..ends.len()).map(|partition| of(partition).0).max().unwrap_or(0);
-        for partition in 0..ends.len() {
-            let next = of(partition);
+        for (partition, reached) in reached.iter().enumerate() {
+            let next = reached.get(&(name, *began)).copied().unwrap_or((0, 0));
             if next.0 < furthest || next.1 > 0 {
                 let detail = format!(
                     "{topic}/{partition} ends before batch {} part {} of the session of {} that \
                      began {}; other partitions hold its batches up to {}",
                     next.0,
                     next.1,
-                    name.0,
-                    name.1,
+                    name,
+                    began,
                     furthest.saturating_sub(1)
                 );
                 findings.push(Finding { fault: FaultKind::Behind, at: None, detail });

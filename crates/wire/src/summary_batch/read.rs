@@ -51,7 +51,7 @@ pub(super) enum Version {
 
 impl Version {
     fn of(fingerprint: u64) -> Option<Self> {
-        let is = |schema: &schemas::Embedded| schema.fingerprint == fingerprint;
+        let is = |schema: &schemas::Embedded| schema.is(fingerprint);
         if is(schemas::named("summary-batch")) {
             return Some(Self::Current);
         }

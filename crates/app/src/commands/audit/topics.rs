@@ -1,6 +1,7 @@
 //! The audit of a log's topics.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::bail;
 use watchkeep_detection::ledger::Coverage;
@@ -13,7 +14,7 @@ use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::Window;
 use watchkeep_runtime::audit::compare::untold::Untold;
 use watchkeep_runtime::audit::facts::FactsAudit;
-use watchkeep_runtime::audit::ledger::{LedgerAudit, compare_ends};
+use watchkeep_runtime::audit::ledger::{Ends, LedgerAudit, compare_ends};
 use watchkeep_runtime::audit::recount::Recount;
 use watchkeep_runtime::audit::{FaultKind, Finding, line};
 use watchkeep_runtime::log::Record;
@@ -29,7 +30,10 @@ const CHUNK: i64 = 1_000;
 
 /// Times that a partition is looked at again whose end is behind the others',
 /// because a commit may have come between.
-const LOOKS_MAX: u32 = 5;
+const LOOKS_MAX: u32 = 10;
+
+/// Time before that: another transaction may still hide the end of a partition.
+const LOOK_PAUSE: Duration = Duration::from_millis(300);
 
 /// # Errors
 /// Those of the log.
@@ -270,11 +274,15 @@ impl<'a> Topics<'a> {
             audits.push(audit);
             next.push((partition, end));
         }
-        let mut ends = compare_ends(&topic, &audits);
+        // As far as the last partition reached when it was read: a running
+        // service goes on, and would always be ahead in one or the other.
+        let ends = Ends::of(&audits);
+        let mut behind = compare_ends(&topic, &audits, &ends);
         for _ in 0..LOOKS_MAX {
-            if ends.is_empty() {
+            if behind.is_empty() {
                 break;
             }
+            std::thread::sleep(LOOK_PAUSE);
             for ((partition, from), audit) in next.iter_mut().zip(&mut audits) {
                 let end = self.reader.bounds(partition)?.1;
                 self.each(partition, *from, end, |record| {
@@ -282,14 +290,14 @@ impl<'a> Topics<'a> {
                 })?;
                 *from = end;
             }
-            ends = compare_ends(&topic, &audits);
+            behind = compare_ends(&topic, &audits, &ends);
         }
         for (number, audit) in (0..).zip(&audits) {
             let (batches, events) = (audit.batches(), audit.events());
             report.summaries.push(Summaries { partition: number, batches, events });
             report.findings.extend_from_slice(audit.findings());
         }
-        report.findings.extend(ends);
+        report.findings.extend(behind);
         if let Some(recount) = recount {
             let recounted = std::mem::take(recount).finish(watermark.flatten(), time);
             report.recounted = Some(RecountedLine::from(&recounted));
