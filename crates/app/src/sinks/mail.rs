@@ -1,6 +1,8 @@
 //! E-mail over SMTP.
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::Error as SmtpError;
@@ -17,6 +19,8 @@ use crate::config::sinks::{MailTls, Secret, SinkConfig, host, port};
 pub(super) struct Mail {
     transport: SmtpTransport,
     from: Mailbox,
+    /// How the password travels. A server may repeat it in a refusal.
+    hidden: Vec<String>,
 }
 
 impl Mail {
@@ -41,11 +45,15 @@ impl Mail {
             .port(port(rest).unwrap_or(standard_port))
             .timeout(Some(duration(config.timeout)))
             .tls(tls);
+        let mut hidden = Vec::new();
         if let (Some(username), Some(secret)) = (&config.username, secret) {
+            // AUTH PLAIN and AUTH LOGIN (RFC 4616, 2).
+            let plain = format!("\0{username}\0{}", secret.reveal());
+            hidden.extend([BASE64.encode(plain), BASE64.encode(secret.reveal())]);
             let credentials = Credentials::new(username.clone(), secret.reveal().to_owned());
             builder = builder.credentials(credentials);
         }
-        Ok(Self { transport: builder.build(), from })
+        Ok(Self { transport: builder.build(), from, hidden })
     }
 
     pub(super) fn send(&self, request: &Request) -> Result<(), Failure> {
@@ -64,7 +72,19 @@ impl Mail {
             .header(ContentType::TEXT_PLAIN)
             .body(mail.text)
             .map_err(|error| Failure::Message(error.to_string()))?;
-        self.transport.send(&message).map(|_| ()).map_err(|error| failure(&error))
+        self.transport.send(&message).map(|_| ()).map_err(|error| self.failure(&error))
+    }
+
+    /// SMTP tells by its first digit whether trying again makes sense; 53x is
+    /// about who we are, not about the message. Source: RFC 5321, 4.2.1; RFC 4954, 6.
+    fn failure(&self, error: &SmtpError) -> Failure {
+        let hide = |text: String, secret: &String| text.replace(secret.as_str(), "********");
+        let why = self.hidden.iter().fold(error.to_string(), hide);
+        match error.status().map(u16::from) {
+            Some(530..=539) => Failure::Settings(why),
+            Some(400..=499) | None => Failure::Passing(why),
+            Some(_) => Failure::Message(why),
+        }
     }
 }
 
@@ -76,17 +96,4 @@ fn parameters(config: &SinkConfig, host: &str) -> anyhow::Result<TlsParameters> 
         builder = builder.add_root_certificate(Certificate::from_pem(&pem).with_context(place)?);
     }
     builder.build().with_context(|| format!("sinks.{}: TLS", config.sink.name))
-}
-
-/// SMTP tells by its first digit whether trying again makes sense; 53x is
-/// about who we are, not about the message. Source: RFC 5321, 4.2.1; RFC 4954, 6.
-fn failure(error: &SmtpError) -> Failure {
-    let why = error.to_string();
-    let code = error.status().map(u16::from);
-    match code {
-        Some(530..=539) => Failure::Settings(why),
-        Some(421 | 450..=452) | None => Failure::Passing(why),
-        Some(400..=499) => Failure::Passing(why),
-        Some(_) => Failure::Message(why),
-    }
 }

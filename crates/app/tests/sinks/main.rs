@@ -1,6 +1,7 @@
 //! Sinks as their owners meet them: a service on the embedded log, tools that
 //! fail in every way, and ends of the process in between.
 
+mod mail;
 mod tools;
 
 use std::fs::File;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use watchkeep_interop::sink::webhook;
 
+use mail::{Authority, PASSWORD, SafeMailServer, USER};
 use tools::{Alertmanager, Behaviour, MailServer, Server, free_port, request};
 
 /// How long anything may take on a busy machine.
@@ -320,4 +322,88 @@ fn a_real_alertmanager_fires_repeats_and_resolves_through_kills_of_either_side()
     let outcomes = outcomes(&topics[0], "alerts");
     assert_eq!(outcomes, ["delivered", "delivered"]);
     assert_eq!(alerts.firing().map(|all| all.len()), Some(0));
+}
+
+#[test]
+fn mail_goes_through_tls_with_a_login_or_not_at_all() {
+    let authority = Authority::new("known");
+    let starttls = SafeMailServer::starttls(&authority, "127.0.0.1");
+    let implicit = SafeMailServer::implicit(&authority, "127.0.0.1");
+    let elsewhere = SafeMailServer::starttls(&authority, "mail.example.com");
+    let stranger = SafeMailServer::implicit(&Authority::new("unknown"), "127.0.0.1");
+    let without = SafeMailServer::without();
+    let sink = |name: &str, port: u16, tls: &str, secret: &str| {
+        format!(
+            "[sinks.{name}]\ntool = \"email\"\nurl = \"smtp://127.0.0.1:{port}\"\ntls = \"{tls}\"\n\
+             to = [\"{name}@example.com\"]\nfrom = \"watchkeep@example.com\"\nca_file = \"ca.pem\"\n\
+             username = \"{USER}\"\nsecret_file = \"{secret}\"\ngive_up_after = \"1s\"\n"
+        )
+    };
+    let sinks = [
+        sink("starttls", starttls.port, "starttls", "right.key"),
+        sink("implicit", implicit.port, "tls", "right.key"),
+        sink("wrong", starttls.port, "starttls", "wrong.key"),
+        sink("elsewhere", elsewhere.port, "starttls", "right.key"),
+        sink("stranger", stranger.port, "tls", "right.key"),
+        sink("without", without.port, "starttls", "right.key"),
+    ];
+    let names = ["starttls", "implicit", "wrong", "elsewhere", "stranger", "without"];
+    let channels: Vec<String> =
+        names.iter().map(|name| format!("{{tool: email, to: {name}@example.com}}")).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    authority.write(&folder.path().join("ca.pem"));
+    std::fs::write(folder.path().join("right.key"), format!("{PASSWORD}\n")).expect("disk");
+    std::fs::write(folder.path().join("wrong.key"), "a wrong password\n").expect("disk");
+    let sinks = ["ca.pem", "right.key", "wrong.key"].iter().fold(sinks.concat(), |text, file| {
+        text.replace(file, &folder.path().join(file).display().to_string())
+    });
+    let mut service = Service::new(&format!("[{}]", channels.join(", ")), "[]", &sinks);
+    service.minute("null");
+    for server in [&starttls, &implicit] {
+        let mail = service.wait_for("a mail", || server.seen().mails.first().cloned());
+        assert!(mail.contains("Subject: [PAGE]"), "{mail}");
+    }
+    let failed = || {
+        let metrics = request(service.port, "GET", "/metrics", "")?;
+        let own =
+            metrics.lines().filter(|line| line.starts_with("watchkeep_deliveries_failed_total{"));
+        let counts = own.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+        (counts.filter(|count| *count > 0.0).count() == 4).then_some(())
+    };
+    service.wait_for("four sinks that fail", failed);
+    // Let the last reports through.
+    std::thread::sleep(Duration::from_millis(500));
+    let topics = service.stopped(&["incidents"]);
+    for name in ["starttls", "implicit"] {
+        assert_eq!(outcomes(&topics[0], name)[0], "delivered");
+    }
+    let why = |name: &str| {
+        let reports = topics[0].iter().filter(|fact| fact["fact"] == "delivery_reported");
+        let own: Vec<&Value> = reports.filter(|fact| fact["data"]["sink"] == name).collect();
+        assert!(own.iter().any(|fact| fact["data"]["outcome"] == "failed"), "{name}: {own:?}");
+        own[0]["data"]["detail"].as_str().expect("why").to_owned()
+    };
+    for (name, says) in [
+        ("wrong", "535"),
+        ("elsewhere", "certificate"),
+        ("stranger", "certificate"),
+        ("without", "STARTTLS"),
+    ] {
+        let why = why(name);
+        assert!(why.contains(says), "{name}: {why}");
+    }
+    // Nothing but a greeting in the clear, and no mail where the server is none of ours.
+    for server in [&starttls, &elsewhere, &without] {
+        let clear = server.seen().clear;
+        let greets =
+            |line: &String| ["EHLO", "STARTTLS", "QUIT"].iter().any(|own| line.starts_with(own));
+        assert!(clear.iter().all(greets), "{clear:?}");
+    }
+    assert!(elsewhere.seen().connections > 0 && elsewhere.seen().mails.is_empty());
+    assert!(stranger.seen().connections > 0 && stranger.seen().mails.is_empty());
+    // A server that repeats a password, as it is or in base64, does not give it away.
+    let told = format!("{}{}", service.log(), serde_json::to_string(&topics[0]).expect("JSON"));
+    for secret in [PASSWORD, "a wrong password", "AHdhdGNoa2VlcABhIHdyb25nIHBhc3N3b3Jk"] {
+        assert!(!told.contains(secret), "{told}");
+    }
 }
