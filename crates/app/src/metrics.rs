@@ -51,8 +51,10 @@ const BREACHES: Metric =
 const FACTS: Metric = counter("watchkeep_incident_facts_total", "Facts of the incident log.");
 const ESCALATIONS: Metric =
     counter("watchkeep_escalations_total", "Messages to people and systems.");
-const UNREADABLE: Metric =
-    counter("watchkeep_unreadable_responses_total", "Responses that could not be read.");
+const UNREADABLE: Metric = counter(
+    "watchkeep_unreadable_responses_total",
+    "Responses that could not be read; each is a reject.",
+);
 const DELIVERIES: Metric =
     counter("watchkeep_deliveries_total", "Messages that a sink has taken, by sink.");
 const DELIVERIES_FAILED: Metric = counter(

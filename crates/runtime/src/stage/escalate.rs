@@ -11,15 +11,17 @@ use watchkeep_incident::escalate::{Escalate, Outputs, Settings as EscalationSett
 use watchkeep_model::anchor::AnchorChain;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::incident::Fact;
-use watchkeep_model::position::Partition;
+use watchkeep_model::position::{Partition, Position};
+use watchkeep_model::reject::Reject;
 use watchkeep_model::response::Response;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 use watchkeep_wire::Malformed;
 use watchkeep_wire::fact::{FactEncoding, decode};
+use watchkeep_wire::reject::{self, KEPT_BYTES_MAX};
 
 use crate::in_order;
-use crate::log::{Event, Log, LogError, Transaction};
+use crate::log::{Event, Log, LogError, Outgoing, Transaction};
 use crate::outgoing;
 use crate::rules::Rules;
 use crate::stage::StageError;
@@ -50,10 +52,31 @@ pub struct Counts {
     pub facts: u64,
     /// Messages to people.
     pub escalations: u64,
-    /// Responses that could not be read and were passed over.
+    /// Responses that could not be read; each is a reject.
     pub unreadable: u64,
     /// Transactions.
     pub commits: u64,
+}
+
+/// A record that waits for its decision.
+struct Input {
+    partition: Partition,
+    offset: i64,
+    timestamp: Timestamp,
+    value: Vec<u8>,
+}
+
+impl Input {
+    /// A response that cannot be read, for people to look at: nobody waits for
+    /// what comes of it.
+    fn reject(&self, error: Malformed) -> Reject {
+        let Partition { topic, partition } = self.partition.clone();
+        let origin = Position { topic, partition, offset: self.offset };
+        let why = format!("no response: {}", error.detail);
+        let malformed = Malformed { detail: why, ..error };
+        let received_at = Some(self.timestamp);
+        reject::of_record(&self.value, &malformed, &origin, received_at, Some(KEPT_BYTES_MAX))
+    }
 }
 
 /// The escalate stage of one session.
@@ -112,7 +135,7 @@ impl EscalateStage {
     ) -> Result<(), StageError> {
         let due = self.escalate.as_ref().and_then(Escalate::next_deadline);
         let wait = due.map_or(max_wait, |due| due.since(now()).clamp(TimeSpan::ZERO, max_wait));
-        let mut records: Vec<(Partition, i64, Vec<u8>)> = Vec::new();
+        let mut records: Vec<Input> = Vec::new();
         let (mut changed, committed) = (false, &mut self.committed);
         let polled = log.poll(wait, &mut |event| match event {
             Event::Assigned { partition, position } => {
@@ -125,7 +148,12 @@ impl EscalateStage {
                 changed = true;
             }
             Event::Record(record) => {
-                records.push((record.partition.clone(), record.offset, record.value.to_vec()));
+                records.push(Input {
+                    partition: record.partition.clone(),
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    value: record.value.to_vec(),
+                });
             }
             Event::CaughtUp { .. } => {}
         });
@@ -224,7 +252,7 @@ impl EscalateStage {
     fn decide(
         &mut self,
         log: &mut dyn Log,
-        records: &[(Partition, i64, Vec<u8>)],
+        records: &[Input],
         now: Timestamp,
     ) -> Result<(), StageError> {
         let Some(escalate) = &mut self.escalate else { return Ok(()) };
@@ -233,7 +261,9 @@ impl EscalateStage {
         let mut outputs = Outputs::default();
         let mut positions: BTreeMap<Partition, i64> = BTreeMap::new();
         let mut counts = self.counts.clone();
-        for (partition, offset, value) in records {
+        let mut rejects: Vec<Outgoing> = Vec::new();
+        for input in records {
+            let Input { partition, offset, value, .. } = input;
             let unreadable = |error| unreadable(partition, *offset, error);
             if partition.topic == topics.breaches {
                 let breach: Breach = decode(value).map_err(unreadable)?;
@@ -248,7 +278,11 @@ impl EscalateStage {
                     Ok(response) => {
                         escalate.respond(&response, registry, now, &mut outputs);
                     }
-                    Err(_) => counts.unreadable += 1,
+                    Err(error) => {
+                        counts.unreadable += 1;
+                        let reject = input.reject(error);
+                        rejects.push(outgoing::reject(&topics.rejects, &reject, *encoding));
+                    }
                 }
             }
             positions.insert(partition.clone(), offset + 1);
@@ -270,7 +304,7 @@ impl EscalateStage {
             .map(|message| outgoing::escalation(&topics.escalations, message, *encoding));
         let transaction = Transaction {
             positions: positions.iter().map(|(p, at)| (p.clone(), *at)).collect(),
-            records: facts.chain(messages).chain(anchor).collect(),
+            records: facts.chain(messages).chain(anchor).chain(rejects).collect(),
         };
         if transaction == Transaction::default() {
             return Ok(());
