@@ -144,6 +144,9 @@ impl Labels<'_> {
     }
 }
 
+/// Shortest beginning of an identifier that stands for a silence.
+const BEGINNING_MIN: usize = 4;
+
 /// All silences that have not ended, and their chain.
 #[derive(Clone, Debug, Default)]
 pub struct Silences {
@@ -162,6 +165,24 @@ impl Silences {
     /// One of them.
     pub fn get(&self, id: &str) -> Option<&Silence> {
         self.all.get(id)
+    }
+
+    /// The identifier of one of them, which may be cut where one alone begins so.
+    ///
+    /// # Errors
+    /// None begins so, or more than one does.
+    pub fn named(&self, id: &str) -> Result<String, String> {
+        if self.all.contains_key(id) {
+            return Ok(id.to_owned());
+        }
+        let mut found = self.all.range(id.to_owned()..).map(|(known, _)| known);
+        let mut next = || found.next().filter(|known| known.starts_with(id));
+        let first = next().filter(|_| id.len() >= BEGINNING_MIN);
+        match (first, next()) {
+            (Some(one), None) => Ok(one.clone()),
+            (Some(_), Some(_)) => Err(format!("more than one silence begins with {id}")),
+            (None, _) => Err("there is no such silence, or it has ended".into()),
+        }
     }
 
     /// How many there are.

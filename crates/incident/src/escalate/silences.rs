@@ -97,11 +97,8 @@ impl Escalate {
         if let Some(rule) = stranger(context, &response.by) {
             return Err(rule);
         }
-        let id = response.silence.as_deref().unwrap_or_default();
-        if self.silences.get(id).is_none() {
-            return Err("there is no such silence, or it has ended".into());
-        }
-        self.end_silence(id, "command", &doing(response, now), context, now, out);
+        let id = self.silences.named(response.silence.as_deref().unwrap_or_default())?;
+        self.end_silence(&id, "command", &doing(response, now), context, now, out);
         Ok(())
     }
 
