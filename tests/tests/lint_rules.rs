@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use serde_json::Value;
 use watchkeep_tests::{binary, examples};
 
-/// Rules without an example. What is refused or does nothing yet becomes less
-/// with each version, so no example of it would last.
-const WITHOUT_EXAMPLE: [&str; 2] = ["not_in_force", "unsupported"];
+/// Rules without an example. What is refused becomes less with each version,
+/// so no example of it would last.
+const WITHOUT_EXAMPLE: [&str; 1] = ["unsupported"];
 
 fn examples() -> PathBuf {
     binary::root().join("tests/lint")

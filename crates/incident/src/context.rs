@@ -44,9 +44,6 @@ pub struct Declared {
 /// as long as no document defines a policy of this name.
 pub const DEFAULT_POLICY: &str = "default";
 
-/// Fields of a policy that are read but do not act yet, for the reader's warnings.
-pub const NOT_IN_FORCE: &[&str] = &["steps.channels.scope"];
-
 /// The built-in policy: the primary owner has 30 minutes, then the backup, the
 /// data steward and the executive together another 30, twice over.
 pub fn default_policy() -> Policy {

@@ -33,6 +33,8 @@ use crate::state::{Incident, State, Timer, key_of};
 mod answers;
 mod digest;
 mod index;
+mod merge;
+mod near;
 mod place;
 pub mod platform;
 mod relate;
@@ -41,6 +43,7 @@ mod silences;
 
 use answers::Answered;
 use index::{Index, What};
+use near::Near;
 use place::{Group, find_policy, is_paged, policy_of};
 use relate::Change;
 
@@ -82,6 +85,7 @@ pub struct Escalate {
     incidents: BTreeMap<String, Incident>,
     progress: BTreeMap<String, Progress>,
     held: BTreeMap<String, Held>,
+    near: Near,
     index: Index,
     policies: BTreeMap<PolicyRevision, Arc<Policy>>,
     /// The chain of refusals that concern no incident.
@@ -132,6 +136,7 @@ impl Escalate {
             incidents: BTreeMap::new(),
             progress: BTreeMap::new(),
             held: BTreeMap::new(),
+            near: Near::default(),
             index: Index::default(),
             policies: BTreeMap::new(),
             desk: (0, None),
@@ -277,6 +282,11 @@ impl Escalate {
         match response.command {
             Command::Silence | Command::Unsilence => {
                 if let Err(rule) = self.hush(response, context, now, out) {
+                    self.reject(response, rule, context, now, out);
+                }
+            }
+            Command::Merge => {
+                if let Err(rule) = self.merge(response, context, now, out) {
                     self.reject(response, rule, context, now, out);
                 }
             }
@@ -544,12 +554,14 @@ impl Escalate {
 
     fn hold(&mut self, breach: &Breach, due_at: Timestamp) {
         self.index.set_hold(&breach.breach_id, Some(due_at));
+        self.near.add(&breach.breach_id);
         self.held.insert(breach.breach_id.clone(), Held { due_at, breach: breach.clone() });
     }
 
     fn unhold(&mut self, breach_id: &str) {
         if self.held.remove(breach_id).is_some() {
             self.index.set_hold(breach_id, None);
+            self.near.remove(breach_id);
         }
     }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use watchkeep_model::charter::CharterFields;
 use watchkeep_model::escalation::{Audience, Escalation, EventAction, Hyperlink};
 use watchkeep_model::identifier::derived;
+use watchkeep_model::incident::data::Notified;
 use watchkeep_model::incident::{Fact, FactData, FactName};
+use watchkeep_model::policy::Channel;
 
 use crate::decide::World;
 use crate::state::{Incident, State};
@@ -15,6 +17,9 @@ const SOURCE: &str = "/watchkeep/incidents";
 
 /// The reason of every message of an exercise.
 const DRILL: &str = "drill";
+
+/// The detail that tells what the channel is for.
+const SCOPE: &str = "scope";
 
 /// Breaches whose reasons a message repeats; the others are in the log.
 const REASONS_MAX: usize = 10;
@@ -39,6 +44,9 @@ pub(crate) fn tell(
             page.role = Some(data.role.clone());
             page.channel = Some(data.channel.clone());
             page.respond_by = data.respond_by;
+            if let Some(scope) = scope(data, world) {
+                page.custom_details.insert(SCOPE.to_owned(), scope.to_owned());
+            }
             because(&mut page, &data.reason);
             out.push(page);
         }
@@ -72,10 +80,23 @@ pub(crate) fn tell(
             FactName::AcknowledgementExpired => "acknowledgement_expired",
             FactName::VerificationFailed => "verification_failed",
             FactName::Reopened => "reopened",
+            FactName::Merged => "merged",
             _ => incident.state.name(),
         };
         status(incident, fact, reason, world, out);
     }
+}
+
+/// What the step's channel of a page is for, in the policy's words: whoever
+/// reads it there is to know why it came there.
+fn scope<'w>(data: &Notified, world: &'w World<'_>) -> Option<&'w str> {
+    let step = world.policy.steps.iter().find(|step| step.name == data.step)?;
+    let (tool, to) = match data.channel.split_once(':') {
+        Some((tool, to)) => (tool, Some(to)),
+        None => (data.channel.as_str(), None),
+    };
+    let is_it = |one: &&Channel| one.tool == tool && (one.to.is_none() || one.to.as_deref() == to);
+    step.channels.iter().find(is_it)?.scope.as_deref()
 }
 
 /// Writes a message to everybody who follows the incident.

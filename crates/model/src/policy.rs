@@ -286,7 +286,7 @@ pub struct Channel {
     /// The address in that tool; absent is the person's own contact for the tool.
     #[serde(default)]
     pub to: Option<String>,
-    /// What the channel is for, in the policy's own words.
+    /// What the channel is for, in the policy's own words; each page by it says so.
     #[serde(default)]
     pub scope: Option<String>,
 }

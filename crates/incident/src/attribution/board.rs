@@ -208,6 +208,12 @@ impl Board {
         self.count_below(lineage);
     }
 
+    /// Changes where edges do. Nodes keep their numbers and their edges while
+    /// it stays the same.
+    pub(crate) fn version(&self) -> (Option<[u8; 32]>, usize) {
+        (self.graph.revision, self.graph.links.len())
+    }
+
     /// The node of a typed name, after [`Board::settle`].
     pub(crate) fn node(&self, lineage: &Lineage, name: &str) -> Option<Node> {
         lineage.node(name).or_else(|| self.graph.numbers.get(name).copied())

@@ -77,13 +77,31 @@ impl Escalate {
         Placed { root, kind, group_key }
     }
 
-    /// Where all held breaches come from and how they belong together, by
-    /// group key. Breaches with a root upstream take the kind of the root's own
-    /// breach, else the most frequent among them, so that one cause is one
-    /// incident. The lineage is asked as of the time of the breaches, and not
-    /// of when somebody looks: a service that catches up sees what a replay sees.
+    /// Where the held breaches come from that are due, and those that may
+    /// belong together with them, by group key. Breaches with a root upstream
+    /// take the kind of the root's own breach, else the most frequent among
+    /// them, so that one cause is one incident. The lineage is asked as of the
+    /// time of the breaches, and not of when somebody looks: a service that
+    /// catches up sees what a replay sees.
     pub(super) fn place_held(&mut self, context: &dyn Context, at: Timestamp) -> Vec<Group> {
-        let mut held: Vec<Held> = self.held.values().cloned().collect();
+        let near = self.near_of(context, at);
+        self.place_these(&near, context, at)
+    }
+
+    /// The held breaches that may belong together with those that are due.
+    pub(super) fn near_of(&mut self, context: &dyn Context, at: Timestamp) -> BTreeSet<String> {
+        let due = self.index.held_until(at);
+        let board = self.index.settled(context);
+        self.near.of(due, &self.held, board, context)
+    }
+
+    pub(super) fn place_these(
+        &mut self,
+        ids: &BTreeSet<String>,
+        context: &dyn Context,
+        at: Timestamp,
+    ) -> Vec<Group> {
+        let mut held: Vec<Held> = ids.iter().filter_map(|id| self.held.get(id)).cloned().collect();
         held.sort_by(|a, b| {
             let key = |one: &Held| (one.breach.detected_at, one.breach.breach_id.clone());
             key(a).cmp(&key(b))

@@ -35,7 +35,7 @@ pub use links::{DeadLinks, links};
 pub use playbook::PLAYBOOK_RULES;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 35] = [
+pub const RULES: [(&str, &str); 34] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, so neither wins. Keep one, or make one \
@@ -154,7 +154,6 @@ pub const RULES: [(&str, &str); 35] = [
         "With `--check-links`, the host of the link was asked and has no such page, or does not \
          answer. Whoever needs the page in an incident would not find it.",
     ),
-    ("not_in_force", "The field is read and kept, and does nothing yet in this version."),
 ];
 
 /// What a rule means and what to do; `None` for names that are no such rule.

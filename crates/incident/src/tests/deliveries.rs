@@ -5,7 +5,7 @@ use watchkeep_model::escalation::{Audience, Escalation};
 use watchkeep_model::incident::data::{DeliveryOutcome, DeliveryReported};
 use watchkeep_model::response::{Command, DELIVERER, Response};
 
-use super::scene::{Scene, at, latency, response};
+use super::scene::{Scene, at, latency, response, some, world};
 
 /// What the deliver stage reports of a page.
 fn report(when: &str, page: &Escalation, outcome: DeliveryOutcome) -> Response {
@@ -117,4 +117,18 @@ fn only_the_deliver_stage_reports() {
         05-21 00:03:00 CommandRejected: acknowledge by system:deliver: `system:deliver` is not a user of the directory
     "#]].assert_eq(&scene.story());
     scene.check();
+}
+
+#[test]
+fn what_a_channel_is_for_is_said_in_its_pages_and_no_others() {
+    let mut world = world();
+    let policy = world.policies.get_mut("flights").expect("the policy of the charters");
+    policy.steps[0].channels[0].scope = some("the team on call");
+    let mut scene = Scene::within(world);
+    let (ada, grace) = outage(&mut scene);
+    scene.send(&report("05-21 00:02", &ada, DeliveryOutcome::Failed));
+    let mail = pages(&scene).pop().expect("a page");
+    let scope = |page: &Escalation| page.custom_details.get("scope").cloned();
+    assert_eq!([scope(&ada), scope(&grace)], [some("the team on call"), some("the team on call")]);
+    assert_eq!((mail.channel.clone(), scope(&mail)), (some("email:ada@example.com"), None));
 }

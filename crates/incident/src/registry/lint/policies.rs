@@ -1,4 +1,4 @@
-//! Policies by themselves: steps that are named, and fields that do nothing yet.
+//! Policies by themselves: steps that are named.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,10 @@ use watchkeep_model::document::Located;
 use watchkeep_model::policy::Policy;
 
 use super::{Folder, Found, did_you_mean};
-use crate::context::NOT_IN_FORCE;
 
 pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
     for document in folder.policies {
         steps(found, document);
-        not_in_force(found, document);
     }
 }
 
@@ -32,31 +30,4 @@ fn steps(found: &mut Found, document: &Located<Policy>) {
         let message = format!("the policy has no step `{name}`");
         found.error(document, "verification.on_failure", "unknown_step", message, hint);
     }
-}
-
-fn not_in_force(found: &mut Found, document: &Located<Policy>) {
-    for path in document.fields.keys() {
-        let name = without_indices(path);
-        let is_empty = name == "freeze" && document.value.freeze.is_empty();
-        if path.ends_with(']') || is_empty || !NOT_IN_FORCE.contains(&name.as_str()) {
-            continue;
-        }
-        let message = format!("`{name}` is read but is not in force yet");
-        found.warning(document, path, "not_in_force", message, None);
-    }
-}
-
-/// `steps[0].channels[1].scope` is `steps.channels.scope`.
-fn without_indices(path: &str) -> String {
-    let mut name = String::with_capacity(path.len());
-    let mut inside = false;
-    for c in path.chars() {
-        match c {
-            '[' => inside = true,
-            ']' => inside = false,
-            _ if !inside => name.push(c),
-            _ => {}
-        }
-    }
-    name
 }

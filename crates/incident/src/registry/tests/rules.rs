@@ -450,23 +450,3 @@ fn cycles() {
     "#]],
     );
 }
-
-#[test]
-fn not_in_force() {
-    let policy = |rest: &str| {
-        format!(
-            "kind: policy\nname: p\nsteps: [{{name: one, notify: [{{role: primary}}]}}]\n{rest}\n"
-        )
-    };
-    check(&policy("grouping: {group_wait: 60s}\nfreeze: []"), expect![]);
-    let scoped = policy("freeze: [{from: 2013-12-20, to: 2014-01-02}]").replace(
-        "primary}]",
-        "primary}], channels: [{tool: email, to: a@example.com, scope: team}]",
-    );
-    check(
-        &scoped,
-        expect![[r#"
-            0.yaml:3:99 steps[0].channels[0].scope warning[not_in_force] `steps.channels.scope` is read but is not in force yet
-        "#]],
-    );
-}
