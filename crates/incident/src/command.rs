@@ -43,6 +43,7 @@ pub const fn fields_of(command: Command) -> &'static [&'static str] {
         Command::Remediate => &["action"],
         Command::SignOff => &["gate", "approve"],
         Command::Reassign => &["to"],
+        Command::Merge => &["into"],
         Command::Escalate => &["decision"],
         Command::Silence => &["matchers", "from", "until"],
         Command::Unsilence => &["silence"],
@@ -104,6 +105,7 @@ fn known(response: &Response) -> Result<(), Fault> {
         ("gate", response.gate.is_some()),
         ("approve", response.approve.is_some()),
         ("to", response.to.is_some()),
+        ("into", response.into.is_some()),
         ("matchers", !response.matchers.is_empty()),
         ("from", response.from.is_some()),
         ("until", response.until.is_some()),
@@ -142,6 +144,10 @@ fn needed(response: &Response) -> Result<(), Fault> {
         Command::Reassign if !said(response.to.as_ref()) => {
             Err(fault("to", "a reassignment says `to` whom"))
         }
+        Command::Merge if !said(response.into.as_ref()) => {
+            Err(fault("into", "a merger says `into` which incident"))
+        }
+        Command::Merge => why("a merger needs a rationale: why they are one"),
         Command::Silence => {
             why("a silence needs a rationale: why nobody is to be told")?;
             if response.matchers.is_empty() {
@@ -193,6 +199,7 @@ fn short(response: &Response) -> Result<(), Fault> {
         ("root_cause", response.root_cause.as_deref()),
         ("by", Some(response.by.as_str())),
         ("to", response.to.as_deref()),
+        ("into", response.into.as_deref()),
         ("incident", response.incident.as_deref()),
         ("subject", response.subject.as_deref()),
     ];

@@ -30,6 +30,7 @@ pub mod breach;
 mod delivery;
 pub mod gates;
 mod learn;
+pub mod merge;
 mod quiet;
 mod reassign;
 pub mod respond;

@@ -63,10 +63,18 @@ pub struct Attached {
     /// Those that have not cleared. Mostly one; a revision of an earlier window
     /// may open and clear another while a later one goes on.
     pub open: BTreeSet<String>,
+    /// The kind of the expectation.
+    pub kind: ExpectationKind,
     /// The severity of the latest.
     pub severity: Severity,
+    /// The window's name.
+    pub window: String,
+    /// When the latest window that opened one began.
+    pub window_start: Timestamp,
     /// The latest end of a window that opened one.
     pub window_end: Timestamp,
+    /// When the latest was detected.
+    pub detected_at: Timestamp,
     /// What the latest says.
     pub reason: String,
 }
@@ -332,6 +340,11 @@ impl Incident {
                 self.state = State::Closed;
                 self.reopens_until = None;
             }
+            FactData::Merged(_) => {
+                self.state = State::Closed;
+                self.resting = true;
+                self.repeat_at = None;
+            }
             FactData::ActionRecorded(data) if data.action == UPDATE_SENT => {
                 self.update = Update { told_at: Some(fact.occurred_at), due_at: None };
             }
@@ -344,8 +357,7 @@ impl Incident {
             | FactData::Silenced(_)
             | FactData::Unsilenced(_)
             | FactData::Inhibited(_)
-            | FactData::Uninhibited(_)
-            | FactData::Merged(_) => {}
+            | FactData::Uninhibited(_) => {}
         }
     }
 
@@ -353,12 +365,18 @@ impl Incident {
         let key = key_of(&data.feature, &data.feature_version, &data.expectation);
         let attached = self.attached.entry(key).or_insert_with(|| Attached {
             open: BTreeSet::new(),
+            kind: data.kind,
             severity: data.severity,
+            window: data.window.clone(),
+            window_start: data.window_start,
             window_end: data.window_end,
+            detected_at: data.detected_at,
             reason: String::new(),
         });
         attached.severity = data.severity;
+        attached.window_start = attached.window_start.max(data.window_start);
         attached.window_end = attached.window_end.max(data.window_end);
+        attached.detected_at = attached.detected_at.max(data.detected_at);
         attached.reason.clone_from(&data.reason);
         let was_good = attached.open.is_empty();
         if attached.open.insert(data.breach_id.clone()) {

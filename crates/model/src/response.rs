@@ -43,6 +43,9 @@ pub struct Response {
     /// `reassign`: to whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// `merge`: the incident that goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
     /// `silence`: which incidents are meant: those that match all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matchers: Vec<Matcher>,
@@ -89,6 +92,7 @@ impl Response {
             gate: None,
             approve: None,
             to: None,
+            into: None,
             matchers: Vec::new(),
             from: None,
             until: None,
@@ -140,6 +144,8 @@ pub enum Command {
     Approve,
     /// What the page was worth.
     Feedback,
+    /// It is one with another incident, which goes on.
+    Merge,
     /// Nothing is left to do.
     Close,
     /// What became of a message; written by the deliver stage alone.
@@ -148,7 +154,7 @@ pub enum Command {
 
 impl Command {
     /// Every command with its name.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 17] = [
         (Self::Acknowledge, "acknowledge"),
         (Self::Remediate, "remediate"),
         (Self::Verify, "verify"),
@@ -163,6 +169,7 @@ impl Command {
         (Self::Propose, "propose"),
         (Self::Approve, "approve"),
         (Self::Feedback, "feedback"),
+        (Self::Merge, "merge"),
         (Self::Close, "close"),
         (Self::ReportDelivery, "report_delivery"),
     ];

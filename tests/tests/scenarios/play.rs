@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 use watchkeep_incident::escalate::{Escalate, Settings};
 use watchkeep_incident::rehearsal::{Moment, Rehearsal};
+use watchkeep_incident::silence::silences_id;
 use watchkeep_incident::words;
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::{ExpectationKind, Severity, WindowSpec};
@@ -241,26 +242,81 @@ impl Player<'_> {
         }
         self.rehearsal.run_before(at);
         // The first incident of the scenario is 1.
-        if let Some(number) = fields.get("incident").and_then(Value::as_u64) {
-            let id = usize::try_from(number).ok().and_then(|n| self.ids().nth(n - 1));
-            let id = id.ok_or_else(|| format!("incident {number} has not opened"))?;
-            fields.insert("incident".into(), json!(id));
-        } else if !fields.contains_key("incident")
+        for name in ["incident", "into"] {
+            if let Some(number) = fields.get(name).and_then(Value::as_u64) {
+                let id = usize::try_from(number).ok().and_then(|n| self.ids().nth(n - 1));
+                let id = id.ok_or_else(|| format!("incident {number} has not opened"))?;
+                fields.insert(name.into(), json!(id));
+            }
+        }
+        if let Some(number) = fields.remove("page").as_ref().and_then(Value::as_u64) {
+            let (incident, delivery) = self.delivery(number, fields.remove("outcome"))?;
+            fields.extend([("incident".into(), incident), ("delivery".into(), delivery)]);
+        }
+        if !fields.contains_key("incident")
             && !fields.contains_key("subject")
             && !fields.contains_key("matchers")
         {
             fields.insert("subject".into(), json!(self.scenario.subject));
         }
-        for name in ["until", "due"] {
-            let at = fields.get(name).and_then(Value::as_str);
-            if let Some(at) = at.and_then(|text| instant(text, self.scenario.year)) {
-                fields.insert(name.into(), json!(at));
-            }
+        if let Some(number) = fields.get("silence").and_then(Value::as_u64) {
+            let id = usize::try_from(number).ok().and_then(|n| self.silences().nth(n - 1));
+            let id = id.ok_or_else(|| format!("silence {number} has not begun"))?.to_owned();
+            fields.insert("silence".into(), json!(id));
         }
+        self.instants(&mut fields);
         let response: Response =
             serde_json::from_value(Value::Object(fields)).map_err(|why| why.to_string())?;
         self.rehearsal.response(&response, at);
         Ok(())
+    }
+
+    /// Writes instants in full, also those of a review's actions.
+    fn instants(&self, fields: &mut Map<String, Value>) {
+        for (name, value) in fields {
+            match value {
+                Value::String(text) if ["from", "until", "due"].contains(&name.as_str()) => {
+                    if let Some(at) = instant(text, self.scenario.year) {
+                        *value = json!(at);
+                    }
+                }
+                Value::Array(items) => {
+                    items.iter_mut().filter_map(Value::as_object_mut).for_each(|item| {
+                        self.instants(item);
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Silences in the order in which they began.
+    fn silences(&self) -> impl Iterator<Item = &str> {
+        let own = silences_id();
+        self.facts().filter(move |fact| fact.incident_id == own).filter_map(|fact| {
+            match &fact.data {
+                FactData::Silenced(data) => Some(data.silence.as_str()),
+                _ => None,
+            }
+        })
+    }
+
+    /// What the deliver stage reports of a page, counted from 1.
+    fn delivery(&self, number: u64, outcome: Option<Value>) -> Result<(Value, Value), String> {
+        let moments = self.rehearsal.moments().iter();
+        let mut pages = moments
+            .flat_map(|moment| &moment.escalations)
+            .filter(|message| message.audience == Audience::Page);
+        let page = usize::try_from(number).ok().and_then(|n| pages.nth(n - 1));
+        let page = page.ok_or_else(|| format!("page {number} has not been sent"))?;
+        let outcome = outcome.ok_or("say its `outcome`: delivered, failed or dropped")?;
+        let tool = page.channel.as_deref().and_then(|channel| channel.split(':').next());
+        let delivery = json!({
+            "escalation": page.id, "sink": tool, "tool": tool, "attempts": 1,
+            "unreached": outcome == "failed", "outcome": outcome,
+            "target": page.target, "channel": page.channel,
+        });
+        Ok((json!(page.incident_id), delivery))
     }
 
     /// Folds the stage from what was written, as the service does.
@@ -343,7 +399,7 @@ impl Played {
             assert_eq!(check_link(before, fact), Ok(()), "{name}");
             assert!(fact.occurred_at <= fact.recorded_at, "{name}: {fact:?}");
             match &fact.data {
-                FactData::Resolved(_) => _ = over.insert(&fact.incident_id),
+                FactData::Resolved(_) | FactData::Merged(_) => _ = over.insert(&fact.incident_id),
                 FactData::Reopened(_) => _ = over.remove(fact.incident_id.as_str()),
                 FactData::Notified(_) => {
                     assert!(!over.contains(fact.incident_id.as_str()), "{name}: page when over");

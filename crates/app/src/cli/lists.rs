@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::respond::{About, Escalate, GiveFeedback, Reassign, Remediate, Review, SignOff};
+use super::respond::{About, Escalate, GiveFeedback, Merge, Reassign, Remediate, Review, SignOff};
 use super::{Configured, Formatted};
 
 #[derive(Debug, Subcommand)]
@@ -193,6 +193,11 @@ pub(crate) enum Incidents {
         after_help = "Example:\n  watchkeep incidents reassign 3f2a --to group:ingestion --by user:ada -c watchkeep.toml"
     )]
     Reassign(Reassign),
+    /// Make it one with another incident, which goes on
+    #[command(
+        after_help = "Example:\n  watchkeep incidents merge 3f2a --into 77c1 --rationale \"both come from the new parser\" --by user:ada -c watchkeep.toml"
+    )]
+    Merge(Merge),
     /// Ask the next step, or the one that takes a decision
     #[command(
         after_help = "Examples:\n  watchkeep incidents escalate 3f2a --by user:ada -c watchkeep.toml\n  watchkeep incidents escalate 3f2a --decision retire --by user:ada -c watchkeep.toml"

@@ -92,6 +92,15 @@ pub(crate) struct Reassign {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Merge {
+    #[command(flatten)]
+    pub(crate) about: About,
+    /// The incident that goes on: its identifier, or the beginning of it
+    #[arg(long, value_name = "ID")]
+    pub(crate) into: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Escalate {
     #[command(flatten)]
     pub(crate) about: About,
@@ -173,7 +182,7 @@ pub(crate) enum Silences {
     List(SilencesList),
     /// End a silence before its time
     #[command(
-        after_help = "Example:\n  watchkeep silences expire 5b7e0c1a-93f0-5c1c-9d1f-1c1f0e6c2f11 --by user:ada -c watchkeep.toml"
+        after_help = "Example:\n  watchkeep silences expire 5b7e0c1a --by user:ada -c watchkeep.toml"
     )]
     Expire(SilencesExpire),
 }
@@ -199,7 +208,7 @@ pub(crate) struct SilencesAdd {
 
 #[derive(Debug, Args)]
 pub(crate) struct SilencesExpire {
-    /// The silence's identifier
+    /// The silence's identifier, or the beginning of it
     #[arg(value_name = "ID")]
     pub(crate) silence: String,
     #[command(flatten)]

@@ -45,6 +45,9 @@ pub(super) fn run(command: &Incidents) -> anyhow::Result<Outcome> {
         Incidents::Reassign(one) => give(&one.about, Command::Reassign, |response| {
             response.to = Some(one.to.clone());
         }),
+        Incidents::Merge(one) => give(&one.about, Command::Merge, |response| {
+            response.into = Some(one.into.clone());
+        }),
         Incidents::Escalate(one) => give(&one.about, Command::Escalate, |response| {
             response.decision.clone_from(&one.decision);
         }),

@@ -249,7 +249,7 @@ pub(crate) const fn state_after(fact: FactName) -> Option<&'static str> {
         FactName::Verified => "verified",
         FactName::Resolved => "resolved",
         FactName::Reviewed => "reviewed",
-        FactName::Closed => "closed",
+        FactName::Merged | FactName::Closed => "closed",
         _ => return None,
     })
 }

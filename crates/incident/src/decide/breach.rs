@@ -177,28 +177,31 @@ impl Decision<'_> {
     /// A breach joins the incident. After the clearing or a remediation that
     /// fails what was done.
     pub fn join(&mut self, breach: &Breach) {
-        let doing = Doing::system(self.world.now, because_of(breach));
+        self.join_because(breach, &Doing::system(self.world.now, because_of(breach)));
+    }
+
+    pub(super) fn join_because(&mut self, breach: &Breach, doing: &Doing) {
         let incident = &*self.incident;
         let after_clearing = !incident.is_breaching()
             && incident.cleared_at.is_some_and(|cleared| cleared < self.world.now);
         let fails = after_clearing || incident.state >= State::Remediated;
         let (rested, owes) = (incident.resting, incident.quiet.owes);
         let update_at = if fails { None } else { self.update_at() };
-        self.attach(breach, &doing, update_at);
+        self.attach(breach, doing, update_at);
         // Silences may be about a subject that has joined.
-        self.match_silences(&doing);
+        self.match_silences(doing);
         self.progress.check_at = None;
         if fails {
-            self.fail(&doing, &breach.feature, &breach.expectation, breach.window_end);
+            self.fail(doing, &breach.feature, &breach.expectation, breach.window_end);
         } else if rested && owes && !self.incident.quiet.rests() {
             // The quiet ended while nothing breached, so its page is still owed.
             let (step, climb) = (self.step_index(), self.incident.entry.climb);
-            self.go_to(&doing, step, climb, "breach_returned");
+            self.go_to(doing, step, climb, "breach_returned");
         } else {
             if rested {
-                self.page_limited(&doing);
+                self.page_limited(doing);
             }
-            self.check_triggers(&doing);
+            self.check_triggers(doing);
         }
     }
 

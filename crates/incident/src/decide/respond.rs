@@ -30,22 +30,31 @@ pub fn stranger(context: &dyn Context, by: &str) -> Option<String> {
 impl Decision<'_> {
     /// Carries a command out, or records which rule forbids it.
     pub fn respond(&mut self, response: &Response) {
+        let doing = self.doing_of(response);
+        if let Err(rule) = self.carry_out(response, &doing) {
+            self.refuse(response, rule, &doing);
+        }
+    }
+
+    /// Who gives a command and why.
+    pub(super) fn doing_of(&self, response: &Response) -> Doing {
         let by = match response.by.contains(':') {
             true => response.by.clone(),
             false => typed_user(&response.by),
         };
         let rationale = response.rationale.clone().filter(|text| !text.trim().is_empty());
-        let doing = Doing {
+        Doing {
             at: response.at.min(self.world.now),
             actor: by,
             cause: Some(format!("response {}", response.id())),
             rationale,
-        };
-        if let Err(rule) = self.carry_out(response, &doing) {
-            let command = response.command.name().to_owned();
-            let data = CommandRejected { command, rule, addressed: None };
-            self.record(&doing, FactData::CommandRejected(data));
         }
+    }
+
+    pub(super) fn refuse(&mut self, response: &Response, rule: String, doing: &Doing) {
+        let command = response.command.name().to_owned();
+        let data = CommandRejected { command, rule, addressed: None };
+        self.record(doing, FactData::CommandRejected(data));
     }
 
     fn carry_out(&mut self, response: &Response, doing: &Doing) -> Result<(), String> {

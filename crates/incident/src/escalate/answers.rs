@@ -81,7 +81,7 @@ impl Escalate {
         if ids.is_empty() { Err(rule.into()) } else { Ok(ids) }
     }
 
-    fn named(&self, id: &str) -> Result<String, String> {
+    pub(super) fn named(&self, id: &str) -> Result<String, String> {
         if self.incidents.contains_key(id) {
             return Ok(id.to_owned());
         }

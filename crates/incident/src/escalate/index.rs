@@ -60,6 +60,8 @@ pub(super) struct Index {
     unreviewed: VecDeque<String>,
     /// Group keys by the incident that is the latest of them.
     group_of: BTreeMap<String, String>,
+    /// The incident that each merged one is one with.
+    merged: BTreeMap<String, String>,
     /// Incidents under each silence.
     silenced: BTreeMap<String, BTreeSet<String>>,
     /// Incidents that each incident speaks for.
@@ -93,6 +95,11 @@ impl Index {
             self.holds.entry(due_at).or_default().insert(breach_id.to_owned());
             self.due.insert((due_at, What::Held));
         }
+    }
+
+    /// Held breaches that are due by then.
+    pub(super) fn held_until(&self, at: Timestamp) -> Vec<String> {
+        self.holds.range(..=at).flat_map(|(_, ids)| ids.iter().cloned()).collect()
     }
 
     /// Sets when something is due; `None` where it is not any more.
@@ -223,7 +230,11 @@ impl Index {
         match &fact.data {
             FactData::Opened(opened) => {
                 let before = self.groups.insert(opened.group_key.clone(), incident.id.clone());
-                before.iter().for_each(|id| _ = self.group_of.remove(id));
+                if let Some(before) = before
+                    && self.group_of.get(&before) == Some(&opened.group_key)
+                {
+                    self.group_of.remove(&before);
+                }
                 self.group_of.insert(incident.id.clone(), opened.group_key.clone());
                 let openings = self.recurrences.entry(opened.group_key.clone()).or_default();
                 openings.push(fact.occurred_at);
@@ -258,33 +269,20 @@ impl Index {
                 leave(&mut self.unexplained, &data.feature, &data.breach_id);
                 self.board.clear(&typed(&data.feature), &data.breach_id);
             }
+            FactData::Merged(data) => {
+                // What comes of its group belongs to the other from now on.
+                if let Some(key) = self.group_of.get(&incident.id) {
+                    self.groups.insert(key.clone(), data.into.clone());
+                    self.merged.insert(incident.id.clone(), data.into.clone());
+                }
+                self.resolved.push_back(incident.id.clone());
+                self.let_go(incident);
+            }
             FactData::Resolved(data) => {
                 let waits = data.review_due_at.is_some();
                 let queue = if waits { &mut self.unreviewed } else { &mut self.resolved };
                 queue.push_back(incident.id.clone());
-                if let Some(reference) = incident.people.reference_subject()
-                    && let Some(ids) = self.references.get_mut(reference)
-                {
-                    ids.remove(&incident.id);
-                    if ids.is_empty() {
-                        self.references.remove(reference);
-                    }
-                }
-                for ((feature, version, _), attached) in &incident.attached {
-                    // Accepted as it is: no longer evidence, no longer watched.
-                    for breach_id in &attached.open {
-                        self.attached.remove(breach_id);
-                        leave(&mut self.unexplained, feature, breach_id);
-                        self.board.clear(&typed(feature), breach_id);
-                    }
-                    let key = watch_key(feature, version);
-                    if let Some(ids) = self.watching.get_mut(&key) {
-                        ids.remove(&incident.id);
-                        if ids.is_empty() {
-                            self.watching.remove(&key);
-                        }
-                    }
-                }
+                self.let_go(incident);
             }
             FactData::Reopened(_) => {
                 self.resolved.retain(|id| *id != incident.id);
@@ -301,6 +299,33 @@ impl Index {
         for user in self.pages.note(fact, calm) {
             let due_at = self.pages.digest(&user).map(|digest| digest.due_at);
             self.set_due(What::Digest(user), due_at);
+        }
+    }
+
+    /// Nothing of an incident that is over is watched, or evidence, any more.
+    fn let_go(&mut self, incident: &Incident) {
+        if let Some(reference) = incident.people.reference_subject()
+            && let Some(ids) = self.references.get_mut(reference)
+        {
+            ids.remove(&incident.id);
+            if ids.is_empty() {
+                self.references.remove(reference);
+            }
+        }
+        for ((feature, version, _), attached) in &incident.attached {
+            // Accepted as it is: no longer evidence, no longer watched.
+            for breach_id in &attached.open {
+                self.attached.remove(breach_id);
+                leave(&mut self.unexplained, feature, breach_id);
+                self.board.clear(&typed(feature), breach_id);
+            }
+            let key = watch_key(feature, version);
+            if let Some(ids) = self.watching.get_mut(&key) {
+                ids.remove(&incident.id);
+                if ids.is_empty() {
+                    self.watching.remove(&key);
+                }
+            }
         }
     }
 
@@ -380,7 +405,13 @@ impl Index {
             forgotten.extend(queue.drain(..excess));
         }
         for id in &forgotten {
-            if let Some(group_key) = self.group_of.remove(id) {
+            let into = self.merged.remove(id);
+            if let Some(group_key) = self.group_of.remove(id)
+                && self
+                    .groups
+                    .get(&group_key)
+                    .is_some_and(|of| of == id || Some(of) == into.as_ref())
+            {
                 self.groups.remove(&group_key);
             }
             self.set_due(What::Incident(id.clone()), None);

@@ -190,6 +190,8 @@ impl<'a> Teller<'a> {
             FactData::Exhausted(_) => story.exhausted = true,
             FactData::Resolved(_) | FactData::Merged(_) => {
                 story.resolved_at = Some(at);
+                // What is to be learned is learned of the incident that goes on.
+                story.closed |= matches!(fact.data, FactData::Merged(_));
                 self.close(at);
             }
             FactData::Reopened(reopened) => {

@@ -108,6 +108,10 @@ impl People {
                 self.is_review_overdue = false;
             }
             FactData::Resolved(data) => self.resolved(data),
+            FactData::Merged(_) => {
+                self.decision = None;
+                self.rollback_by = None;
+            }
             FactData::Reviewed(data) => self.closes_at = data.closes_at,
             FactData::Closed(_) => self.closes_at = None,
             _ => {}
