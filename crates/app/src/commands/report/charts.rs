@@ -31,6 +31,8 @@ const LEFT: f64 = 60.0;
 const HEIGHT: f64 = 220.0;
 const BOTTOM: f64 = 190.0;
 const TOP: f64 = 30.0;
+/// Of an instant's name, with room to spare.
+const NAME_WIDTH: f64 = 80.0;
 /// Fills in the order of the names; their patterns of use never rest on colour
 /// alone, for every chart has its table.
 const FILLS: [&str; 5] = ["two", "three", "one", "four", "grey"];
@@ -144,7 +146,8 @@ fn axes<'a>(ends: &[String; 2], instants: impl ExactSizeIterator<Item = &'a str>
     // Names that would run into each other are left out.
     let every = count.div_ceil(10).max(1);
     for (column, text) in instants.enumerate().filter(|(column, _)| column % every == 0) {
-        let x = LEFT + (column as f64 + 0.5) * step;
+        // A name is wider than a narrow column: that of the last stays inside.
+        let x = (LEFT + (column as f64 + 0.5) * step).min(WIDTH - NAME_WIDTH / 2.0);
         let text = escaped(text);
         let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{text}</text>");
     }

@@ -73,26 +73,19 @@ fn made(input: &Input) -> Health {
 fn narrative(health: &Health) -> Vec<String> {
     let Total { opened, features, pages, off_hours_pages, open_at_end, .. } = &health.total;
     let before = &health.total_before;
-    let median = |name: &str| {
-        let stage = health.stages.iter().find(|stage| stage.stage == name);
-        span(stage.and_then(|stage| stage.median_seconds))
-    };
     let overdue = health.actions.iter().filter(|action| action.is_overdue).count();
     let mut text = vec![
         format!(
-            "{features} features with events were up {} of the time ({} before); {} of their judged windows were good ({} before).",
+            "{features} features with events were up {} of the time{}; {} of their judged windows were good{}.",
             share(health.total.uptime),
-            share(before.uptime),
+            set_against(before.uptime),
             share(health.total.good_windows),
-            share(before.good_windows),
+            set_against(before.good_windows),
         ),
         format!(
-            "{opened} incidents opened ({} before), {open_at_end} are open at the end. Half of them were detected within {} of the first bad window's start, and from there notified within {}, acknowledged within {} and resolved within {}.",
+            "{opened} incidents opened ({} before), {open_at_end} of all open at the end. {}",
             before.opened,
-            median("detect"),
-            median("notify"),
-            median("acknowledge"),
-            median("resolve"),
+            stages_in_short(health),
         ),
         format!(
             "{pages} pages went out ({} before), {off_hours_pages} of them off hours. {} actions of reviews are open, {overdue} overdue; {} incidents lack the review that their policy asks for.",
@@ -109,6 +102,39 @@ fn narrative(health: &Health) -> Vec<String> {
         ));
     }
     text
+}
+
+/// A share of the span before, where there is one.
+fn set_against(before: Option<f64>) -> String {
+    before.map_or_else(String::new, |before| format!(" ({} before)", percent(before)))
+}
+
+/// How quickly half of the incidents got to each stage, as far as any did.
+fn stages_in_short(health: &Health) -> String {
+    let stages = [
+        ("detect", "detected within", " of the first bad window's start"),
+        ("notify", "notified within", ""),
+        ("acknowledge", "acknowledged within", ""),
+        ("resolve", "resolved within", ""),
+    ];
+    let told: Vec<String> = stages
+        .iter()
+        .filter_map(|(name, done, from)| {
+            let stage = health.stages.iter().find(|stage| stage.stage == *name)?;
+            let median = span(Some(stage.median_seconds?));
+            Some(format!("{done} {median}{from}"))
+        })
+        .collect();
+    match told.as_slice() {
+        [] => String::new(),
+        [only] => format!("Half of those that got so far were {only}."),
+        [first @ .., last] => {
+            format!(
+                "Half of those that got so far were {} and {last}, counted from the detection.",
+                first.join(", ")
+            )
+        }
+    }
 }
 
 fn sections(health: &Health) -> Vec<Section> {

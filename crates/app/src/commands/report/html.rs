@@ -80,7 +80,8 @@ pub(super) fn table(html: &mut String, head: &[&str], rows: &[Vec<String>]) {
     for row in rows {
         html.push_str("<tr>");
         for (column, cell) in row.iter().enumerate() {
-            let cell = escaped(cell);
+            // A figure and its sign stay on one line.
+            let cell = escaped(cell).replace(" %", "&nbsp;%");
             let _ = match column {
                 0 => write!(html, "<th scope=\"row\">{cell}</th>"),
                 _ => write!(html, "<td>{cell}</td>"),
