@@ -1,6 +1,7 @@
 //! Inputs of the benchmarks: made up, seeded, the same in every run; and what
 //! they measure a process and the machine by.
 
+pub mod incidents;
 pub mod world;
 
 use watchkeep_model::summary::Summary;

@@ -5,44 +5,21 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use watchkeep_benches::world::{AT, World, breach};
-use watchkeep_incident::escalate::{Escalate, Outputs, Settings};
-use watchkeep_incident::lineage::Builder;
+use watchkeep_benches::incidents::{OPEN, moment, stage, world};
+use watchkeep_benches::world::{AT, breach};
+use watchkeep_incident::escalate::Outputs;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::response::{Command, Response};
 use watchkeep_model::time::TimeSpan;
 
-const OPEN: usize = 100_000;
 const ANSWERS: usize = 10_000;
-
-fn world() -> World {
-    let directory = r#"{"users": {"ada": {"contacts": [{"tool": "email", "to": "ada@example.com"}]}},
-        "groups": {"all": {"lead": "user:ada", "members": ["user:ada"]}},
-        "governance": "group:all"}"#;
-    World {
-        lineage: Builder::default().build(),
-        directory: serde_json::from_str(directory).expect("a directory"),
-    }
-}
-
-/// A stage with so many open incidents, each paged for, none answered.
-fn stage(world: &World) -> Escalate {
-    let mut stage = Escalate::new(Settings::default());
-    let mut out = Outputs::default();
-    for feature in 0..OPEN {
-        stage.breach(&breach(feature), world, AT, &mut out);
-    }
-    stage.advance(world, AT + TimeSpan::MINUTE, &mut out);
-    assert_eq!(stage.open_incidents().count(), OPEN, "each breach is an incident");
-    stage
-}
 
 fn decisions(c: &mut Criterion) {
     let world = world();
     let open = stage(&world);
     let mut group = c.benchmark_group("beside 100,000 open incidents");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
-    let moment = AT + TimeSpan::MINUTE.times(2);
+    let moment = moment();
     let answers: Vec<Response> = open
         .open_incidents()
         .step_by(OPEN / ANSWERS)
