@@ -2,7 +2,12 @@
 //! with what comes of it: on the embedded log, which its service holds, and on
 //! real Kafka.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use watchkeep_log_kafka::admin::KafkaAdmin;
@@ -42,15 +47,7 @@ review: {severities: [error], due_within: 5d}
 fn with_an_incident(mut service: Service) -> Service {
     std::fs::create_dir(service.folder().join("charters")).expect("disk");
     std::fs::write(service.folder().join("charters/shop.yaml"), CHARTERS).expect("disk");
-    let mut lines = String::new();
-    for second in 0..50 {
-        let at = format!("2013-05-08T00:00:{second:02}Z");
-        let _ = writeln!(lines, r#"{{"feature":"shop.price","event_time":"{at}","value":null}}"#);
-    }
-    lines.push_str(r#"{"feature":"shop.price","event_time":"2013-05-08T00:02:00Z","value":1}"#);
-    let events = service.folder().join("events.ndjson");
-    std::fs::write(&events, lines).expect("disk");
-    service.run(&["produce", "--input", events.to_str().expect("text")]);
+    produce(&service, "null", 0);
     service.start();
     service.wait_for("incident", |service| service.metric("watchkeep_incidents_open") > 0.0);
     service
@@ -121,6 +118,7 @@ fn an_embedded_service_takes_commands_and_tells_what_came_of_them() {
     service.start();
     service.wait_for("comment", |service| service.metric("watchkeep_incident_facts_total") > 0.0);
     service.stop();
+    looked_at(&service, &id, "feature.telemetry");
     let facts = service.export("watchkeep.incidents");
     let own: Vec<Value> = facts.into_iter().filter(|fact| fact["incident_id"] == *id).collect();
     assert_eq!(
@@ -164,11 +162,26 @@ fn commands_go_through_real_kafka_and_twice_is_once() {
     std::fs::write(&twice, format!("{line}\n{line}\n")).expect("disk");
     let path = twice.to_str().expect("text");
     service.run(&["produce", "--input", path, "--topic", "responses"]);
+    std::fs::write(&twice, "{\"by\":\"user:grace\"}\n").expect("disk");
+    service.run(&["produce", "--input", path, "--topic", "responses"]);
     incidents(&service, "comment", "grace", &["--rationale", "seen"], (0, "seen"));
+    silenced(&service);
+
+    let listed = service.run(&["incidents", "list", "--format", "json"]);
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    looked_at(&service, listed[0]["incident_id"].as_str().expect("an id"), "commands.telemetry");
     service.stop();
     let facts = service.export("commands.incidents");
     let count = |name: &str| names(&facts).iter().filter(|fact| **fact == name).count();
-    assert_eq!((count("acknowledged"), count("signed_off"), count("command_rejected")), (1, 1, 1));
+    assert_eq!((count("acknowledged"), count("signed_off"), count("command_rejected")), (1, 1, 2));
+    // What is no command is kept with its origin and the reason.
+    let rejects = service.export("commands.rejects");
+    let [reject] = &rejects[..] else { panic!("{rejects:?}") };
+    assert_eq!(
+        (&reject["topic"], &reject["reason"]),
+        (&"commands.responses".into(), &"invalid".into())
+    );
+    assert!(reject["detail"].as_str().is_some_and(|why| why.contains("`at`")), "{reject}");
     let handed: Vec<&Value> =
         facts.iter().filter(|fact| fact["data"]["method"] == "reassigned").collect();
     assert_eq!(handed.len(), 1);
@@ -270,4 +283,178 @@ fn an_approved_charter_judges_and_is_kept_for_on_real_kafka() {
         (&"user:barbara".into(), &serde_json::json!(["user:grace"]), &"CHG-7".into())
     );
     assert!(history.iter().any(|line| line["what"] == "comment"), "{history:?}");
+
+/// The whole life of a silence at the command line.
+fn silenced(service: &Service) {
+    let give = |command: &str, more: &[&str]| {
+        let all = [&["silences", command], more, &["--by", "user:ada", "--wait", "60s"]].concat();
+        service.attempt(&all)
+    };
+    let matcher = ["--match", "root=feature:other"];
+    let (code, text) = give("add", &[&matcher[..], &["--for", "2h"]].concat());
+    assert!(code == 2 && text.contains("a silence needs a rationale"), "{text}");
+    let why = ["--for", "2h", "--rationale", "a migration"];
+    let (code, text) = give("add", &[&["--match", "colour=red"], &why[..]].concat());
+    assert!(code == 1 && text.contains("`colour` is no label of incidents"), "{text}");
+    let (code, text) = give("add", &[&matcher[..], &why].concat());
+    assert!(code == 0 && text.contains("silenced"), "{text}");
+    let listed = || -> Value {
+        let text = service.run(&["silences", "list", "--format", "json"]);
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let silence = &listed()[0];
+    assert_eq!(
+        (&silence["state"], &silence["rationale"]),
+        (&"active".into(), &"a migration".into())
+    );
+    let id = silence["silence"].as_str().expect("an id");
+    // By the beginning of its identifier, once.
+    let (code, text) = give("expire", &[&id[..8]]);
+    assert!(code == 0 && text.contains("unsilenced"), "{text}");
+    assert_eq!(listed()[0]["state"], "ended");
+    let (code, text) = give("expire", &[&id[..8]]);
+    assert!(code == 1 && text.contains("there is no such silence"), "{text}");
+}
+
+/// What the faces tell of an incident from the log itself.
+fn looked_at(service: &Service, id: &str, telemetry: &str) {
+    let (code, text) = service.attempt(&["incidents", "explain", &id[..8]]);
+    assert_eq!(code, 0, "{text}");
+    let raw = format!("record {telemetry} partition 0 offset ");
+    for says in ["What is waited for now", "shop.price/missing (null_rate, error)", raw.as_str()] {
+        assert!(text.contains(says), "no `{says}` in {text}");
+    }
+    let (code, text) = service.attempt(&["audit", "verify", "kafka"]);
+    assert!(code == 0 && text.contains("anchored: none is missing at the end"), "{text}");
+    let span = ["--from", "2013-05-08", "--format", "json"];
+    let (code, text) = service.attempt(&[&["policy", "conformance"], &span[..]].concat());
+    let held: Value = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}"));
+    assert_eq!((code, &held[0]["incident"]), (0, &id.into()), "{text}");
+    let (code, text) = service.attempt(&[&["report", "health"], &span[..]].concat());
+    let health: Value = serde_json::from_str(&text).unwrap_or_else(|why| panic!("{why}: {text}"));
+    assert!(code <= 1, "{text}");
+    assert_eq!((&health["total"]["opened"], &health["total"]["features"]), (&1.into(), &1.into()));
+}
+
+/// A webhook that takes nothing until it is let, and keeps what it takes.
+#[derive(Clone)]
+struct Hook {
+    port: u16,
+    takes: Arc<AtomicBool>,
+    asked: Arc<AtomicBool>,
+    taken: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Hook {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("an address").port();
+        let hook =
+            Self { port, takes: Arc::default(), asked: Arc::default(), taken: Arc::default() };
+        let own = hook.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let mut reader = BufReader::new(stream);
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    if reader.read_line(&mut line).unwrap_or_default() <= 2 {
+                        break;
+                    }
+                    let lower = line.to_ascii_lowercase();
+                    if let Some(number) = lower.strip_prefix("content-length:") {
+                        length = number.trim().parse().unwrap_or_default();
+                    }
+                }
+                let mut body = vec![0; length];
+                if reader.read_exact(&mut body).is_err() {
+                    continue;
+                }
+                own.asked.store(true, Ordering::Relaxed);
+                let takes = own.takes.load(Ordering::Relaxed);
+                if let (true, Ok(event)) = (takes, serde_json::from_slice(&body)) {
+                    own.taken.lock().expect("whole").push(event);
+                }
+                let status = if takes { "202 Accepted" } else { "503 Not now" };
+                let answer =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let _ = reader.into_inner().write_all(answer.as_bytes());
+            }
+        });
+        hook
+    }
+
+    fn taken(&self) -> Vec<Value> {
+        self.taken.lock().expect("whole").clone()
+    }
+}
+
+#[test]
+fn a_webhook_gets_every_page_and_its_end_from_real_kafka_through_kills() {
+    let hook = Hook::start();
+    let more = format!(
+        "{CHARTERS_FOLDER}[sinks.hook]\ntool = \"webhook\"\nurl = \"http://127.0.0.1:{}/hook\"\n\
+         to = [\"ada@example.com\"]\n",
+        hook.port
+    );
+    let mut service = Service::kafka(kafka::Cluster::shared(), "hooked", 1, "avro", &more);
+    let charters = CHARTERS.replace("tool: email", "tool: webhook");
+    std::fs::create_dir(service.folder().join("charters")).expect("disk");
+    std::fs::write(service.folder().join("charters/shop.yaml"), charters).expect("disk");
+    produce(&service, "null", 0);
+    service.start();
+    service.wait_for("a first attempt", |_| hook.asked.load(Ordering::Relaxed));
+    service.kill();
+    hook.takes.store(true, Ordering::Relaxed);
+    service.start();
+    service.wait_for("the page", |_| !hook.taken().is_empty());
+    produce(&service, "1", 2);
+    let ends = |event: &Value| event["data"]["event_action"] == "resolve";
+    service.wait_for("the end", |_| hook.taken().iter().any(ends));
+    // What is on its way when the process dies comes again, with the same identifier.
+    service.kill();
+    service.start();
+    let reports = |service: &Service| {
+        let facts = service.export("hooked.incidents");
+        names(&facts).iter().filter(|fact| **fact == "delivery_reported").count()
+    };
+    service.wait_for("the reports", |service| reports(service) >= 2);
+    service.stop();
+    let mut expected: BTreeMap<String, String> = BTreeMap::new();
+    for message in service.export("hooked.escalations") {
+        let [id, action] =
+            ["id", "event_action"].map(|name| message[name].as_str().expect("a text").to_owned());
+        // Whoever was paged is told how it goes on.
+        if message["target"] == "user:ada" || message["audience"] == "status" && action == "resolve"
+        {
+            expected.insert(id, action);
+        }
+    }
+    let taken = hook.taken();
+    let ids: BTreeSet<&str> = taken.iter().filter_map(|event| event["id"].as_str()).collect();
+    assert_eq!(ids, expected.keys().map(String::as_str).collect(), "{taken:?}");
+    let actions: BTreeSet<&str> = expected.values().map(String::as_str).collect();
+    assert_eq!(actions, BTreeSet::from(["resolve", "trigger"]));
+    // At most one repetition for each kill.
+    assert!(taken.len() <= expected.len() + 2, "{taken:?}");
+    // Each outcome is on record once.
+    let facts = service.export("hooked.incidents");
+    let delivered = facts.iter().filter(|fact| fact["fact"] == "delivery_reported");
+    let outcomes: Vec<&Value> = delivered.map(|fact| &fact["data"]["outcome"]).collect();
+    assert_eq!(outcomes, vec![&Value::from("delivered"); expected.len()]);
+}
+
+/// 50 values of a minute of 2013-05-08, and what closes it.
+fn produce(service: &Service, value: &str, minute: u32) {
+    let mut lines = String::new();
+    for second in 0..50 {
+        let at = format!("2013-05-08T00:{minute:02}:{second:02}Z");
+        let _ =
+            writeln!(lines, r#"{{"feature":"shop.price","event_time":"{at}","value":{value}}}"#);
+    }
+    let at = format!("2013-05-08T00:{:02}:00Z", minute + 2);
+    let _ = writeln!(lines, r#"{{"feature":"shop.price","event_time":"{at}","value":1}}"#);
+    let events = service.folder().join("events.ndjson");
+    std::fs::write(&events, lines).expect("disk");
+    service.run(&["produce", "--input", events.to_str().expect("text")]);
 }
