@@ -25,14 +25,22 @@ pub(crate) struct Entry {
 impl Entry {
     /// Reads the entry of a fact's data; `None` where it has none.
     pub(crate) fn of(line: &Line<'_>) -> Option<Self> {
-        let entry = line.data.get("entry")?;
+        line.data.get("entry").map(Self::read)
+    }
+
+    /// Reads the entry with which an incident goes on after a quiet.
+    pub(crate) fn resumed(line: &Line<'_>) -> Option<Self> {
+        line.data.get("resumes")?.get("entry").map(Self::read)
+    }
+
+    fn read(entry: &Value) -> Self {
         let text = |name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
-        Some(Self {
+        Self {
             step: text("step").unwrap_or_default(),
             climb: entry.get("loop").and_then(Value::as_i64).unwrap_or_default(),
             enters_at: text("enters_at").unwrap_or_default(),
             deadlines: TIMED.map(|(_, name)| text(name)),
-        })
+        }
     }
 
     /// True while the step waits for its entry, as for working hours.

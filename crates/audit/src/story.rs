@@ -326,6 +326,21 @@ impl Story {
         }
     }
 
+    /// Goes on after a quiet, with deadlines that were moved while they rested.
+    fn resume(&mut self, line: &Line<'_>) {
+        let Some(resumes) = line.data.get("resumes") else { return };
+        if let Some(entry) = Entry::resumed(line) {
+            self.entry = entry;
+        }
+        let of = |name: &str| resumes.get(name);
+        if of("pages").and_then(serde_json::Value::as_bool) == Some(true) {
+            self.entered = false;
+        }
+        if let Some(until) = of("expires_at").and_then(serde_json::Value::as_str) {
+            self.acknowledged_until = Some(Some(until.to_owned()));
+        }
+    }
+
     fn begin_anew(&mut self) {
         self.state = State::Triggered;
         self.acknowledged_until = None;
@@ -408,15 +423,22 @@ impl Story {
             "flapping_started" => {
                 self.flapping = Some(line.text("ends_at").map(str::to_owned));
             }
-            "flapping_ended" => self.flapping = None,
+            "flapping_ended" => {
+                self.flapping = None;
+                self.resume(line);
+            }
             "silenced" => {
                 self.silences.insert(text("silence"));
             }
             "unsilenced" => {
                 self.silences.remove(&text("silence"));
+                self.resume(line);
             }
             "inhibited" => self.inhibitor = Some(text("by")),
-            "uninhibited" => self.inhibitor = None,
+            "uninhibited" => {
+                self.inhibitor = None;
+                self.resume(line);
+            }
             _ => {}
         }
     }
@@ -439,7 +461,9 @@ impl Story {
             || self.resting
             || self.fails
             || self.exhausted
-            || self.merged;
+            || self.merged
+            || !self.silences.is_empty()
+            || self.inhibitor.is_some();
         if rests {
             return None;
         }

@@ -34,7 +34,7 @@ impl Decision<'_> {
         }
         self.assign(&to, user, doing);
         if self.incident.entered {
-            let _ = self.hand_over(doing, &[]);
+            let _ = self.hand_over(&doing.at(self.world.now), &[]);
         }
         Ok(())
     }

@@ -226,8 +226,10 @@ fn text_of(record: &StoredRecord) -> Result<String, String> {
     if let Value::Object(fields) = &mut raw {
         fields.retain(|_, value| !value.is_null());
     }
-    match serde_json::to_value(&fact) {
-        Ok(typed) if typed == raw => Ok(json::to_line(&fact)),
+    // As it is written, where 1.0 is 1.
+    let line = json::to_line(&fact);
+    match serde_json::from_str::<Value>(&line) {
+        Ok(typed) if typed == raw => Ok(line),
         _ => Err("the record holds something that no fact has".to_owned()),
     }
 }
