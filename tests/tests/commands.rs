@@ -283,6 +283,7 @@ fn an_approved_charter_judges_and_is_kept_for_on_real_kafka() {
         (&"user:barbara".into(), &serde_json::json!(["user:grace"]), &"CHG-7".into())
     );
     assert!(history.iter().any(|line| line["what"] == "comment"), "{history:?}");
+}
 
 /// The whole life of a silence at the command line.
 fn silenced(service: &Service) {
