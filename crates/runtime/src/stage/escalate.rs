@@ -184,7 +184,7 @@ impl EscalateStage {
         // Run events matter to where breaches come from, and to nothing else.
         let breaches = &self.settings.topics.breaches;
         let decides = due.is_some_and(|due| due <= moment)
-            || records.iter().any(|(partition, _, _)| partition.topic == *breaches);
+            || records.iter().any(|input| input.partition.topic == *breaches);
         let seconds = i64::try_from(self.rules.runs().len() / RUNS_EACH).unwrap_or_default();
         if (decides || self.escalate.is_none())
             && !is_fresh(self.runs_at, TimeSpan::SECOND.times(seconds))
