@@ -3,7 +3,7 @@
 //!
 //! An event counts from its own time on, whenever it was written: a replay of
 //! an older time sees the lineage of that time, and a stage that is rebuilt
-//! the same as before. See docs/adr/0028-run-events-by-their-own-time.md.
+//! the same as before. See docs/adr/0030-run-events-by-their-own-time.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
