@@ -28,6 +28,7 @@ use crate::http;
 use crate::output::Output;
 use crate::service::clock::Clock;
 use crate::service::{Plan, Service, Shared};
+use crate::signals;
 use crate::store::{Appender, Store};
 
 /// Seconds of the story in a second.
@@ -101,6 +102,7 @@ pub(crate) fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     service.spawn("teller", move |shared| teller.tell(shared))?;
     let span = arguments.span.map(TimeSpan::to_std);
     let span = span.or_else(|| arguments.seconds.map(|n| Duration::from_secs(u64::from(n))));
+    signals::take()?;
     let served = http::serve_on(listener, &config, &service, span, true);
     let shared = service.shared.clone();
     let ended = service.end();

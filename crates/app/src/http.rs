@@ -37,6 +37,7 @@ use crate::config::{Config, Topics};
 use crate::metrics;
 use crate::service::view::View;
 use crate::service::{Service, Shared};
+use crate::signals;
 
 /// Bytes of one request; a larger one is answered with 413.
 pub(crate) const BODY_BYTES_MAX: usize = 8 << 20;
@@ -147,31 +148,16 @@ async fn stopping(shared: &Shared) {
 
 /// Ready at the end of the service, for whatever reason.
 async fn ended(shared: &Shared, until: Option<Duration>) {
-    use tokio::signal::unix::{SignalKind, signal};
     let time_is_up = async {
         match until {
             Some(span) => tokio::time::sleep(span).await,
             None => std::future::pending().await,
         }
     };
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    let interrupted = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
     tokio::select! {
         () = stopping(shared) => {}
         () = time_is_up => {}
-        () = terminated => tracing::info!("SIGTERM: committing what there is"),
-        () = interrupted => tracing::info!("interrupted: committing what there is"),
+        name = signals::asked() => tracing::info!("{name}: committing what there is"),
     }
 }
 

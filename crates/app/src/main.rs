@@ -22,6 +22,7 @@ mod progress;
 mod responses;
 mod retention;
 mod service;
+mod signals;
 mod sinks;
 mod store;
 mod training;

@@ -31,7 +31,7 @@ use self::view::View;
 use crate::cli::{LogFormat, Run, StageName};
 use crate::config::{Config, LogConfig};
 use crate::store::Store;
-use crate::{Outcome, charters, http, input, profiles, retention};
+use crate::{Outcome, charters, http, input, profiles, retention, signals};
 
 /// How long the stages may take to end, from the moment that they are asked to,
 /// so that the process is gone within 10 s. What takes longer, because no
@@ -60,6 +60,7 @@ const FILTER_DEFAULT: &str = "info,watchkeep_log_kafka=warn";
 /// The configuration, the log, or whatever ended a stage.
 pub(crate) fn run(arguments: &Run) -> anyhow::Result<Outcome> {
     tell_in(arguments.log_format);
+    signals::take()?;
     let config = Config::load_required(arguments.configured.file.as_deref())?;
     let mut stages: BTreeSet<StageName> = arguments.stages.iter().copied().collect();
     let is_told = arguments.stages == [StageName::Deliver];

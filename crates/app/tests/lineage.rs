@@ -155,7 +155,7 @@ fn lineage_show_tells_the_lineage_as_it_was() {
     let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(answer["edges"].as_array().unwrap().len(), 1);
     let (code, _) = show(&["feature:nobody", "--at", "2024-04-01"]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     // Whoever owns the pipeline, the runs say.
     let who = ["who", "pipeline:etl/hourly", "--charters", "charters", "--at", "2024-05-02"];
     let output = watchkeep(folder.path(), &who);
