@@ -41,10 +41,13 @@ impl Decision<'_> {
         if before == Some(&approve) {
             return Err(format!("{} has signed the gate {gate} already", doing.actor));
         }
-        let others = self.incident.signatures.iter();
-        let others = others.filter(|((g, by), yes)| g == gate && *by != doing.actor && **yes);
-        let signed = u32::try_from(others.count()).unwrap_or(u32::MAX) + u32::from(approve);
-        let needed = gates.iter().map(|gate| gate.minimum.max(1)).max().unwrap_or(1);
+        // Of several gates of the name the one that asks for most.
+        let strictest = gates.iter().copied().max_by_key(|gate| gate.minimum);
+        let others = strictest.map_or(0, |gate| {
+            self.counting(gate, doing.at).filter(|by| **by != doing.actor).count()
+        });
+        let signed = u32::try_from(others).unwrap_or(u32::MAX) + u32::from(approve);
+        let needed = strictest.map_or(1, |gate| gate.minimum.max(1));
         let data = SignedOff { gate: gate.to_owned(), approve, role, signed, needed };
         self.record(doing, FactData::SignedOff(data));
         if gate == ROLLBACK {
@@ -147,19 +150,47 @@ impl Decision<'_> {
     /// refusal keeps it closed until they agree; whoever remediated after
     /// signing does not count where the gate wants somebody else.
     pub(crate) fn gate_is_open(&self, name: &str, at: Timestamp) -> bool {
-        let signatures = &self.incident.signatures;
-        let refused = signatures.iter().any(|((gate, _), yes)| gate == name && !yes);
-        !refused
+        self.refusing(name).next().is_none()
             && self.gates(name).all(|gate| {
-                let signed = signatures.iter().filter(|((of, by), yes)| {
-                    let doing = Doing { actor: by.clone(), ..Doing::system(at, "") };
-                    of == name
-                        && **yes
-                        && self.signing_role(gate, &doing).is_some()
-                        && self.must_differ(gate, by).is_none()
-                });
-                signed.count() as u64 >= u64::from(gate.minimum.max(1))
+                self.counting(gate, at).count() as u64 >= u64::from(gate.minimum.max(1))
             })
+    }
+
+    /// Why a gate is closed, in words.
+    pub(super) fn why_closed(&self, name: &str, at: Timestamp) -> String {
+        let refusing: Vec<&str> = self.refusing(name).map(String::as_str).collect();
+        let missing = self.gates(name).find_map(|gate| {
+            let (signed, needed) = (self.counting(gate, at).count(), gate.minimum.max(1));
+            ((signed as u64) < u64::from(needed))
+                .then(|| format!("{signed} of {needed} signatures count"))
+        });
+        let refused = (!refusing.is_empty()).then(|| format!("refused by {}", refusing.join(", ")));
+        let why: Vec<String> = missing.into_iter().chain(refused).collect();
+        format!("the gate {name} is not signed off: {}", why.join(", "))
+    }
+
+    /// Who refuses to sign.
+    fn refusing<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a String> {
+        let signatures = self.incident.signatures.iter();
+        signatures.filter(move |((gate, _), yes)| gate == name && !**yes).map(|((_, by), _)| by)
+    }
+
+    /// Whose signatures count for a gate.
+    fn counting<'a>(
+        &'a self,
+        gate: &'a SignOff,
+        at: Timestamp,
+    ) -> impl Iterator<Item = &'a String> {
+        let signatures = self.incident.signatures.iter();
+        signatures
+            .filter(move |((of, by), yes)| {
+                let doing = Doing { actor: by.clone(), ..Doing::system(at, "") };
+                *of == gate.gate
+                    && **yes
+                    && self.signing_role(gate, &doing).is_some()
+                    && self.must_differ(gate, by).is_none()
+            })
+            .map(|((_, by), _)| by)
     }
 
     fn signing_role(&self, gate: &SignOff, doing: &Doing) -> Option<String> {

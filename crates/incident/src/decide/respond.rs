@@ -106,7 +106,7 @@ impl Decision<'_> {
             return Err("the incident is verified already".into());
         }
         if action == RemedyAction::Rollback && !self.gate_is_open(ROLLBACK, doing.at) {
-            return Err("the gate rollback is not signed off".into());
+            return Err(self.why_closed(ROLLBACK, doing.at));
         }
         let windows_seen_to = self.progress.seen_to(self.incident);
         let late = |trigger| self.incident.people.late_by_us(trigger, doing.at);
@@ -131,7 +131,7 @@ impl Decision<'_> {
             return Err("the incident is not verified".into());
         }
         if !self.gate_is_open("resolve", doing.at) {
-            return Err("the gate resolve is not signed off".into());
+            return Err(self.why_closed("resolve", doing.at));
         }
         self.resolve(doing, "command");
         Ok(())

@@ -114,7 +114,7 @@ fn illegal_commands_are_refused_with_the_rule() {
         05-08 00:02:00 CommandRejected: report_delivery by user:edgar: only the deliver stage reports deliveries
         05-08 00:03:00 CommandRejected: acknowledge by user:nobody: `user:nobody` is not a user of the directory
         05-08 00:04:00 CommandRejected: acknowledge by user:edgar: no open incident has this root
-        05-08 00:05:00 CommandRejected: remediate by user:edgar: the gate rollback is not signed off
+        05-08 00:05:00 CommandRejected: remediate by user:edgar: the gate rollback is not signed off: 0 of 1 signatures count
         05-08 00:06:00 CommandRejected: sign_off by user:edgar: only primary, backup may sign the gate rollback
         05-08 00:06:00 SignedOff: rollback true by user:grace as backup, 1 of 1
         05-08 00:07:00 Remediated: by user:edgar: Rollback
@@ -166,7 +166,7 @@ fn a_critical_one_waits_for_a_signature_of_somebody_else() {
         05-10 00:00:00 Verified: by good_windows, 2 good
         05-11 00:01:00 CommandRejected: sign_off by user:edgar: who signs the gate resolve must not be the remediator
         05-11 00:02:00 CommandRejected: sign_off by user:ada: only data_steward may sign the gate resolve
-        05-11 00:03:00 CommandRejected: resolve by user:ada: the gate resolve is not signed off
+        05-11 00:03:00 CommandRejected: resolve by user:ada: the gate resolve is not signed off: 0 of 1 signatures count
         05-11 00:04:00 SignedOff: resolve true by user:barbara as data_steward, 1 of 1
         05-11 00:04:00 Resolved: signed_off
         05-11 00:05:00 CommandRejected: acknowledge by user:ada: no open incident has this root

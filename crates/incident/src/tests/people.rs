@@ -247,7 +247,7 @@ fn two_different_people_open_a_gate_for_two() {
         &expect![[r#"
         05-21 00:05:00 SignedOff: rollback true by user:grace as backup, 1 of 2
         05-21 00:06:00 CommandRejected: sign_off by user:grace: user:grace has signed the gate rollback already
-        05-21 00:07:00 CommandRejected: remediate by user:ada: the gate rollback is not signed off
+        05-21 00:07:00 CommandRejected: remediate by user:ada: the gate rollback is not signed off: 1 of 2 signatures count
         05-21 00:08:00 SignedOff: rollback true by user:ada as primary, 2 of 2
         05-21 00:09:00 Remediated: by user:ada: Rollback
     "#]],
