@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use watchkeep_tests::service::Service;
-use watchkeep_tests::{binary, kafka};
+use watchkeep_tests::{binary, kafka, runs};
 
 const FLIGHTS: &str = "data/flights/flights-2013q2.ndjson.gz";
 /// An event days after the last flight moves the watermark past the end of
@@ -203,4 +203,11 @@ fn the_embedded_log_gives_what_the_replay_gives_with_a_kill_in_the_middle() {
         &fixture.settled("breaches.ndjson"),
         "breaches",
     );
+}
+
+#[test]
+fn a_failed_load_on_the_lineage_topic_is_blamed_on_kafka() {
+    let topic = "[charters]\nsource = \"topic\"\n";
+    let mut service = Service::kafka(kafka::Cluster::shared(), "runs", 2, "avro", topic);
+    runs::play(&mut service);
 }
