@@ -4,6 +4,7 @@
 
 mod http;
 mod mail;
+mod veil;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -14,6 +15,7 @@ use anyhow::Context as _;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::stage::deliver::{Answer, Failure, Request, Tool};
 
+use self::veil::Veil;
 use crate::config::sinks::{Secret, SinkConfig};
 
 /// Characters of what a sink answers that are repeated in a failure.
@@ -43,12 +45,13 @@ impl Workers {
         for config in sinks {
             let secret = config.secret()?;
             let carrier = carrier(config, secret.as_ref())?;
+            let veil = Veil::of(config, secret.as_ref());
             let (lane, requests) = mpsc::channel();
             let told = told.clone();
             let name = config.sink.name.to_string();
             std::thread::Builder::new()
                 .name(format!("sink {name}"))
-                .spawn(move || work(&carrier, secret.as_ref(), &requests, &told))
+                .spawn(move || work(&carrier, &veil, &requests, &told))
                 .context("a thread for a sink")?;
             lanes.push(lane);
         }
@@ -90,7 +93,7 @@ fn carrier(config: &SinkConfig, secret: Option<&Secret>) -> anyhow::Result<Carri
 
 fn work(
     carrier: &Carrier,
-    secret: Option<&Secret>,
+    veil: &Veil,
     requests: &Receiver<(u64, Request)>,
     told: &Sender<(u64, Answer)>,
 ) {
@@ -103,23 +106,21 @@ fn work(
         let result = sent.unwrap_or_else(|_| {
             Err(Failure::Message("a broken invariant; this is a fault of Watchkeep's".to_owned()))
         });
-        let result = result.map_err(|failure| clean(failure, secret));
+        let result = result.map_err(|failure| clean(failure, veil));
         if told.send((session, Answer { ticket: request.ticket, result })).is_err() {
             return;
         }
     }
 }
 
-/// A failure as it may be logged and kept: short, on one line, without the
-/// secret, which a tool may have repeated.
-fn clean(failure: Failure, secret: Option<&Secret>) -> Failure {
+/// A failure as it may be logged and kept: short, on one line, without what a
+/// tool may have repeated of the sink's secret and address.
+fn clean(failure: Failure, veil: &Veil) -> Failure {
     let text = |text: String| {
-        let text = match secret {
-            Some(secret) => text.replace(secret.reveal(), "********"),
-            None => text,
-        };
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let mut short: String = words.join(" ").chars().take(ANSWER_CHARS_MAX).collect();
+        let words: Vec<String> = veil.over(text).split_whitespace().map(str::to_owned).collect();
+        // A secret may have been broken into lines.
+        let text = veil.over(words.join(" "));
+        let mut short: String = text.chars().take(ANSWER_CHARS_MAX).collect();
         short.retain(|c| !c.is_control());
         short
     };
@@ -142,11 +143,12 @@ mod tests {
     #[test]
     fn what_a_tool_repeats_of_a_secret_is_not_told() {
         let secret = Secret::of("hush-hush");
+        let veil = Veil::over_texts(&[secret.reveal()]);
         let failure = Failure::Settings("HTTP 401:\n key hush-hush is\tunknown".into());
-        let cleaned = clean(failure, Some(&secret));
+        let cleaned = clean(failure, &veil);
         assert_eq!(cleaned, Failure::Settings("HTTP 401: key ******** is unknown".into()));
         assert_eq!(format!("{secret:?}"), "********");
-        let long = clean(Failure::Passing("x".repeat(10_000)), None);
+        let long = clean(Failure::Passing("x".repeat(10_000)), &veil);
         assert_eq!(long.to_string().len(), ANSWER_CHARS_MAX);
     }
 }

@@ -148,6 +148,12 @@ impl SinkConfig {
         if text.is_empty() {
             anyhow::bail!("sinks.{name}: the secret is empty");
         }
+        if self.sink.tool == Tool::Slack && !is_fit_for_a_secret(text) {
+            anyhow::bail!(
+                "sinks.{name}: the secret, which is the address, must begin with https://; in the \
+                 clear it would give itself away"
+            );
+        }
         Ok(Some(Secret(text.to_owned())))
     }
 }
@@ -410,6 +416,12 @@ pub(crate) fn host(rest: &str) -> &str {
 pub(crate) fn port(rest: &str) -> Option<u16> {
     let (_, port) = authority(rest).rsplit_once(':')?;
     port.parse().ok()
+}
+
+/// True where an address can be a secret: it is read by nobody on the way.
+fn is_fit_for_a_secret(url: &str) -> bool {
+    let has_host = url.split_once("://").is_some_and(|(_, rest)| !host(rest).is_empty());
+    has_host && (url.starts_with("https://") || (url.starts_with("http://") && is_loopback(url)))
 }
 
 /// True where an address is on this machine.

@@ -1,8 +1,6 @@
 //! E-mail over SMTP.
 
 use anyhow::Context as _;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
 use lettre::transport::smtp::Error as SmtpError;
@@ -19,8 +17,6 @@ use crate::config::sinks::{MailTls, Secret, SinkConfig, host, port};
 pub(super) struct Mail {
     transport: SmtpTransport,
     from: Mailbox,
-    /// How the password travels. A server may repeat it in a refusal.
-    hidden: Vec<String>,
 }
 
 impl Mail {
@@ -45,15 +41,11 @@ impl Mail {
             .port(port(rest).unwrap_or(standard_port))
             .timeout(Some(duration(config.timeout)))
             .tls(tls);
-        let mut hidden = Vec::new();
         if let (Some(username), Some(secret)) = (&config.username, secret) {
-            // AUTH PLAIN and AUTH LOGIN (RFC 4616, 2).
-            let plain = format!("\0{username}\0{}", secret.reveal());
-            hidden.extend([BASE64.encode(plain), BASE64.encode(secret.reveal())]);
             let credentials = Credentials::new(username.clone(), secret.reveal().to_owned());
             builder = builder.credentials(credentials);
         }
-        Ok(Self { transport: builder.build(), from, hidden })
+        Ok(Self { transport: builder.build(), from })
     }
 
     pub(super) fn send(&self, request: &Request) -> Result<(), Failure> {
@@ -72,20 +64,32 @@ impl Mail {
             .header(ContentType::TEXT_PLAIN)
             .body(mail.text)
             .map_err(|error| Failure::Message(error.to_string()))?;
-        self.transport.send(&message).map(|_| ()).map_err(|error| self.failure(&error))
+        self.transport.send(&message).map(|_| ()).map_err(|error| failure(&error))
     }
+}
 
-    /// SMTP tells by its first digit whether trying again makes sense; 53x is
-    /// about who we are, not about the message. Source: RFC 5321, 4.2.1; RFC 4954, 6.
-    fn failure(&self, error: &SmtpError) -> Failure {
-        let hide = |text: String, secret: &String| text.replace(secret.as_str(), "********");
-        let why = self.hidden.iter().fold(error.to_string(), hide);
-        match error.status().map(u16::from) {
-            Some(530..=539) => Failure::Settings(why),
-            Some(400..=499) | None => Failure::Passing(why),
-            Some(_) => Failure::Message(why),
-        }
+/// SMTP tells by its first digit whether trying again makes sense; 53x is
+/// about who we are, not about the message. Source: RFC 5321, 4.2.1; RFC 4954, 6.
+fn failure(error: &SmtpError) -> Failure {
+    let why = if is_timeout(error) { "no answer in time".to_owned() } else { error.to_string() };
+    match error.status().map(u16::from) {
+        Some(530..=539) => Failure::Settings(why),
+        Some(400..=499) | None => Failure::Passing(why),
+        Some(_) => Failure::Message(why),
     }
+}
+
+/// True where a read or write took too long; systems name it in two ways.
+fn is_timeout(error: &SmtpError) -> bool {
+    let kinds = [std::io::ErrorKind::WouldBlock, std::io::ErrorKind::TimedOut];
+    let mut cause = std::error::Error::source(error);
+    while let Some(one) = cause {
+        if one.downcast_ref::<std::io::Error>().is_some_and(|io| kinds.contains(&io.kind())) {
+            return true;
+        }
+        cause = one.source();
+    }
+    error.is_timeout()
 }
 
 fn parameters(config: &SinkConfig, host: &str) -> anyhow::Result<TlsParameters> {
