@@ -375,6 +375,73 @@ fn a_crash_sends_again_what_is_not_reported_and_nothing_else() {
 }
 
 #[test]
+fn a_crash_between_two_addresses_of_one_sink_loses_neither() {
+    let mut scene = Scene::new(&[sink("mail", Tool::Email)]);
+    scene.write(&[
+        page("m1", "i", "email:cat@example.com"),
+        page("m2", "i", "email:dan@example.com"),
+    ]);
+    scene.settle(&Ok(()));
+    scene.write(&[status("over", "i", EventAction::Resolve)]);
+    scene.turn();
+    scene.turn();
+    let first = scene.out.pop().expect("a request");
+    assert_eq!(shown(&first), "over to cat@example.com");
+    scene.answer(&first, Ok(()));
+    scene.turn();
+    scene.restart();
+    assert_eq!(scene.settle(&Ok(())), ["over to dan@example.com"]);
+    let to: Vec<_> = scene.reports().into_iter().filter_map(|one| one.to).collect();
+    let (cat, dan) = ("cat@example.com", "dan@example.com");
+    assert_eq!(to, [cat, dan, cat, dan], "reports name the address");
+    scene.restart();
+    assert_eq!(scene.settle(&Ok(())), [""; 0]);
+}
+
+#[test]
+fn a_sink_that_takes_everything_reaches_nobody_for_another() {
+    let mut hook = sink("hook", Tool::Webhook);
+    hook.takes_all = true;
+    let mut scene = Scene::new(&[sink("pager", Tool::Pagerduty), hook]);
+    scene.write(&[page("a1", "a", "pagerduty:x")]);
+    scene.turn();
+    scene.turn();
+    for request in std::mem::take(&mut scene.out) {
+        let result = match request.sink {
+            0 => Err(Failure::Message("HTTP 400".into())),
+            _ => Ok(()),
+        };
+        scene.answer(&request, result);
+    }
+    scene.turn();
+    let mut story = scene.story();
+    story.sort();
+    assert_eq!(story, ["a1 hook Delivered 1", "a1 pager Failed 1 unreached"]);
+}
+
+#[test]
+fn another_contact_that_no_sink_speaks_is_reported_and_the_first_one_is_not() {
+    let mut mail = sink("mail", Tool::Email);
+    mail.to = vec!["grace@example.com".into()];
+    let mut scene = Scene::new(&[mail]);
+    let other = |id: &str, channel: &str| Escalation {
+        reason: "delivery_failed".into(),
+        ..page(id, "i", channel)
+    };
+    scene.write(&[
+        page("s1", "i", "sms:+491"),
+        other("s2", "sms:+491"),
+        other("s3", "email:ada@example.com"),
+        other("s4", "topic"),
+    ]);
+    for _ in 0..2 {
+        assert_eq!(scene.settle(&Ok(())), [""; 0]);
+        assert_eq!(scene.story(), ["s2 topic Failed 0 unreached", "s3 topic Failed 0 unreached"]);
+        scene.restart();
+    }
+}
+
+#[test]
 fn a_dead_sink_is_named_and_its_pages_are_given_up() {
     let mut scene = Scene::new(&[sink("pager", Tool::Pagerduty)]);
     scene.write(&[page("a1", "a", "pagerduty"), page("a2", "a", "pagerduty")]);

@@ -17,6 +17,7 @@ fn report(when: &str, page: &Escalation, outcome: DeliveryOutcome) -> Response {
         attempts: 3,
         target: page.target.clone(),
         channel: page.channel.clone(),
+        to: None,
         detail: None,
         unreached: outcome == DeliveryOutcome::Failed,
         origin: None,

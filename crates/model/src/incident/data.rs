@@ -645,6 +645,9 @@ pub struct DeliveryReported {
     /// The tool and the address in it, where the message has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// The address in the tool, where one of several there was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// Why it failed, without secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,

@@ -391,7 +391,11 @@ impl DeliverStage {
         steady: Timestamp,
     ) -> Vec<Outgoing> {
         let Settings { topics, encoding, .. } = &self.settings;
-        let mut records = Vec::new();
+        let unclaimed = state.take_unclaimed(now);
+        let mut records: Vec<Outgoing> = unclaimed
+            .iter()
+            .map(|report| outgoing::response(&topics.responses, report, *encoding))
+            .collect();
         for one in done {
             let report = state.report(&one, now);
             let (of, told) = match one.outcome {

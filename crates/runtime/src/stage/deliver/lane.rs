@@ -47,6 +47,8 @@ pub struct Job {
     pub previous: Option<Arc<Escalation>>,
     /// Where its record lies.
     pub origin: Position,
+    /// True where whoever it pages counts on this sink: it is of the page's channel.
+    pub is_counted_on: bool,
     /// How often it was sent.
     pub attempts: u32,
     /// When it came, by the steady clock.

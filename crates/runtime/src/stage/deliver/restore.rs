@@ -17,7 +17,7 @@ use watchkeep_wire::fact::decode;
 use super::health::{EXPECTATION, Health, SUBJECT};
 use super::lane::Lane;
 use super::route::Book;
-use super::state::{Progress, State};
+use super::state::{Progress, Reported, State};
 use super::{Settings, Sink};
 use crate::log::{Log, LogError};
 use crate::stage::StageError;
@@ -57,6 +57,7 @@ pub(super) fn state(
         tells_of_sinks,
         breaches,
         unclaimed_told: BTreeSet::new(),
+        unclaimed: Vec::new(),
     })
 }
 
@@ -97,7 +98,7 @@ fn reported(
     log: &mut dyn Log,
     settings: &Settings,
     committed: &BTreeMap<Partition, i64>,
-) -> Result<BTreeMap<(String, Arc<str>), DeliveryOutcome>, LogError> {
+) -> Result<BTreeMap<Reported, DeliveryOutcome>, LogError> {
     let mut reported = BTreeMap::new();
     each(log, &settings.topics.responses, &mut |value, _| {
         // People write here too, and what they write is not our business.
@@ -108,7 +109,8 @@ fn reported(
         let comes_again = committed.get(&partition).is_some_and(|next| origin.offset >= *next);
         let is_ours = response.by == DELIVERER && response.command == Command::ReportDelivery;
         if is_ours && comes_again {
-            reported.insert((delivery.escalation, delivery.sink.into()), delivery.outcome);
+            let to = delivery.to.map(Into::into);
+            reported.insert((delivery.escalation, delivery.sink.into(), to), delivery.outcome);
         }
     })?;
     Ok(reported)

@@ -14,6 +14,10 @@ use watchkeep_model::time::Timestamp;
 
 use super::{Alert, Sink, Tool};
 
+/// What a channel names that is the topic itself, and the sink of reports
+/// about pages that only the topic holds.
+pub const TOPIC: &str = "topic";
+
 /// A sink, by its place, and the address in it.
 type Address = (usize, Option<Arc<str>>);
 
@@ -45,19 +49,24 @@ pub struct Route {
     pub previous: Option<Arc<Escalation>>,
     /// True where the sink may know of the incident.
     pub was_handed: bool,
+    /// True where it is a sink of the message's channel, and not only one that
+    /// takes everything.
+    pub is_of_channel: bool,
 }
 
 impl Book {
     /// Takes a message in and says which sinks take it.
     pub fn take(&mut self, message: &Arc<Escalation>, sinks: &[&Sink]) -> Vec<Route> {
-        let addresses = match message.audience {
-            Audience::Status => self.followers(message, sinks),
+        let addresses: Vec<(Address, bool)> = match message.audience {
+            Audience::Status => {
+                self.followers(message, sinks).into_iter().map(|one| (one, false)).collect()
+            }
             Audience::Page | Audience::Inform => addressed(message, sinks),
         };
         let is_over = message.event_action == EventAction::Resolve;
         let threads = self.incidents.entry(message.incident_id.clone()).or_default();
         let mut routes = Vec::new();
-        for (sink, to) in addresses {
+        for ((sink, to), is_of_channel) in addresses {
             let tool = sinks[sink].tool;
             let thread = threads.get_mut(&(sink, to.clone()));
             let before =
@@ -74,7 +83,7 @@ impl Book {
                 threads.insert((sink, to.clone()), thread);
             }
             if !repeats {
-                routes.push(Route { sink, to, since, previous, was_handed });
+                routes.push(Route { sink, to, since, previous, was_handed, is_of_channel });
             }
         }
         if is_over || threads.is_empty() {
@@ -142,8 +151,8 @@ fn is_no_news(tool: Tool, last: &Escalation, message: &Escalation) -> bool {
         }
 }
 
-/// The sinks of a page or notice.
-fn addressed(message: &Escalation, sinks: &[&Sink]) -> Vec<Address> {
+/// The sinks of a page or notice; true where its channel names them.
+fn addressed(message: &Escalation, sinks: &[&Sink]) -> Vec<(Address, bool)> {
     let channel = message.channel.as_deref().map(split);
     let speaks = |sink: &Sink| {
         let tool = channel.is_some_and(|(tool, _)| tool == sink.tool.name());
@@ -161,9 +170,9 @@ fn addressed(message: &Escalation, sinks: &[&Sink]) -> Vec<Address> {
             && sink.drill == message.drill
             && (is_alert || !sink.tool.holds_alerts());
         if speaks(sink) && fits {
-            all.push((place, to));
+            all.push(((place, to), true));
         } else if takes_all {
-            all.push((place, None));
+            all.push(((place, None), false));
         }
     }
     all
@@ -175,11 +184,11 @@ const fn keeps_addresses(tool: Tool) -> bool {
     matches!(tool, Tool::Alertmanager | Tool::Slack | Tool::Email)
 }
 
-/// The tool of a page that no sink takes although it names one.
-pub fn unclaimed<'a>(message: &'a Escalation, sinks: &[&Sink]) -> Option<&'a str> {
+/// The tool of a page that names one and that no sink of its channel takes.
+pub fn unclaimed<'a>(message: &'a Escalation, routes: &[Route]) -> Option<&'a str> {
     let (tool, _) = split(message.channel.as_deref()?);
-    let known = sinks.iter().any(|sink| sink.tool.name() == tool && sink.drill == message.drill);
-    (message.audience == Audience::Page && tool != "topic" && !known).then_some(tool)
+    let known = routes.iter().any(|route| route.is_of_channel);
+    (message.audience == Audience::Page && tool != TOPIC && !known).then_some(tool)
 }
 
 /// A channel's tool and address.

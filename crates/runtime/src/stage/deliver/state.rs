@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use watchkeep_incident::state::DELIVERY_FAILED;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::escalation::{Audience, Escalation};
 use watchkeep_model::incident::data::{DeliveryOutcome, DeliveryReported};
@@ -22,15 +23,21 @@ pub(super) struct State {
     pub(super) book: Book,
     pub(super) lanes: Vec<Lane>,
     pub(super) partitions: BTreeMap<Partition, Progress>,
-    /// Pages and how many sinks have yet to answer; true once one has taken it.
+    /// Pages and how many sinks of their channels have yet to answer; true
+    /// once one has taken it.
     pub(super) pages: BTreeMap<String, (usize, bool)>,
     /// Reports that hold of messages whose position is not committed yet.
-    pub(super) reported: BTreeMap<(String, Arc<str>), DeliveryOutcome>,
+    pub(super) reported: BTreeMap<Reported, DeliveryOutcome>,
     /// Where this instance speaks for the platform.
     pub(super) tells_of_sinks: bool,
     pub(super) breaches: BTreeMap<Arc<str>, Breach>,
     pub(super) unclaimed_told: BTreeSet<String>,
+    /// Reports, with their incidents, of pages that only the topic holds.
+    pub(super) unclaimed: Vec<(String, DeliveryReported)>,
 }
+
+/// A message, a sink and the address there.
+pub(super) type Reported = (String, Arc<str>, Option<Arc<str>>);
 
 /// How far a partition is done.
 #[derive(Debug)]
@@ -62,18 +69,11 @@ impl State {
     ) {
         let sinks: Vec<&Sink> = self.lanes.iter().map(|lane| &lane.sink).collect();
         let routes = self.book.take(&message, &sinks);
-        if routes.is_empty()
-            && let Some(tool) = route::unclaimed(&message, &sinks)
-        {
-            *counts.unclaimed.entry(tool.to_owned()).or_default() += 1;
-            if self.unclaimed_told.insert(tool.to_owned()) {
-                let text =
-                    "no sink speaks this tool: whoever reads the topic has to take its pages";
-                notes.push(Note { sink: tool.into(), text: text.to_owned() });
-            }
+        if let Some(tool) = route::unclaimed(&message, &routes) {
+            self.unclaimed(tool, &message, origin, counts, notes);
         }
         let is_page = message.audience == Audience::Page;
-        for Route { sink, to, since, previous, was_handed } in routes {
+        for Route { sink, to, since, previous, was_handed, is_of_channel } in routes {
             let partition = Partition::new(origin.topic.clone(), origin.partition);
             let Some(progress) = self.partitions.get_mut(&partition) else { continue };
             let is_old = origin.offset < progress.tried_to;
@@ -81,13 +81,14 @@ impl State {
                 self.book.handed(&message.incident_id, sink, to.as_ref());
             }
             let name = self.lanes[sink].sink.name.clone();
-            if let Some(outcome) = self.reported.get(&(message.id.clone(), name)) {
-                if is_page && *outcome == DeliveryOutcome::Delivered {
+            let is_counted_on = is_page && is_of_channel;
+            if let Some(outcome) = self.reported.get(&(message.id.clone(), name, to.clone())) {
+                if is_counted_on && *outcome == DeliveryOutcome::Delivered {
                     self.pages.entry(message.id.clone()).or_default().1 = true;
                 }
                 continue;
             }
-            if is_page {
+            if is_counted_on {
                 self.pages.entry(message.id.clone()).or_default().0 += 1;
             }
             *progress.outstanding.entry(origin.offset).or_default() += 1;
@@ -97,6 +98,7 @@ impl State {
                 since,
                 previous,
                 origin: origin.clone(),
+                is_counted_on,
                 attempts: 0,
                 enqueued_at: steady,
                 first_tried_at: None,
@@ -107,6 +109,49 @@ impl State {
         if self.pages.get(&message.id).is_some_and(|(left, _)| *left == 0) {
             self.pages.remove(&message.id);
         }
+    }
+
+    /// A page that only the topic holds. Where it should reach somebody whom
+    /// another contact did not reach, the next one is tried as well: nobody
+    /// knows whether anything reads the topic.
+    fn unclaimed(
+        &mut self,
+        tool: &str,
+        message: &Escalation,
+        origin: &Position,
+        counts: &mut Counts,
+        notes: &mut Vec<Note>,
+    ) {
+        *counts.unclaimed.entry(tool.to_owned()).or_default() += 1;
+        if self.unclaimed_told.insert(tool.to_owned()) {
+            let text = "no sink speaks this tool, or has this address: whoever reads the topic \
+                        has to take its pages";
+            notes.push(Note { sink: tool.into(), text: text.to_owned() });
+        }
+        let reported = (message.id.clone(), route::TOPIC.into(), None);
+        if message.reason != DELIVERY_FAILED || self.reported.contains_key(&reported) {
+            return;
+        }
+        let delivery = DeliveryReported {
+            escalation: message.id.clone(),
+            sink: route::TOPIC.to_owned(),
+            tool: tool.to_owned(),
+            outcome: DeliveryOutcome::Failed,
+            attempts: 0,
+            target: message.target.clone(),
+            channel: message.channel.clone(),
+            to: None,
+            detail: Some("no sink takes it, and it stays in the topic".to_owned()),
+            unreached: true,
+            origin: Some(origin.clone()),
+        };
+        self.unclaimed.push((message.incident_id.clone(), delivery));
+    }
+
+    /// Reports of pages that only the topic holds.
+    pub(super) fn take_unclaimed(&mut self, now: Timestamp) -> Vec<Response> {
+        let all = std::mem::take(&mut self.unclaimed);
+        all.into_iter().map(|(incident, delivery)| response(&incident, delivery, now)).collect()
     }
 
     /// Takes what became of a request.
@@ -133,7 +178,7 @@ impl State {
 
     /// The report of a delivery, which is waited for no more.
     pub(super) fn report(&mut self, done: &Done, now: Timestamp) -> Response {
-        let Job { message, origin, attempts, .. } = &done.job;
+        let Job { message, to, origin, attempts, .. } = &done.job;
         let partition = Partition::new(origin.topic.clone(), origin.partition);
         if let Some(progress) = self.partitions.get_mut(&partition)
             && let Some(left) = progress.outstanding.get_mut(&origin.offset)
@@ -144,7 +189,8 @@ impl State {
             }
         }
         let mut unreached = false;
-        if let Some((left, taken)) = self.pages.get_mut(&message.id) {
+        let counted_on = self.pages.get_mut(&message.id).filter(|_| done.job.is_counted_on);
+        if let Some((left, taken)) = counted_on {
             *left -= 1;
             // One that was overtaken by the resolve has nobody to reach any more.
             *taken |= done.outcome != DeliveryOutcome::Failed;
@@ -162,15 +208,12 @@ impl State {
             attempts: *attempts,
             target: message.target.clone(),
             channel: message.channel.clone(),
+            to: to.as_deref().map(str::to_owned),
             detail: done.detail.clone(),
             unreached,
             origin: Some(origin.clone()),
         };
-        Response {
-            incident: Some(message.incident_id.clone()),
-            delivery: Some(delivery),
-            ..Response::new(now, DELIVERER, Command::ReportDelivery)
-        }
+        response(&message.incident_id, delivery, now)
     }
 
     /// Sinks that died or came back since the last call.
@@ -232,5 +275,14 @@ impl State {
             *next_ticket += 1;
         }
         requests
+    }
+}
+
+/// The command that makes a fact of a report.
+fn response(incident: &str, delivery: DeliveryReported, now: Timestamp) -> Response {
+    Response {
+        incident: Some(incident.to_owned()),
+        delivery: Some(delivery),
+        ..Response::new(now, DELIVERER, Command::ReportDelivery)
     }
 }
