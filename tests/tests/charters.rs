@@ -246,6 +246,119 @@ fn a_freeze_refuses_changes_and_says_until_when() {
     assert_eq!(above(&service), 0.1);
 }
 
+/// Publishes a folder as somebody, with what else is said.
+fn publishing<'a>(folder: &'a Folder, by: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["publish", "--charters", folder.path(), "--by", by];
+    arguments.extend(more);
+    arguments
+}
+
+#[test]
+fn a_folder_needs_the_approvals_that_a_proposal_needs() {
+    let service = service();
+    publish(&service, &Folder::write(&service, &files(charter(1, 0.1))), &[]);
+    let folder = Folder::write(&service, &files(charter(1, 0.3)));
+    for (by, more) in [
+        ("user:linus", &[][..]),
+        ("user:ada", &["--approved-by", "user:grace"]),
+        ("user:ada", &["--approved-by", "user:grace", "--approved-by", "user:ada"]),
+        ("user:ada", &["--approved-by", "user:grace", "--approved-by", "user:linus"]),
+    ] {
+        let error = forbidden(&service, &publishing(&folder, by, more));
+        assert!(error.contains("the gate charter needs"), "{error}");
+    }
+    let both = ["--approved-by", "user:grace", "--approved-by", "edgar"];
+    succeed(&service, &publishing(&folder, "user:ada", &both));
+    assert_eq!(above(&service), 0.3);
+    let history = json(&succeed(&service, &["history", "ride.price", "--format", "json"]));
+    let line = history.as_array().expect("lines").last().expect("a line");
+    assert_eq!(line["approved_by"], serde_json::json!(["user:edgar", "user:grace"]));
+    // Another tier is a change of tier 1 still, and so is no charter at all.
+    let folder = Folder::write(&service, &files(charter(2, 0.3)));
+    forbidden(&service, &publishing(&folder, "user:ada", &[]));
+    let folder = Folder::write(&service, &files(charter(1, 0.3))[..2]);
+    forbidden(&service, &publishing(&folder, "user:ada", &[]));
+}
+
+#[test]
+fn what_guards_charters_is_not_taken_away_without_those_whom_it_asks() {
+    let service = service();
+    let guarded = "sign_offs: [{gate: threshold_change, roles: [data_steward], minimum: 1}]\n\
+        freeze: [{from: 2090-01-01, to: 2100-01-01, reason: peak season}]\n";
+    let team = PEOPLE.replace(
+        "governance: user:edgar",
+        "groups: {stewards: {members: [user:edgar]}}\ngovernance: user:linus",
+    );
+    let mut all =
+        files(charter(2, 0.1).replace("data_steward: user:edgar", "data_steward: group:stewards"));
+    all[0].1.clone_from(&team);
+    all[1].1.push_str(guarded);
+    publish(&service, &Folder::write(&service, &all), &[]);
+    let steward = ["--approved-by", "user:edgar"];
+    // A change that comes into force while it is frozen.
+    let mut later = all.clone();
+    later[2].1 = later[2].1.replace("0.1", "0.2");
+    let folder = Folder::write(&service, &later);
+    let inside = [&steward[..], &["--effective-from", "2095-01-01"]].concat();
+    let error = forbidden(&service, &publishing(&folder, "user:ada", &inside));
+    assert!(error.contains("until 2100-01-01") && error.contains("peak season"), "{error}");
+    for (what, file, from, to) in [
+        (
+            "policy:standard",
+            1,
+            "sign_offs: [{gate: threshold_change, roles: [data_steward], minimum: 1}]\n",
+            "",
+        ),
+        ("policy:standard", 1, "roles: [data_steward]", "roles: [data_steward, backup]"),
+        ("policy:standard", 1, "2100-01-01", "2091-01-01"),
+        ("group:stewards", 0, "[user:edgar]", "[user:edgar, user:ada]"),
+        ("governance", 0, "governance: user:linus", "governance: user:ada"),
+        ("feature:ride.price", 2, "group:stewards", "user:ada"),
+        ("feature:ride.price", 2, "policy: standard", "policy: none_such"),
+    ] {
+        let mut other = all.clone();
+        other[file].1 = other[file].1.replace(from, to);
+        if to.contains("none_such") {
+            other.push(("more.yaml", POLICY.replace("standard", "none_such")));
+        }
+        assert_ne!(other[file].1, all[file].1);
+        let folder = Folder::write(&service, &other);
+        let error = forbidden(&service, &publishing(&folder, "user:ada", &["--dry-run"]));
+        assert!(error.contains(&format!("{what}: the gate")), "{what}: {error}");
+        let agreed = ["--dry-run", "--approved-by", "user:edgar", "--approved-by", "user:linus"];
+        succeed(&service, &publishing(&folder, "user:ada", &agreed));
+    }
+    // An approval in the document is for one change, and on record.
+    let mut signed = later;
+    let approval = "approvals: [{by: user:edgar, at: 2026-01-01}]\n";
+    signed[2].1.push_str(approval);
+    succeed(&service, &publishing(&Folder::write(&service, &signed), "user:ada", &[]));
+    signed[2].1 = signed[2].1.replace("0.2", "0.9");
+    let folder = Folder::write(&service, &signed);
+    let error = forbidden(&service, &publishing(&folder, "user:ada", &[]));
+    assert!(error.contains("threshold_change needs 1"), "{error}");
+    let history = json(&succeed(&service, &["history", "ride.price", "--format", "json"]));
+    let line = history.as_array().expect("lines").iter().rfind(|l| l["what"] == "changed");
+    assert_eq!(line.expect("a line")["approved_by"], serde_json::json!(["user:edgar"]));
+}
+
+#[test]
+fn a_proposal_that_others_outran_says_so_and_can_be_cleared_away() {
+    let service = service();
+    publish(&service, &Folder::write(&service, &files(charter(2, 0.1))), &[]);
+    let id = propose(&service, &proposal(&service, &charter(2, 0.3)), "user:linus");
+    publish(&service, &Folder::write(&service, &files(charter(2, 0.2))), &[]);
+    let listed = json(&succeed(&service, &["proposals", "--format", "json"]));
+    assert_eq!(listed[0]["state"], "outrun", "{listed}");
+    assert!(listed[0]["waits_for"][0].as_str().expect("why").contains("propose it anew"));
+    succeed(&service, &["reject", &id, "--by", "user:grace", "--rationale", "out of date"]);
+    let listed = json(&succeed(&service, &["proposals", "--format", "json"]));
+    assert_eq!(
+        (&listed[0]["state"], &listed[0]["waits_for"]),
+        (&"rejected".into(), &serde_json::json!([]))
+    );
+}
+
 /// Telemetry of one feature: ten events a minute from an hour on, a fifth of them null.
 fn telemetry(service: &Service, name: &str, hours: std::ops::Range<u32>) -> PathBuf {
     let path = service.folder().join(name);

@@ -7,6 +7,8 @@
 //! head before it in `base`. Of two that name the same one the first counts, so
 //! that nobody decides on what somebody else has changed meanwhile.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -111,11 +113,14 @@ impl RevisionKind {
     }
 }
 
-/// Content of a [`RevisionKind::Publication`]: how much belongs to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Content of a [`RevisionKind::Publication`]: how much belongs to it, and who agreed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicationSize {
     /// Revisions on the charters topic, without this one.
     pub charters: u64,
     /// Revisions on the policies topic.
     pub policies: u64,
+    /// Who agreed to it, by the word of who published it, ascending.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub approved_by: BTreeSet<String>,
 }

@@ -20,7 +20,7 @@ pub(crate) struct Doing {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  watchkeep charters publish --charters charters -c watchkeep.toml --by user:ada --ticket CHG-17\n  watchkeep charters publish -c watchkeep.toml --by user:ada --dry-run\n\nThe folder is published whole or, with an error in it, not at all; only what changed is written. A charter without a date of its own is in force from now on (the first publication: always). Exit code 1 when a rule forbids it: a freeze, or approvals that a policy asks for."
+    after_help = "Examples:\n  watchkeep charters publish --charters charters -c watchkeep.toml --by user:ada --ticket CHG-17\n  watchkeep charters publish -c watchkeep.toml --by user:ada --dry-run\n  watchkeep charters publish -c watchkeep.toml --by user:ada --approved-by user:grace --approved-by user:linus\n\nThe folder is published whole or, with an error in it, not at all; only what changed is written. A charter without a date of its own is in force from now on (the first publication: always). Exit code 1 when a rule forbids it: a freeze, now or when it comes into force, or approvals that are missing: those that the policy asks for, for tier 1 two others who hold a role, and one where who publishes holds no role of the charter. A policy that loses a gate or a freeze, and new people in groups that gates ask, need the same. Approvals are kept with the publication."
 )]
 pub(crate) struct Publish {
     /// Charter folder; without it that of the configuration
@@ -36,6 +36,9 @@ pub(crate) struct Publish {
     /// The change ticket
     #[arg(long, value_name = "TEXT")]
     pub(crate) ticket: Option<String>,
+    /// Who agreed to it, such as user:grace; may be repeated
+    #[arg(long, value_name = "USER")]
+    pub(crate) approved_by: Vec<String>,
     /// Tell what would be written, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -15,13 +15,17 @@
 mod contents;
 mod difference;
 pub mod gate;
+pub mod guard;
 mod proposals;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
+use serde_json::Value;
+use watchkeep_model::charter::{Approval, CharterDocument};
 use watchkeep_model::revision::{NO_BASE, PublicationSize, Revision, RevisionKind};
 use watchkeep_model::time::Timestamp;
 
@@ -194,9 +198,38 @@ impl Publications {
         })
     }
 
+    /// Approvals that the documents of a difference carry and no revision of
+    /// the subject carried before: each counts for the change that brought it.
+    pub fn new_approvals(&self, difference: &Difference) -> BTreeSet<String> {
+        let revisions = self.of(difference.kind, &difference.name);
+        let known: Vec<Approval> = revisions.flat_map(|(_, r)| approvals(&r.content)).collect();
+        let new = approvals(&difference.after).into_iter().filter(|a| !known.contains(a));
+        new.map(|approval| approval.by).collect()
+    }
+
+    /// Who agreed to a revision of a publication, each once, ascending: to the
+    /// proposal, to the whole publication, or in the document.
+    pub fn approvers(&self, publication: &Publication, revision: &Revision) -> BTreeSet<String> {
+        let Publication { head, position, .. } = publication;
+        let proposal = self.proposals.get(&head.publication).into_iter();
+        let proposed = proposal.flat_map(Proposal::approvers).map(str::to_owned);
+        let size = PublicationSize::deserialize(&head.content).unwrap_or_default();
+        let earlier = self.of(revision.kind, &revision.name);
+        let earlier = earlier.take_while(|(other, _)| other.position < *position);
+        let known: Vec<Approval> = earlier.flat_map(|(_, r)| approvals(&r.content)).collect();
+        let written = approvals(&revision.content).into_iter().filter(|a| !known.contains(a));
+        proposed.chain(size.approved_by).chain(written.map(|approval| approval.by)).collect()
+    }
+
     /// The instant from which an undated charter of the next publication is in
     /// force: always for the very first one, `asked` or else `now` later.
     pub fn stamp(&self, asked: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
         if asked.is_none() && self.publications.is_empty() { None } else { asked.or(Some(now)) }
     }
+}
+
+/// The approvals in the documents of a charter; none of anything else.
+fn approvals(content: &Value) -> Vec<Approval> {
+    let documents = Vec::<CharterDocument>::deserialize(content).unwrap_or_default();
+    documents.into_iter().filter_map(|document| document.fields.approvals).flatten().collect()
 }

@@ -1,5 +1,6 @@
 //! The charters topic at the command line: read it, decide, write what follows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -41,13 +42,22 @@ pub(super) struct Act {
     pub(super) rationale: Option<String>,
     pub(super) ticket: Option<String>,
     pub(super) effective_from: Option<Timestamp>,
+    /// Who agreed to it, `user:…`.
+    pub(super) approved_by: BTreeSet<String>,
 }
 
 impl Act {
     pub(super) fn of(doing: &Doing) -> Self {
-        let by = if doing.by.contains(':') { doing.by.clone() } else { typed_user(&doing.by) };
+        let by = somebody(&doing.by);
         let rationale = doing.rationale.clone().filter(|text| !text.trim().is_empty());
-        Self { by, at: clock::now(), rationale, ticket: None, effective_from: None }
+        Self {
+            by,
+            at: clock::now(),
+            rationale,
+            ticket: None,
+            effective_from: None,
+            approved_by: BTreeSet::new(),
+        }
     }
 
     /// A fact of this act.
@@ -65,6 +75,11 @@ impl Act {
             content: Value::Null,
         }
     }
+}
+
+/// A person's name with its type.
+pub(super) fn somebody(name: &str) -> String {
+    if name.contains(':') { name.to_owned() } else { typed_user(name) }
 }
 
 impl Desk {
@@ -140,8 +155,11 @@ impl Desk {
         });
         let (policies, mut facts): (Vec<_>, Vec<_>) =
             revisions.partition(|fact| fact.kind == RevisionKind::Policy);
-        let size =
-            PublicationSize { charters: facts.len() as u64, policies: policies.len() as u64 };
+        let size = PublicationSize {
+            charters: facts.len() as u64,
+            policies: policies.len() as u64,
+            approved_by: act.approved_by.clone(),
+        };
         facts.push(Revision {
             content: serde_json::to_value(size).unwrap_or_default(),
             ..act.fact(RevisionKind::Publication, &id, &id)

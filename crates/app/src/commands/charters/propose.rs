@@ -127,6 +127,7 @@ fn settle(desk: &mut Desk, id: &str, act: &Act) -> anyhow::Result<Outcome> {
             rationale: fact.rationale.clone(),
             ticket: fact.change_ticket.clone(),
             effective_from: fact.effective_from,
+            approved_by: BTreeSet::new(),
         };
         desk.publish(&differences, &act, Some(id))?;
         output.line(format_args!("approved and published: {id}"))?;
@@ -147,10 +148,12 @@ pub(super) fn reject(arguments: &Answer) -> anyhow::Result<Outcome> {
         bail!("a rejection needs --rationale");
     }
     let proposal = &desk.publications.proposals()[&id];
-    // Whoever may approve may reject; who proposed it may take it back.
+    // Whoever may approve may reject; who proposed it may take it back, and
+    // anybody may clear away what nobody can approve any more.
     let is_own = proposal.fact.by == act.by;
-    let rule = match is_own && proposal.state == ProposalState::Pending {
-        true => Ok(()),
+    let is_open = proposal.state == ProposalState::Pending;
+    let rule = match is_open && (is_own || state(&desk, proposal) == "outrun") {
+        true => desk.known(&desk.registry, &act.by),
         false => approval(&desk, &id, &act),
     };
     match rule {
@@ -266,14 +269,13 @@ fn approval(desk: &Desk, id: &str, act: &Act) -> Result<(), String> {
     let contents = desk.publications.newest();
     let documents = documents(proposal);
     let differences = differences(&contents, &documents);
-    let before =
-        serde_json::json!(differences.iter().map(|d| (&d.name, &d.before)).collect::<Vec<_>>());
-    if proposal.fact.content.get("before") != Some(&before) {
-        return Err("the charters were changed since it was proposed: propose it anew".into());
+    if is_outrun(proposal, &differences) {
+        return Err(OUTRUN.into());
     }
     let after = after(desk, &differences).map_err(|error| error.to_string())?;
     let registries = [&*desk.registry, &after];
-    if let Some(rule) = gate::frozen(registries, &differences, act.at) {
+    if let Some(rule) = gate::frozen(registries, &differences, act.at, proposal.fact.effective_from)
+    {
         return Err(rule);
     }
     let requirements = requirements(desk, proposal, &differences, &after);
@@ -288,6 +290,24 @@ fn approval(desk: &Desk, id: &str, act: &Act) -> Result<(), String> {
     match refusals.len() == requirements.len() {
         true => Err(refusals.into_iter().next().unwrap_or_default()),
         false => Ok(()),
+    }
+}
+
+/// Why nobody can approve a proposal any more.
+const OUTRUN: &str = "the charters were changed since it was proposed: propose it anew";
+
+/// True where the charters are not any more what the proposal would change.
+fn is_outrun(proposal: &Proposal, differences: &[Difference]) -> bool {
+    let before: Vec<_> = differences.iter().map(|d| (&d.name, &d.before)).collect();
+    proposal.fact.content.get("before") != Some(&serde_json::json!(before))
+}
+
+/// The name of a proposal's state in tables.
+fn state(desk: &Desk, proposal: &Proposal) -> &'static str {
+    let differences = differences(&desk.publications.newest(), &documents(proposal));
+    match proposal.state {
+        ProposalState::Pending if is_outrun(proposal, &differences) => "outrun",
+        state => state.name(),
     }
 }
 
@@ -334,8 +354,9 @@ fn waits_for(desk: &Desk, proposal: &Proposal) -> Vec<String> {
         return Vec::new();
     }
     let differences = differences(&desk.publications.newest(), &documents(proposal));
-    let Ok(after) = after(desk, &differences) else {
-        return vec!["the charters were changed since: propose it anew".to_owned()];
+    let after = after(desk, &differences);
+    let Some(after) = after.ok().filter(|_| !is_outrun(proposal, &differences)) else {
+        return vec![OUTRUN.to_owned()];
     };
     let approvers = proposal.approvers();
     let lines: BTreeSet<String> = requirements(desk, proposal, &differences, &after)
@@ -370,7 +391,7 @@ fn show(desk: &Desk, proposal: &Proposal) -> Shown {
     };
     Shown {
         proposal: id.clone(),
-        state: proposal.state.name(),
+        state: state(desk, proposal),
         by: fact.by.clone(),
         at: fact.at,
         rationale: fact.rationale.clone(),

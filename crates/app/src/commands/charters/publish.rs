@@ -1,18 +1,19 @@
 //! `watchkeep charters publish` and `diff`: a folder against the topic.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::Value;
 use watchkeep_incident::registry::Registry;
-use watchkeep_incident::registry::publications::{Change, Difference, changes, gate};
+use watchkeep_incident::registry::publications::gate::{self, Requirement};
+use watchkeep_incident::registry::publications::{Change, Difference, changes, guard};
 use watchkeep_model::charter::CharterDocument;
 use watchkeep_model::revision::{Revision, RevisionKind};
 use watchkeep_model::time::Timestamp;
 
-use super::desk::{Act, Desk};
+use super::desk::{Act, Desk, somebody};
 use crate::Outcome;
 use crate::charters::{Folder, Texts, texts};
 use crate::cli::{Diff, Publish};
@@ -61,6 +62,7 @@ pub(super) fn publish(arguments: &Publish) -> anyhow::Result<Outcome> {
     let act = Act {
         ticket: arguments.ticket.clone(),
         effective_from: arguments.effective_from,
+        approved_by: arguments.approved_by.iter().map(|name| somebody(name)).collect(),
         ..Act::of(&arguments.doing)
     };
     if let Err(rule) = allowed(&desk, &folder.registry, &differences, &act) {
@@ -119,7 +121,8 @@ fn folder(named: Option<&Path>, desk: &Desk) -> anyhow::Result<Folder> {
 }
 
 /// Whether the folder may be published: who publishes is known, no freeze
-/// holds, and where a policy has a gate the documents carry its approvals.
+/// holds, and those have agreed whom the gates, the tiers and what guards the
+/// charters ask for.
 fn allowed(
     desk: &Desk,
     after: &Registry,
@@ -127,38 +130,50 @@ fn allowed(
     act: &Act,
 ) -> Result<(), String> {
     desk.known(after, &act.by)?;
+    if desk.publications.all().is_empty() {
+        // What was never published has nobody yet who could have agreed to it.
+        return Ok(());
+    }
+    act.approved_by.iter().try_for_each(|by| desk.known(&desk.registry, by))?;
     let registries = [&*desk.registry, after];
-    if let Some(rule) = gate::frozen(registries, differences, act.at) {
+    if let Some(rule) = gate::frozen(registries, differences, act.at, act.effective_from) {
         return Err(rule);
     }
-    // What was never published has nobody yet who could have agreed to it.
-    let known: Vec<Difference> =
-        differences.iter().filter(|d| !d.before.is_null()).cloned().collect();
-    for requirement in gate::requirements(registries, &known, &act.by, false) {
-        let difference = known.iter().find(|d| d.name == requirement.subject);
-        let approvals = difference.map(|d| approvals(&d.after)).unwrap_or_default();
-        let missing = requirement.missing(&approvals.iter().map(String::as_str).collect());
+    let of_name: BTreeMap<&str, &Difference> = differences
+        .iter()
+        .filter(|difference| difference.kind == RevisionKind::Charter)
+        .map(|difference| (difference.name.as_str(), difference))
+        .collect();
+    for requirement in guard::requirements(registries, differences, &act.by, act.at) {
+        let written = of_name.get(requirement.subject.as_str());
+        let written = written.map(|d| desk.publications.new_approvals(d)).unwrap_or_default();
+        let approvers = act.approved_by.iter().chain(&written).map(String::as_str).collect();
+        let missing = requirement.missing(&approvers);
         if missing > 0 {
-            return Err(format!(
-                "{}: the gate {} needs {} more approvals by {}: use `watchkeep charters propose`, \
-                 or write them into the document's approvals",
-                requirement.subject,
-                requirement.gate,
-                missing,
-                requirement.roles.join(", ")
-            ));
+            return Err(lacking(&requirement, missing, &act.by));
         }
     }
     Ok(())
 }
 
-/// Who approved, by the documents of a charter.
-fn approvals(content: &Value) -> BTreeSet<String> {
-    let documents: Vec<CharterDocument> =
-        serde_json::from_value(content.clone()).unwrap_or_default();
-    let approvals =
-        documents.into_iter().filter_map(|document| document.fields.approvals).flatten();
-    approvals.map(|approval| approval.by).collect()
+/// Who else has to agree, and how that is said.
+fn lacking(requirement: &Requirement, missing: usize, by: &str) -> String {
+    const NAMES_MAX: usize = 8;
+    let mut people: Vec<&str> = requirement.eligible.iter().map(String::as_str).collect();
+    let more = people.len().saturating_sub(NAMES_MAX);
+    people.truncate(NAMES_MAX);
+    let mut people = if people.is_empty() { "nobody".to_owned() } else { people.join(", ") };
+    if more > 0 {
+        people.push_str(&format!(" and {more} more"));
+    }
+    format!(
+        "{}: the gate {} needs {missing} more approvals by {} ({people}; {by} does not count): \
+         use `watchkeep charters propose`, name those who agreed with --approved-by, or write \
+         new ones into the document's approvals",
+        requirement.subject,
+        requirement.gate,
+        requirement.roles.join(", ")
+    )
 }
 
 pub(super) fn changed(difference: &Difference) -> Changed {

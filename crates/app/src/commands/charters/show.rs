@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use watchkeep_incident::registry::publications::{Publication, Publications, field_changes};
+use watchkeep_incident::registry::publications::{Publications, field_changes};
 use watchkeep_model::revision::{Revision, RevisionKind};
 use watchkeep_model::subject::{has_type, typed};
 use watchkeep_model::time::Timestamp;
@@ -98,7 +98,7 @@ fn changed(publications: &Publications, kind: RevisionKind, name: &str) -> Vec<L
                 field: change.field,
                 before: change.before,
                 after: change.after,
-                approved_by: approvers(publications, publication),
+                approved_by: publications.approvers(publication, revision).into_iter().collect(),
                 change_ticket: revision.change_ticket.clone(),
                 rationale: revision.rationale.clone(),
             });
@@ -106,11 +106,6 @@ fn changed(publications: &Publications, kind: RevisionKind, name: &str) -> Vec<L
         before = revision.content.clone();
     }
     lines
-}
-
-fn approvers(publications: &Publications, publication: &Publication) -> Vec<String> {
-    let proposal = publications.proposals().get(&publication.head.publication);
-    proposal.map_or_else(Vec::new, |p| p.approvers().into_iter().map(str::to_owned).collect())
 }
 
 /// True where a remark is about one of the names, or about a proposal that

@@ -4,17 +4,23 @@
 //! for every change of it, `threshold_change` for those of its expectations. A
 //! proposal of a charter whose policy has neither gate needs one approval by
 //! somebody who holds a role of it, and two where its tier is 1. Nobody
-//! approves what they propose themselves.
+//! approves what they propose themselves. Where nobody holds any of the roles,
+//! governance approves.
+//!
+//! `threshold_change` is also for what the gate itself rests on: the policy, the
+//! independence class and the holders of the gate's roles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchkeep_model::charter::{Charter, Owners};
+use serde::Deserialize;
+use serde_json::Value;
+use watchkeep_model::charter::{Charter, CharterDocument, Owners};
 use watchkeep_model::directory::Directory;
-use watchkeep_model::policy::{Policy, SignOff};
+use watchkeep_model::policy::{Freeze, Policy, SignOff};
 use watchkeep_model::revision::RevisionKind;
 use watchkeep_model::time::Timestamp;
 
-use super::Difference;
+use super::{Change, Difference};
 use crate::context::DEFAULT_POLICY;
 use crate::registry::Registry;
 use crate::schedule::typed_user;
@@ -29,7 +35,7 @@ pub const THRESHOLD_CHANGE: &str = "threshold_change";
 pub const PROPOSER: &str = "proposer";
 
 /// Groups inside groups that are followed.
-const GROUP_DEPTH_MAX: u32 = 4;
+pub(super) const GROUP_DEPTH_MAX: u32 = 4;
 
 /// Approvals that a change of one charter needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,20 +78,25 @@ impl Requirement {
     }
 }
 
-/// Why nothing may be changed at an instant: the freeze of a policy that
-/// concerns one of the charters, before or after the change.
+/// Why nothing may be changed: the freeze of a policy that concerns one of the
+/// charters, before or after the change, and holds at `at`, at `effective_from`
+/// or at a date of a new document.
 pub fn frozen(
     registries: [&Registry; 2],
     differences: &[Difference],
     at: Timestamp,
+    effective_from: Option<Timestamp>,
 ) -> Option<String> {
     let charters = differences.iter().filter(|d| d.kind == RevisionKind::Charter);
     for difference in charters {
+        let mut instants = vec![at];
+        // What is dated back acts from now on.
+        let dates = effective_from.into_iter().chain(new_dates(difference));
+        instants.extend(dates.filter(|date| *date > at));
         for registry in registries {
             let Some(policy) = policy_of(registry, &difference.name) else { continue };
-            let Some(freeze) = policy.freeze.iter().find(|f| f.from <= at && at < f.to) else {
-                continue;
-            };
+            let holds = |f: &&Freeze| instants.iter().any(|at| f.from <= *at && *at < f.to);
+            let Some(freeze) = policy.freeze.iter().find(holds) else { continue };
             let why = freeze.reason.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
             return Some(format!(
                 "{}: policy {} freezes changes until {}{why}",
@@ -96,8 +107,19 @@ pub fn frozen(
     None
 }
 
+/// The dates of documents that a difference adds or changes.
+fn new_dates(difference: &Difference) -> Vec<Timestamp> {
+    let documents =
+        |value: &Value| -> Vec<CharterDocument> { Vec::deserialize(value).unwrap_or_default() };
+    let before = documents(&difference.before);
+    let after = documents(&difference.after).into_iter();
+    let added = after.filter(|document| !before.contains(document));
+    added.filter_map(|document| document.fields.effective_from).collect()
+}
+
 /// The approvals that changes need, by the charters as they are, and as they
-/// shall be where they are new. `is_proposal` asks for some where no gate does.
+/// shall be where they are new. A proposal needs some where no gate asks for
+/// them; a publication only as far as the tier and the publisher ask for it.
 pub fn requirements(
     registries: [&Registry; 2],
     differences: &[Difference],
@@ -107,32 +129,81 @@ pub fn requirements(
     let mut found = Vec::new();
     for difference in differences.iter().filter(|d| d.kind == RevisionKind::Charter) {
         let [before, after] = registries;
-        let is_known = !difference.before.is_null();
+        let governing = before.charter(&difference.name, Timestamp::MAX).filter(|charter| {
+            // A new charter under a pattern is the first of its subject, unless
+            // it would lead around what guards the pattern's.
+            let is_own = !difference.before.is_null();
+            let policy = policy_of(before, &difference.name);
+            let mut gates = policy.iter().flat_map(|policy| &policy.sign_offs);
+            is_own || charter.fields.tier == Some(1) || gates.any(is_of_changes)
+        });
+        let is_known = governing.is_some();
+        if !is_known && !is_proposal {
+            continue;
+        }
         let registry = if is_known { before } else { after };
-        let Some(charter) = registry.charter(&difference.name, Timestamp::MAX) else { continue };
+        let charter = governing.or_else(|| registry.charter(&difference.name, Timestamp::MAX));
+        let Some(charter) = charter else { continue };
         let policy = policy_of(registry, &difference.name);
+        let case = Case { charter: &charter, policy, directory: registry.directory(), proposer };
         let fields = difference.fields();
-        let thresholds = fields.iter().any(|change| change.field.starts_with("expectations"));
         let gates = policy.iter().flat_map(|policy| &policy.sign_offs);
-        let mut gates: Vec<SignOff> = gates
-            .filter(|gate| gate.gate == CHARTER || (thresholds && gate.gate == THRESHOLD_CHANGE))
-            .cloned()
-            .collect();
-        if gates.is_empty() && is_proposal {
+        let mut gates: Vec<SignOff> =
+            gates.filter(|gate| concerns(gate, &fields)).cloned().collect();
+        if gates.is_empty() && (is_proposal || !case.may_publish_alone()) {
             gates.push(gate_of_tier(charter.fields.tier));
         }
-        let case = Case { charter: &charter, policy, directory: after.directory(), proposer };
         found.extend(gates.iter().map(|gate| case.requirement(gate)));
     }
     found
 }
 
-fn policy_of<'r>(registry: &'r Registry, subject: &str) -> Option<&'r Policy> {
+/// True of the gates for changes of charters.
+pub(super) fn is_of_changes(gate: &SignOff) -> bool {
+    gate.gate == CHARTER || gate.gate == THRESHOLD_CHANGE
+}
+
+/// True where a gate is for a change of these fields.
+fn concerns(gate: &SignOff, fields: &[Change]) -> bool {
+    let rests_on = gate.roles.iter().chain(&gate.distinct_from);
+    let owners: Vec<String> = rests_on.map(|role| format!("owners.{role}")).collect();
+    let mut guarded = ["expectations", "policy", "independence"].to_vec();
+    guarded.extend(owners.iter().map(String::as_str));
+    gate.gate == CHARTER
+        || (gate.gate == THRESHOLD_CHANGE
+            && fields.iter().any(|change| guarded.iter().any(|path| touches(change, path))))
+}
+
+/// True where a change is one of the field at a path, of something in it or
+/// of something around it that has it.
+fn touches(change: &Change, path: &str) -> bool {
+    // Of several documents each is named by its date: `[2026-01-01T…].tier`.
+    let field = match change.field.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((_, rest)) => rest.strip_prefix('.').unwrap_or(rest),
+        None => &change.field,
+    };
+    if let Some(rest) = field.strip_prefix(path) {
+        return rest.is_empty() || rest.starts_with(['.', '[']);
+    }
+    let inner = if field.is_empty() { Some(path) } else { path.strip_prefix(field) };
+    let Some(inner) = inner.filter(|inner| field.is_empty() || inner.starts_with('.')) else {
+        return false;
+    };
+    let at = |value: &Value| {
+        inner
+            .split('.')
+            .filter(|key| !key.is_empty())
+            .try_fold(value.clone(), |value, key| value.get(key).cloned())
+    };
+    at(&change.before) != at(&change.after)
+}
+
+pub(super) fn policy_of<'r>(registry: &'r Registry, subject: &str) -> Option<&'r Policy> {
     let charter = registry.charter(subject, Timestamp::MAX)?;
     registry.policy(charter.fields.policy.as_deref().unwrap_or(DEFAULT_POLICY))
 }
 
-fn gate_of_tier(tier: Option<u8>) -> SignOff {
+pub(super) fn gate_of_tier(tier: Option<u8>) -> SignOff {
     SignOff {
         gate: CHARTER.to_owned(),
         roles: Owners::ROLES.map(str::to_owned).to_vec(),
@@ -143,17 +214,28 @@ fn gate_of_tier(tier: Option<u8>) -> SignOff {
 }
 
 /// A charter that is to be changed.
-struct Case<'a> {
-    charter: &'a Charter,
-    policy: Option<&'a Policy>,
-    directory: &'a Directory,
-    proposer: &'a str,
+pub(super) struct Case<'a> {
+    pub(super) charter: &'a Charter,
+    pub(super) policy: Option<&'a Policy>,
+    pub(super) directory: &'a Directory,
+    pub(super) proposer: &'a str,
 }
 
 impl Case<'_> {
-    fn requirement(&self, gate: &SignOff) -> Requirement {
+    /// Whoever answers for a charter of which no gate is kept publishes it as
+    /// they think right, unless it is of tier 1.
+    fn may_publish_alone(&self) -> bool {
+        let mut people = self.governance();
+        Owners::ROLES.iter().for_each(|role| people.extend(self.holders(role)));
+        self.charter.fields.tier != Some(1) && people.contains(&typed_user(self.proposer))
+    }
+
+    pub(super) fn requirement(&self, gate: &SignOff) -> Requirement {
         let mut eligible = BTreeSet::new();
         gate.roles.iter().for_each(|role| eligible.extend(self.holders(role)));
+        if eligible.is_empty() {
+            eligible = self.governance();
+        }
         let mut excluded = BTreeMap::new();
         let mut exclude = |people: BTreeSet<String>, why: String| {
             for person in people {
@@ -197,6 +279,14 @@ impl Case<'_> {
         people
     }
 
+    fn governance(&self) -> BTreeSet<String> {
+        let mut people = BTreeSet::new();
+        if let Some(governance) = &self.directory.governance {
+            people_of(self.directory, governance, GROUP_DEPTH_MAX, &mut people);
+        }
+        people
+    }
+
     /// Everybody who is in a group with a holder of the role.
     fn team_of(&self, role: &str) -> BTreeSet<String> {
         let holders = self.holders(role);
@@ -214,7 +304,12 @@ impl Case<'_> {
 }
 
 /// Everybody who may stand behind a typed name.
-fn people_of(directory: &Directory, name: &str, depth: u32, people: &mut BTreeSet<String>) {
+pub(super) fn people_of(
+    directory: &Directory,
+    name: &str,
+    depth: u32,
+    people: &mut BTreeSet<String>,
+) {
     if depth == 0 {
         return;
     }

@@ -40,7 +40,7 @@ fn publish(history: &mut Publications, now: &str, charters: Vec<CharterDocument>
         rationale: None,
         content,
     };
-    let size = PublicationSize { charters: found.len() as u64, policies: 0 };
+    let size = PublicationSize { charters: found.len() as u64, ..PublicationSize::default() };
     let mut facts: Vec<Revision> =
         found.into_iter().map(|d| fact(d.kind, &d.name, d.after)).collect();
     facts.push(fact(RevisionKind::Publication, now, serde_json::to_value(size).unwrap()));
