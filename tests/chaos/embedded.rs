@@ -21,7 +21,7 @@ use crate::binary;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Time that one answer may take.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
-/// Events of one request.
+/// Events of one request where nothing else is said.
 const BATCH: u64 = 40;
 
 /// A service on the embedded log. Dropping it ends the process.
@@ -238,6 +238,8 @@ impl Embedded {
 /// Posts the events of a plan in their order, each again until it is acknowledged.
 pub struct Client {
     plan: Plan,
+    /// Events of one request.
+    batch: u64,
     /// The first event that is not acknowledged.
     next: u64,
     /// How often the batch that begins with `next` was posted in vain.
@@ -249,7 +251,12 @@ pub struct Client {
 impl Client {
     /// A client that has posted nothing yet.
     pub fn new(plan: &Plan) -> Self {
-        Self { plan: plan.clone(), next: 0, vain: 0, repeated: BTreeMap::new() }
+        Self::with_batches_of(BATCH, plan)
+    }
+
+    /// A client that posts so many events at once.
+    pub fn with_batches_of(batch: u64, plan: &Plan) -> Self {
+        Self { plan: plan.clone(), batch, next: 0, vain: 0, repeated: BTreeMap::new() }
     }
 
     /// Events that were acknowledged.
@@ -262,7 +269,7 @@ impl Client {
     /// # Errors
     /// They were not acknowledged; the next call posts them again.
     pub fn post(&mut self, service: &Embedded) -> Result<(), String> {
-        let lines: String = (self.next..self.next + BATCH)
+        let lines: String = (self.next..self.next + self.batch)
             .map(|number| line(&event(&self.plan, number), number))
             .collect();
         match service.post(&lines) {
@@ -270,7 +277,7 @@ impl Client {
                 if self.vain > 0 {
                     self.repeated.insert(self.next, self.vain + 1);
                 }
-                self.next += BATCH;
+                self.next += self.batch;
                 self.vain = 0;
                 Ok(())
             }
@@ -306,7 +313,7 @@ impl Client {
         }
         found.remove(&u64::MAX);
         for number in 0..self.next {
-            let posted = self.repeated.get(&(number / BATCH * BATCH)).copied().unwrap_or(1);
+            let posted = self.repeated.get(&(number / self.batch * self.batch)).copied().unwrap_or(1);
             let count = found.remove(&number).unwrap_or(0);
             if !(1..=posted).contains(&count) {
                 return Err(format!(
@@ -317,7 +324,7 @@ impl Client {
         // What was posted last may be there without an acknowledgement.
         let posted = self.vain;
         let beyond =
-            |(number, count): (&u64, &u64)| *number >= self.next + BATCH || *count > posted;
+            |(number, count): (&u64, &u64)| *number >= self.next + self.batch || *count > posted;
         if let Some((number, count)) = found.iter().find(|entry| beyond(*entry)) {
             return Err(format!(
                 "event {number} is there {count} times and was not posted so often"

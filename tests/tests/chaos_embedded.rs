@@ -106,6 +106,28 @@ fn a_full_disk_ends_the_service_with_the_reason_and_it_goes_on_when_there_is_roo
     finish(&plan, &client, &mut service);
 }
 
+#[test]
+fn a_disk_that_is_full_in_the_middle_of_a_large_commit_leaves_none_of_it() {
+    let plan = plan(6);
+    // What is left of a request depends on how far the disk goes.
+    for kib in [8_000, 10_000, 13_000, 16_000] {
+        let disk = SmallDisk::mount(kib).unwrap_or_else(|why| panic!("{why}"));
+        let mut service = Embedded::new(&plan, Some(&disk.path().join("log"))).unwrap();
+        let mut client = Client::with_batches_of(8_000, &plan);
+        service.start(&[]).unwrap();
+        while client.post(&service).is_ok() {}
+        let (_, log) = service.await_end().unwrap();
+        assert!(log.contains("the disk is full"), "{kib} KiB: {log}");
+
+        disk.resize(300_000).unwrap();
+        service.start(&[]).unwrap_or_else(|log| panic!("{kib} KiB: {log}"));
+        let before = client.acknowledged();
+        client.post(&service).unwrap();
+        assert!(client.acknowledged() > before, "{kib} KiB");
+        finish(&plan, &client, &mut service);
+    }
+}
+
 /// The library of `faketime`, which changes the time of day of a program.
 fn fake_time() -> String {
     let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();

@@ -3,8 +3,9 @@
 //! Everything lies in one tree, so that one batch holds a whole commit:
 //! `m` + name → numbers of the store; `t` + topic → its id and partition
 //! count; `p` + group, topic id, partition → a committed position; `r` +
-//! topic id, partition, first offset → a [`crate::chunk`]. Numbers in keys are
-//! big-endian so that keys sort by them.
+//! topic id, partition, first offset, commit → a [`crate::chunk`]. Topics,
+//! positions and chunks name the commit that wrote them, see [`crate::settle`];
+//! format 1 named none. Numbers are big-endian so that keys sort by them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,11 +18,14 @@ use watchkeep_runtime::log::{LogError, Outgoing, partition_of_key};
 use watchkeep_runtime::membership::Membership;
 
 use crate::chunk::{self, Damaged};
+use crate::settle::{self, Position};
 use crate::store::PARTITIONS_MAX;
-use crate::witness;
 
-/// The layout of keys and values that this version writes and reads.
-const FORMAT: u64 = 1;
+/// The layout of keys and values that this version writes.
+const FORMAT: u64 = 2;
+
+/// An earlier one, whose entries this version reads too.
+const FORMAT_EARLIER: u64 = 1;
 
 /// What readers see: durable things only.
 pub(crate) struct State {
@@ -114,50 +118,19 @@ pub(crate) fn damaged(what: &str) -> String {
     format!("damaged: {what}; {ADVICE_DAMAGED}")
 }
 
-/// Reads what a store holds, apart from the records.
+/// Reads what a store holds, apart from the records, after what a commit left
+/// unfinished is out of the way; with the number of the last commit.
 pub(crate) fn load(tree: &sled::Tree, file: &File) -> Result<(State, u64), String> {
-    let number = |key: &[u8]| -> Result<Option<u64>, String> {
-        let value = guarded(|| tree.get(key))?;
-        value.map(|bytes| eight(&bytes).map(u64::from_be_bytes).ok_or_else(damage)).transpose()
-    };
-    match number(b"mformat")? {
-        Some(FORMAT) => {}
-        None if tree.is_empty() => {
-            guarded(|| {
-                tree.insert(b"mformat", FORMAT.to_be_bytes().to_vec())?;
-                tree.flush()
-            })?;
-        }
-        None => return Err(damage()),
-        Some(other) => {
-            return Err(format!("written in format {other}; this version reads format {FORMAT}"));
-        }
-    }
-    let sequence = number(b"msequence")?.unwrap_or(0);
-    let acknowledged = witness::read(file).map_err(|why| damaged(&why))?;
-    if sequence < acknowledged {
-        return Err(damaged(&format!(
-            "commit {acknowledged} was acknowledged, but only {sequence} can be read"
-        )));
-    }
-    // A commit is noted before the next one begins.
-    if sequence > acknowledged + 1 {
-        return Err(damaged(&format!(
-            "commit {sequence} can be read, but the file {} was cut back to {acknowledged}",
-            witness::NAME
-        )));
-    }
+    check_format(tree)?;
+    let sequence = settle::settle(tree, file)?;
     let (mut topics, mut names) = (BTreeMap::new(), BTreeMap::new());
     for pair in tree.scan_prefix(b"t") {
         let (key, value) = guarded(|| pair)?;
-        let name: Arc<str> = std::str::from_utf8(&key[1..]).map_err(|_| damage())?.into();
-        let value = eight(&value).ok_or_else(damage)?;
-        let id = u32::from_be_bytes([value[0], value[1], value[2], value[3]]);
-        let count = i32::from_be_bytes([value[4], value[5], value[6], value[7]]);
-        if !(1..=PARTITIONS_MAX).contains(&count) {
-            return Err(damage());
-        }
-        let ends = (0..count).map(|number| end_of(tree, (id, number))).collect::<Result<_, _>>()?;
+        let name: Arc<str> = std::str::from_utf8(&key[1..]).map_err(|_| unreadable())?.into();
+        let StoredTopic { id, partition_count, .. } =
+            StoredTopic::read(&value).map_err(|Damaged| unreadable())?;
+        let ends = (0..partition_count).map(|number| end_of(tree, (id, number)));
+        let ends = ends.collect::<Result<_, _>>()?;
         names.insert(id, name.clone());
         topics.insert(name, Topic { id, ends });
     }
@@ -165,39 +138,72 @@ pub(crate) fn load(tree: &sled::Tree, file: &File) -> Result<(State, u64), Strin
     for pair in tree.scan_prefix(b"p") {
         let (key, value) = guarded(|| pair)?;
         let (group, place) =
-            key[1..].split_at_checked(key.len().saturating_sub(9)).ok_or_else(damage)?;
-        let group = std::str::from_utf8(group).map_err(|_| damage())?;
-        let place = eight(place).ok_or_else(damage)?;
-        let id = u32::from_be_bytes([place[0], place[1], place[2], place[3]]);
-        let number = i32::from_be_bytes([place[4], place[5], place[6], place[7]]);
-        let topic = names.get(&id).ok_or_else(damage)?;
-        let position = eight(&value).map(i64::from_be_bytes).ok_or_else(damage)?;
+            key[1..].split_at_checked(key.len().saturating_sub(9)).ok_or_else(unreadable)?;
+        let group = std::str::from_utf8(group).map_err(|_| unreadable())?;
+        let (id, number) = place.split_first_chunk().ok_or_else(unreadable)?;
+        let number = number.try_into().map(i32::from_be_bytes).map_err(|_| unreadable())?;
+        let topic = names.get(&u32::from_be_bytes(*id)).ok_or_else(unreadable)?;
+        let position = Position::read(&value).map_err(|Damaged| unreadable())?;
         let positions = committed.entry(group.into()).or_default();
-        positions.insert(Partition::new(topic.clone(), number), position);
+        positions.insert(Partition::new(topic.clone(), number), position.offset);
     }
     let state = State { topics, committed, membership: Membership::default(), broken: None };
     Ok((state, sequence))
 }
 
+/// Marks a new store, and one of the earlier format as one of this: what that
+/// wrote is read as it is.
+fn check_format(tree: &sled::Tree) -> Result<(), String> {
+    let stored = guarded(|| tree.get(b"mformat"))?;
+    let stored = match &stored {
+        None if tree.is_empty() => FORMAT_EARLIER,
+        None => return Err(unreadable()),
+        Some(bytes) => {
+            bytes.as_ref().try_into().map(u64::from_be_bytes).map_err(|_| unreadable())?
+        }
+    };
+    match stored {
+        FORMAT => Ok(()),
+        FORMAT_EARLIER => guarded(|| {
+            tree.insert(b"mformat", FORMAT.to_be_bytes().to_vec())?;
+            tree.flush()
+        })
+        .map(drop),
+        other => Err(format!(
+            "written in format {other}; this version reads formats {FORMAT_EARLIER} and {FORMAT}"
+        )),
+    }
+}
+
 /// The next offset of a partition, from its last chunk.
 fn end_of(tree: &sled::Tree, place: (u32, i32)) -> Result<i64, String> {
     let last = guarded(|| {
-        tree.range(record_key(place, 0)..=record_key(place, i64::MAX)).next_back().transpose()
+        tree.range(record_key(place, 0)..record_key(place, i64::MAX)).next_back().transpose()
     })?;
     let Some((key, bytes)) = last else { return Ok(0) };
-    let first = offset_of(&key).ok_or_else(damage)?;
-    Ok(first + i64::from(chunk::count(&bytes).map_err(|Damaged| damage())?))
+    let first = offset_of(&key).ok_or_else(unreadable)?;
+    Ok(first + i64::from(chunk::count(&bytes).map_err(|Damaged| unreadable())?))
 }
 
-fn damage() -> String {
+/// Tells of an entry that is none.
+pub(crate) fn unreadable() -> String {
     damaged("an entry of the store cannot be read")
 }
 
+/// Where the chunks of a partition begin that start at an offset or later. The
+/// key of a chunk goes on with its commit, see [`chunk_key`].
 pub(crate) fn record_key((topic, partition): (u32, i32), offset: i64) -> Vec<u8> {
     let mut key = vec![b'r'];
     key.extend(topic.to_be_bytes());
     key.extend(partition.to_be_bytes());
     key.extend(offset.to_be_bytes());
+    key
+}
+
+/// The key of a chunk, with the number of the commit that it came in.
+pub(crate) fn chunk_key(place: (u32, i32), offset: i64, sequence: u64) -> Vec<u8> {
+    let mut key = record_key(place, offset);
+    key.extend(sequence.to_be_bytes());
     key
 }
 
@@ -209,10 +215,44 @@ pub(crate) fn position_key(group: &str, topic: u32, partition: i32) -> Vec<u8> {
     key
 }
 
+/// The offset that a chunk begins at, from its key.
 pub(crate) fn offset_of(key: &[u8]) -> Option<i64> {
-    key.last_chunk().map(|bytes| i64::from_be_bytes(*bytes))
+    key.get(9..)?.first_chunk().map(|bytes| i64::from_be_bytes(*bytes))
 }
 
-fn eight(bytes: &[u8]) -> Option<[u8; 8]> {
-    bytes.try_into().ok()
+/// The commit that a chunk came in, from its key; `None` for one that an
+/// earlier version wrote.
+pub(crate) fn sequence_of(key: &[u8]) -> Option<u64> {
+    key.get(17..)?.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))
+}
+
+/// What the store keeps of a topic.
+pub(crate) struct StoredTopic {
+    pub(crate) id: u32,
+    pub(crate) partition_count: i32,
+    /// The commit that created it; `None` for what an earlier version wrote.
+    pub(crate) sequence: Option<u64>,
+}
+
+impl StoredTopic {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Damaged> {
+        let (id, rest) = bytes.split_first_chunk().ok_or(Damaged)?;
+        let (count, rest) = rest.split_first_chunk().ok_or(Damaged)?;
+        let partition_count = i32::from_be_bytes(*count);
+        if !(1..=PARTITIONS_MAX).contains(&partition_count) {
+            return Err(Damaged);
+        }
+        let sequence = match rest {
+            [] => None,
+            rest => Some(u64::from_be_bytes(rest.try_into().map_err(|_| Damaged)?)),
+        };
+        Ok(Self { id: u32::from_be_bytes(*id), partition_count, sequence })
+    }
+
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.id.to_be_bytes().to_vec();
+        bytes.extend(self.partition_count.to_be_bytes());
+        bytes.extend(self.sequence.iter().flat_map(|sequence| sequence.to_be_bytes()));
+        bytes
+    }
 }

@@ -12,6 +12,7 @@ pub mod cache;
 pub mod chunk;
 mod layout;
 pub mod session;
+mod settle;
 pub mod store;
 mod witness;
 

@@ -12,9 +12,11 @@ use watchkeep_runtime::log::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, LogError, Outgo
 
 use crate::chunk::{self, ChunkWriter, Damaged, Entry};
 use crate::layout::{
-    ADVICE_DAMAGED, State, Topic, guarded, load, offset_of, position_key, record_key,
+    ADVICE_DAMAGED, State, StoredTopic, Topic, chunk_key, guarded, load, offset_of, position_key,
+    record_key,
 };
 use crate::session::SledLog;
+use crate::settle::{COMMIT, Commit, Position};
 use crate::witness;
 
 /// Memory that the store keeps read pages in. Past it pages are read anew.
@@ -112,8 +114,9 @@ impl SledStore {
             .map_err(|error| fail(error.to_string()))?;
         let file =
             File::open(folder.join("sled").join("db")).map_err(|error| fail(error.to_string()))?;
-        let loaded = load(&tree, &witness).map_err(fail)?;
-        let (state, sequence) = loaded;
+        // Damage may show at any step of a walk through the tree.
+        let loaded = guarded(|| Ok(load(&tree, &witness)));
+        let (state, sequence) = loaded.flatten().map_err(fail)?;
         Ok(Self(Arc::new(Shared {
             folder: folder.to_owned(),
             files: Some(Files { db, tree }),
@@ -159,10 +162,9 @@ impl SledStore {
             u32::try_from(state.topics.len()).unwrap_or(u32::MAX)
         };
         let mut batch = sled::Batch::default();
-        let mut value = id.to_be_bytes().to_vec();
-        value.extend(partition_count.to_be_bytes());
-        batch.insert([b"t", name.as_bytes()].concat(), value);
-        shared.write(&mut writer, batch)?;
+        let stored = StoredTopic { id, partition_count, sequence: Some(writer.sequence + 1) };
+        batch.insert([b"t", name.as_bytes()].concat(), stored.bytes());
+        shared.write(&mut writer, batch, 1)?;
         let ends = vec![0; usize::try_from(partition_count).unwrap_or(0)];
         shared.state()?.topics.insert(name.into(), Topic { id, ends });
         Ok(true)
@@ -235,8 +237,7 @@ impl SledStore {
     /// # Errors
     /// A fatal one where the store is broken.
     pub fn committed(&self, group: &str, partition: &Partition) -> Result<Option<i64>, LogError> {
-        let state = self.0.state()?;
-        Ok(state.committed.get(group).and_then(|positions| positions.get(partition)).copied())
+        self.0.committed(group, partition)
     }
 
     /// Reads a partition from `from` up to `to` (exclusive) or its end as of
@@ -292,6 +293,11 @@ impl Shared {
         self.files.as_ref().expect("they are taken only when this is dropped")
     }
 
+    fn committed(&self, group: &str, partition: &Partition) -> Result<Option<i64>, LogError> {
+        let state = self.state()?;
+        Ok(state.committed.get(group).and_then(|positions| positions.get(partition)).copied())
+    }
+
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -315,7 +321,8 @@ impl Shared {
     ) -> Result<(), LogError> {
         // Only the holder of the writer changes ends, so a copy cannot grow stale.
         let mut topics = self.state()?.topics.clone();
-        let mut batch = sled::Batch::default();
+        let sequence = writer.sequence + 1;
+        let (mut batch, mut entry_count) = (sled::Batch::default(), 0);
         let mut open: BTreeMap<(u32, i32), (i64, ChunkWriter)> = BTreeMap::new();
         for (record, timestamp) in records {
             let topic = topics
@@ -334,26 +341,31 @@ impl Shared {
             *end += 1;
             if chunk.byte_count() >= CHUNK_BYTES_TARGET {
                 let full = std::mem::replace(chunk, ChunkWriter::new());
-                batch.insert(record_key(place, *first), full.finish());
+                batch.insert(chunk_key(place, *first, sequence), full.finish());
+                entry_count += 1;
                 *first = *end;
             }
         }
         for (place, (first, chunk)) in open {
             if chunk.count() > 0 {
-                batch.insert(record_key(place, first), chunk.finish());
+                batch.insert(chunk_key(place, first, sequence), chunk.finish());
+                entry_count += 1;
             }
         }
-        for (partition, position) in positions {
+        let positions: BTreeMap<_, _> = positions.iter().cloned().collect();
+        for (partition, offset) in &positions {
             let id = topics.get(&partition.topic).map_or(u32::MAX, |topic| topic.id);
-            let key = position_key(group, id, partition.partition);
-            batch.insert(key, position.to_be_bytes().to_vec());
+            let before = self.committed(group, partition)?;
+            let position = Position { offset: *offset, set: Some((sequence, before)) };
+            batch.insert(position_key(group, id, partition.partition), position.bytes());
+            entry_count += 1;
         }
-        self.write(writer, batch)?;
+        self.write(writer, batch, entry_count)?;
         let mut state = self.state()?;
         state.topics = topics;
         if !positions.is_empty() {
             let committed = state.committed.entry(group.into()).or_default();
-            committed.extend(positions.iter().cloned());
+            committed.extend(positions);
         }
         drop(state);
         self.changed.notify_all();
@@ -374,7 +386,8 @@ impl Shared {
         let mut found = Vec::new();
         let read = || -> sled::Result<Result<Vec<Chunk>, Damaged>> {
             let tree = &self.files().tree;
-            let start = tree.range(record_key(place, 0)..=record_key(place, from)).next_back();
+            let until = record_key(place, from.saturating_add(1));
+            let start = tree.range(record_key(place, 0)..until).next_back();
             let Some((start, _)) = start.transpose()? else { return Ok(Err(Damaged)) };
             for pair in tree.range(start..record_key(place, end).into()) {
                 let (key, bytes) = pair?;
@@ -441,11 +454,17 @@ impl Shared {
         self.fatal(&format!("damaged at {topic} {partition} offset {offset}; {ADVICE_DAMAGED}"))
     }
 
-    /// One batch, on the disk when this returns. A store that failed once must
-    /// not be written again: what its tree shows is not what the disk holds.
-    fn write(&self, writer: &mut Writer, mut batch: sled::Batch) -> Result<(), LogError> {
+    /// One batch of so many entries, on the disk when this returns. A store that
+    /// failed once must not be written again: what its tree shows is not what
+    /// the disk holds.
+    fn write(
+        &self,
+        writer: &mut Writer,
+        mut batch: sled::Batch,
+        entry_count: u64,
+    ) -> Result<(), LogError> {
         let sequence = writer.sequence + 1;
-        batch.insert(b"msequence", sequence.to_be_bytes().to_vec());
+        batch.insert(COMMIT, Commit { sequence, entry_count: Some(entry_count) }.bytes());
         guarded(|| {
             let Files { db, tree } = self.files();
             tree.apply_batch(batch)?;
