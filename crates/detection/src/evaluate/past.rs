@@ -7,7 +7,7 @@ use watchkeep_model::summary::Summary;
 use watchkeep_model::time::Timestamp;
 
 use crate::baseline::{self, Baseline, Part};
-use crate::evaluate::breaches::Breaches;
+use crate::evaluate::breaches::{Breaches, Held};
 
 /// What a baseline is looked for with.
 pub(super) struct Search<'a> {
@@ -17,6 +17,8 @@ pub(super) struct Search<'a> {
     pub(super) start: Timestamp,
     /// When the version was in breach.
     pub(super) breaches: &'a Breaches,
+    /// The expectation that the baseline is for.
+    pub(super) own: &'a str,
     /// Where counts are compared, the start of the version's first window: from
     /// then on one without events counts too, as one that has none.
     pub(super) empty_from: Option<Timestamp>,
@@ -31,6 +33,9 @@ type Lookup<'a, 'p> = &'a mut dyn FnMut(Timestamp) -> Option<Cow<'p, Summary>>;
 struct Found {
     summary: Summary,
     parts: Vec<Part>,
+    /// Windows in a breach of other expectations alone, in the order in which
+    /// they were looked for.
+    aside: Vec<(Timestamp, Summary)>,
     /// Places in a breach, whether or not there was a window.
     in_breach: usize,
     /// Places that the clock skipped.
@@ -44,7 +49,7 @@ pub(super) fn baseline<'p>(
     search: &Search<'_>,
     past: Lookup<'_, 'p>,
 ) -> Result<Baseline, String> {
-    let (found, enough, of) = match spec {
+    let (mut found, enough, of) = match spec {
         BaselineSpec::Rolling { windows, min_windows } => {
             let found = rolling(spec, search, *windows, past);
             (found, min_windows.unwrap_or(*windows) as usize, *windows as usize)
@@ -61,6 +66,7 @@ pub(super) fn baseline<'p>(
         }
         BaselineSpec::Fixed { .. } | BaselineSpec::Profile { .. } => return Err(String::new()),
     };
+    found.fill(enough, of);
     if found.parts.len() < enough.max(1) {
         return Err(found.too_few(spec, enough, of));
     }
@@ -121,16 +127,37 @@ impl Found {
         at: Timestamp,
         past: Lookup<'_, 'p>,
     ) {
-        let Search { window, breaches, .. } = search;
+        let Search { window, breaches, own, .. } = search;
         let within = spec.extent(*window).unwrap_or_default();
-        if breaches.hold(at, at + window.size(), within) {
+        let held = breaches.hold(at, at + window.size(), within, own);
+        if held != Held::No {
             self.in_breach += 1;
+            if let (Held::ByOthers, Some(window)) = (held, past(at)) {
+                self.aside.push((at, window.into_owned()));
+            }
         } else if let Some(window) = past(at) {
             self.parts.push(Part::of(at, &window));
             self.summary.merge(&window);
         } else if search.empty_from.is_some_and(|from| at >= from) {
             self.parts.push(Part::of(at, &Summary::default()));
         }
+    }
+
+    /// Takes windows that only other expectations found bad, the latest first,
+    /// where without them nothing could be judged although the history is long
+    /// enough: a latency that is bad every other hour must not hide a drift.
+    fn fill(&mut self, enough: usize, of: usize) {
+        let lacking = enough.saturating_sub(self.parts.len());
+        let known = self.parts.len() + self.in_breach + self.skipped;
+        if lacking == 0 || known < of || self.aside.len() < lacking {
+            return;
+        }
+        for (at, window) in self.aside.drain(..lacking) {
+            self.parts.push(Part::of(at, &window));
+            self.summary.merge(&window);
+        }
+        self.in_breach -= lacking;
+        self.parts.sort_by_key(|part| std::cmp::Reverse(part.start));
     }
 
     fn too_few(&self, spec: &BaselineSpec, enough: usize, of: usize) -> String {

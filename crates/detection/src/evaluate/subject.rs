@@ -185,14 +185,15 @@ impl Subject {
         for due in grid.changed(start) {
             let version = &due.version;
             let breaches = if of_past { alarms.breaches(version) } else { Breaches::default() };
-            let baselines = baselines(&expectations, partial, |spec, counts| match spec {
-                BaselineSpec::Fixed { .. } if counts => {
+            let baselines = baselines(&expectations, partial, |expectation, spec| match spec {
+                BaselineSpec::Fixed { .. } if counts(expectation) => {
                     fixed.of_counts(spec, start, version, window.size())
                 }
                 BaselineSpec::Fixed { .. } => fixed.of(spec, start, version),
                 BaselineSpec::Rolling { .. } | BaselineSpec::Seasonal { .. } => {
-                    let empty_from = counts.then(|| grid.first(version)).flatten();
-                    let search = Search { window, start, breaches: &breaches, empty_from };
+                    let empty_from = counts(expectation).then(|| grid.first(version)).flatten();
+                    let own = &*expectation.name;
+                    let search = Search { window, start, breaches: &breaches, own, empty_from };
                     past::baseline(spec, &search, &mut |at| {
                         grid.past(shape, &deadline.feature, at, version, moment.past)
                     })
@@ -263,7 +264,7 @@ impl Subject {
         if expectations.is_empty() {
             return;
         }
-        let baselines = baselines(&expectations, partial, |spec, _| match spec {
+        let baselines = baselines(&expectations, partial, |_, spec| match spec {
             BaselineSpec::Profile { id } => profile(charters, id, &deadline.feature, version),
             _ => fixed.of(spec, deadline.start, version),
         });
@@ -418,16 +419,21 @@ fn profile(
     })
 }
 
-/// What each expectation compares with, or why there is nothing; `of` is told
-/// whether counts are compared. They are looked up before the window is
-/// judged; a partial one is not.
+/// Whether counts of events are compared, and not values.
+fn counts(expectation: &Expectation) -> bool {
+    matches!(expectation.rule, Rule::Volume { .. })
+}
+
+/// What each expectation compares with, or why there is nothing. They are
+/// looked up before the window is judged; a partial one is not.
+
 fn baselines(
     expectations: &[&Expectation],
     partial: bool,
-    mut of: impl FnMut(&BaselineSpec, bool) -> Result<Baseline, String>,
+    mut of: impl FnMut(&Expectation, &BaselineSpec) -> Result<Baseline, String>,
 ) -> Vec<Result<Baseline, String>> {
     let of = |expectation: &&Expectation| match expectation.rule.baseline() {
-        Some(spec) if !partial => of(spec, matches!(expectation.rule, Rule::Volume { .. })),
+        Some(spec) if !partial => of(expectation, spec),
         _ => Err(String::new()),
     };
     expectations.iter().map(of).collect()

@@ -168,12 +168,16 @@ impl Alarms {
     /// last one before that which cleared it.
     pub(super) fn breaches(&self, version: &str) -> Breaches {
         let mut breaches = Breaches::default();
-        for ((of_version, _, window), watched) in &self.0 {
+        for ((of_version, expectation, window), watched) in &self.0 {
             if !watched.of_all_versions && &**of_version != version {
                 continue;
             }
             for (opened_at, cleared_at) in watched.alarm.intervals(watched.damping) {
-                breaches.add(opened_at, cleared_at.map(|at| window.last_end_before(at)));
+                breaches.add(
+                    expectation,
+                    opened_at,
+                    cleared_at.map(|at| window.last_end_before(at)),
+                );
             }
         }
         breaches

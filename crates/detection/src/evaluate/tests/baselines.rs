@@ -231,6 +231,32 @@ fn min_windows_makes_do_with_fewer() {
     );
 }
 
+/// Where another expectation finds two windows of three bad for good, nothing
+/// could ever be compared: its windows are let in, the latest first, once the
+/// history is as long as the baseline.
+#[test]
+fn another_expectation_that_is_bad_most_of_the_time_hides_nothing() {
+    let window = WindowSpec::Tumbling { size: TimeSpan::MINUTE.times(10) };
+    let latency = expectation("slow", TimeSpan::MINUTE.times(10), slow(TimeSpan::SECOND));
+    compared(
+        &book_of(window, rolling(4), &[latency]),
+        &every(2.0, 0.0, 110.0, |at| (at / 10.0).floor() % 3.0 != 0.0),
+        &expect![[r#"
+            01T00:00 01T00:10    r0 the baseline (rolling 4) has 0 of 4 windows
+            01T00:10 01T00:20    r0 the baseline (rolling 4) has 1 of 4 windows
+            01T00:20 01T00:30    r0 the baseline (rolling 4) has 1 of 4 windows; 1 left out for a breach
+            01T00:30 01T00:40    r0 the baseline (rolling 4) has 1 of 4 windows; 2 left out for a breach
+            01T00:40 01T00:50    r0 rolling 4 windows=4 n=20
+            01T00:50 01T01:00    r0 rolling 4 windows=4 n=20
+            01T01:00 01T01:10    r0 rolling 4 windows=4 n=20
+            01T01:10 01T01:20    r0 rolling 4 windows=4 n=20
+            01T01:20 01T01:30    r0 rolling 4 windows=4 n=20
+            01T01:30 01T01:40    r0 rolling 4 windows=4 n=20
+            01T01:40 01T01:50    r0 the input ends before the window does
+        "#]],
+    );
+}
+
 /// One day of a week is silent, another one is bad: the first is missed, the second left out.
 #[test]
 fn a_season_misses_silent_windows_and_leaves_bad_ones_out() {
