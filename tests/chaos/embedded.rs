@@ -313,7 +313,8 @@ impl Client {
         }
         found.remove(&u64::MAX);
         for number in 0..self.next {
-            let posted = self.repeated.get(&(number / self.batch * self.batch)).copied().unwrap_or(1);
+            let posted =
+                self.repeated.get(&(number / self.batch * self.batch)).copied().unwrap_or(1);
             let count = found.remove(&number).unwrap_or(0);
             if !(1..=posted).contains(&count) {
                 return Err(format!(

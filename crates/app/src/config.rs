@@ -54,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Folder of writers' schemas.
     pub(crate) schemas: Option<PathBuf>,
+    /// Whether a record whose schema is not in that folder is waited for.
+    pub(crate) waits_for_schemas: bool,
     /// Where escalations are sent.
     pub(crate) sinks: Vec<SinkConfig>,
     /// Every setting with its origin, for `config check`.
@@ -298,6 +300,7 @@ fn checked(layers: &Layers, errors: &mut ConfigError) -> Option<Config> {
         charters: layers.path("charters.folder"),
         listen: listen?,
         schemas: layers.path("registry.folder"),
+        waits_for_schemas: layers.text("registry.unknown").as_deref() == Some("wait"),
         sinks,
         shown: report::shown(layers),
     })

@@ -322,7 +322,10 @@ fn check_panes(config: &Config, store: &Store) -> anyhow::Result<()> {
 /// # Errors
 /// The folder cannot be read, or a file in it is no schema.
 pub(crate) fn schemas(config: &Config) -> anyhow::Result<SchemaSet> {
-    let Some(folder) = &config.schemas else { return Ok(SchemaSet::new()) };
+    config.schemas.as_deref().map_or_else(|| Ok(SchemaSet::new()), schemas_in)
+}
+
+fn schemas_in(folder: &Path) -> anyhow::Result<SchemaSet> {
     let mut files = Vec::new();
     for path in input::files_below(folder, &[".avsc"])? {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());

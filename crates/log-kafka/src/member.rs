@@ -79,6 +79,10 @@ struct Slot {
     told: Option<i64>,
     /// Whether the position was the end when the ends were last asked for.
     is_at_end: bool,
+    /// Nothing is to be delivered until it is resumed.
+    is_paused: bool,
+    /// What librdkafka was told of that; none where that is not known.
+    told_paused: Option<bool>,
 }
 
 impl Member {
@@ -201,15 +205,32 @@ impl Member {
     }
 
     pub(crate) fn seek(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
-        let slot = self.slots.iter_mut().find(|slot| slot.partition == *partition);
-        let Some(slot) = slot else {
-            let Partition { topic, partition } = partition;
-            let why = format!("{topic} {partition} is not assigned: it cannot be sought in");
-            return Err(LogError::Fatal(why));
-        };
-        slot.go_to(offset.max(0));
+        self.slot(partition)?.go_to(offset.max(0));
         self.drop_rest();
         Ok(())
+    }
+
+    pub(crate) fn pause(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
+        let slot = self.slot(partition)?;
+        slot.go_to(offset.max(0));
+        slot.is_paused = true;
+        self.drop_rest();
+        Ok(())
+    }
+
+    pub(crate) fn resume(&mut self, partition: &Partition) -> Result<(), LogError> {
+        let slot = self.slot(partition)?;
+        if slot.is_paused {
+            slot.go_to(slot.position);
+        }
+        Ok(())
+    }
+
+    fn slot(&mut self, partition: &Partition) -> Result<&mut Slot, LogError> {
+        self.slots.iter_mut().find(|slot| slot.partition == *partition).ok_or_else(|| {
+            let Partition { topic, partition } = partition;
+            LogError::Fatal(format!("{topic} {partition} is not assigned: it cannot be sought in"))
+        })
     }
 
     /// Lets go of messages that were fetched and not handed over; they are
@@ -419,6 +440,8 @@ impl Member {
                 committed: position,
                 told: committed,
                 is_at_end: false,
+                is_paused: false,
+                told_paused: None,
             });
         }
         Ok(slots)
@@ -472,9 +495,35 @@ impl Member {
         assigned.map_err(|error| log_error("assigning", &error))
     }
 
+    /// Stops and begins fetching where that has changed. What stays paused from
+    /// an earlier assignment goes on, too.
+    fn tell_paused(&mut self) -> Result<(), LogError> {
+        for is_paused in [true, false] {
+            let changed = |slot: &&mut Slot| {
+                slot.is_paused == is_paused && slot.told_paused != Some(is_paused)
+            };
+            let mut these = TopicPartitionList::new();
+            for slot in self.slots.iter_mut().filter(changed) {
+                slot.told_paused = Some(is_paused);
+                these.add_partition(&slot.partition.topic, slot.partition.partition);
+            }
+            if these.count() == 0 {
+                continue;
+            }
+            let told =
+                if is_paused { self.consumer.pause(&these) } else { self.consumer.resume(&these) };
+            told.map_err(|error| {
+                self.slots.iter_mut().for_each(|slot| slot.told_paused = None);
+                passing(log_error("pausing partitions", &error))
+            })?;
+        }
+        Ok(())
+    }
+
     /// Seeks in the partitions whose positions have moved. What librdkafka has
     /// fetched from where they stood before is dropped by it.
     fn catch_up_moves(&mut self) -> Result<(), LogError> {
+        self.tell_paused()?;
         let deadline = Instant::now() + ANSWER_WAIT;
         while self.slots.iter().any(|slot| slot.moved) {
             let mut wanted = TopicPartitionList::new();
@@ -511,6 +560,7 @@ impl Slot {
         self.position = position;
         self.moved = true;
         self.is_at_end = false;
+        self.is_paused = false;
     }
 }
 

@@ -236,6 +236,10 @@ fn name(settings: &KafkaSettings, error: LogError) -> LogError {
     ))
 }
 
+fn no_topic_read() -> LogError {
+    LogError::Fatal("this session reads no topic".to_owned())
+}
+
 impl Log for KafkaLog {
     fn poll(
         &mut self,
@@ -271,7 +275,21 @@ impl Log for KafkaLog {
     fn seek(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
         match &mut self.member {
             Some(member) => member.seek(partition, offset),
-            None => Err(LogError::Fatal("this session reads no topic".to_owned())),
+            None => Err(no_topic_read()),
+        }
+    }
+
+    fn pause(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
+        match &mut self.member {
+            Some(member) => member.pause(partition, offset),
+            None => Err(no_topic_read()),
+        }
+    }
+
+    fn resume(&mut self, partition: &Partition) -> Result<(), LogError> {
+        match &mut self.member {
+            Some(member) => member.resume(partition),
+            None => Err(no_topic_read()),
         }
     }
 

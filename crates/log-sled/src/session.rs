@@ -31,6 +31,14 @@ struct Progress {
     position: i64,
     /// The end that was told last.
     told_end: Option<i64>,
+    /// Nothing is delivered until it is resumed.
+    is_paused: bool,
+}
+
+impl Progress {
+    fn at(position: i64) -> Self {
+        Self { position, told_end: None, is_paused: false }
+    }
 }
 
 /// What a poll found to do.
@@ -56,6 +64,9 @@ impl SledLog {
             }
             let mut news = false;
             for (partition, progress) in &self.assigned {
+                if progress.is_paused {
+                    continue;
+                }
                 let end = state.end(partition)?;
                 if progress.position < end {
                     return Ok(Found::Records);
@@ -89,7 +100,7 @@ impl SledLog {
                 state.membership.assignment(&self.ticket, |topic| state.partition_count(topic));
             for partition in partitions {
                 let position = state.committed(self.ticket.group(), &partition);
-                self.assigned.insert(partition, Progress { position, told_end: None });
+                self.assigned.insert(partition, Progress::at(position));
             }
         }
         self.generation = Some(generation);
@@ -102,11 +113,17 @@ impl SledLog {
         Ok(())
     }
 
+    fn progress(&mut self, partition: &Partition) -> Result<&mut Progress, LogError> {
+        self.assigned.get_mut(partition).ok_or_else(|| {
+            let Partition { topic, partition } = partition;
+            LogError::Fatal(format!("{topic} {partition} is not assigned: it cannot be sought in"))
+        })
+    }
+
     fn rewind(&mut self) -> Result<(), LogError> {
         let state = self.store.0.state()?;
         for (partition, progress) in &mut self.assigned {
-            let position = state.committed(self.ticket.group(), partition);
-            *progress = Progress { position, told_end: None };
+            *progress = Progress::at(state.committed(self.ticket.group(), partition));
         }
         Ok(())
     }
@@ -122,6 +139,9 @@ impl SledLog {
             self.assigned.keys().cycle().skip(first).take(count).cloned().collect();
         for partition in &order {
             let Some(progress) = self.assigned.get_mut(partition) else { continue };
+            if progress.is_paused {
+                continue;
+            }
             let end = shared.state()?.end(partition)?;
             let from = progress.position;
             if from < end && !room.is_full() {
@@ -137,7 +157,7 @@ impl SledLog {
 
     /// Tells the ends of the partitions that are read up to them.
     fn tell_ends(&mut self, handle: &mut dyn FnMut(Event<'_>)) -> Result<(), LogError> {
-        for (partition, progress) in &mut self.assigned {
+        for (partition, progress) in self.assigned.iter_mut().filter(|(_, one)| !one.is_paused) {
             let end = self.store.0.state()?.end(partition)?;
             if progress.position >= end {
                 progress.told_end = Some(progress.position);
@@ -189,17 +209,18 @@ impl Log for SledLog {
     }
 
     fn seek(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
-        match self.assigned.get_mut(partition) {
-            Some(progress) => {
-                *progress = Progress { position: offset.max(0), told_end: None };
-                Ok(())
-            }
-            None => {
-                let Partition { topic, partition } = partition;
-                let why = format!("{topic} {partition} is not assigned: it cannot be sought in");
-                Err(LogError::Fatal(why))
-            }
-        }
+        *self.progress(partition)? = Progress::at(offset.max(0));
+        Ok(())
+    }
+
+    fn pause(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
+        *self.progress(partition)? = Progress { is_paused: true, ..Progress::at(offset.max(0)) };
+        Ok(())
+    }
+
+    fn resume(&mut self, partition: &Partition) -> Result<(), LogError> {
+        self.progress(partition)?.is_paused = false;
+        Ok(())
     }
 
     fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {

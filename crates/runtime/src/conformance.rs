@@ -66,7 +66,7 @@ pub type Check = (&'static str, fn(&mut dyn Harness));
 
 /// The checks of `conformance_tests!`, for a run that does something between
 /// them, in the same order.
-pub const CHECKS: [Check; 23] = [
+pub const CHECKS: [Check; 24] = [
     ("records_come_back_as_they_were", delivery::records_come_back_as_they_were),
     ("large_records_come_back", delivery::large_records_come_back),
     ("order_within_a_partition_holds", delivery::order_within_a_partition_holds),
@@ -77,6 +77,10 @@ pub const CHECKS: [Check; 23] = [
     (
         "a_seek_moves_delivery_and_not_the_commit",
         delivery::a_seek_moves_delivery_and_not_the_commit,
+    ),
+    (
+        "a_paused_partition_goes_on_when_it_is_resumed",
+        delivery::a_paused_partition_goes_on_when_it_is_resumed,
     ),
     ("a_scan_reads_what_it_is_asked_for", delivery::a_scan_reads_what_it_is_asked_for),
     ("bounds_and_counts_tell_what_is_there", delivery::bounds_and_counts_tell_what_is_there),
@@ -120,6 +124,7 @@ macro_rules! conformance_tests {
             the_end_of_a_partition_is_told,
             a_key_chooses_its_partition,
             a_seek_moves_delivery_and_not_the_commit,
+            a_paused_partition_goes_on_when_it_is_resumed,
             a_scan_reads_what_it_is_asked_for,
             bounds_and_counts_tell_what_is_there,
             a_missing_topic_is_named,

@@ -58,6 +58,21 @@ pub trait Log {
     /// [`LogError::Unavailable`] or a fatal one.
     fn seek(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError>;
 
+    /// Delivers nothing more of an assigned partition until [`Log::resume`],
+    /// and then from `offset` on. It does not change the committed position.
+    /// Whatever takes partitions back to their committed positions, a
+    /// revocation or an abort, ends it.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or a fatal one.
+    fn pause(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError>;
+
+    /// Goes on with a partition that was paused; with another, nothing happens.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] or a fatal one.
+    fn resume(&mut self, partition: &Partition) -> Result<(), LogError>;
+
     /// Number of partitions of a topic, 0 where it does not exist.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod escalate;
 pub mod evaluate;
 pub mod summarise;
+pub mod waiting;
 
 use watchkeep_detection::evaluate::BatchError;
 use watchkeep_model::position::Partition;

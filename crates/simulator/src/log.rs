@@ -47,6 +47,8 @@ pub struct MemoryLog {
     generation: Option<u64>,
     /// The next offset to deliver, per assigned partition.
     positions: BTreeMap<Partition, i64>,
+    /// Of those, the ones that wait to be resumed.
+    paused: BTreeSet<Partition>,
     /// Which partition the next batch begins with, so that none starves.
     turn: usize,
 }
@@ -179,6 +181,7 @@ impl MemoryStore {
             ticket,
             generation: None,
             positions: BTreeMap::new(),
+            paused: BTreeSet::new(),
             turn: 0,
         })
     }
@@ -325,6 +328,7 @@ impl MemoryLog {
     /// assigned now, from its committed positions.
     fn rebalance(&mut self, generation: u64, handle: &mut dyn FnMut(Event<'_>)) {
         let revoked = std::mem::take(&mut self.positions);
+        self.paused.clear();
         {
             let state = self.store.state();
             let count = |topic: &str| state.partition_count(topic);
@@ -347,7 +351,17 @@ impl MemoryLog {
         }
     }
 
+    fn position(&mut self, partition: &Partition) -> Result<&mut i64, LogError> {
+        self.positions.get_mut(partition).ok_or_else(|| {
+            LogError::Fatal(format!(
+                "{} {} is not assigned: it cannot be sought in",
+                partition.topic, partition.partition
+            ))
+        })
+    }
+
     fn rewind(&mut self) {
+        self.paused.clear();
         let state = self.store.state();
         for (partition, position) in &mut self.positions {
             *position = state.committed_position(self.ticket.group(), partition);
@@ -366,7 +380,7 @@ impl MemoryLog {
             self.positions.keys().cycle().skip(first).take(count).cloned().collect();
         for partition in order {
             let Some(slot) = state.slot(&partition) else { continue };
-            if state.held.contains(&partition) {
+            if state.held.contains(&partition) || self.paused.contains(&partition) {
                 continue;
             }
             let Some(position) = self.positions.get_mut(&partition) else { continue };
@@ -467,16 +481,20 @@ impl Log for MemoryLog {
     }
 
     fn seek(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
-        match self.positions.get_mut(partition) {
-            Some(position) => {
-                *position = offset;
-                Ok(())
-            }
-            None => Err(LogError::Fatal(format!(
-                "{} {} is not assigned: it cannot be sought in",
-                partition.topic, partition.partition
-            ))),
-        }
+        *self.position(partition)? = offset;
+        self.paused.remove(partition);
+        Ok(())
+    }
+
+    fn pause(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
+        self.seek(partition, offset)?;
+        self.paused.insert(partition.clone());
+        Ok(())
+    }
+
+    fn resume(&mut self, partition: &Partition) -> Result<(), LogError> {
+        self.paused.remove(partition);
+        self.position(partition).map(drop)
     }
 
     fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {

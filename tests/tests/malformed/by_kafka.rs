@@ -63,7 +63,7 @@ const PARTITIONS: i32 = 2;
 #[test]
 fn every_malformed_record_of_kafka_is_a_reject_and_the_service_keeps_running() {
     let cluster = kafka::Cluster::shared();
-    let more = "[registry]\nfolder = \"writers\"\n";
+    let more = "[registry]\nfolder = \"writers\"\nunknown = \"reject\"\n";
     let mut service = Service::kafka(cluster, "malformed", PARTITIONS as u32, "avro", more);
     let writers = service.folder().join("writers");
     std::fs::create_dir(&writers).expect("disk");

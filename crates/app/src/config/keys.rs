@@ -61,7 +61,7 @@ pub(crate) const TOPICS: [&str; 12] = [
 ];
 
 /// Every setting, in the order in which it is shown.
-pub(crate) const KEYS: [Key; 34] = [
+pub(crate) const KEYS: [Key; 35] = [
     key("log.kind", Kind::OneOf(&["embedded", "kafka"]), Some("embedded"), "which log"),
     key("log.bootstrap", Kind::Text, None, "Kafka's addresses, host:port with commas between"),
     key("log.folder", Kind::Path, Some("watchkeep-data"), "folder of the embedded log"),
@@ -132,6 +132,12 @@ pub(crate) const KEYS: [Key; 34] = [
     key("http.listen", Kind::Text, Some("127.0.0.1:9464"), "address of the page, metrics and API"),
     key("registry.url", Kind::Text, None, "a schema registry"),
     key("registry.folder", Kind::Path, None, "folder of writers' schemas, <id>.avsc"),
+    key(
+        "registry.unknown",
+        Kind::OneOf(&["wait", "reject"]),
+        Some("wait"),
+        "a record whose schema is not in registry.folder: its partition waits, or it is rejected",
+    ),
 ];
 
 /// The free section: every librdkafka property passes through.

@@ -2,6 +2,7 @@
 //! the log says so, stop when only a person can help.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(super) struct Setting {
     pub(super) topics: Topics,
     pub(super) encoding: FactEncoding,
     schemas: SchemaSet,
+    /// The folder that they are read from anew where one is missing.
+    schema_folder: Option<PathBuf>,
     pub(super) poll_wait: TimeSpan,
     /// The sinks and their threads; only deliver has them.
     pub(super) sinks: Option<(Vec<Sink>, Workers)>,
@@ -78,6 +81,7 @@ impl Setting {
             topics: Topics::new(&config.topics.prefix, &config.topics.telemetry),
             encoding: config.topics.encoding.of_facts(),
             schemas,
+            schema_folder: config.schemas.clone().filter(|_| config.waits_for_schemas),
             poll_wait: plan.poll_wait,
             snapshots: (stage == StageName::Evaluate)
                 .then(|| snapshots::open(config, &plan.instance))
@@ -151,10 +155,17 @@ impl Setting {
         };
         let mut stage =
             SummariseStage::new(settings, shared.rules.clone(), Decoder::new(self.schemas.clone()));
+        if let Some(folder) = self.schema_folder.clone() {
+            stage = stage.with_schemas(Box::new(move || {
+                super::schemas_in(&folder).map_err(|error| format!("{error:#}"))
+            }));
+        }
         let name = self.stage.name();
         let mut commits = 0;
         while !shared.is_stopping() {
-            stage.turn(log, clock::steady())?;
+            let turned = stage.turn(log, clock::steady());
+            stage.take_notes().iter().for_each(|note| tracing::warn!("{note}"));
+            turned?;
             *turns = turns.saturating_add(1);
             shared.status.update(name, |status| status.is_ready = stage.is_assigned());
             let counts = stage.counts();

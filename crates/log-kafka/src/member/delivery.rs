@@ -47,7 +47,7 @@ impl Member {
             }
             let Some(index) = self.slot_of(&message) else { continue };
             let slot = &mut self.slots[index];
-            if message.offset() < slot.position {
+            if slot.is_paused || message.offset() < slot.position {
                 continue;
             }
             slot.position = message.offset() + 1;
@@ -116,11 +116,12 @@ impl Member {
         for slot in &mut self.slots {
             let Partition { topic, partition } = &slot.partition;
             let passed = passed.find_partition(topic, *partition).map(|one| one.offset());
-            if let (Some(Offset::Offset(passed)), false, None) = (passed, slot.moved, &self.rest) {
+            let is_here = !slot.moved && !slot.is_paused && self.rest.is_none();
+            if let (Some(Offset::Offset(passed)), true) = (passed, is_here) {
                 slot.position = slot.position.max(passed);
             }
             let end = ends.iter().find(|(asked, _)| *asked == slot.partition);
-            slot.is_at_end = end.is_some_and(|(_, end)| *end <= slot.position);
+            slot.is_at_end = !slot.is_paused && end.is_some_and(|(_, end)| *end <= slot.position);
         }
         Ok(())
     }

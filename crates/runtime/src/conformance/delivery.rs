@@ -5,12 +5,12 @@ use std::sync::Arc;
 use watchkeep_model::position::Partition;
 
 use super::{
-    Harness, Told, assigned, commit, expect_quiet, open, poll, poll_until, produce, read, record,
-    records, scan, texts,
+    Harness, Kept, Told, assigned, commit, expect_quiet, open, poll, poll_until, produce, read,
+    record, records, scan, texts,
 };
 use crate::log::{
-    BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CONTENT_TYPE, LogError, Outgoing, RECORD_BYTES_MAX,
-    partition_of_key,
+    BATCH_BYTES_MAX, BATCH_RECORDS_MAX, CONTENT_TYPE, Log, LogError, Outgoing, RECORD_BYTES_MAX,
+    Transaction, partition_of_key,
 };
 
 /// Key, value and headers of a record.
@@ -211,6 +211,39 @@ pub fn a_seek_moves_delivery_and_not_the_commit(harness: &mut dyn Harness) {
     let mut log = open(harness, "readers", &[&topic], "reader");
     let positions = assigned(log.as_mut(), 2);
     assert_eq!(positions.get(&zero), Some(&(of_zero[1].offset + 1)));
+}
+
+/// A paused partition delivers nothing while others go on, and then all from
+/// where it was to stand. An abort ends the pause.
+pub fn a_paused_partition_goes_on_when_it_is_resumed(harness: &mut dyn Harness) {
+    let topic = harness.create_topic("in", 2);
+    let zero = Partition::new(topic.as_str(), 0);
+    produce(harness, (0..6).map(|i| record(&topic, i % 2, &i.to_string())).collect());
+    let mut log = open(harness, "readers", &[&topic], "reader");
+    let found = read(log.as_mut(), 6);
+    let of_zero: Vec<_> = found.into_iter().filter(|r| r.partition == zero).collect();
+
+    log.pause(&zero, of_zero[1].offset).unwrap();
+    expect_quiet(log.as_mut());
+    produce(harness, vec![record(&topic, 0, "6"), record(&topic, 1, "7")]);
+    assert_eq!(in_order(log.as_mut(), 1), ["7"]);
+    expect_quiet(log.as_mut());
+    log.resume(&zero).unwrap();
+    assert_eq!(in_order(log.as_mut(), 3), ["2", "4", "6"]);
+    expect_quiet(log.as_mut());
+    log.resume(&zero).unwrap();
+    expect_quiet(log.as_mut());
+
+    log.pause(&zero, of_zero[1].offset).unwrap();
+    let elsewhere = Partition::new(topic.as_str(), 7);
+    assert!(log.pause(&elsewhere, 0).is_err() && log.resume(&elsewhere).is_err());
+    let refused = Transaction { positions: vec![(elsewhere, 1)], records: vec![] };
+    assert!(matches!(log.commit(refused), Err(LogError::Aborted(_))));
+    assert_eq!(read(log.as_mut(), 8).len(), 8);
+}
+
+fn in_order(log: &mut dyn Log, count: usize) -> Vec<String> {
+    read(log, count).iter().map(Kept::text).collect()
 }
 
 /// A scan needs no assignment, keeps to its range and ends where the partition ends.

@@ -21,6 +21,7 @@ use crate::log::{Event, Log, LogError, Outgoing, Record, Transaction};
 use crate::outgoing;
 use crate::rules::Rules;
 use crate::stage::StageError;
+use crate::stage::waiting::{Note, Schemas, Waiting};
 use crate::topics::Topics;
 
 /// Summaries that wait for a commit. At the limit the stage commits at once,
@@ -89,6 +90,7 @@ pub struct SummariseStage {
     layout: Option<Layout>,
     counts: Counts,
     uncommitted: Counts,
+    waiting: Waiting,
 }
 
 impl SummariseStage {
@@ -105,7 +107,21 @@ impl SummariseStage {
             layout: None,
             counts: Counts::default(),
             uncommitted: Counts::default(),
+            waiting: Waiting::new(None),
         }
+    }
+
+    /// With a way to read the writers' schemas anew: a record whose schema is
+    /// not known is waited for, in place of being rejected.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Schemas) -> Self {
+        self.waiting = Waiting::new(Some(schemas));
+        self
+    }
+
+    /// What there is to tell of partitions that wait, since the last call.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        self.waiting.take_notes()
     }
 
     /// What was committed so far.
@@ -130,7 +146,10 @@ impl SummariseStage {
         self.last_commit = Some(since);
         let left = (since + interval).since(now).clamp(TimeSpan::ZERO, interval);
         let mut dropped = false;
-        let Self { decoder, committed, rejects, settings, uncommitted, rules, .. } = self;
+        if let Some(schemas) = self.waiting.look(log, now)? {
+            self.decoder.set_schemas(schemas);
+        }
+        let Self { decoder, committed, rejects, settings, uncommitted, rules, waiting, .. } = self;
         let summarise = self
             .summarise
             .get_or_insert_with(|| Summarise::new(settings.time, &settings.instance, now));
@@ -145,22 +164,33 @@ impl SummariseStage {
                 committed.remove(partition);
                 dropped = true;
                 rejects.clear();
+                waiting.clear();
                 *uncommitted = Counts::default();
                 restart(summarise, committed);
             }
+            Event::Record(record) if waiting.holds(record.partition) => {}
             Event::Record(record) => {
                 // The vector's memory is used again; only its lifetime is new.
                 let mut decoded = reuse(std::mem::take(&mut events));
-                let kept = take(summarise, decoder, &record, &mut decoded, settings, rules);
+                let kept = take(summarise, decoder, &record, &mut decoded, rules);
                 match kept {
                     Ok(count) => uncommitted.events += count,
-                    Err((reason, outgoing)) => {
-                        *uncommitted.rejects.entry(reason).or_default() += 1;
-                        rejects.push(outgoing);
+                    Err(malformed)
+                        if malformed.reason == reason::UNKNOWN_SCHEMA && waiting.is_possible() =>
+                    {
+                        waiting.hold(record.partition, record.offset, &malformed.detail);
                     }
+                    Err(malformed) => {
+                        *uncommitted.rejects.entry(malformed.reason).or_default() += 1;
+                        rejects.push(refuse(summarise, &record, &malformed, settings));
+                    }
+                }
+                if !waiting.is_idle() && !waiting.holds(record.partition) {
+                    waiting.passed(record.partition);
                 }
                 events = reuse(decoded);
             }
+            Event::CaughtUp { partition, .. } if waiting.holds(partition) => {}
             Event::CaughtUp { partition, position } => {
                 if let Some(source) = summarise.source(partition) {
                     summarise.caught_up(source, position, now);
@@ -173,6 +203,7 @@ impl SummariseStage {
             Err(LogError::Unavailable(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
+        self.waiting.pause(log, now)?;
         if dropped {
             self.last_commit = Some(now);
         }
@@ -221,6 +252,7 @@ impl SummariseStage {
             }
             Err(LogError::Aborted(_)) => {
                 self.uncommitted = Counts::default();
+                self.waiting.clear();
                 restart(summarise, &self.committed);
                 Ok(())
             }
@@ -307,20 +339,30 @@ fn take<'a>(
     decoder: &mut Decoder,
     record: &Record<'a>,
     events: &mut Vec<Telemetry<'a>>,
-    settings: &Settings,
     rules: &Rules,
-) -> Result<u64, (&'static str, Outgoing)> {
+) -> Result<u64, Malformed> {
     let source = summarise
         .source(record.partition)
         .expect("a log delivers records of assigned partitions only");
     let decoded = decoder.decode(record.value, record.content_type, events);
-    let taken = decoded.and_then(|()| {
+    decoded.and_then(|()| {
         let at = Some(record.timestamp);
         let result = summarise.record(source, record.offset, at, events, rules);
         result.map_err(|future| Malformed { reason: reason::FUTURE, detail: future.to_string() })
-    });
-    let Err(malformed) = taken else { return Ok(events.len() as u64) };
-    summarise.skip(source, record.offset);
+    })?;
+    Ok(events.len() as u64)
+}
+
+/// Passes over a record that cannot be used, and keeps it for whoever mends it.
+fn refuse(
+    summarise: &mut Summarise,
+    record: &Record<'_>,
+    malformed: &Malformed,
+    settings: &Settings,
+) -> Outgoing {
+    if let Some(source) = summarise.source(record.partition) {
+        summarise.skip(source, record.offset);
+    }
     let position = Position {
         topic: record.partition.topic.clone(),
         partition: record.partition.partition,
@@ -328,12 +370,12 @@ fn take<'a>(
     };
     let reject: Reject = reject::of_record(
         record.value,
-        &malformed,
+        malformed,
         &position,
         Some(record.timestamp),
         Some(REJECT_BYTES_MAX),
     );
-    Err((malformed.reason, outgoing::reject(&settings.topics.rejects, &reject, settings.encoding)))
+    outgoing::reject(&settings.topics.rejects, &reject, settings.encoding)
 }
 
 /// Cuts a batch in two that say the same together: between two steps, or

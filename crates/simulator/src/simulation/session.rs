@@ -132,6 +132,14 @@ impl Log for Session {
         self.log.seek(partition, offset)
     }
 
+    fn pause(&mut self, partition: &Partition, offset: i64) -> Result<(), LogError> {
+        self.log.pause(partition, offset)
+    }
+
+    fn resume(&mut self, partition: &Partition) -> Result<(), LogError> {
+        self.log.resume(partition)
+    }
+
     fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {
         self.log.partition_count(topic)
     }

@@ -38,6 +38,11 @@ impl Decoder {
         Self { schemas, last: None }
     }
 
+    /// Knows these writers' schemas from now on, and no others.
+    pub fn set_schemas(&mut self, schemas: SchemaSet) {
+        *self = Self::new(schemas);
+    }
+
     /// Appends the events of one record of a log. The encoding is that of the
     /// content type, else told by the first bytes.
     ///
