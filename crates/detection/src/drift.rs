@@ -228,7 +228,8 @@ pub fn statistic(drift: &Drift, which: Statistic) -> Option<f64> {
     }
 }
 
-fn binned(drift: &mut Drift, mut bins: Bins, nulls: u64, reference_nulls: u64) {
+/// Adds the bin of the nulls, and everything that is computed from bins.
+pub(crate) fn binned(drift: &mut Drift, mut bins: Bins, nulls: u64, reference_nulls: u64) {
     bins.null_bin = nulls + reference_nulls > 0;
     if bins.null_bin {
         bins.current.push(nulls);

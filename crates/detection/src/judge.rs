@@ -6,6 +6,7 @@ mod durations;
 mod learned;
 mod shares;
 mod slo;
+mod types;
 mod volume;
 
 use watchkeep_model::charter::{Charter, Expectation, Rule, Statistic, Sustained, Threshold};
@@ -77,13 +78,14 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
         }
     };
     let mut measured = measured.ok();
-    let sides = expectation.learned.as_ref().and(measured.as_ref().map(Measured::sides));
+    // Nothing is learned from values of another type, and no bound for them.
+    let has_types = measured.as_ref().is_none_or(|measured| measured.type_before.is_none());
+    let learned = expectation.learned.as_ref().filter(|_| has_types);
+    let sides = learned.and(measured.as_ref().map(Measured::sides));
     let (mut verdict, mut reason, mut resolve, mut is_far) = (verdict, reason, resolve, false);
     let mut threshold =
         measured.as_ref().and_then(|_| threshold(&expectation.rule, measured.as_ref()));
-    if let (Some(learned), Some(m), Some(lesson)) =
-        (&expectation.learned, &mut measured, evidence.lesson)
-    {
+    if let (Some(learned), Some(m), Some(lesson)) = (learned, &mut measured, evidence.lesson) {
         match learned::hold(expectation, learned, m, lesson) {
             Ok(held) => {
                 (verdict, resolve, reason) = (held.verdict, held.resolve, held.reason);
@@ -99,6 +101,7 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
     let mut shift = None;
     if let (Rule::Drift { sustained: Some(sustained), .. }, Some(drift)) =
         (&expectation.rule, measured.as_mut().and_then(|m| m.drift.as_mut()))
+        && has_types
     {
         shift = drift.bins.as_ref().and_then(sustained::shift);
         if let Some(why) = shift.and_then(|of| sustain(drift, of, evidence.shifts, *sustained)) {
@@ -192,6 +195,8 @@ struct Measured {
     volume: Option<VolumeShift>,
     /// The ends of the values, where a range learns them.
     sides: Option<Sides>,
+    /// Where values have changed their type, the baseline's share of another one.
+    type_before: Option<f64>,
 }
 
 /// Whether the window has enough of what the expectation looks at.
@@ -231,12 +236,16 @@ fn measure(
             Ok(Measured { observed: summary.count as f64, ..Measured::default() })
         }
         Rule::Range { above, .. } if learns_ends => learned::ends(expectation, summary, *above),
-        Rule::Range { min, max, .. } => shares::outside(expectation, summary, *min, *max),
-        Rule::Categories { allowed, .. } => {
-            categories::unseen(expectation, summary, allowed.as_deref(), baseline)
+        Rule::Range { min, max, .. } => {
+            let foreign = types::foreign(charter.fields.r#type, summary);
+            shares::outside(expectation, summary, foreign, *min, *max)
         }
-        Rule::Drift { effect, bins, .. } => {
-            drift::compare(expectation, charter, summary, baseline, *effect, *bins)
+        Rule::Categories { allowed, .. } => {
+            let foreign = types::foreign(charter.fields.r#type, summary);
+            categories::unseen(expectation, summary, foreign, allowed.as_deref(), baseline)
+        }
+        Rule::Drift { effect, bins, p_below, .. } => {
+            drift::compare(expectation, charter, summary, baseline, *effect, *p_below, *bins)
         }
         Rule::Slo { objective, good, .. } => slo::measure(expectation, good, *objective, tallies),
     }
@@ -305,7 +314,7 @@ fn threshold(rule: &Rule, measured: Option<&Measured>) -> Option<f64> {
         | Rule::ErrorRate { above, .. }
         | Rule::Range { above, .. }
         | Rule::Categories { above, .. } => Some(*above),
-        Rule::Drift { effect, .. } => Some(drift::effect_bound(*effect)),
+        Rule::Drift { effect, .. } => Some(drift::bound(measured, *effect)),
         Rule::Slo { objective, .. } => {
             measured.and_then(|m| m.burning).map(|burning| burning.nearest(*objective).0.factor)
         }

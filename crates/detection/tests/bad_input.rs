@@ -207,6 +207,71 @@ fn few_categories_of_very_many_are_not_new() {
     assert_eq!(changed.drift.and_then(|drift| drift.unseen_share), Some(1.0));
 }
 
+/// As many numbers as texts, in place of either alone.
+fn mixed(count: u64) -> Summary {
+    let mut mixed = numbers((0..count).map(|n| n as f64));
+    mixed.merge(&categories((0..count).map(|n| format!("text {n}"))));
+    mixed
+}
+
+#[test]
+fn values_of_another_type_are_a_drift_and_outside_of_a_range() {
+    let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    let of = |summary| Baseline::new(&spec(from), Arc::new(summary), Vec::new());
+    let (all_numbers, all_texts) =
+        (numbers((0..200).map(f64::from)), categories((0..200).map(|n| format!("text {}", n % 9))));
+    let (to_texts, to_numbers) = (of(all_numbers.clone()), of(all_texts.clone()));
+    for (current, baseline, share, reason) in [
+        (
+            &all_texts,
+            &to_texts,
+            1.0,
+            "share 1.0000 of the values is of another type (text 0, text 1,",
+        ),
+        (
+            &mixed(100),
+            &to_texts,
+            0.5,
+            "share 0.5000 of the values is of another type (text 0, text 1,",
+        ),
+        (&all_numbers, &to_numbers, 1.0, "share 1.0000 of the values is of another type, of the"),
+        (&mixed(100), &to_numbers, 0.5, "share 0.5000 of the values is of another type, of the"),
+    ] {
+        let judged = judged(current, baseline, None);
+        assert_eq!((judged.verdict, judged.observed), (Verdict::Bad, Some(share)));
+        assert_eq!(judged.threshold, Some(0.1));
+        assert!(judged.reason.as_ref().is_some_and(|told| told.starts_with(reason)), "{judged:?}");
+        check_figures(judged.drift.as_deref().expect("figures"), reason);
+    }
+    // A mixture that was one before is none now.
+    let as_before = judged(&mixed(95), &of(mixed(100)), Some(ValueType::Double));
+    assert_eq!(as_before.verdict, Verdict::Good, "{as_before:?}");
+
+    let mut charter = Charter::default();
+    charter.fields.r#type = Some(ValueType::Double);
+    let rule = Rule::Range { min: Some(0.0), max: Some(1e9), above: 0.1 };
+    let range = Expectation { rule, ..expectation() };
+    let evidence = Evidence {
+        shifts: &[],
+        summary: &mixed(100),
+        baseline: Err(""),
+        silent_for: None,
+        tallies: None,
+        lesson: None,
+    };
+    assert_eq!(judge(&range, &charter, &evidence).judged.observed, Some(0.5));
+    // Without a type in the charter a range is about the numbers there are.
+    assert_eq!(judge(&range, &Charter::default(), &evidence).judged.observed, Some(0.0));
+
+    charter.fields.r#type = Some(ValueType::String);
+    let allowed = (0..100).map(|n| format!("text {n}")).collect();
+    let rule = Rule::Categories { allowed: Some(allowed), baseline: None, above: 0.1 };
+    let known = Expectation { rule, ..expectation() };
+    let judged = judge(&known, &charter, &evidence).judged;
+    assert_eq!((judged.verdict, judged.observed), (Verdict::Bad, Some(0.5)));
+    assert!(judged.reason.is_some_and(|reason| reason.ends_with("above 0.1: (numbers)")));
+}
+
 #[test]
 fn what_cannot_be_judged_says_why() {
     let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");

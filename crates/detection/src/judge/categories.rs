@@ -4,19 +4,22 @@ use watchkeep_model::charter::Expectation;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::window::Drift;
 
+use super::types::NUMBERS;
 use super::{Measured, enough};
 use crate::baseline::Baseline;
 use crate::drift;
 
-/// The share of unseen categories.
+/// The share of unseen categories; `foreign` are no categories and ought to be.
 pub(super) fn unseen(
     expectation: &Expectation,
     summary: &Summary,
+    foreign: u64,
     allowed: Option<&[String]>,
     baseline: Result<&Baseline, &str>,
 ) -> Result<Measured, String> {
-    enough(expectation, summary.categories.total(), "categories")?;
-    let mut drift = Drift { n: summary.categories.total(), ..Drift::default() };
+    let n = summary.categories.total() + foreign;
+    enough(expectation, n, "categories")?;
+    let mut drift = Drift { n, ..Drift::default() };
     match allowed {
         Some(allowed) => {
             drift::unseen(&mut drift, &summary.categories, |name| {
@@ -33,6 +36,12 @@ pub(super) fn unseen(
             let seen = summary.categories.at_level(known.level());
             drift::unseen(&mut drift, &seen, |name| known.counts().contains_key(name));
         }
+    }
+    if foreign > 0 {
+        let kept = (summary.categories.total() - summary.categories.other()) as f64;
+        let strangers = drift.unseen_share.unwrap_or(0.0) * kept + foreign as f64;
+        drift.unseen_share = Some(strangers / (kept + foreign as f64));
+        drift.unseen.insert(0, NUMBERS.to_owned());
     }
     let observed = drift.unseen_share.ok_or(
         "too many categories to keep them all, and none of the window's is among those kept",

@@ -3,7 +3,7 @@
 use watchkeep_model::charter::{Charter, Effect, Expectation, Statistic};
 use watchkeep_model::summary::Summary;
 
-use super::{Measured, enough};
+use super::{Measured, enough, types};
 use crate::baseline::Baseline;
 use crate::drift::{self, Comparison, Scale};
 
@@ -17,11 +17,16 @@ pub(super) fn compare(
     summary: &Summary,
     baseline: Result<&Baseline, &str>,
     effect: Option<Effect>,
+    p_below: f64,
     bins: u32,
 ) -> Result<Measured, String> {
     let baseline = baseline?;
     let reference = &baseline.summary;
     let scale = drift::scale(charter, reference);
+    let types = types::changed(scale, summary, reference, expectation.min_samples, p_below);
+    if let Some(changed) = types {
+        return Ok(changed);
+    }
     let counts = match scale {
         Scale::Numeric => (summary.numbers.count(), reference.numbers.count()),
         Scale::Categorical => (summary.categories.total(), reference.categories.total()),
@@ -54,11 +59,17 @@ pub(super) fn compare(
 
 /// True where both keys turn.
 pub(super) fn is_bad(measured: &Measured, p_below: f64, effect: Option<Effect>) -> bool {
+    if measured.type_before.is_some() {
+        return true;
+    }
     // One bin on each side has no test: then nothing differs.
     measured.p_value.is_some_and(|p| p < p_below) && measured.observed > effect_bound(effect)
 }
 
 pub(super) fn reason(measured: &Measured, p_below: f64, effect: Option<Effect>) -> String {
+    if let Some(before) = measured.type_before {
+        return types::reason(measured, before);
+    }
     format!(
         "{} {:.4} is above {} with p-value {:.3e} below {p_below}",
         measured.statistic.map_or("", Statistic::name),
@@ -71,4 +82,12 @@ pub(super) fn reason(measured: &Measured, p_below: f64, effect: Option<Effect>) 
 /// What the effect has to be above.
 pub(super) fn effect_bound(effect: Option<Effect>) -> f64 {
     effect.map_or(EFFECT_DEFAULT, |effect| effect.above)
+}
+
+/// The same of a window: types have a bound of their own.
+pub(super) fn bound(measured: Option<&Measured>, effect: Option<Effect>) -> f64 {
+    match measured.and_then(|measured| measured.type_before) {
+        Some(before) => before + types::SHARE_DEFAULT,
+        None => effect_bound(effect),
+    }
 }

@@ -39,19 +39,20 @@ pub(super) fn reason(measured: &Measured, what: &str, above: f64, confidence: f6
     )
 }
 
-/// The share of numbers outside a range.
+/// The share of values outside a range; `foreign` are no numbers and ought to be.
 pub(super) fn outside(
     expectation: &Expectation,
     summary: &Summary,
+    foreign: u64,
     min: Option<f64>,
     max: Option<f64>,
 ) -> Result<Measured, String> {
-    // A number that is not finite is outside every range.
-    let n = summary.numbers.count() + summary.non_finite_count;
+    // What is not finite, or no number at all, is outside every range.
+    let n = summary.numbers.count() + summary.non_finite_count + foreign;
     enough(expectation, n, "numbers")?;
     let below = min.map_or(0, |min| summary.numbers.count_below(min));
     let above = max.map_or(0, |max| summary.numbers.count_above(max));
-    let outside = below + above + summary.non_finite_count;
+    let outside = below + above + summary.non_finite_count + foreign;
     Ok(Measured { observed: outside as f64 / n as f64, ..Measured::default() })
 }
 
@@ -63,7 +64,7 @@ pub(super) fn outside_reason(
 ) -> String {
     let side = |bound: Option<f64>| bound.map_or("…".to_owned(), |b| b.to_string());
     format!(
-        "share {observed:.4} of the numbers is outside {} to {}, above {above}",
+        "share {observed:.4} of the values is outside {} to {}, above {above}",
         side(min),
         side(max)
     )
