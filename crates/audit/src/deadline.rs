@@ -20,27 +20,35 @@ pub(crate) struct Entry {
     enters_at: String,
     /// In the order of [`TIMED`].
     deadlines: [Option<String>; 3],
+    /// When it was written down: what was due before that is due then.
+    recorded_at: String,
 }
 
 impl Entry {
     /// Reads the entry of a fact's data; `None` where it has none.
     pub(crate) fn of(line: &Line<'_>) -> Option<Self> {
-        line.data.get("entry").map(Self::read)
+        line.data.get("entry").map(|entry| Self::read(entry, line))
     }
 
     /// Reads the entry with which an incident goes on after a quiet.
     pub(crate) fn resumed(line: &Line<'_>) -> Option<Self> {
-        line.data.get("resumes")?.get("entry").map(Self::read)
+        line.data.get("resumes")?.get("entry").map(|entry| Self::read(entry, line))
     }
 
-    fn read(entry: &Value) -> Self {
+    fn read(entry: &Value, line: &Line<'_>) -> Self {
         let text = |name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {
             step: text("step").unwrap_or_default(),
             climb: entry.get("loop").and_then(Value::as_i64).unwrap_or_default(),
             enters_at: text("enters_at").unwrap_or_default(),
             deadlines: TIMED.map(|(_, name)| text(name)),
+            recorded_at: line.recorded_at.clone(),
         }
+    }
+
+    /// The climb, from 1.
+    pub(crate) const fn climb(&self) -> i64 {
+        self.climb
     }
 
     /// True while the step waits for its entry, as for working hours.
@@ -75,6 +83,9 @@ impl Entry {
         asks: impl Fn(&str) -> bool,
         end: &str,
     ) -> Option<String> {
+        if *self.recorded_at >= *end {
+            return None;
+        }
         if !entered {
             let is_due = !self.enters_at.is_empty() && *self.enters_at < *end;
             return is_due

@@ -214,8 +214,12 @@ impl Audit {
         self.find(at, Rule::Form, None, detail);
     }
 
+    /// A clock that was put back, or another machine's that is behind, begins
+    /// anew: by it nothing is overdue yet.
     fn tick(&mut self, recorded_at: &str) {
-        if *recorded_at > *self.clock.0 {
+        if *recorded_at < *self.clock.0 {
+            self.clock = (recorded_at.to_owned(), String::new());
+        } else if *recorded_at > *self.clock.0 {
             self.clock.1 = std::mem::replace(&mut self.clock.0, recorded_at.to_owned());
         }
     }

@@ -71,20 +71,37 @@ pub struct Story {
     resting: bool,
     /// True after a failed verification until the step that it enters.
     fails: bool,
+    /// When the last breach cleared, as it was written.
+    cleared_at: String,
+    /// When a breach was written down that came back after the last one had
+    /// cleared, or after a remediation: it fails the verification, so that no
+    /// deadline of the step before runs again.
+    returned_at: Option<String>,
     exhausted: bool,
     acknowledged_until: Option<Option<String>>,
+    /// When it was written down until when the acknowledgement lasts: one that
+    /// came in late may have run out by then.
+    acknowledged_at: String,
     decided: bool,
     accepted: bool,
     open: BTreeSet<String>,
     /// The latest word of each person at each gate.
     signatures: BTreeMap<(String, String), bool>,
-    /// Signatures that there were and that were needed, as facts told.
-    gates: BTreeMap<String, (i64, i64)>,
+    /// Signatures that are needed at this severity, as facts told.
+    needed: BTreeMap<String, i64>,
     silences: BTreeSet<String>,
     /// The incident that speaks for this one; another one takes its place.
     inhibitor: Option<String>,
     /// Whether it flaps, and until when at least.
     flapping: Option<Option<String>>,
+    /// True where a page of the present step was held back and the incident
+    /// has not gone on since.
+    held: bool,
+    /// True where a quiet ended without a word of how the incident goes on:
+    /// nothing was asked of anybody then.
+    lapsed: bool,
+    /// Pages that wait for a digest: whose, of which step and climb.
+    limited: BTreeSet<(String, String, i64)>,
     merged: bool,
 }
 
@@ -225,7 +242,12 @@ impl Story {
             found.push((Rule::Notification, detail));
         }
         let step = line.text("step").unwrap_or_default();
-        if step != self.entry.step && !(step == "on_exhausted" && self.exhausted) {
+        if line.text("reason") == Some("digest") {
+            if !self.limited.contains(&addressee(line)) {
+                let detail = format!("a digest tells of step {step}, and no such page waited");
+                found.push((Rule::Notification, detail));
+            }
+        } else if step != self.entry.step && !(step == "on_exhausted" && self.exhausted) {
             let detail =
                 format!("a page of step {step}, and the incident is on {}", self.entry.step);
             found.push((Rule::Notification, detail));
@@ -274,16 +296,23 @@ impl Story {
     fn may_sign(&self, line: &Line<'_>, found: &mut Found) {
         let gate = line.text("gate").unwrap_or_default();
         let approves = line.data.get("approve").and_then(serde_json::Value::as_bool);
-        let others = self.signatures.iter();
-        let others = others.filter(|((of, by), yes)| of == gate && *by != line.actor && **yes);
-        let signed = others.count() as i64 + i64::from(approves == Some(true));
-        if line.number("signed") != Some(signed) {
+        // Whose earlier signature counts no longer (they remediated since, or
+        // hold the role no more) only policy and charter know.
+        let own = i64::from(approves == Some(true));
+        let signed = self.approving(gate).filter(|by| **by != line.actor).count() as i64 + own;
+        if line.number("signed").is_none_or(|told| told < own || told > signed) {
             let detail = format!("gate {gate} has {signed} signatures, and it tells of others");
             found.push((Rule::Gate, detail));
         }
         if line.number("needed").is_none_or(|needed| needed < 1) {
             found.push((Rule::Gate, format!("gate {gate} needs nobody")));
         }
+    }
+
+    /// Who signed a gate, and has not refused it since.
+    fn approving<'a>(&'a self, gate: &'a str) -> impl Iterator<Item = &'a String> {
+        let all = self.signatures.iter();
+        all.filter(move |((of, _), yes)| of == gate && **yes).map(|((_, by), _)| by)
     }
 
     fn is_refused(&self, gate: &str) -> bool {
@@ -308,11 +337,13 @@ impl Story {
         if reason == "verified" && self.state != State::Verified {
             found.push((Rule::State, "resolved as verified, and it was not".to_owned()));
         }
-        let (signed, needed) = self.gates.get("resolve").copied().unwrap_or_default();
+        let signed = self.approving("resolve").count() as i64;
+        let told = self.needed.get("resolve").copied().unwrap_or_default();
+        let needed = told.max(i64::from(reason == "signed_off"));
         if self.is_refused("resolve") {
             found.push((Rule::Gate, "the gate resolve was refused".to_owned()));
-        } else if signed < needed || (reason == "signed_off" && needed == 0) {
-            let detail = format!("the gate resolve has {signed} of {} signatures", needed.max(1));
+        } else if signed < needed {
+            let detail = format!("the gate resolve has {signed} of {needed} signatures");
             found.push((Rule::Gate, detail));
         }
     }
@@ -323,12 +354,21 @@ impl Story {
             self.entered = false;
             self.resting = false;
             self.decided = false;
+            self.returned_at = None;
+            self.held = false;
+            self.lapsed = false;
         }
     }
 
     /// Goes on after a quiet, with deadlines that were moved while they rested.
     fn resume(&mut self, line: &Line<'_>) {
-        let Some(resumes) = line.data.get("resumes") else { return };
+        let Some(resumes) = line.data.get("resumes") else {
+            // Flapping alone lets deadlines run, unless a page was held back.
+            self.lapsed = line.fact != "flapping_ended" || self.held;
+            return;
+        };
+        self.held = false;
+        self.lapsed = false;
         if let Some(entry) = Entry::resumed(line) {
             self.entry = entry;
         }
@@ -338,6 +378,45 @@ impl Story {
         }
         if let Some(until) = of("expires_at").and_then(serde_json::Value::as_str) {
             self.acknowledged_until = Some(Some(until.to_owned()));
+            line.recorded_at.clone_into(&mut self.acknowledged_at);
+        }
+    }
+
+    /// A breach that returns at the instant of the clearing lets everything go
+    /// on as if there had been none; later it fails what was done.
+    fn attach(&mut self, line: &Line<'_>) {
+        let after = self.open.is_empty() && *self.cleared_at < *line.recorded_at;
+        self.open.insert(line.text("breach_id").unwrap_or_default().to_owned());
+        if self.state >= State::Remediated || (self.resting && after) {
+            self.returned_at = Some(line.recorded_at.clone());
+        } else {
+            self.resting = false;
+        }
+    }
+
+    /// What was asked for is over, whatever kept pages back.
+    fn end(&mut self, state: State) {
+        self.state = state;
+        self.resting = true;
+        self.silences.clear();
+        self.inhibitor = None;
+        self.held = false;
+        self.lapsed = false;
+        self.limited.clear();
+    }
+
+    /// Notes a page that was held back: for a digest, or until a quiet ends.
+    fn hold(&mut self, line: &Line<'_>) {
+        self.entered = true;
+        let (target, step, climb) = addressee(line);
+        let stands_on = match self.exhausted {
+            true => step == "on_exhausted",
+            false => step == self.entry.step && climb == self.entry.climb(),
+        };
+        match line.text("reason").unwrap_or_default() {
+            "limited" => _ = self.limited.insert((target, step, climb)),
+            "silenced" | "inhibited" | "flapping" => self.held |= stands_on,
+            _ => {}
         }
     }
 
@@ -347,26 +426,24 @@ impl Story {
         self.accepted = false;
         self.exhausted = false;
         self.signatures.clear();
-        self.gates.clear();
+        self.needed.clear();
     }
 
     fn take(&mut self, line: &Line<'_>) {
         let text = |name: &str| line.text(name).unwrap_or_default().to_owned();
         match line.fact.as_str() {
-            "breach_attached" => {
-                self.open.insert(text("breach_id"));
-                if self.state < State::Remediated {
-                    self.resting = false;
-                }
-            }
+            "breach_attached" => self.attach(line),
             "breach_cleared" => {
                 self.open.remove(&text("breach_id"));
                 if self.open.is_empty() {
                     self.resting = true;
+                    line.occurred_at.clone_into(&mut self.cleared_at);
                 }
             }
             "severity_changed" => {
                 self.severity = text("to");
+                // Other gates may hold for it, with other numbers.
+                self.needed.clear();
                 if let Some(entry) = Entry::of(line) {
                     self.entry = entry;
                 }
@@ -376,10 +453,11 @@ impl Story {
                 let waits = line.text("reason") == Some("handoff") && self.entry.waits(line);
                 self.entered |= !waits;
             }
-            "notification_skipped" => self.entered = true,
+            "notification_skipped" => self.hold(line),
             "acknowledged" => {
                 self.state = State::Acknowledged;
                 self.acknowledged_until = Some(line.text("expires_at").map(str::to_owned));
+                line.recorded_at.clone_into(&mut self.acknowledged_at);
             }
             "acknowledgement_expired" => {
                 self.state = State::Triggered;
@@ -393,8 +471,7 @@ impl Story {
                 let approves = line.data.get("approve").and_then(serde_json::Value::as_bool);
                 let word = approves.unwrap_or_default();
                 self.signatures.insert((text("gate"), line.actor.clone()), word);
-                let count = |name| line.number(name).unwrap_or_default();
-                self.gates.insert(text("gate"), (count("signed"), count("needed")));
+                self.needed.insert(text("gate"), line.number("needed").unwrap_or_default());
             }
             "remediated" => {
                 self.state = State::Remediated;
@@ -407,19 +484,20 @@ impl Story {
                 self.resting = true;
             }
             "verification_failed" => self.begin_anew(),
-            "resolved" => {
-                self.state = State::Resolved;
-                self.resting = true;
-            }
+            "resolved" => self.end(State::Resolved),
             "reopened" => {
                 self.begin_anew();
                 self.severity = text("severity");
                 self.open.clear();
+                self.cleared_at.clear();
                 self.enter(line);
             }
             "reviewed" => self.state = State::Reviewed,
             "closed" => self.state = State::Closed,
-            "merged" => self.merged = true,
+            "merged" => {
+                self.merged = true;
+                self.end(State::Closed);
+            }
             "flapping_started" => {
                 self.flapping = Some(line.text("ends_at").map(str::to_owned));
             }
@@ -455,22 +533,35 @@ impl Story {
     /// A deadline that was due before `end` and was neither answered nor moved
     /// the incident on.
     pub fn unanswered(&self, end: &str) -> Option<String> {
-        let rests = !self.began
-            || self.is_desk
-            || self.state >= State::Resolved
+        if !self.began || self.is_desk || self.state >= State::Resolved {
+            return None;
+        }
+        if let Some(at) = self.returned_at.as_ref().filter(|at| ***at < *end) {
+            return Some(format!("a breach came back at {at}, and no verification failed by it"));
+        }
+        let rests = self.returned_at.is_some()
             || self.resting
             || self.fails
+            || self.lapsed
             || self.exhausted
             || self.merged
             || !self.silences.is_empty()
-            || self.inhibitor.is_some();
+            || self.inhibitor.is_some()
+            || (self.flapping.is_some() && self.held);
         if rests {
             return None;
         }
         let until = self.acknowledged_until.as_ref().and_then(Option::as_deref);
-        if let Some(until) = until.filter(|until| *until < end) {
+        let is_over = |until: &&str| *until < end && *self.acknowledged_at < *end;
+        if let Some(until) = until.filter(is_over) {
             return Some(format!("nothing ends the acknowledgement that lasts until {until}"));
         }
         self.entry.overdue(self.entered, |trigger| self.asks(trigger), end)
     }
+}
+
+/// Whose page a fact is about, of which step and climb.
+fn addressee(line: &Line<'_>) -> (String, String, i64) {
+    let text = |name: &str| line.text(name).unwrap_or_default().to_owned();
+    (text("target"), text("step"), line.number("loop").unwrap_or_default())
 }

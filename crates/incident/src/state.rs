@@ -430,6 +430,7 @@ impl Incident {
         self.resting = false;
         self.decided = false;
         // What was held back of the step before is asked for by this one.
+        self.quiet.held = false;
         self.quiet.page_anew();
     }
 

@@ -7,8 +7,9 @@
 
 use std::ops::Range;
 
+use watchkeep_audit::Audit;
 use watchkeep_simulator::incidents::duties::Counts;
-use watchkeep_simulator::incidents::{Plan, crash_everywhere, run, run_sabotaged, shrink};
+use watchkeep_simulator::incidents::{Plan, Report, crash_everywhere, run, run_sabotaged, shrink};
 use watchkeep_simulator::simulation::Sabotage;
 
 /// What every change has to pass.
@@ -43,6 +44,23 @@ fn explain(plan: &Plan) -> String {
     }
 }
 
+/// The audit shares no code with the rules, and may have nothing against what
+/// came of faults either. One order of all facts needs one partition.
+fn audit(plan: &Plan, report: &Report) {
+    if plan.partitions != 1 {
+        return;
+    }
+    let mut audit = Audit::new();
+    let is_fact = |line: &&String| line.starts_with(r#"{"incident_id":"#);
+    for (number, line) in report.lines.iter().enumerate().filter(|(_, line)| is_fact(line)) {
+        audit.fact(&format!("line {}", number + 1), line);
+    }
+    assert!(audit.facts() > 0 || report.counts.incidents == 0, "seed {}", plan.seed);
+    let findings = audit.finish().findings;
+    let first = findings.first();
+    assert!(first.is_none(), "seed {}: {first:#?}\n{plan}", plan.seed);
+}
+
 #[test]
 fn nothing_that_is_owed_is_left_lost_or_done_twice() {
     let (mut counts, mut faults) = (Counts::default(), 0);
@@ -50,6 +68,7 @@ fn nothing_that_is_owed_is_left_lost_or_done_twice() {
         let plan = Plan::from_seed(seed);
         let report = run(&plan);
         assert!(report.violation.is_none(), "{}", explain(&plan));
+        audit(&plan, &report);
         counts += report.counts;
         faults += report.faults.values().sum::<u64>();
     }

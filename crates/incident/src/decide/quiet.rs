@@ -206,7 +206,8 @@ impl Decision<'_> {
         }
         let told_at = incident.update.told_at.unwrap_or(incident.opened_at);
         let next = told_at + self.world.policy.grouping.group_interval;
-        Some(incident.update.due_at.unwrap_or_else(|| next.max(self.world.now)))
+        // One that was due under a quiet goes out when that ends.
+        Some(incident.update.due_at.unwrap_or(next).max(self.world.now))
     }
 
     /// How the incident goes on once a quiet has ended: `None` where another

@@ -43,8 +43,11 @@ pub struct Quiet {
     pub flaps_until: Option<Timestamp>,
     /// From when on deadlines rest; `None` where they run.
     pub since: Option<Timestamp>,
-    /// True where a page of the present step was held back.
+    /// True where a page of the present step was held back and is still due.
     pub owes: bool,
+    /// The same, due or not: whoever answers unasked does not start the clock
+    /// of what nobody was asked.
+    pub held: bool,
     /// Whose page of the present step waits for a digest, and by which role or
     /// name of the policy they are asked.
     pub limited: BTreeMap<String, String>,
@@ -79,7 +82,7 @@ impl Quiet {
     /// True where deadlines rest: nobody is told, so nobody can answer. An
     /// incident that flaps and has paged is asked about as ever.
     pub fn rests(&self) -> bool {
-        self.muted().is_some() || self.flaps_until.is_some() && self.owes
+        self.muted().is_some() || self.flaps_until.is_some() && self.held
     }
 
     /// Expectations that have changed.
@@ -126,6 +129,7 @@ impl Quiet {
     fn over(&mut self) {
         self.silences.clear();
         self.inhibited_by = None;
+        self.held = false;
         self.page_anew();
     }
 
@@ -192,6 +196,7 @@ impl Incident {
                 let is_held = [SILENCED, INHIBITED, FLAPPING].contains(&data.reason.as_str());
                 if self.stands_on(data) {
                     self.quiet.owes |= is_held;
+                    self.quiet.held |= is_held;
                     self.quiet.limit(data);
                 }
             }
@@ -220,6 +225,7 @@ impl Incident {
 
     fn resume(&mut self, resumes: Option<&Resumption>) {
         let Some(resumes) = resumes else { return };
+        self.quiet.held = false;
         if let Some(entry) = &resumes.entry {
             self.entry = entry.clone();
             if resumes.pages {

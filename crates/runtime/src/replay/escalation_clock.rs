@@ -17,12 +17,20 @@ pub struct EscalationClock {
     /// Ascending by `at`.
     responses: VecDeque<Response>,
     outputs: Outputs,
+    /// What has happened so far. A timer that could not fire at its time fires
+    /// late, never in the past.
+    now: Timestamp,
 }
 
 impl EscalationClock {
     /// A stage without incidents.
     pub fn new(settings: Settings, responses: VecDeque<Response>) -> Self {
-        Self { escalate: Escalate::new(settings), responses, outputs: Outputs::default() }
+        Self {
+            escalate: Escalate::new(settings),
+            responses,
+            outputs: Outputs::default(),
+            now: Timestamp::MIN,
+        }
     }
 
     /// Lets everything happen that is due before `at`.
@@ -41,6 +49,7 @@ impl EscalationClock {
 
     /// Takes a window and what it did to breaches.
     pub fn take(&mut self, decided: &Decided, registry: &Registry) {
+        self.now = self.now.max(decided.at);
         for breach in &decided.breaches {
             self.escalate.breach(breach, registry, decided.at, &mut self.outputs);
         }
@@ -50,6 +59,7 @@ impl EscalationClock {
     /// Takes a breach of Watchkeep itself at `now`. Its own time may be of
     /// another clock than that of the replay.
     pub fn platform(&mut self, breach: &Breach, now: Timestamp, registry: &Registry) {
+        self.now = self.now.max(now);
         let breach = Breach { detected_at: now, ..breach.clone() };
         self.escalate.breach(&breach, registry, now, &mut self.outputs);
     }
@@ -67,7 +77,9 @@ impl EscalationClock {
         }
     }
 
-    fn happen(&mut self, at: Timestamp, registry: &Registry) {
+    fn happen(&mut self, due: Timestamp, registry: &Registry) {
+        let at = self.now.max(due);
+        self.now = at;
         if self.responses.front().is_some_and(|response| response.at <= at)
             && let Some(response) = self.responses.pop_front()
         {

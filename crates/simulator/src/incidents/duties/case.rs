@@ -161,6 +161,7 @@ impl Case {
         self.entry_reason = reason;
         self.is_resting = false;
         self.quiet.owes = false;
+        self.quiet.held = false;
     }
 
     /// The deadlines of a step that is entered, anew where it was entered before.

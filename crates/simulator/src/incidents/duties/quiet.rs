@@ -25,8 +25,10 @@ pub(super) struct Quiet {
     pub(super) silences: BTreeSet<String>,
     pub(super) inhibited_by: Option<String>,
     flaps: bool,
-    /// A page of the present step was held back.
+    /// A page of the present step was held back and is still due.
     pub(super) owes: bool,
+    /// The same, due or not.
+    pub(super) held: bool,
     /// Since when deadlines rest.
     since: Option<Timestamp>,
     /// Pages go out now, by a fact that is still to come.
@@ -48,7 +50,7 @@ impl Quiet {
 impl Case {
     /// True where deadlines rest because nobody is told.
     pub(super) fn rests(&self) -> bool {
-        self.quiet.is_muted() || self.quiet.flaps && self.quiet.owes
+        self.quiet.is_muted() || self.quiet.flaps && self.quiet.held
     }
 
     /// Notes since when deadlines rest, after a fact.
@@ -81,7 +83,9 @@ impl Case {
             return Err(wrong("pages are held back for a reason", "nothing is quiet", fact));
         }
         let stands_on = if self.is_exhausted { "on_exhausted" } else { &self.entry.step };
-        self.quiet.owes |= data.step == stands_on && data.climb == self.entry.climb;
+        let is_of_step = data.step == stands_on && data.climb == self.entry.climb;
+        self.quiet.owes |= is_of_step;
+        self.quiet.held |= is_of_step;
         Ok(())
     }
 
@@ -183,6 +187,7 @@ impl Case {
         self.quiet.must_tell =
             resumes.pages && (self.is_exhausted || self.entry.enters_at <= fact.recorded_at);
         self.quiet.owes = false;
+        self.quiet.held = false;
         Ok(())
     }
 
