@@ -1,13 +1,19 @@
 //! Charters from a folder on the disk, or from the charters topic.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use watchkeep_incident::command::is_about_charters;
+use watchkeep_incident::registry::publications::Taken;
+use watchkeep_incident::registry::publications::decide::cause_of;
+use watchkeep_incident::registry::publications::played::{Played, played};
 use watchkeep_incident::registry::{Checks, Registry};
 use watchkeep_interop::openlineage;
 use watchkeep_model::document::{Diagnostic, Documents, Level};
 use watchkeep_model::lineage::RunEvent;
 use watchkeep_model::position::Partition;
+use watchkeep_model::response::Response;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::log::LogError;
 use watchkeep_runtime::rules::{FollowError, Published, RUNS_MAX, Rules, Runs, Unusable};
@@ -176,11 +182,63 @@ pub(crate) fn wanted_with_runs(
     wanted: &Wanted<'_>,
     from: RunsFrom<'_>,
 ) -> anyhow::Result<Rules> {
+    wanted_with_commands(config, wanted, from, &[]).map(|(rules, _)| rules)
+}
+
+/// Why a replay over the charters topic does not decide about charters.
+const OF_TOPIC: &str = "the charters topic does not know of this command: with --charters DIR a \
+                        replay decides by itself";
+
+/// The same with what commands about charters lead to. Answers with the rules
+/// that forbid some, by the command's identifier.
+///
+/// # Errors
+/// Those of [`wanted_with_runs`].
+pub(crate) fn wanted_with_commands(
+    config: &Config,
+    wanted: &Wanted<'_>,
+    from: RunsFrom<'_>,
+    responses: &[Response],
+) -> anyhow::Result<(Rules, BTreeMap<String, String>)> {
+    let commands: Vec<&Response> = responses.iter().filter(|r| is_about_charters(r)).collect();
+    let mut forbidden = BTreeMap::new();
+    let pane = config.time.pane;
+    let mut play = |documents: &Documents| {
+        let Played { documents, forbidden: rules } =
+            played(documents, commands.iter().copied(), pane, &yaml::proposed_by);
+        forbidden = rules;
+        documents
+    };
+    let played: Option<Play<'_>> = (!commands.is_empty()).then_some(&mut play);
+    let rules = rules_of(config, wanted, from, played)?;
+    if let Some((known, _)) = rules.publications() {
+        // The topic has decided already, about those of its own time.
+        for command in &commands {
+            let cause = cause_of(command);
+            let rule = match known.outcome(&cause) {
+                Some(Taken::Yes) => known.refused(&cause),
+                _ => Some(OF_TOPIC.to_owned()),
+            };
+            forbidden.extend(rule.map(|rule| (command.id(), rule)));
+        }
+    }
+    Ok((rules, forbidden))
+}
+
+/// What is done to the documents of a folder before they are used.
+type Play<'a> = &'a mut dyn FnMut(&Documents) -> Documents;
+
+fn rules_of(
+    config: &Config,
+    wanted: &Wanted<'_>,
+    from: RunsFrom<'_>,
+    mut played: Option<Play<'_>>,
+) -> anyhow::Result<Rules> {
     let pane = config.time.pane;
     let rules = match (wanted, config.charter_source) {
-        (Wanted::Folder(folder), _) => of_folder(Some(folder), pane)?,
-        (_, CharterSource::Folder) => of_folder(config.charters.as_deref(), pane)?,
-        (Wanted::OfFiles, CharterSource::Unset) => of_folder(None, pane)?,
+        (Wanted::Folder(folder), _) => of_folder(Some(folder), pane, &mut played)?,
+        (_, CharterSource::Folder) => of_folder(config.charters.as_deref(), pane, &mut played)?,
+        (Wanted::OfFiles, CharterSource::Unset) => of_folder(None, pane, &mut played)?,
         (_, CharterSource::Topic | CharterSource::Unset) => {
             let rules = of_topic(config);
             follow(&rules, &mut Store::open_existing(config)?.reader()?)?;
@@ -211,7 +269,9 @@ pub(crate) fn wanted_with_runs(
 /// Every error of the folder.
 pub(crate) fn of_service(config: &Config) -> anyhow::Result<Rules> {
     let seen = match config.charter_source {
-        CharterSource::Folder => of_folder(config.charters.as_deref(), config.time.pane)?,
+        CharterSource::Folder => {
+            of_folder(config.charters.as_deref(), config.time.pane, &mut None)?
+        }
         CharterSource::Topic | CharterSource::Unset => Seen::nothing(of_topic(config)),
     };
     Ok(seen.with_topic(config, Some(RUNS_MAX)))
@@ -317,12 +377,20 @@ impl Seen {
 ///
 /// # Errors
 /// Every error of the folder, or the first run event that cannot be used.
-fn of_folder(folder: Option<&Path>, pane: TimeSpan) -> anyhow::Result<Seen> {
+fn of_folder(
+    folder: Option<&Path>,
+    pane: TimeSpan,
+    played: &mut Option<Play<'_>>,
+) -> anyhow::Result<Seen> {
     let read = match folder {
         Some(folder) => Folder::read(folder, pane)?,
         None => Folder::of(Vec::new(), pane),
     };
     read.refuse_errors()?;
+    let read = match played {
+        Some(play) => Folder { registry: Registry::of_checked(play(&read.documents())), ..read },
+        None => read,
+    };
     let mut runs = Vec::new();
     if let Some(folder) = folder {
         for file in input::files_below(folder, &RUNS)? {

@@ -10,6 +10,7 @@
 //! | `/v1/lineage` | what a node is made from, or what is made from it; JSON |
 //! | `POST /v1/lineage`, `POST /api/v1/lineage` | one OpenLineage event into the embedded log |
 //! | `POST /v1/responses` | a command of somebody, and what came of it |
+//! | `/v1/proposals` | changes of charters that were asked for, JSON |
 //! | `/` | the page |
 
 mod lineage;
@@ -31,7 +32,7 @@ use axum::{Router, body::Body};
 use serde::Serialize;
 use watchkeep_incident::owner;
 use watchkeep_model::subject::{typed, untyped};
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::config::{Config, Topics};
 use crate::metrics;
@@ -53,6 +54,7 @@ const LINGER: Duration = Duration::from_secs(2);
 pub(crate) struct App {
     shared: Arc<Shared>,
     topics: Topics,
+    pane: TimeSpan,
     is_demo: bool,
 }
 
@@ -113,7 +115,8 @@ pub(crate) fn serve_on(
         .thread_name("http")
         .enable_all()
         .build()?;
-    let app = Arc::new(App { shared: shared.clone(), topics: config.topics.clone(), is_demo });
+    let (topics, pane) = (config.topics.clone(), config.time.pane);
+    let app = Arc::new(App { shared: shared.clone(), topics, pane, is_demo });
     let result = runtime.block_on(async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tracing::info!(address = %listener.local_addr()?, "http");
@@ -174,6 +177,7 @@ fn router(app: Arc<App>) -> Router {
         // Where OpenLineage's HTTP transport sends by default.
         .route("/api/v1/lineage", post(lineage::take))
         .route("/v1/responses", post(responses::take))
+        .route("/v1/proposals", get(responses::proposals))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(only_local_names))
         .with_state(app)

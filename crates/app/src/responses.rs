@@ -9,6 +9,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use watchkeep_incident::command;
+use watchkeep_incident::registry::publications::Taken;
+use watchkeep_incident::registry::publications::decide::{Desk, cause_of};
+use watchkeep_incident::registry::publications::view::ProposalView;
 use watchkeep_incident::schedule::typed_user;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::json;
@@ -20,6 +23,10 @@ use watchkeep_wire::content_type;
 /// How far `at` may be from now. A command that is sent again keeps its
 /// instant, and so its identifier; one of another day belongs into a replay.
 const AT_APART_MAX: TimeSpan = TimeSpan::MINUTE.times(5);
+
+/// What is told where somebody else decided about charters at the same moment.
+pub(crate) const OUTRUN: &str =
+    "somebody else published or decided meanwhile, and nothing was changed: try again";
 
 /// Why a command is not passed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,7 +117,8 @@ pub(crate) fn checked(mut response: Response, now: Timestamp) -> Result<Response
 
 /// The record of a command, keyed by what it is about.
 pub(crate) fn record(topic: &str, response: &Response) -> Outgoing {
-    let about = response.incident.as_ref().or(response.subject.as_ref());
+    let about = [&response.incident, &response.subject, &response.proposal, &response.charter];
+    let about = about.into_iter().flatten().next();
     Outgoing {
         topic: topic.into(),
         partition: None,
@@ -138,6 +146,9 @@ pub(crate) struct Answer {
     /// What was recorded, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) facts: Vec<Fact>,
+    /// The proposal that it is about, as it stands now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proposal: Option<ProposalView>,
 }
 
 impl Answer {
@@ -155,7 +166,32 @@ impl Answer {
             (false, Some(_)) => "refused",
             (false, None) => "pending",
         };
-        Self { response, outcome: outcome.to_owned(), rule: rule.filter(|_| !is_done), facts }
+        Self {
+            response,
+            outcome: outcome.to_owned(),
+            rule: rule.filter(|_| !is_done),
+            facts,
+            proposal: None,
+        }
+    }
+
+    /// What came of a command about charters; `None` where nothing is known yet.
+    pub(crate) fn about_charters(response: &Response, desk: &Desk<'_>) -> Option<Self> {
+        let outcome = desk.publications.outcome(&cause_of(response))?;
+        let (outcome, rule) = match (outcome, desk.publications.refused(&cause_of(response))) {
+            (Taken::Outrun, _) => ("refused", Some(OUTRUN.to_owned())),
+            (_, Some(rule)) => ("refused", Some(rule)),
+            (..) => ("done", None),
+        };
+        let about = desk.publications.about(&cause_of(response));
+        let proposal = about.and_then(|about| desk.publications.proposals().get(about));
+        Some(Self {
+            response: response.id(),
+            outcome: outcome.to_owned(),
+            rule,
+            facts: Vec::new(),
+            proposal: proposal.map(|proposal| desk.view(proposal)),
+        })
     }
 }
 

@@ -51,19 +51,19 @@ pub(crate) fn is_regulated(config: &Config) -> anyhow::Result<bool> {
 /// # Errors
 /// Kafka does not answer, or does not let this be changed.
 pub(crate) fn hold(
-    config: &Config,
+    topics: &Topics,
     store: &Store,
     registry: &Registry,
 ) -> anyhow::Result<Vec<String>> {
-    let is_limited = config.topics.retention.is_some() && matches!(store, Store::Kafka(_));
+    let is_limited = topics.retention.is_some() && matches!(store, Store::Kafka(_));
     if !is_limited || !registry.is_regulated() {
         return Ok(Vec::new());
     }
     let admin = store.admin()?;
-    let wanted = setting(config.topics.regulatory_retention);
+    let wanted = setting(topics.regulatory_retention);
     let mut raised = Vec::new();
     for name in LIMITED {
-        let topic = config.topics.named(name);
+        let topic = topics.named(name);
         if is_shorter(&admin, &topic, &wanted)? {
             admin.set_config(&topic, SETTING, &wanted).with_context(|| {
                 format!(

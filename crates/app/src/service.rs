@@ -182,7 +182,7 @@ impl Service {
                  is ever judged"
             );
         }
-        for topic in patiently(|| retention::hold(config, &store, &rules.registry()))? {
+        for topic in patiently(|| retention::hold(&config.topics, &store, &rules.registry()))? {
             tracing::info!(topic, "kept for longer: a charter says `driver: regulatory`");
         }
         let shared = Arc::new(Shared {

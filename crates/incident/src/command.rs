@@ -50,13 +50,10 @@ pub const fn fields_of(command: Command) -> &'static [&'static str] {
         Command::Review => &["root_cause", "actions"],
         Command::Feedback => &["feedback"],
         Command::ReportDelivery => &["delivery"],
-        Command::Acknowledge
-        | Command::Verify
-        | Command::Resolve
-        | Command::Comment
-        | Command::Propose
-        | Command::Approve
-        | Command::Close => &[],
+        Command::Propose => &["documents", "change_ticket", "effective_from"],
+        Command::Approve | Command::Reject => &["proposal"],
+        Command::Comment => &["proposal", "charter"],
+        Command::Acknowledge | Command::Verify | Command::Resolve | Command::Close => &[],
     }
 }
 
@@ -65,21 +62,27 @@ pub const fn is_about_many(command: Command) -> bool {
     matches!(command, Command::Silence | Command::Unsilence | Command::ReportDelivery)
 }
 
+/// True where a command is about charters, which no incident decides.
+pub fn is_about_charters(response: &Response) -> bool {
+    match response.command {
+        Command::Propose | Command::Approve | Command::Reject => true,
+        Command::Comment => response.proposal.is_some() || response.charter.is_some(),
+        _ => false,
+    }
+}
+
 /// Checks what a command says of itself.
 ///
 /// # Errors
 /// The first field that is missing, too much or of no use.
 pub fn check(response: &Response) -> Result<(), Fault> {
-    if matches!(response.command, Command::Propose | Command::Approve) {
-        let name = response.command.name();
-        let what = format!(
-            "command {name} is for charters: use `watchkeep charters propose` and `approve`"
-        );
-        return Err(fault("command", what));
-    }
     known(response)?;
     if response.by.trim().is_empty() {
         return Err(fault("by", "a command says who gives it: `by` is empty"));
+    }
+    if is_about_charters(response) {
+        about_charters(response)?;
+        return short(response);
     }
     let is_addressed = response.incident.is_some() || response.subject.is_some();
     if !is_addressed && !is_about_many(response.command) {
@@ -115,6 +118,11 @@ fn known(response: &Response) -> Result<(), Fault> {
         ("decision", response.decision.is_some()),
         ("feedback", response.feedback.is_some()),
         ("delivery", response.delivery.is_some()),
+        ("documents", response.documents.is_some()),
+        ("change_ticket", response.change_ticket.is_some()),
+        ("effective_from", response.effective_from.is_some()),
+        ("proposal", response.proposal.is_some()),
+        ("charter", response.charter.is_some()),
     ];
     match given.iter().find(|(field, is_given)| *is_given && !own.contains(field)) {
         Some((field, _)) => {
@@ -126,6 +134,51 @@ fn known(response: &Response) -> Result<(), Fault> {
 
 fn said(text: Option<&String>) -> bool {
     text.is_some_and(|text| !text.trim().is_empty())
+}
+
+fn about_charters(response: &Response) -> Result<(), Fault> {
+    if response.incident.is_some() {
+        return Err(fault("incident", "the command is about charters and names an `incident`"));
+    }
+    let why = |what: &str| match said(response.rationale.as_ref()) {
+        true => Ok(()),
+        false => Err(fault("rationale", what)),
+    };
+    if response.command == Command::Propose {
+        why("a proposal needs a rationale: why the charters should change")?;
+        return match &response.documents {
+            None => {
+                let what =
+                    "a proposal has `documents`: the charters as they shall be, as YAML text";
+                Err(fault("documents", what))
+            }
+            Some(_) => Ok(()),
+        };
+    }
+    let names = [&response.proposal, &response.charter, &response.subject];
+    match names.into_iter().flatten().collect::<Vec<_>>()[..] {
+        [name] if name.trim().is_empty() => {
+            return Err(fault(
+                "proposal",
+                "the command does not say what it is about: it is empty",
+            ));
+        }
+        [_] => {}
+        [] => {
+            let name = response.command.name();
+            let what = format!("{name} names a `proposal`, or the `subject` that one changes");
+            return Err(fault("proposal", what));
+        }
+        _ => {
+            let what = "the command is about one thing: a `proposal`, a `charter` or a `subject`";
+            return Err(fault("proposal", what));
+        }
+    }
+    match response.command {
+        Command::Reject => why("a rejection needs a rationale"),
+        Command::Comment => why("a comment needs a rationale: its text"),
+        _ => Ok(()),
+    }
 }
 
 fn needed(response: &Response) -> Result<(), Fault> {
@@ -202,6 +255,9 @@ fn short(response: &Response) -> Result<(), Fault> {
         ("into", response.into.as_deref()),
         ("incident", response.incident.as_deref()),
         ("subject", response.subject.as_deref()),
+        ("change_ticket", response.change_ticket.as_deref()),
+        ("proposal", response.proposal.as_deref()),
+        ("charter", response.charter.as_deref()),
     ];
     let actions = response.actions.iter().map(|action| ("actions", Some(action.what.as_str())));
     let is_long = |text: Option<&str>| text.is_some_and(|text| text.chars().count() > TEXT_MAX);

@@ -290,6 +290,10 @@ impl Escalate {
                     self.reject(response, rule, context, now, out);
                 }
             }
+            _ if command::is_about_charters(response) => {
+                let rule = "whoever has decided this has no charters topic";
+                self.reject(response, rule.into(), context, now, out);
+            }
             _ => match self.addressed(response) {
                 Ok(ids) => ids.iter().for_each(|id| {
                     self.decide(id, context, now, out, |decision| decision.respond(response));
@@ -299,6 +303,22 @@ impl Escalate {
         }
         self.relate(context, now, out);
         out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
+    }
+
+    /// Takes a command that a rule forbids which lies elsewhere: one about charters.
+    pub fn refuse(
+        &mut self,
+        response: &Response,
+        rule: String,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        if !self.answered.contains(&response.id()) {
+            let from = out.facts.len();
+            self.reject(response, rule, context, now, out);
+            out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
+        }
     }
 
     /// A refusal that belongs to no incident goes to a chain of its own.
@@ -311,7 +331,8 @@ impl Escalate {
         out: &mut Outputs,
     ) {
         let root = response.subject.as_deref().map(typed);
-        let addressed = response.incident.clone().or(root);
+        let about = response.proposal.clone().or_else(|| response.charter.clone());
+        let addressed = response.incident.clone().or(root).or(about);
         let rule = command::check(response)
             .err()
             .map(|fault| fault.what)
@@ -444,7 +465,9 @@ impl Escalate {
         let again = earlier.as_ref().and_then(|earlier| self.incidents.get(earlier));
         let root = again.map_or_else(|| placed.root.clone(), |earlier| earlier.root.clone());
         let child = earlier.as_deref();
-        let parent = self.parent_of(&root, severity, child, &limits, context, now);
+        let latest = breaches.iter().map(|breach| breach.detected_at).max().unwrap_or(now);
+        let as_of = place::as_of(latest, policy.grouping.group_wait, now);
+        let parent = self.parent_of(&root, severity, child, &limits, context, as_of);
         if let Some(earlier) = earlier {
             self.decide(&earlier, context, now, out, |decision| {
                 decision.reopen(&breaches, due_at, parent.as_ref());

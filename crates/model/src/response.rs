@@ -1,4 +1,4 @@
-//! What people do about an incident: commands, each at an instant.
+//! What people do about incidents and charters: commands, each at an instant.
 
 use std::collections::BTreeMap;
 
@@ -73,6 +73,23 @@ pub struct Response {
     /// `report_delivery`: what became of a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryReported>,
+    /// `propose`: the charters as they shall be: the text of YAML documents, or
+    /// one document or a list of them as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<serde_json::Value>,
+    /// `propose`: the change ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_ticket: Option<String>,
+    /// `propose`: from when charters without a date of their own are in force;
+    /// absent is from the last approval on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_from: Option<Timestamp>,
+    /// `approve`, `reject`, `comment`: the proposal, or the beginning of its identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposal: Option<String>,
+    /// `comment`: the subject or pattern whose charter it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charter: Option<String>,
     /// Fields that no command has, so that they are refused by name and not lost.
     #[serde(flatten)]
     pub rest: BTreeMap<String, serde_json::Value>,
@@ -102,6 +119,11 @@ impl Response {
             decision: None,
             feedback: None,
             delivery: None,
+            documents: None,
+            change_ticket: None,
+            effective_from: None,
+            proposal: None,
+            charter: None,
             rest: BTreeMap::new(),
         }
     }
@@ -150,11 +172,13 @@ pub enum Command {
     Close,
     /// What became of a message; written by the deliver stage alone.
     ReportDelivery,
+    /// A change of a charter is turned down.
+    Reject,
 }
 
 impl Command {
     /// Every command with its name.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::Acknowledge, "acknowledge"),
         (Self::Remediate, "remediate"),
         (Self::Verify, "verify"),
@@ -172,6 +196,7 @@ impl Command {
         (Self::Merge, "merge"),
         (Self::Close, "close"),
         (Self::ReportDelivery, "report_delivery"),
+        (Self::Reject, "reject"),
     ];
 
     /// The name used in responses and facts.

@@ -5,7 +5,9 @@
 //! [`RevisionKind::Publication`]. Without that one, nothing of it holds.
 //! Such closing facts, and those about proposals, are *heads*: each names the
 //! head before it in `base`. Of two that name the same one the first counts, so
-//! that nobody decides on what somebody else has changed meanwhile.
+//! that nobody decides on what somebody else has changed meanwhile. An approval
+//! and the publication that it completes name the same one and the same command
+//! as their `cause`; both count, or neither.
 
 use std::collections::BTreeSet;
 
@@ -43,6 +45,10 @@ pub struct Revision {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rationale: Option<String>,
+    /// What led to it: `response` and the identifier of the command. Heads of one
+    /// command count together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// What it is now, whole; null where it was withdrawn. Of a charter the
     /// list of its documents as they were written.
     #[serde(default, skip_serializing_if = "Value::is_null")]

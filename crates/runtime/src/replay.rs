@@ -99,6 +99,9 @@ pub struct Settings {
     pub run_on: TimeSpan,
     /// Settings of the escalate stage.
     pub escalation: EscalationSettings,
+    /// Rules that forbid responses about charters, by the response's identifier.
+    /// What the others lead to is in the rules already.
+    pub forbidden: BTreeMap<String, String>,
 }
 
 /// What a replay counted.
@@ -168,7 +171,8 @@ pub fn replay(
         outputs: Outputs::default(),
         teller: Teller {
             rules,
-            clock: EscalationClock::new(settings.escalation.clone(), VecDeque::from(responses)),
+            clock: EscalationClock::new(settings.escalation.clone(), VecDeque::from(responses))
+                .with_forbidden(settings.forbidden.clone()),
             report: Report::default(),
             sink,
         },

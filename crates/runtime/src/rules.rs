@@ -114,8 +114,9 @@ impl Rules {
         }
     }
 
-    /// What was published; `None` where charters come from a folder.
-    pub fn publications(&self) -> Option<Publications> {
+    /// What was published and proposed, and the registry that follows from it;
+    /// `None` where charters come from a folder.
+    pub fn publications(&self) -> Option<(Arc<Publications>, Arc<Registry>)> {
         match &*self.source {
             Source::Folder(_) => None,
             Source::Topic(published) => Some(published.publications()),

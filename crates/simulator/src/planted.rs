@@ -14,68 +14,16 @@ use crate::generator::random::Random;
 mod files;
 mod graph;
 mod measure;
+mod shape;
 mod storm;
 mod telemetry;
 
 pub use files::files;
 pub use measure::{Measured, blamed, measure};
+pub use shape::Shape;
 pub use storm::{TEAMS, storm};
 
 use graph::Graph;
-
-/// What is planted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shape {
-    /// One node breaks, watched itself; nothing between it and the features is.
-    Watched,
-    /// One node breaks; it and everything below it shows.
-    Propagated,
-    /// One node breaks and shows; of what lies between only some is watched.
-    Gaps,
-    /// One node breaks that is not watched.
-    Unwatched,
-    /// The same, and a fifth of what it feeds does not show it.
-    Partial,
-    /// Two nodes break, each watched.
-    TwoWatched,
-    /// Two nodes break that are not watched.
-    TwoUnwatched,
-    /// A view breaks; a source of all views is well and not watched.
-    Popular,
-    /// A view breaks and shows; a source of all views shows a fault of its own
-    /// that reaches nobody.
-    PopularNoisy,
-    /// A node breaks; another that breaks was its source long ago.
-    Stale,
-    /// A node breaks that is not watched, and a feature elsewhere by itself.
-    Beside,
-    /// One or two features break by themselves.
-    Features,
-    /// Features of which no source is known.
-    Unknown,
-    /// A run of a pipeline failed; edges are known from runs alone.
-    FailedRun,
-}
-
-impl Shape {
-    /// Every shape, in the order in which seeds take them.
-    pub const ALL: [Self; 14] = [
-        Self::Watched,
-        Self::Propagated,
-        Self::Gaps,
-        Self::Unwatched,
-        Self::Partial,
-        Self::TwoWatched,
-        Self::TwoUnwatched,
-        Self::Popular,
-        Self::PopularNoisy,
-        Self::Stale,
-        Self::Beside,
-        Self::Features,
-        Self::Unknown,
-        Self::FailedRun,
-    ];
-}
 
 /// A node that is to blame and whoever answers for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,6 +50,8 @@ pub struct Case {
     watched: BTreeSet<usize>,
     /// Of those, nodes that show the fault.
     bad: BTreeSet<usize>,
+    /// A node that no charter names.
+    uncharted: Option<usize>,
 }
 
 /// Lineages that are tried for a shape before the last is taken as it is.
@@ -120,7 +70,7 @@ impl Case {
         let graph = Graph::random(&mut Random::new(seed));
         let (expected, runs) = (BTreeSet::new(), Vec::new());
         let (watched, bad) = (BTreeSet::new(), BTreeSet::new());
-        Self { seed, shape, expected, runs, graph, watched, bad }
+        Self { seed, shape, expected, runs, graph, watched, bad, uncharted: None }
     }
 
     /// Edges on the longest way.
@@ -174,11 +124,47 @@ fn plant(seed: u64, shape: Shape, random: &mut Random) -> Option<Case> {
             watched.extend(&lone);
             lone
         }
-        Shape::FailedRun => {
-            let is_job = |graph: &Graph, node: usize| {
-                graph.names[node].starts_with("pipeline:") && graph.below(node).len() >= 2
+        Shape::FailedRun | Shape::OwnedByRuns => vec![graph.choose(random, Graph::is_job)?],
+        Shape::TwoFailedRuns => {
+            let one = graph.choose(random, Graph::is_job)?;
+            let fits = |graph: &Graph, node| graph.is_job(node) && graph.are_apart(&[one, node]);
+            vec![one, graph.choose(random, fits)?]
+        }
+        Shape::WellRun => {
+            let job = graph.choose(random, Graph::is_job)?;
+            runs = graph.runs(&[job], None);
+            let others: Vec<usize> = features.difference(&graph.below(job)).copied().collect();
+            vec![pick(random, &others)?]
+        }
+        Shape::ThreeWatched => {
+            let [one, other] = graph.choose_two(random, false)?;
+            let fits = |graph: &Graph, node| graph.are_apart(&[one, other, node]);
+            vec![one, other, graph.choose(random, fits)?]
+        }
+        Shape::Between => {
+            vec![graph.choose(random, |graph, node| graph.all_through(node).is_some())?]
+        }
+        Shape::JustEnough => vec![graph.choose(random, Graph::is_distinct_view)?],
+        Shape::TooFew => {
+            let view = graph.choose(random, Graph::is_distinct_view)?;
+            let own: Vec<usize> = graph.below(view).into_iter().collect();
+            // Less than 0.6 of them, and not fewer than three.
+            let count = own.len() / 2;
+            let broken = own.get(..count.max(3)).filter(|_| count >= 3)?;
+            let covers = |node: usize| {
+                let below = graph.features_below(node);
+                let bad = broken.iter().filter(|feature| below.contains(feature)).count();
+                bad >= 3 && bad * 10 >= below.len() * 6
             };
-            vec![graph.choose(random, is_job)?]
+            if graph.inner().any(covers) {
+                return None;
+            }
+            broken.to_vec()
+        }
+        Shape::Forgotten => {
+            let (lone, retired) = graph.add_forgotten(2);
+            watched.extend(lone.iter().chain([&retired]));
+            lone.into_iter().chain([retired]).collect()
         }
     };
     for root in &roots {
@@ -186,7 +172,9 @@ fn plant(seed: u64, shape: Shape, random: &mut Random) -> Option<Case> {
         bad.extend(below.intersection(&features));
         bad.insert(*root);
         match shape {
-            Shape::Watched | Shape::TwoWatched | Shape::Stale => _ = watched.insert(*root),
+            Shape::Watched | Shape::TwoWatched | Shape::ThreeWatched | Shape::Stale => {
+                watched.insert(*root);
+            }
             Shape::PopularNoisy => _ = watched.insert(*root),
             Shape::Propagated => {
                 watched.insert(*root);
@@ -224,19 +212,37 @@ fn plant(seed: u64, shape: Shape, random: &mut Random) -> Option<Case> {
             bad.insert(old);
             expected_roots.push(old);
         }
-        Shape::FailedRun => runs = graph.runs(roots[0]),
+        Shape::FailedRun | Shape::TwoFailedRuns => runs = graph.runs(&roots, None),
+        Shape::OwnedByRuns => runs = graph.runs(&roots, Some(roots[0])),
+        Shape::Between => {
+            let between = graph.all_through(roots[0])?;
+            watched.insert(between);
+            bad.insert(between);
+            bad.remove(&roots[0]);
+            expected_roots = vec![between];
+        }
+        Shape::JustEnough => {
+            // The least that is not below 0.6.
+            let own: Vec<usize> = graph.below(roots[0]).into_iter().collect();
+            let enough = (own.len() * 6).div_ceil(10).max(3);
+            own.iter().skip(enough).for_each(|spared| _ = bad.remove(spared));
+        }
         _ => {}
     }
     // Well-being shows too, here and there; not where the fault comes by.
     let reached: BTreeSet<usize> = roots.iter().flat_map(|root| graph.below(*root)).collect();
     let is_well = |node: &usize| !bad.contains(node) && !reached.contains(node);
+    let is_known_by_runs = |node: &usize| shape == Shape::OwnedByRuns && *node == roots[0];
+    let is_well = |node: &usize| is_well(node) && !is_known_by_runs(node);
     let well: Vec<usize> = (0..graph.names.len()).filter(is_well).collect();
     watched.extend(well.into_iter().filter(|_| random.below(3) == 0));
     let blame =
         |node: &usize| Blame { root: graph.names[*node].clone(), owner: graph.owner(*node) };
     let expected: BTreeSet<Blame> = expected_roots.iter().map(blame).collect();
     let is_distinct = expected.len() == expected_roots.len();
-    is_distinct.then_some(Case { seed, shape, expected, runs, graph, watched, bad })
+    let uncharted = (shape == Shape::OwnedByRuns).then_some(roots[0]);
+    let case = Case { seed, shape, expected, runs, graph, watched, bad, uncharted };
+    is_distinct.then_some(case)
 }
 
 fn pick(random: &mut Random, among: &[usize]) -> Option<usize> {

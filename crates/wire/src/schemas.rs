@@ -84,6 +84,7 @@ static HISTORY: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
         "history/response/1",
         "history/reject/1",
         "history/revision/1",
+        "history/revision/2",
     ];
     let name_of = |path: &'static str| path.split('/').nth(1).unwrap_or(path);
     sources.into_iter().map(|(path, text)| embed(name_of(path), text)).collect()

@@ -99,14 +99,15 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         [] if sources::are_of_the_log(&arguments.input) => RunsFrom::Topic,
         files => RunsFrom::Files(files),
     };
-    let rules = charters::wanted_with_runs(&config, &wanted, runs)?
-        .with_profiles(profiles(arguments, &config)?);
     let responses = responses(arguments)?;
+    let (rules, forbidden) = charters::wanted_with_commands(&config, &wanted, runs, &responses)?;
+    let rules = rules.with_profiles(profiles(arguments, &config)?);
     let settings = replay::Settings {
         time: config.time,
         from: arguments.from,
         to: arguments.to,
         run_on: arguments.run_on.unwrap_or(TimeSpan::ZERO),
+        forbidden,
         ..replay::Settings::default()
     };
     let mut decoder = Decoder::new(service::schemas(&config)?);

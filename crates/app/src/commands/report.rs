@@ -53,8 +53,8 @@ pub(super) fn run(command: &cli::Report) -> anyhow::Result<Outcome> {
 
 fn of_stewardship(arguments: &ReportOf) -> anyhow::Result<Outcome> {
     let Input { rules, incidents, seen, period, .. } = read(arguments, Windows::Seen)?;
-    let publications = rules.publications();
-    let report = stewardship(&rules.registry(), publications.as_ref(), &incidents, &seen, period);
+    let publications = rules.publications().map(|(known, _)| known);
+    let report = stewardship(&rules.registry(), publications.as_deref(), &incidents, &seen, period);
     print(arguments.format, &report, period, "Stewardship", &[], &sections(&report))?;
     let is_found = report.reviews.iter().any(|review| review.is_overdue)
         || !report.opened_reviews.is_empty()

@@ -160,7 +160,14 @@ impl Watch {
 }
 
 /// Gives the command to the service that holds the embedded log.
-fn ask(address: SocketAddr, response: &Response, wait: Duration) -> anyhow::Result<Answer> {
+///
+/// # Errors
+/// Nobody answers, or the service takes no such command.
+pub(super) fn ask(
+    address: SocketAddr,
+    response: &Response,
+    wait: Duration,
+) -> anyhow::Result<Answer> {
     // The service has its own clock, which a demo lets run faster.
     let mut body = serde_json::to_value(response)?;
     if let Some(map) = body.as_object_mut() {

@@ -61,7 +61,7 @@ fn create(arguments: &cli::TopicsCreate) -> anyhow::Result<Outcome> {
         && created.contains(&config.topics.named("charters"));
     let raised = if config.topics.retention.is_some() && !is_new {
         let rules = charters::wanted(&config, &Wanted::OfLog)?;
-        retention::hold(&config, &store, &rules.registry())?
+        retention::hold(&config.topics, &store, &rules.registry())?
     } else {
         Vec::new()
     };

@@ -8,11 +8,15 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use watchkeep_incident::command;
+use watchkeep_incident::registry::publications::decide::Desk;
 use watchkeep_model::incident::Fact;
+use watchkeep_model::response::Response as Command;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::log::LogError;
 
 use super::{App, json};
+use crate::charters;
 use crate::responses::{self, Answer};
 
 /// How long an answer is waited for where the request does not say.
@@ -78,7 +82,10 @@ pub(super) async fn take(
     }
     let wait = parameters.wait.map(|span| u64::try_from(span.as_micros()).unwrap_or(0));
     let wait = wait.map_or(WAIT, Duration::from_micros).min(WAIT_MAX);
-    let answer = wait_for(&app, id, wait).await;
+    let answer = match command::is_about_charters(&response) {
+        true => wait_for_charters(&app, response, wait).await,
+        false => wait_for(&app, id, wait).await,
+    };
     let status = match answer.outcome.as_str() {
         "done" => StatusCode::OK,
         "refused" => StatusCode::CONFLICT,
@@ -101,6 +108,53 @@ async fn wait_for(app: &App, id: String, wait: Duration) -> Answer {
             return Answer::of(id, facts);
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// The same of a command about charters, which the charters topic tells of; what
+/// cannot be meant, the incident log.
+async fn wait_for_charters(app: &Arc<App>, response: Command, wait: Duration) -> Answer {
+    let begun = Instant::now();
+    let response = Arc::new(response);
+    loop {
+        let (one, asked) = (app.clone(), response.clone());
+        let looked = tokio::task::spawn_blocking(move || answer_of(&one, &asked)).await;
+        if let Ok(Some(answer)) = looked {
+            return answer;
+        }
+        let facts = facts_of(app, &response.id());
+        if !facts.is_empty() || begun.elapsed() >= wait || app.shared.is_stopping() {
+            return Answer::of(response.id(), facts);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn answer_of(app: &App, response: &Command) -> Option<Answer> {
+    let shared = &app.shared;
+    // A process without the stage that decides reads the topic here.
+    shared.store.reader().ok().and_then(|mut r| charters::follow(&shared.rules, &mut r).ok())?;
+    let (publications, registry) = shared.rules.publications()?;
+    let desk = Desk { publications: &publications, registry: &registry, pane: app.pane };
+    Answer::about_charters(response, &desk)
+}
+
+/// `GET /v1/proposals`: every change of charters that was asked for, and what it
+/// waits for.
+pub(super) async fn proposals(State(app): State<Arc<App>>) -> Response {
+    let listed = tokio::task::spawn_blocking(move || {
+        let shared = &app.shared;
+        charters::follow(&shared.rules, &mut shared.store.reader()?)?;
+        let known = shared.rules.publications();
+        anyhow::Ok(known.map_or_else(Vec::new, |(publications, registry)| {
+            let desk = Desk { publications: &publications, registry: &registry, pane: app.pane };
+            desk.proposals()
+        }))
+    });
+    match listed.await {
+        Ok(Ok(proposals)) => json(&proposals),
+        Ok(Err(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 

@@ -250,6 +250,7 @@ impl Setting {
             topics: self.topics.clone(),
             encoding: self.encoding,
             escalation: watchkeep_incident::escalate::Settings::default(),
+            pane: self.time.pane,
         };
         let mut stage = EscalateStage::new(settings, shared.rules.clone());
         let name = self.stage.name();

@@ -17,6 +17,7 @@ use watchkeep_wire::fact::{Stored, decode};
 
 use super::Shared;
 use crate::config::Topics;
+use crate::retention;
 use crate::store::{Reader, StoredRecord};
 
 /// Time between two looks at the log.
@@ -117,6 +118,7 @@ pub(super) fn follow(shared: &Shared, topics: &Topics) {
     // What was published before this process began is no news.
     let mut is_news = false;
     let mut unusable = 0;
+    let mut held_at = shared.rules.position();
     while !shared.is_stopping() {
         let looked = match &mut tail {
             None => {
@@ -133,6 +135,22 @@ pub(super) fn follow(shared: &Shared, topics: &Topics) {
                 })
                 .map(|()| is_news = true),
         };
+        // What was approved meanwhile may ask for a longer retention.
+        let position = shared.rules.position();
+        if position != held_at {
+            match retention::hold(topics, &shared.store, &shared.rules.registry()) {
+                Ok(raised) => {
+                    held_at = position;
+                    for topic in raised {
+                        tracing::info!(
+                            topic,
+                            "kept for longer: a charter says `driver: regulatory`"
+                        );
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "keeping what a regulator may ask for"),
+            }
+        }
         let Unusable { count, last } = shared.rules.runs().unusable();
         if let Some(last) = last.filter(|_| count > unusable) {
             tracing::warn!(count, last, "records of the lineage topic that are no run events");

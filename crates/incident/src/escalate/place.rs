@@ -175,7 +175,7 @@ fn group(
 
 /// The instant as of which the lineage explains a breach: when it has been held
 /// for long enough, by its own time; never after `now`.
-fn as_of(detected_at: Timestamp, wait: TimeSpan, now: Timestamp) -> Timestamp {
+pub(super) fn as_of(detected_at: Timestamp, wait: TimeSpan, now: Timestamp) -> Timestamp {
     (detected_at + wait).min(now)
 }
 

@@ -9,6 +9,7 @@ use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::AttributionLimits;
 use watchkeep_model::time::Timestamp;
 
+use super::place::as_of;
 use super::platform::{self, PLATFORM};
 use super::{Escalate, Outputs};
 use crate::attribution::related::{Way, related};
@@ -75,7 +76,8 @@ impl Escalate {
             return;
         }
         let limits = self.limits_of(id, context);
-        for child in self.incidents_near(&root, Way::Down, &limits, context, now) {
+        let as_of = self.as_of(id, context, now);
+        for child in self.incidents_near(&root, Way::Down, &limits, context, as_of) {
             let speaks_for_itself = self.incidents.get(&child).is_some_and(|one| {
                 one.is_open() && one.severity <= severity && one.quiet.inhibited_by.is_none()
             });
@@ -115,7 +117,8 @@ impl Escalate {
         let by = incident.quiet.inhibited_by.clone().unwrap_or_default();
         let (root, severity) = (incident.root.clone(), incident.severity);
         let limits = self.limits_of(child, context);
-        let next = self.parent_of(&root, severity, Some(child), &limits, context, now);
+        let as_of = self.as_of(child, context, now);
+        let next = self.parent_of(&root, severity, Some(child), &limits, context, as_of);
         let doing = Doing::system(now, format!("incident {by}"));
         self.decide(child, context, now, out, |decision| match next {
             Some(next) if next.id != by => decision.inhibit(&next.id, next.rule, &doing),
@@ -195,6 +198,17 @@ impl Escalate {
             line.insert(by);
         }
         line
+    }
+
+    /// The instant as of which the lineage tells who speaks for an incident: the
+    /// time of its latest breach, as for its root. A service that catches up
+    /// sees the graph of that time, as a replay does.
+    fn as_of(&mut self, id: &str, context: &dyn Context, now: Timestamp) -> Timestamp {
+        let Some(incident) = self.incidents.get(id) else { return now };
+        let latest = incident.attached.values().map(|attached| attached.detected_at).max();
+        let revision = incident.policy.clone();
+        let wait = self.pinned_policy(&revision, context).grouping.group_wait;
+        latest.map_or(now, |latest| as_of(latest, wait, now))
     }
 
     fn limits_of(&mut self, id: &str, context: &dyn Context) -> AttributionLimits {

@@ -13,10 +13,13 @@
 //! history, and all its documents hold as they are written.
 
 mod contents;
+pub mod decide;
 mod difference;
 pub mod gate;
 pub mod guard;
+pub mod played;
 mod proposals;
+pub mod view;
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +33,7 @@ use watchkeep_model::revision::{NO_BASE, PublicationSize, Revision, RevisionKind
 use watchkeep_model::time::Timestamp;
 
 pub use contents::{Contents, SubjectHistory};
-pub use difference::{Change, Difference, changes, field_changes};
+pub use difference::{Change, Changed, Difference, changes, field_changes};
 pub use proposals::{Proposal, ProposalState};
 
 /// Revisions of publications that are not closed, in all. Beyond it the oldest
@@ -42,6 +45,12 @@ const WAITING_MAX: usize = 1_000_000;
 pub struct Publications {
     /// Offset of the last head.
     head: i64,
+    /// What the last head named as the one before it, and the command that led to it.
+    last: (Option<i64>, Option<String>),
+    /// Commands that led to something, each with what it is about, and those that
+    /// were outrun.
+    causes: BTreeMap<String, String>,
+    outrun: BTreeSet<String>,
     /// Revisions without their publication, by its identifier.
     waiting: BTreeMap<String, Vec<Revision>>,
     publications: Vec<Publication>,
@@ -75,6 +84,9 @@ impl Default for Publications {
     fn default() -> Self {
         Self {
             head: NO_BASE,
+            last: (None, None),
+            causes: BTreeMap::new(),
+            outrun: BTreeSet::new(),
             waiting: BTreeMap::new(),
             publications: Vec::new(),
             proposals: BTreeMap::new(),
@@ -87,10 +99,32 @@ impl Publications {
     /// Takes a fact of the charters topic, in order of offset. Those of the
     /// policies topic are given to [`Publications::take_policy`] before.
     pub fn take(&mut self, offset: i64, revision: Revision) -> Taken {
-        if revision.kind.is_head() && revision.base != Some(self.head) {
+        if revision.kind.is_head() && !self.rests_on_the_last(&revision) {
             self.waiting.remove(&revision.publication);
+            self.outrun.extend(revision.cause);
             return Taken::Outrun;
         }
+        let last = revision.kind.is_head().then(|| (revision.base, revision.cause.clone()));
+        let cause = revision.cause.clone().map(|cause| (cause, revision.publication.clone()));
+        let taken = self.add(offset, revision);
+        if taken == Taken::Yes {
+            if let Some(last) = last {
+                (self.head, self.last) = (offset, last);
+            }
+            self.causes.extend(cause);
+        }
+        taken
+    }
+
+    /// Heads of one command name the same head before them, for whoever writes
+    /// them together knows no offset yet.
+    fn rests_on_the_last(&self, head: &Revision) -> bool {
+        let is_of_one_command =
+            head.cause.is_some() && (head.base, &head.cause) == (self.last.0, &self.last.1);
+        head.base == Some(self.head) || is_of_one_command
+    }
+
+    fn add(&mut self, offset: i64, revision: Revision) -> Taken {
         match revision.kind {
             RevisionKind::Publication => return self.publish(offset, revision),
             RevisionKind::Proposal => {
@@ -102,22 +136,40 @@ impl Publications {
                     proposal.take(revision);
                 }
             }
-            RevisionKind::Comment | RevisionKind::Refusal => {
-                self.remarks.push(revision);
-                return Taken::Yes;
-            }
-            _ => {
-                self.wait(revision);
-                return Taken::Yes;
-            }
+            RevisionKind::Comment | RevisionKind::Refusal => self.remarks.push(revision),
+            _ => self.wait(revision),
         }
-        self.head = offset;
         Taken::Yes
+    }
+
+    /// What came of a command, by the `cause` of its facts: `Yes` where it
+    /// counts, `Outrun` where somebody else decided meanwhile, `None` where
+    /// nothing of it was read.
+    pub fn outcome(&self, cause: &str) -> Option<Taken> {
+        match (self.causes.contains_key(cause), self.outrun.contains(cause)) {
+            (true, _) => Some(Taken::Yes),
+            (false, true) => Some(Taken::Outrun),
+            (false, false) => None,
+        }
     }
 
     /// Takes a fact of the policies topic.
     pub fn take_policy(&mut self, revision: Revision) {
         self.wait(revision);
+    }
+
+    /// What a command was about: a proposal's identifier, or a subject.
+    pub fn about(&self, cause: &str) -> Option<&str> {
+        self.causes.get(cause).map(String::as_str)
+    }
+
+    /// The rule that forbade a command.
+    pub fn refused(&self, cause: &str) -> Option<String> {
+        let mut remarks = self.remarks.iter().rev();
+        let refusal = remarks.find(|remark| {
+            remark.kind == RevisionKind::Refusal && remark.cause.as_deref() == Some(cause)
+        })?;
+        refusal.content.get("rule")?.as_str().map(str::to_owned)
     }
 
     fn wait(&mut self, revision: Revision) {
@@ -142,7 +194,6 @@ impl Publications {
         if let Some(proposal) = self.proposals.get_mut(&head.publication) {
             proposal.state = ProposalState::Published;
         }
-        self.head = offset;
         self.publications.push(Publication { position: offset + 1, head, revisions });
         Taken::Yes
     }

@@ -4,9 +4,12 @@ use expect_test::expect;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::escalation::Audience;
-use watchkeep_model::incident::FactData;
+use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::response::{Command, Response};
+use watchkeep_model::time::TimeSpan;
 use watchkeep_model::window::Verdict;
+
+use crate::lineage::Builder;
 
 use super::scene::{DELAY, Scene, at, breach, declared, drift, response};
 
@@ -164,6 +167,25 @@ fn an_incident_downstream_of_another_is_quiet_until_that_one_is_over() {
         05-08 05:00:00 BreachCleared: dataset:bts.on_time freshness left 0
         05-08 05:00:00 Uninhibited: cleared goes on, acknowledge by 05-08 05:20
     "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+/// A service that catches up by weeks: the edge was fresh when it happened and
+/// is stale by the clock.
+#[test]
+fn who_speaks_for_whom_is_asked_as_of_the_breaches() {
+    let mut scene = Scene::new();
+    let mut builder = Builder::default();
+    builder.note("dataset:bts.on_time", "feature:flight.arr_delay_min", at("05-07"));
+    scene.world.lineage = builder.build();
+    let late = at("05-28");
+    for (minutes, breach) in [(0, &drift("05-08")), (5, &of_dataset("05-08 01:00"))] {
+        let now = late + TimeSpan::MINUTE.times(minutes);
+        scene.stage.breach(breach, &scene.world, now, &mut scene.out);
+        scene.stage.advance(&scene.world, now, &mut scene.out);
+    }
+    let inhibited = |fact: &Fact| matches!(fact.data, FactData::Inhibited(_));
+    assert_eq!(scene.out.facts.iter().filter(|fact| inhibited(fact)).count(), 1);
     scene.check();
 }
 

@@ -1,9 +1,10 @@
 //! Drives the escalate stage by a given time: at one instant windows first,
 //! then responses, then timers.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use watchkeep_detection::evaluate::Decided;
+use watchkeep_incident::command::is_about_charters;
 use watchkeep_incident::escalate::{Escalate, Outputs, Settings};
 use watchkeep_incident::registry::Registry;
 use watchkeep_model::breach::Breach;
@@ -16,6 +17,9 @@ pub struct EscalationClock {
     escalate: Escalate,
     /// Ascending by `at`.
     responses: VecDeque<Response>,
+    /// Rules that forbid commands about charters, by the command's identifier;
+    /// the others were carried out before the replay began.
+    forbidden: BTreeMap<String, String>,
     outputs: Outputs,
     /// What has happened so far. A timer that could not fire at its time fires
     /// late, never in the past.
@@ -28,9 +32,16 @@ impl EscalationClock {
         Self {
             escalate: Escalate::new(settings),
             responses,
+            forbidden: BTreeMap::new(),
             outputs: Outputs::default(),
             now: Timestamp::MIN,
         }
+    }
+
+    /// Says which commands about charters are forbidden, and by which rule.
+    #[must_use]
+    pub fn with_forbidden(self, forbidden: BTreeMap<String, String>) -> Self {
+        Self { forbidden, ..self }
     }
 
     /// Lets everything happen that is due before `at`.
@@ -83,7 +94,12 @@ impl EscalationClock {
         if self.responses.front().is_some_and(|response| response.at <= at)
             && let Some(response) = self.responses.pop_front()
         {
-            self.escalate.respond(&response, registry, at, &mut self.outputs);
+            let out = &mut self.outputs;
+            if !is_about_charters(&response) {
+                self.escalate.respond(&response, registry, at, out);
+            } else if let Some(rule) = self.forbidden.get(&response.id()) {
+                self.escalate.refuse(&response, rule.clone(), registry, at, out);
+            }
         } else {
             self.escalate.advance(registry, at, &mut self.outputs);
         }

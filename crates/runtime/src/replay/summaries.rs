@@ -66,7 +66,8 @@ pub fn replay_summaries(
         late: BTreeMap::new(),
         teller: Teller {
             rules,
-            clock: EscalationClock::new(settings.escalation.clone(), responses.into()),
+            clock: EscalationClock::new(settings.escalation.clone(), responses.into())
+                .with_forbidden(settings.forbidden.clone()),
             report: Report::default(),
             sink,
         },

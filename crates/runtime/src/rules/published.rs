@@ -54,7 +54,8 @@ pub struct Published {
 
 #[derive(Debug, Default)]
 struct State {
-    history: Publications,
+    /// Shared with whoever looks at it for longer; written to by a copy then.
+    history: Arc<Publications>,
     /// The next offsets of charters and policies.
     next: (i64, i64),
     /// Read and not taken yet, because a publication is not complete.
@@ -96,11 +97,13 @@ impl Published {
         // whoever sees the one finds the others.
         let (policies, end) = self::facts(&self.policies, state.next.1, read)?;
         state.next.1 = end;
-        policies.into_iter().for_each(|(_, policy)| state.history.take_policy(policy));
+        let history = Arc::make_mut(&mut state.history);
+        policies.into_iter().for_each(|(_, policy)| history.take_policy(policy));
         let waiting = std::mem::take(&mut state.waiting);
         let mut rest = waiting.into_iter();
         for (offset, revision) in rest.by_ref() {
-            if state.history.take(offset, revision.clone()) == Taken::Incomplete {
+            if Arc::make_mut(&mut state.history).take(offset, revision.clone()) == Taken::Incomplete
+            {
                 state.waiting.push((offset, revision));
                 break;
             }
@@ -123,9 +126,10 @@ impl Published {
         self.state().history.position()
     }
 
-    /// What was published and proposed.
-    pub fn publications(&self) -> Publications {
-        self.state().history.clone()
+    /// What was published and proposed, and the registry that follows from it.
+    pub fn publications(&self) -> (Arc<Publications>, Arc<Registry>) {
+        let state = self.state();
+        (state.history.clone(), state.newest.clone())
     }
 
     /// The registry of whoever has read up to a position. Batches that state

@@ -5,8 +5,11 @@
 //! breaches that are held and not yet in it. Timers are deadlines in that
 //! state; the caller says what time it is.
 
-use std::collections::BTreeMap;
+mod charters;
 
+use std::collections::{BTreeMap, VecDeque};
+
+use watchkeep_incident::command;
 use watchkeep_incident::escalate::{Escalate, Outputs, Settings as EscalationSettings};
 use watchkeep_model::anchor::AnchorChain;
 use watchkeep_model::breach::Breach;
@@ -43,6 +46,8 @@ pub struct Settings {
     pub encoding: FactEncoding,
     /// Settings of the pure stage.
     pub escalation: EscalationSettings,
+    /// The smallest slice of time, which proposed charters are checked by.
+    pub pane: TimeSpan,
 }
 
 /// What the stage has counted since it began.
@@ -59,6 +64,7 @@ pub struct Counts {
 }
 
 /// A record that waits for its decision.
+#[derive(Debug)]
 struct Input {
     partition: Partition,
     offset: i64,
@@ -90,6 +96,11 @@ pub struct EscalateStage {
     followed_at: Option<Timestamp>,
     /// When run events were read last.
     runs_at: Option<Timestamp>,
+    /// Polled and not decided yet.
+    waiting: VecDeque<Input>,
+    /// The last command about charters that was committed, until the topic
+    /// shows what came of it: the next one rests on that.
+    unseen: Option<charters::Unseen>,
     /// `None` until the incident log is folded.
     escalate: Option<Escalate>,
     /// The chain over all facts; `None` where there is more than one writer of
@@ -107,6 +118,8 @@ impl EscalateStage {
             committed: BTreeMap::new(),
             followed_at: None,
             runs_at: None,
+            waiting: VecDeque::new(),
+            unseen: None,
             escalate: None,
             chain: None,
             counts: Counts::default(),
@@ -134,9 +147,12 @@ impl EscalateStage {
         now: impl Fn() -> Timestamp,
     ) -> Result<(), StageError> {
         let due = self.escalate.as_ref().and_then(Escalate::next_deadline);
-        let wait = due.map_or(max_wait, |due| due.since(now()).clamp(TimeSpan::ZERO, max_wait));
-        let mut records: Vec<Input> = Vec::new();
-        let (mut changed, committed) = (false, &mut self.committed);
+        let mut wait = due.map_or(max_wait, |due| due.since(now()).clamp(TimeSpan::ZERO, max_wait));
+        if self.unseen.is_some() {
+            wait = wait.min(charters::LOOK_EVERY);
+        }
+        let mut changed = false;
+        let (committed, records) = (&mut self.committed, &mut self.waiting);
         let polled = log.poll(wait, &mut |event| match event {
             Event::Assigned { partition, position } => {
                 committed.insert(partition.clone(), position);
@@ -148,7 +164,7 @@ impl EscalateStage {
                 changed = true;
             }
             Event::Record(record) => {
-                records.push(Input {
+                records.push_back(Input {
                     partition: record.partition.clone(),
                     offset: record.offset,
                     timestamp: record.timestamp,
@@ -169,6 +185,7 @@ impl EscalateStage {
         // business of the one that has them.
         if !self.committed.keys().any(|partition| partition.topic == self.settings.topics.breaches)
         {
+            self.waiting.clear();
             return Ok(());
         }
         let moment = now();
@@ -184,7 +201,7 @@ impl EscalateStage {
         // Run events matter to where breaches come from, and to nothing else.
         let breaches = &self.settings.topics.breaches;
         let decides = due.is_some_and(|due| due <= moment)
-            || records.iter().any(|input| input.partition.topic == *breaches);
+            || self.waiting.iter().any(|input| input.partition.topic == *breaches);
         let seconds = i64::try_from(self.rules.runs().len() / RUNS_EACH).unwrap_or_default();
         if (decides || self.escalate.is_none())
             && !is_fresh(self.runs_at, TimeSpan::SECOND.times(seconds))
@@ -196,7 +213,45 @@ impl EscalateStage {
             let (escalate, chain) = self.restore(log)?;
             (self.escalate, self.chain) = (Some(escalate), chain);
         }
-        self.decide(log, &records, now())
+        self.decide_all(log, &now)
+    }
+
+    /// Decides what was polled. A command about charters ends a transaction:
+    /// what follows is decided by the charters that it has changed.
+    fn decide_all(
+        &mut self,
+        log: &mut dyn Log,
+        now: &impl Fn() -> Timestamp,
+    ) -> Result<(), StageError> {
+        loop {
+            let is_free = self.look_for_unseen(log, now())?;
+            let mut inputs = self.waiting.iter();
+            let next = inputs.position(|input| self.is_about_charters(input));
+            if next.is_some() && is_free {
+                // Somebody at the command line may have decided meanwhile.
+                super::follow(&self.rules, log)?;
+                self.followed_at = Some(now());
+            }
+            let count = match next {
+                Some(next) if is_free => next + 1,
+                Some(next) => next,
+                None => self.waiting.len(),
+            };
+            let records: Vec<Input> = self.waiting.drain(..count).collect();
+            self.decide(log, &records, now())?;
+            if self.escalate.is_none() {
+                // The log delivers again what was not committed.
+                self.waiting.clear();
+            }
+            if self.waiting.is_empty() || !is_free {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_about_charters(&self, input: &Input) -> bool {
+        input.partition.topic == self.settings.topics.responses
+            && decode(&input.value).is_ok_and(|response| command::is_about_charters(&response))
     }
 
     fn restore(&self, log: &mut dyn Log) -> Result<(Escalate, Option<AnchorChain>), StageError> {
@@ -257,7 +312,9 @@ impl EscalateStage {
     ) -> Result<(), StageError> {
         let Some(escalate) = &mut self.escalate else { return Ok(()) };
         let registry = &*self.rules.registry();
-        let Settings { topics, encoding, .. } = &self.settings;
+        let Settings { topics, encoding, pane, .. } = &self.settings;
+        let desk = charters::Desk { rules: &self.rules, pane: *pane };
+        let mut asked = charters::Asked::default();
         let mut outputs = Outputs::default();
         let mut positions: BTreeMap<Partition, i64> = BTreeMap::new();
         let mut counts = self.counts.clone();
@@ -275,9 +332,13 @@ impl EscalateStage {
                 // Responses come from people and programs; one that cannot be
                 // read must not hold up the others.
                 match decode::<Response>(value) {
-                    Ok(response) => {
-                        escalate.respond(&response, registry, now, &mut outputs);
+                    Ok(response) if command::is_about_charters(&response) => {
+                        asked = desk.take(&response, now);
+                        if let Some(rule) = asked.rule.take() {
+                            escalate.refuse(&response, rule, registry, now, &mut outputs);
+                        }
                     }
+                    Ok(response) => escalate.respond(&response, registry, now, &mut outputs),
                     Err(error) => {
                         counts.unreadable += 1;
                         let reject = input.reject(error);
@@ -304,7 +365,12 @@ impl EscalateStage {
             .map(|message| outgoing::escalation(&topics.escalations, message, *encoding));
         let transaction = Transaction {
             positions: positions.iter().map(|(p, at)| (p.clone(), *at)).collect(),
-            records: facts.chain(messages).chain(anchor).chain(rejects).collect(),
+            records: facts
+                .chain(messages)
+                .chain(anchor)
+                .chain(rejects)
+                .chain(asked.records(topics, *encoding))
+                .collect(),
         };
         if transaction == Transaction::default() {
             return Ok(());
@@ -317,6 +383,7 @@ impl EscalateStage {
                 self.committed.extend(positions);
                 self.chain = chain;
                 self.counts = counts;
+                self.unseen = asked.unseen(now).or_else(|| self.unseen.take());
                 Ok(())
             }
             Err(LogError::Aborted(_)) => {

@@ -357,6 +357,7 @@ impl<'p> Run<'p> {
                 drill: self.plan.terms.is_drill,
                 ..escalation::Settings::default()
             },
+            pane: TimeSpan::MINUTE,
         };
         let stage = EscalateStage::new(settings, self.rules.clone());
         Ok((Session::new(log, self.sabotage), stage))

@@ -47,6 +47,9 @@ impl Case {
              steps: [{name: owner, notify: [{role: primary}], acknowledge_within: 30m}]\n",
         );
         for (node, name) in self.graph.names.iter().enumerate() {
+            if self.uncharted == Some(node) {
+                continue;
+            }
             let owner = self.graph.owner(node);
             let _ = write!(
                 text,
@@ -99,11 +102,16 @@ fn open_lineage(runs: &[RunEvent]) -> String {
             .as_ref()
             .map(|message| json!({"message": message, "programmingLanguage": "SQL"}));
         let facets = message.map_or(json!({}), |message| json!({"errorMessage": message}));
+        let owners: Vec<_> = run.owners.iter().map(|one| json!({"name": one.owner})).collect();
+        let job_facets = match owners.is_empty() {
+            true => json!({}),
+            false => json!({"ownership": {"owners": owners}}),
+        };
         let event = json!({
             "eventType": state,
             "eventTime": run.at.to_string(),
             "run": {"runId": run.run, "facets": facets},
-            "job": {"namespace": "planted", "name": run.job},
+            "job": {"namespace": "planted", "name": run.job, "facets": job_facets},
             "inputs": datasets(&run.inputs),
             "outputs": datasets(&run.outputs),
             "producer": "https://watchkeep.example/planted",

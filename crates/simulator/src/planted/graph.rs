@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use watchkeep_model::lineage::{RunEvent, RunState};
+use watchkeep_model::lineage::{Ownership, RunEvent, RunState};
 use watchkeep_model::time::TimeSpan;
 
 use super::pick;
@@ -85,13 +85,13 @@ impl Graph {
         below
     }
 
-    fn features_below(&self, node: usize) -> BTreeSet<usize> {
+    pub(super) fn features_below(&self, node: usize) -> BTreeSet<usize> {
         let mut below = self.below(node);
         below.retain(|node| self.names[*node].starts_with("feature:"));
         below
     }
 
-    fn inner(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn inner(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.names.len()).filter(|node| !self.names[*node].starts_with("feature:"))
     }
 
@@ -101,6 +101,38 @@ impl Graph {
         let own = self.features_below(node);
         own.len() >= 4
             && self.inner().all(|other| other == node || self.features_below(other) != own)
+    }
+
+    /// True of a pipeline that feeds somebody.
+    pub(super) fn is_job(&self, node: usize) -> bool {
+        self.names[node].starts_with("pipeline:") && self.below(node).len() >= 2
+    }
+
+    /// The same as [`Graph::is_distinct`] of a view with five features or more:
+    /// from four on hardly any share can be cut close.
+    pub(super) fn is_distinct_view(&self, node: usize) -> bool {
+        self.names[node].starts_with("view:")
+            && self.is_distinct(node)
+            && self.features_below(node).len() >= 5
+    }
+
+    /// True where no node feeds another, and each has a feature that no other has.
+    pub(super) fn are_apart(&self, nodes: &[usize]) -> bool {
+        nodes.iter().all(|node| {
+            let others = || nodes.iter().filter(|other| *other != node);
+            let theirs: BTreeSet<usize> = others().flat_map(|n| self.features_below(*n)).collect();
+            others().all(|other| !self.below(*node).contains(other))
+                && self.features_below(*node).iter().any(|feature| !theirs.contains(feature))
+        })
+    }
+
+    /// A node below through which all ways from a node to its features lead.
+    pub(super) fn all_through(&self, node: usize) -> Option<usize> {
+        let mine = self.features_below(node);
+        let is_between = |below: &usize| {
+            !self.names[*below].starts_with("feature:") && self.features_below(*below) == mine
+        };
+        self.below(node).into_iter().find(is_between)
     }
 
     pub(super) fn choose(
@@ -168,6 +200,14 @@ impl Graph {
         source
     }
 
+    /// Features that were made from a dataset until a month ago.
+    pub(super) fn add_forgotten(&mut self, count: usize) -> (Vec<usize>, usize) {
+        let lone = self.add_lone_features(count);
+        let source = self.add("dataset:retired".into());
+        self.stale.extend(lone.iter().map(|feature| (source, *feature)));
+        (lone, source)
+    }
+
     pub(super) fn add_lone_features(&mut self, count: usize) -> Vec<usize> {
         (0..count).map(|n| self.add(format!("feature:lone{n}"))).collect()
     }
@@ -177,8 +217,9 @@ impl Graph {
         format!("user:{}", self.names[node].replace([':', '.'], "-"))
     }
 
-    /// Hourly runs that show every edge; the last run of one job fails.
-    pub(super) fn runs(&self, failing: usize) -> Vec<RunEvent> {
+    /// Hourly runs that show every edge; the last run of some jobs fails. Of one
+    /// job they tell who owns it.
+    pub(super) fn runs(&self, failing: &[usize], owned: Option<usize>) -> Vec<RunEvent> {
         let mut runs = Vec::new();
         for job in self.inner() {
             let sources = self.edges.iter().filter(|(_, to)| *to == job).map(|(from, _)| *from);
@@ -186,10 +227,13 @@ impl Graph {
             let name = |node: usize| self.names[node].clone();
             let (inputs, outputs): (Vec<String>, Vec<String>) =
                 (sources.map(name).collect(), users.map(name).collect());
+            let ownership = |_| Ownership { node: name(job), owner: self.owner(job), role: None };
+            let owners: Vec<_> =
+                owned.filter(|one| *one == job).map(ownership).into_iter().collect();
             // Where two nodes that are no jobs follow each other, one stands for both.
             for hour in 0..4_i64 {
                 let at = BAD_FROM - TimeSpan::HOUR.times(3 - hour) - TimeSpan::MINUTE;
-                let fails = job == failing && hour == 3;
+                let fails = failing.contains(&job) && hour == 3;
                 for state in [RunState::Started, RunState::Completed] {
                     let ended = state == RunState::Completed;
                     let state = if ended && fails { RunState::Failed } else { state };
@@ -202,7 +246,7 @@ impl Graph {
                         inputs: inputs.clone(),
                         outputs: outputs.clone(),
                         assertions: Vec::new(),
-                        owners: Vec::new(),
+                        owners: owners.clone(),
                     });
                 }
             }

@@ -301,7 +301,8 @@ impl<'p> World<'p> {
             }
             Stage::Escalate => {
                 let escalation = watchkeep_incident::escalate::Settings::default();
-                let settings = escalate::Settings { topics, encoding, escalation };
+                let pane = deployment.time.pane;
+                let settings = escalate::Settings { topics, encoding, escalation, pane };
                 Running::Escalate(Box::new(EscalateStage::new(settings, self.rules.clone())))
             }
         };

@@ -22,7 +22,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use watchkeep_model::charter::CharterDocument;
 use watchkeep_model::document::{Diagnostic, Documents, Level, Located, Place, nearest};
+use watchkeep_model::response::{Command, Response};
 
 pub use render::{Format, render};
 pub use sarif::sarif;
@@ -91,6 +93,52 @@ pub fn read(files: &[(String, String)]) -> (Documents, Vec<Diagnostic>) {
         diagnostics.append(&mut found);
     }
     (documents, diagnostics)
+}
+
+/// The name that documents of a command go by in findings.
+const COMMAND: &str = "documents";
+
+/// Bytes of the documents of one command.
+pub const PROPOSED_BYTES_MAX: usize = 1 << 20;
+
+/// The charters that a command proposes; none of one that proposes nothing.
+///
+/// # Errors
+/// Those of [`proposed`].
+pub fn proposed_by(response: &Response) -> Result<Vec<CharterDocument>, String> {
+    match (response.command, &response.documents) {
+        (Command::Propose, Some(documents)) => proposed(documents),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The charters that a command carries: the text of YAML documents, or one
+/// document or a list of them as JSON.
+///
+/// # Errors
+/// Every finding, with its place in the text; there is no charter in it.
+pub fn proposed(documents: &serde_json::Value) -> Result<Vec<CharterDocument>, String> {
+    let text = match documents {
+        serde_json::Value::String(text) => text.clone(),
+        // JSON is YAML. Each begins a document of its own.
+        serde_json::Value::Array(items) => {
+            items.iter().map(|item| format!("---\n{item}\n")).collect()
+        }
+        other => other.to_string(),
+    };
+    if text.len() > PROPOSED_BYTES_MAX {
+        let size = text.len();
+        return Err(format!("the documents have {size} bytes and may have {PROPOSED_BYTES_MAX}"));
+    }
+    let files = [(COMMAND.to_owned(), text)];
+    let (documents, found) = read(&files);
+    if !found.is_empty() {
+        return Err(render(&found, &files, Format::Text).trim_end().to_owned());
+    }
+    if documents.charters.is_empty() {
+        return Err("there is no document of kind charter in it".to_owned());
+    }
+    Ok(documents.charters.into_iter().map(|located| located.value).collect())
 }
 
 /// The text of a file.

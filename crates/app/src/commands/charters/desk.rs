@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use serde_json::Value;
 use watchkeep_incident::registry::Registry;
-use watchkeep_incident::registry::publications::{Difference, Publications};
+use watchkeep_incident::registry::publications::{Difference, Publications, Taken, decide};
 use watchkeep_incident::schedule::typed_user;
 use watchkeep_model::identifier::derived;
 use watchkeep_model::json;
+use watchkeep_model::response::Response;
 use watchkeep_model::revision::{PublicationSize, Revision, RevisionKind};
 use watchkeep_model::time::Timestamp;
 use watchkeep_runtime::log::{LogError, Outgoing};
@@ -20,6 +21,7 @@ use watchkeep_runtime::topics::Topics;
 use crate::cli::{Configured, Doing};
 use crate::config::Config;
 use crate::output::complain;
+use crate::responses::OUTRUN;
 use crate::service::clock;
 use crate::store::Store;
 use crate::{charters, retention};
@@ -27,11 +29,19 @@ use crate::{charters, retention};
 /// The topic as it is, and a way to write to it.
 pub(super) struct Desk {
     pub(super) config: Config,
-    pub(super) publications: Publications,
+    pub(super) publications: Arc<Publications>,
     pub(super) registry: Arc<Registry>,
     store: Store,
     rules: Rules,
     topics: Topics,
+}
+
+/// A desk, or who has the log.
+pub(super) enum Held {
+    /// Nobody else.
+    No(Box<Desk>),
+    /// A service that may be asked, and what the log says.
+    ByOther(Box<Config>, String),
 }
 
 /// Who writes, when and why.
@@ -72,6 +82,7 @@ impl Act {
             base: None,
             change_ticket: self.ticket.clone(),
             rationale: self.rationale.clone(),
+            cause: None,
             content: Value::Null,
         }
     }
@@ -89,11 +100,24 @@ impl Desk {
     /// The configuration, the log, a record that is none of ours.
     pub(super) fn open(configured: &Configured) -> anyhow::Result<Self> {
         let config = Config::load_required(configured.file.as_deref())?;
+        match Self::of(config)? {
+            Held::No(desk) => Ok(*desk),
+            Held::ByOther(_, why) => {
+                bail!("{why}: stop the service that has the embedded log, or use Kafka")
+            }
+        }
+    }
+
+    /// The same, where nobody else holds the log.
+    ///
+    /// # Errors
+    /// The log, a record that is none of ours.
+    pub(super) fn of(config: Config) -> anyhow::Result<Held> {
         let opened = Store::open(&config);
         if let Err(LogError::Fatal(why)) = &opened
             && why.contains("another process holds it")
         {
-            bail!("{why}: stop the service that has the embedded log, or use Kafka");
+            return Ok(Held::ByOther(Box::new(config), why.clone()));
         }
         let store = opened?;
         let topics = Topics::new(&config.topics.prefix, &config.topics.telemetry);
@@ -103,17 +127,24 @@ impl Desk {
             }
         }
         let rules = charters::of_topic(&config);
-        let publications = Publications::default();
+        let publications = Arc::default();
         let registry = rules.registry();
         let mut desk = Self { config, publications, registry, store, rules, topics };
         desk.refresh()?;
-        Ok(desk)
+        Ok(Held::No(Box::new(desk)))
+    }
+
+    /// What decides commands.
+    pub(super) fn rules(&self) -> decide::Desk<'_> {
+        let pane = self.config.time.pane;
+        decide::Desk { publications: &self.publications, registry: &self.registry, pane }
     }
 
     fn refresh(&mut self) -> anyhow::Result<()> {
         charters::follow(&self.rules, &mut self.store.reader()?)?;
-        self.publications = self.rules.publications().unwrap_or_default();
-        self.registry = self.rules.registry();
+        if let Some((publications, registry)) = self.rules.publications() {
+            (self.publications, self.registry) = (publications, registry);
+        }
         Ok(())
     }
 
@@ -169,29 +200,30 @@ impl Desk {
         self.refresh()?;
         let last = self.publications.all().last();
         if last.is_none_or(|last| last.head.publication != id) {
-            bail!(
-                "somebody else published or decided meanwhile, and nothing was changed: try again"
-            );
+            bail!("{OUTRUN}");
         }
-        for topic in retention::hold(&self.config, &self.store, &self.registry)? {
-            complain(&format!("{topic} is kept for longer: a charter says `driver: regulatory`"));
-        }
+        self.hold()?;
         Ok(id)
     }
 
-    /// Writes one fact. Answers whether it counts.
-    ///
-    /// # Errors
-    /// Those of the log.
-    pub(super) fn write(&mut self, fact: Revision) -> anyhow::Result<()> {
-        let is_head = fact.kind.is_head();
-        let head = self.publications.head();
-        self.append(&self.topics.charters.clone(), vec![fact])?;
-        self.refresh()?;
-        if is_head && self.publications.head() == head {
-            bail!("somebody else decided meanwhile, and nothing was changed: try again");
+    fn hold(&self) -> anyhow::Result<()> {
+        for topic in retention::hold(&self.config.topics, &self.store, &self.registry)? {
+            complain(&format!("{topic} is kept for longer: a charter says `driver: regulatory`"));
         }
         Ok(())
+    }
+
+    /// Writes what a command led to.
+    ///
+    /// # Errors
+    /// Those of the log; somebody else decided something meanwhile.
+    pub(super) fn take(&mut self, response: &Response, facts: Vec<Revision>) -> anyhow::Result<()> {
+        self.append(&self.topics.charters.clone(), facts)?;
+        self.refresh()?;
+        if self.publications.outcome(&decide::cause_of(response)) == Some(Taken::Outrun) {
+            bail!("{OUTRUN}");
+        }
+        self.hold()
     }
 
     /// Keeps that something was forbidden, and by which rule.
@@ -206,7 +238,8 @@ impl Desk {
     ) -> anyhow::Result<()> {
         let content = serde_json::json!({"command": command, "rule": rule});
         let fact = act.fact(RevisionKind::Refusal, name, name);
-        self.write(Revision { content, ..fact })
+        self.append(&self.topics.charters.clone(), vec![Revision { content, ..fact }])?;
+        self.refresh()
     }
 
     fn append(&mut self, topic: &Arc<str>, facts: Vec<Revision>) -> anyhow::Result<()> {

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 use watchkeep_incident::registry::Registry;
 use watchkeep_incident::registry::publications::gate::{self, Requirement};
-use watchkeep_incident::registry::publications::{Change, Difference, changes, guard};
+use watchkeep_incident::registry::publications::{Change, Changed, Difference, changes, guard};
 use watchkeep_model::charter::CharterDocument;
-use watchkeep_model::revision::{Revision, RevisionKind};
+use watchkeep_model::revision::RevisionKind;
 use watchkeep_model::time::Timestamp;
 
 use super::desk::{Act, Desk, somebody};
@@ -30,27 +30,6 @@ struct Published {
     effective_from: Option<Timestamp>,
     dry_run: bool,
     changes: Vec<Changed>,
-}
-
-/// One thing that is other.
-#[derive(Serialize)]
-pub(super) struct Changed {
-    kind: RevisionKind,
-    name: String,
-    fields: Vec<Change>,
-}
-
-impl Changed {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Something that was published, whole.
-    pub(super) fn of(revision: &Revision) -> Self {
-        let change =
-            Change { field: String::new(), before: Value::Null, after: revision.content.clone() };
-        Self { kind: revision.kind, name: revision.name.clone(), fields: vec![change] }
-    }
 }
 
 /// # Errors
@@ -83,7 +62,7 @@ pub(super) fn publish(arguments: &Publish) -> anyhow::Result<Outcome> {
         at: act.at,
         effective_from,
         dry_run: arguments.dry_run,
-        changes: differences.iter().map(changed).collect(),
+        changes: differences.iter().map(Changed::by).collect(),
     };
     let mut output = Output::new();
     match arguments.formatted.format {
@@ -100,7 +79,7 @@ pub(super) fn diff(arguments: &Diff) -> anyhow::Result<Outcome> {
     let desk = Desk::open(&arguments.configured)?;
     let folder = folder(arguments.charters.as_deref(), &desk)?;
     let differences = changes(&desk.publications.newest(), &folder.documents(), true);
-    let changed: Vec<Changed> = differences.iter().map(changed).collect();
+    let changed: Vec<Changed> = differences.iter().map(Changed::by).collect();
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(&changed)?,
@@ -176,11 +155,6 @@ fn lacking(requirement: &Requirement, missing: usize, by: &str) -> String {
     )
 }
 
-pub(super) fn changed(difference: &Difference) -> Changed {
-    let Difference { kind, name, .. } = difference;
-    Changed { kind: *kind, name: name.clone(), fields: difference.fields() }
-}
-
 fn print(published: &Published, output: &mut Output) -> anyhow::Result<()> {
     let count = grouped(published.changes.len() as u64);
     match (&published.publication, published.dry_run) {
@@ -220,11 +194,11 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-/// The documents of a file or a folder of a proposal.
+/// The documents of a file or a folder of a proposal, and their text.
 ///
 /// # Errors
 /// There is no charter in it, or one that cannot be read.
-pub(super) fn proposed(path: &Path) -> anyhow::Result<Vec<CharterDocument>> {
+pub(super) fn proposed(path: &Path) -> anyhow::Result<(Vec<CharterDocument>, String)> {
     let paths = match path.is_dir() {
         true => crate::input::files_below(path, &[".yaml", ".yml"])?,
         false => vec![path.to_owned()],
@@ -239,5 +213,8 @@ pub(super) fn proposed(path: &Path) -> anyhow::Result<Vec<CharterDocument>> {
     if documents.charters.is_empty() {
         bail!("{}: there is no document of kind charter in it", path.display());
     }
-    Ok(documents.charters.into_iter().map(|located| located.value).collect())
+    let texts: Vec<&str> =
+        files.iter().map(|(_, text)| text.trim_start_matches('\u{feff}')).collect();
+    let charters = documents.charters.into_iter().map(|located| located.value).collect();
+    Ok((charters, texts.join("\n---\n")))
 }

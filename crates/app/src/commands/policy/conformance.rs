@@ -22,7 +22,8 @@ pub(super) fn run(arguments: &Conformance) -> anyhow::Result<Outcome> {
     };
     let rules = charters::wanted(&config, &wanted)?;
     let registry = rules.registry();
-    let policies = Policies::of(&registry, rules.publications().as_ref());
+    let publications = rules.publications().map(|(known, _)| known);
+    let policies = Policies::of(&registry, publications.as_deref());
     let incidents = incidents::read(&IncidentSource {
         from: arguments.folder.clone(),
         configured: arguments.configured.clone(),

@@ -56,11 +56,11 @@ pub(super) fn outcomes(arguments: &ReportOf) -> anyhow::Result<Outcome> {
 }
 
 fn made(input: &Input) -> Health {
-    let publications = input.rules.publications();
+    let publications = input.rules.publications().map(|(known, _)| known);
     let registry = input.rules.registry();
     report(&Material {
         registry: &registry,
-        publications: publications.as_ref(),
+        publications: publications.as_deref(),
         incidents: &input.incidents,
         measured: &input.measured,
         seen: &input.seen,

@@ -69,6 +69,7 @@ impl Contents {
                 base: None,
                 change_ticket: None,
                 rationale: None,
+                cause: None,
                 content: after.clone(),
             });
         }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use watchkeep_model::charter::CharterDocument;
 use watchkeep_model::document::Documents;
 use watchkeep_model::lineage::Edge;
-use watchkeep_model::revision::RevisionKind;
+use watchkeep_model::revision::{Revision, RevisionKind};
 
 use super::contents::{Contents, of_documents, without_nulls};
 use crate::registry::{joined, newest};
@@ -33,7 +33,7 @@ impl Difference {
 }
 
 /// A field that is other than before.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Path of the field; items of lists that have a name go by it:
     /// `expectations[arr-drift].p_below`.
@@ -42,6 +42,32 @@ pub struct Change {
     pub before: Value,
     /// What it is; null where it is not set.
     pub after: Value,
+}
+
+/// Something that is other than before, field by field, as people are told of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Changed {
+    /// What it is of.
+    pub kind: RevisionKind,
+    /// Its name.
+    pub name: String,
+    /// What is other.
+    pub fields: Vec<Change>,
+}
+
+impl Changed {
+    /// What would be other.
+    pub fn by(difference: &Difference) -> Self {
+        let Difference { kind, name, .. } = difference;
+        Self { kind: *kind, name: name.clone(), fields: difference.fields() }
+    }
+
+    /// Something that was published, whole.
+    pub fn of(revision: &Revision) -> Self {
+        let change =
+            Change { field: String::new(), before: Value::Null, after: revision.content.clone() };
+        Self { kind: revision.kind, name: revision.name.clone(), fields: vec![change] }
+    }
 }
 
 /// What the documents change, by kind and name. With `whole` they are all

@@ -38,6 +38,7 @@ fn publish(history: &mut Publications, now: &str, charters: Vec<CharterDocument>
         base: kind.is_head().then_some(base),
         change_ticket: None,
         rationale: None,
+        cause: None,
         content,
     };
     let size = PublicationSize { charters: found.len() as u64, ..PublicationSize::default() };
@@ -148,6 +149,7 @@ fn a_publication_without_all_of_its_revisions_waits() {
         base: Some(base),
         change_ticket: None,
         rationale: None,
+        cause: None,
         content: json!({"charters": 0, "policies": 1}),
     };
     assert_eq!(history.take(0, head(-1)), Taken::Incomplete);
