@@ -106,12 +106,13 @@ fn illegal_commands_are_refused_with_the_rule() {
         05-08 00:02:00 CommandRejected: unsilence by user:edgar: the command says which `silence` ends
         05-08 00:02:00 CommandRejected: comment by user:edgar: a comment needs a rationale: its text
         05-08 00:02:00 CommandRejected: review by user:edgar: a review names the root_cause
-        05-08 00:02:00 CommandRejected: propose by user:edgar: command propose is for charters: use `watchkeep charters propose` and `approve`
-        05-08 00:02:00 CommandRejected: approve by user:edgar: command approve is for charters: use `watchkeep charters propose` and `approve`
+        05-08 00:02:00 CommandRejected: propose by user:edgar: a proposal needs a rationale: why the charters should change
+        05-08 00:02:00 CommandRejected: approve by user:edgar: whoever has decided this has no charters topic
         05-08 00:02:00 CommandRejected: feedback by user:edgar: feedback is one of useful, false_positive, duplicate, not_actionable, wrong_owner, too_late
         05-08 00:02:00 CommandRejected: merge by user:edgar: a merger says `into` which incident
         05-08 00:02:00 CommandRejected: close by user:edgar: no resolved incident has this root
         05-08 00:02:00 CommandRejected: report_delivery by user:edgar: only the deliver stage reports deliveries
+        05-08 00:02:00 CommandRejected: reject by user:edgar: a rejection needs a rationale
         05-08 00:03:00 CommandRejected: acknowledge by user:nobody: `user:nobody` is not a user of the directory
         05-08 00:04:00 CommandRejected: acknowledge by user:edgar: no open incident has this root
         05-08 00:05:00 CommandRejected: remediate by user:edgar: the gate rollback is not signed off: 0 of 1 signatures count
