@@ -71,6 +71,10 @@ const UNCLAIMED: Metric = counter(
     "watchkeep_unclaimed_pages_total",
     "Pages for a tool that no sink speaks, by tool: whoever reads the topic has to take them.",
 );
+const WAITING: Metric = gauge(
+    "watchkeep_partitions_waiting",
+    "Telemetry partitions that stand before a record whose schema is not known yet.",
+);
 const OPEN: Metric = gauge("watchkeep_incidents_open", "Incidents that are not resolved.");
 const COMMITS: Metric = counter("watchkeep_commits_total", "Transactions that held, by stage.");
 const FAILED: Metric =
@@ -170,6 +174,12 @@ pub(crate) fn text(status: &Status, now: Timestamp) -> String {
         let line = |(domain, tally)| (format!("{{domain=\"{domain}\"}}"), figure(tally));
         write(&mut text, metric, budgets.map(line).collect());
     }
+    let waiting = stages.values().find_map(|stage| stage.waiting);
+    write(
+        &mut text,
+        &WAITING,
+        waiting.map(|count| (String::new(), count.to_string())).into_iter().collect(),
+    );
     let open = stages.values().find_map(|stage| stage.open_incidents);
     write(
         &mut text,

@@ -326,13 +326,30 @@ pub(crate) fn schemas(config: &Config) -> anyhow::Result<SchemaSet> {
 }
 
 fn schemas_in(folder: &Path) -> anyhow::Result<SchemaSet> {
+    let files = schema_files(folder)?;
+    let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    SchemaSet::from_files(texts).with_context(|| folder.display().to_string())
+}
+
+/// The same while records wait for a schema. A file that is broken, or only
+/// half written yet, must not keep the others from being known.
+fn usable_schemas_in(folder: &Path) -> anyhow::Result<SchemaSet> {
+    let files = schema_files(folder)?;
+    let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    let (set, unusable) = SchemaSet::from_usable_files(texts);
+    for error in unusable {
+        tracing::warn!(folder = %folder.display(), %error, "a writer's schema cannot be used");
+    }
+    Ok(set)
+}
+
+fn schema_files(folder: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     for path in input::files_below(folder, &[".avsc"])? {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         files.push((name.unwrap_or_default(), input::read_text(Path::new(&path))?));
     }
-    let texts = files.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-    SchemaSet::from_files(texts).with_context(|| folder.display().to_string())
+    Ok(files)
 }
 
 /// Log lines on standard error; `RUST_LOG` chooses which.

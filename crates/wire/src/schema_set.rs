@@ -73,6 +73,24 @@ impl SchemaSet {
         Ok(set)
     }
 
+    /// As [`SchemaSet::from_files`], without the files that cannot be used, which
+    /// are told beside it.
+    pub fn from_usable_files<'a>(
+        files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> (Self, Vec<SchemaError>) {
+        let (mut set, mut unusable) = (Self::new(), Vec::new());
+        for file in files {
+            match Self::from_files([file]) {
+                Ok(one) => {
+                    set.by_id.extend(one.by_id);
+                    set.by_fingerprint.extend(one.by_fingerprint);
+                }
+                Err(error) => unusable.push(error),
+            }
+        }
+        (set, unusable)
+    }
+
     /// Adds a writer's schema by id and fingerprint. A schema that cannot
     /// carry telemetry is kept too: its records are then rejected with the reason.
     ///
@@ -99,5 +117,28 @@ impl SchemaSet {
 
     pub(crate) fn by_fingerprint(&self, fingerprint: u64) -> Option<&Arc<Plan>> {
         self.by_fingerprint.get(&fingerprint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_used_keeps_no_other_from_being_known() {
+        let good = r#"{"type": "record", "name": "E", "fields": []}"#;
+        let files = [
+            ("7.avsc", good),
+            ("8.avsc", "{"),
+            ("nine.avsc", good),
+            ("readme.md", ""),
+            ("10.avsc", good),
+        ];
+        assert!(SchemaSet::from_files(files).is_err());
+        let (set, unusable) = SchemaSet::from_usable_files(files);
+        assert_eq!(set.ids().collect::<Vec<_>>(), [7, 10]);
+        let told: Vec<String> = unusable.iter().map(ToString::to_string).collect();
+        assert!(told[0].starts_with("8.avsc: not an Avro schema"), "{told:?}");
+        assert!(told[1].starts_with("nine.avsc: the name of"), "{told:?}");
     }
 }

@@ -157,7 +157,7 @@ impl Setting {
             SummariseStage::new(settings, shared.rules.clone(), Decoder::new(self.schemas.clone()));
         if let Some(folder) = self.schema_folder.clone() {
             stage = stage.with_schemas(Box::new(move || {
-                super::schemas_in(&folder).map_err(|error| format!("{error:#}"))
+                super::usable_schemas_in(&folder).map_err(|error| format!("{error:#}"))
             }));
         }
         let name = self.stage.name();
@@ -167,7 +167,10 @@ impl Setting {
             stage.take_notes().iter().for_each(|note| tracing::warn!("{note}"));
             turned?;
             *turns = turns.saturating_add(1);
-            shared.status.update(name, |status| status.is_ready = stage.is_assigned());
+            shared.status.update(name, |status| {
+                status.is_ready = stage.is_assigned();
+                status.waiting = Some(stage.waiting());
+            });
             let counts = stage.counts();
             if counts.commits != commits {
                 commits = counts.commits;

@@ -25,6 +25,8 @@ pub(crate) struct StageStatus {
     pub(crate) watermark: Option<Timestamp>,
     /// Incidents that are open; only escalate has them.
     pub(crate) open_incidents: Option<u64>,
+    /// Partitions that wait for a writer's schema; only summarise has them.
+    pub(crate) waiting: Option<usize>,
     /// What alert budgets have come to, by domain; only evaluate has them.
     pub(crate) budgets: BTreeMap<Arc<str>, Tally>,
     /// Commits that held.

@@ -119,6 +119,11 @@ impl SummariseStage {
         self
     }
 
+    /// How many partitions wait for a writer's schema.
+    pub fn waiting(&self) -> usize {
+        self.waiting.count()
+    }
+
     /// What there is to tell of partitions that wait, since the last call.
     pub fn take_notes(&mut self) -> Vec<Note> {
         self.waiting.take_notes()

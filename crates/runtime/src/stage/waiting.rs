@@ -76,6 +76,11 @@ impl Waiting {
         self.at.contains_key(partition)
     }
 
+    /// How many partitions wait.
+    pub(super) fn count(&self) -> usize {
+        self.at.len().max(self.before.len())
+    }
+
     /// True where no partition waits or has waited a moment ago.
     pub(super) fn is_idle(&self) -> bool {
         self.at.is_empty() && self.before.is_empty()
@@ -159,7 +164,8 @@ impl fmt::Display for Note {
         match self {
             Self::Waits { partition: Partition { topic, partition }, offset, detail } => write!(
                 f,
-                "{topic} {partition} waits at offset {offset}, nothing is skipped: {detail}; the                  folder is read again every few seconds"
+                "{topic} {partition} waits at offset {offset}, nothing is skipped: {detail}; \
+                 they are read again, first after {PAUSE_FIRST}, later every {PAUSE_LAST}"
             ),
             Self::GoesOn { partition: Partition { topic, partition }, offset } => {
                 write!(f, "{topic} {partition} goes on at offset {offset}")
