@@ -426,7 +426,6 @@ fn counts(expectation: &Expectation) -> bool {
 
 /// What each expectation compares with, or why there is nothing. They are
 /// looked up before the window is judged; a partial one is not.
-
 fn baselines(
     expectations: &[&Expectation],
     partial: bool,
