@@ -49,6 +49,7 @@ pub const fn fields_of(command: Command) -> &'static [&'static str] {
         Command::Unsilence => &["silence"],
         Command::Review => &["root_cause", "actions"],
         Command::Feedback => &["feedback"],
+        Command::Complete => &["what"],
         Command::ReportDelivery => &["delivery"],
         Command::Propose => &["documents", "change_ticket", "effective_from"],
         Command::Approve | Command::Reject => &["proposal"],
@@ -115,6 +116,7 @@ fn known(response: &Response) -> Result<(), Fault> {
         ("silence", response.silence.is_some()),
         ("root_cause", response.root_cause.is_some()),
         ("actions", !response.actions.is_empty()),
+        ("what", response.what.is_some()),
         ("decision", response.decision.is_some()),
         ("feedback", response.feedback.is_some()),
         ("delivery", response.delivery.is_some()),
@@ -250,6 +252,7 @@ fn short(response: &Response) -> Result<(), Fault> {
     let texts = [
         ("rationale", response.rationale.as_deref()),
         ("root_cause", response.root_cause.as_deref()),
+        ("what", response.what.as_deref()),
         ("by", Some(response.by.as_str())),
         ("to", response.to.as_deref()),
         ("into", response.into.as_deref()),

@@ -64,6 +64,10 @@ pub struct Response {
     /// `review`: what shall be done about it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<ReviewAction>,
+    /// `complete`: the action of the review that is done, or its beginning;
+    /// absent is the one that is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
     /// `escalate`: the decision that is asked for, one of the policy's `decisions`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
@@ -116,6 +120,7 @@ impl Response {
             silence: None,
             root_cause: None,
             actions: Vec::new(),
+            what: None,
             decision: None,
             feedback: None,
             delivery: None,
@@ -170,6 +175,8 @@ pub enum Command {
     Merge,
     /// Nothing is left to do.
     Close,
+    /// An action of the review is done.
+    Complete,
     /// What became of a message; written by the deliver stage alone.
     ReportDelivery,
     /// A change of a charter is turned down.
@@ -178,7 +185,7 @@ pub enum Command {
 
 impl Command {
     /// Every command with its name.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 19] = [
         (Self::Acknowledge, "acknowledge"),
         (Self::Remediate, "remediate"),
         (Self::Verify, "verify"),
@@ -195,6 +202,7 @@ impl Command {
         (Self::Feedback, "feedback"),
         (Self::Merge, "merge"),
         (Self::Close, "close"),
+        (Self::Complete, "complete"),
         (Self::ReportDelivery, "report_delivery"),
         (Self::Reject, "reject"),
     ];

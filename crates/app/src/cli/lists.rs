@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::respond::{About, Escalate, GiveFeedback, Merge, Reassign, Remediate, Review, SignOff};
+use super::respond::{
+    About, Complete, Escalate, GiveFeedback, Merge, Reassign, Remediate, Review, SignOff,
+};
 use super::{Configured, Formatted};
 
 #[derive(Debug, Subcommand)]
@@ -213,6 +215,11 @@ pub(crate) enum Incidents {
         after_help = "Example:\n  watchkeep incidents review 3f2a --root-cause \"units changed\" --action \"check units;user:ada;2013-06-01\" --by user:edgar -c watchkeep.toml"
     )]
     Review(Review),
+    /// Say that an action of the review is done
+    #[command(
+        after_help = "Example:\n  watchkeep incidents complete 3f2a --what \"check units\" --by user:ada -c watchkeep.toml"
+    )]
+    Complete(Complete),
     /// Say what the page was worth
     #[command(
         after_help = "Example:\n  watchkeep incidents feedback 3f2a --worth false-positive --by user:ada -c watchkeep.toml"

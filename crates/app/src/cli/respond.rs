@@ -131,6 +131,15 @@ fn review_action(text: &str) -> Result<ReviewAction, String> {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Complete {
+    #[command(flatten)]
+    pub(crate) about: About,
+    /// The action, as the review says it or its beginning; without it the one that is open
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) what: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct GiveFeedback {
     #[command(flatten)]
     pub(crate) about: About,

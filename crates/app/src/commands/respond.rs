@@ -55,6 +55,9 @@ pub(super) fn run(command: &Incidents) -> anyhow::Result<Outcome> {
             response.root_cause = Some(one.root_cause.clone());
             response.actions.clone_from(&one.actions);
         }),
+        Incidents::Complete(one) => give(&one.about, Command::Complete, |response| {
+            response.what.clone_from(&one.what);
+        }),
         Incidents::Feedback(one) => give(&one.about, Command::Feedback, |response| {
             response.feedback = Some(one.worth.into());
         }),

@@ -91,6 +91,30 @@ impl Decision<'_> {
         self.close(doing, if is_reviewed { "reviewed" } else { "settled" });
     }
 
+    /// An action of the latest review is done, in whatever state the incident
+    /// is by now.
+    pub(super) fn complete(&mut self, response: &Response, doing: &Doing) -> Result<(), String> {
+        let what = response.what.as_deref().unwrap_or_default().trim();
+        let open = &self.incident.people.open_actions;
+        let mut meant = open.iter().filter(|action| action.starts_with(what));
+        let exact = open.iter().find(|action| *action == what);
+        let detail = match (exact, meant.next(), meant.next()) {
+            (Some(action), _, _) | (None, Some(action), None) => action.clone(),
+            (None, None, _) if open.is_empty() => {
+                return Err("no action of a review is open".into());
+            }
+            (None, None, _) => return Err(format!("no open action begins with `{what}`")),
+            (None, Some(_), Some(_)) => {
+                return Err(format!(
+                    "more than one open action begins with `{what}`: say more of it"
+                ));
+            }
+        };
+        let data = ActionRecorded::new(action::ACTION_DONE, detail);
+        self.record(doing, FactData::ActionRecorded(data));
+        Ok(())
+    }
+
     fn close(&mut self, doing: &Doing, reason: &str) {
         self.record(doing, FactData::Closed(Closed { reason: reason.to_owned() }));
     }

@@ -70,6 +70,7 @@ impl Decision<'_> {
             Command::Feedback => self.feedback(response, doing),
             Command::Review => return self.review(response, doing),
             Command::Close => return self.close_by_command(doing),
+            Command::Complete => return self.complete(response, doing),
             _ if !self.incident.is_open() => {
                 return Err(format!("the incident is {}", self.incident.state.name()));
             }

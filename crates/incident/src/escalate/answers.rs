@@ -68,6 +68,11 @@ impl Escalate {
                 let ids = of_root().filter(|one| over(one.state)).map(|one| one.id.clone());
                 (ids.collect(), "no resolved incident has this root")
             }
+            Command::Complete => {
+                let reviewed = of_root().filter(|one| !one.people.open_actions.is_empty());
+                let ids = reviewed.map(|one| one.id.clone());
+                (ids.collect(), "no incident with this root has an open action")
+            }
             Command::Comment | Command::Feedback => {
                 let mut ids = self.index.open_of_root(&root);
                 if ids.is_empty() {

@@ -109,7 +109,8 @@ fn outcome((outcome, (features, owners)): (String, (Vec<&Feature>, BTreeSet<Stri
             .iter()
             .filter_map(|one| one.good_windows)
             .min_by(f64::total_cmp),
-        incidents: features.iter().map(|one| one.incidents).sum(),
+        incidents: features.iter().flat_map(|one| &one.incident_ids).collect::<BTreeSet<_>>().len()
+            as u64,
         features: features.into_iter().map(|one| one.feature.clone()).collect(),
     }
 }

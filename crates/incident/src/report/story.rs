@@ -9,6 +9,8 @@ use watchkeep_model::response::Feedback;
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
+use crate::state::people::action::ACTION_DONE;
+
 /// A span of time, `[from, to)`.
 pub type Span = (Timestamp, Timestamp);
 
@@ -48,6 +50,8 @@ pub struct Story<'a> {
     pub exhausted: bool,
     /// The latest review, with its instant.
     pub reviewed: Option<(Timestamp, &'a Reviewed)>,
+    /// Actions of that review that are done, each as often as it was said.
+    pub done: Vec<&'a str>,
     /// True where nothing is left to do.
     pub closed: bool,
     /// When each subject was down: from its first breach, or from the instant
@@ -94,6 +98,7 @@ impl<'a> Story<'a> {
             reopened: 0,
             exhausted: false,
             reviewed: None,
+            done: Vec::new(),
             closed: false,
             down: BTreeMap::new(),
             affected: BTreeMap::new(),
@@ -186,6 +191,9 @@ impl<'a> Teller<'a> {
             }
             FactData::ActionRecorded(said) => {
                 story.feedback.extend(said.feedback);
+                if said.action == ACTION_DONE {
+                    story.done.push(&said.detail);
+                }
             }
             FactData::Exhausted(_) => story.exhausted = true,
             FactData::Resolved(_) | FactData::Merged(_) => {
@@ -202,7 +210,10 @@ impl<'a> Teller<'a> {
                 self.open.severity = reopened.severity;
                 self.open.waiting_since = Some(at);
             }
-            FactData::Reviewed(reviewed) => story.reviewed = Some((at, reviewed)),
+            FactData::Reviewed(reviewed) => {
+                story.reviewed = Some((at, reviewed));
+                story.done.clear();
+            }
             FactData::Closed(_) => story.closed = true,
             _ => {}
         }

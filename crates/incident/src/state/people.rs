@@ -33,6 +33,8 @@ pub mod action {
     pub const VERIFICATION_ASKED: &str = "verification_asked";
     /// The third party has confirmed; the windows are still to show it.
     pub const VERIFICATION_CONFIRMED: &str = "verification_confirmed";
+    /// An action of the review is done; `detail` is what it was.
+    pub const ACTION_DONE: &str = "action_done";
     /// The review is not there by its date.
     pub const REVIEW_OVERDUE: &str = "review_overdue";
 }
@@ -64,6 +66,8 @@ pub struct People {
     pub is_review_overdue: bool,
     /// When the incident closes by itself.
     pub closes_at: Option<Timestamp>,
+    /// What the latest review asks for and nobody has done.
+    pub open_actions: Vec<String>,
 }
 
 impl People {
@@ -99,7 +103,10 @@ impl People {
                 self.confirmed_by = None;
                 self.is_third_party_asked = false;
             }
-            FactData::VerificationFailed(_) => self.begin_anew(),
+            FactData::VerificationFailed(_) => {
+                self.begin_anew();
+                self.missed.clear();
+            }
             FactData::Reopened(_) => {
                 self.begin_anew();
                 self.missed.clear();
@@ -112,7 +119,10 @@ impl People {
                 self.decision = None;
                 self.rollback_by = None;
             }
-            FactData::Reviewed(data) => self.closes_at = data.closes_at,
+            FactData::Reviewed(data) => {
+                self.closes_at = data.closes_at;
+                self.open_actions = data.actions.iter().map(|one| one.what.clone()).collect();
+            }
             FactData::Closed(_) => self.closes_at = None,
             _ => {}
         }
@@ -146,6 +156,10 @@ impl People {
             action::VERIFICATION_ASKED => self.is_third_party_asked = true,
             action::VERIFICATION_CONFIRMED => self.confirmed_by = Some(actor.to_owned()),
             action::REVIEW_OVERDUE => self.is_review_overdue = true,
+            action::ACTION_DONE => {
+                let place = self.open_actions.iter().position(|one| *one == data.detail);
+                place.map(|place| self.open_actions.remove(place));
+            }
             _ => {}
         }
     }

@@ -484,7 +484,8 @@ pub struct Escalated {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionRecorded {
     /// `comment`, `feedback`, `rollback_proposed`, `rollback_ordered`,
-    /// `verification_asked`, `verification_confirmed`, `review_overdue` or `update_sent`.
+    /// `verification_asked`, `verification_confirmed`, `review_overdue`, `action_done` or
+    /// `update_sent`.
     pub action: String,
     /// In words.
     pub detail: String,

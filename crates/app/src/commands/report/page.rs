@@ -84,7 +84,13 @@ fn markdown(section: &Section) -> String {
     text.push_str(&line(section.head.iter().map(|cell| (*cell).to_owned()).collect()));
     text.push_str(&line(section.head.iter().map(|_| "---".to_owned()).collect()));
     for row in &section.rows {
-        text.push_str(&line(row.iter().map(|cell| cell.replace('|', "\\|")).collect()));
+        text.push_str(&line(row.iter().map(|cell| plain(cell)).collect()));
     }
     text
+}
+
+/// A cell of a Markdown table: one line, and nothing of it is markup.
+fn plain(cell: &str) -> String {
+    let words: Vec<&str> = cell.split(['\r', '\n']).filter(|part| !part.is_empty()).collect();
+    words.join(" ").replace('|', "\\|").replace('<', "&lt;")
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use watchkeep_model::charter::Charter;
 use watchkeep_model::incident::{Fact, FactData};
-use watchkeep_model::response::Feedback as Said;
+use watchkeep_model::response::{Feedback as Said, ReviewAction};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::super::policies::Policies;
@@ -148,12 +148,17 @@ pub(super) fn recurrences(stories: &[Story<'_>], period: Period) -> Vec<Recurren
     all
 }
 
-/// What the latest review of each incident asks for, until the incident is closed.
+/// What the latest review of each incident asks for, until somebody says that it is done.
 pub(super) fn actions(stories: &[Story<'_>], at: Timestamp) -> Vec<Action> {
     let mut all = Vec::new();
-    for story in stories.iter().filter(|story| !story.closed) {
+    for story in stories {
         let Some((_, reviewed)) = story.reviewed else { continue };
-        all.extend(reviewed.actions.iter().map(|action| Action {
+        let mut done = story.done.clone();
+        let is_open = |action: &&ReviewAction| {
+            let place = done.iter().position(|what| *what == action.what);
+            place.map(|place| done.swap_remove(place)).is_none()
+        };
+        all.extend(reviewed.actions.iter().filter(is_open).map(|action| Action {
             incident: story.id.to_owned(),
             what: action.what.clone(),
             by: action.by.clone(),

@@ -26,6 +26,9 @@ pub struct Feature {
     pub uptime_before: Option<f64>,
     /// Incidents that it was affected by and that opened in the span.
     pub incidents: u64,
+    /// Which these are, by identifier.
+    #[serde(skip)]
+    pub incident_ids: BTreeSet<String>,
     /// Good windows over judged ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub good_windows: Option<f64>,
@@ -110,9 +113,11 @@ pub(super) fn features(
         let (all_good, all_bad) = asked.entry(subject).or_default();
         (*all_good, *all_bad) = (*all_good + good, *all_bad + bad);
     }
-    let mut incidents: BTreeMap<&str, u64> = BTreeMap::new();
-    for subject in stories.iter().filter(|s| period.has(s.opened_at)).flat_map(Story::subjects) {
-        *incidents.entry(subject).or_default() += 1;
+    let mut incidents: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for story in stories.iter().filter(|story| period.has(story.opened_at)) {
+        for subject in story.subjects() {
+            incidents.entry(subject).or_default().insert(story.id.to_owned());
+        }
     }
     let subjects: BTreeSet<&str> =
         served.keys().chain(incidents.keys()).chain(down.keys()).copied().collect();
@@ -128,7 +133,8 @@ pub(super) fn features(
             events: served.get(subject).map_or(0, |served| served.events),
             uptime: up(spans, period),
             uptime_before: known_before.then(|| up(spans, before)),
-            incidents: incidents.get(subject).copied().unwrap_or(0),
+            incidents: incidents.get(subject).map_or(0, |ids| ids.len() as u64),
+            incident_ids: incidents.get(subject).cloned().unwrap_or_default(),
             good_windows: asked.get(subject).and_then(|(good, bad)| share(*good, good + bad)),
             age_seconds: middle(ages).map(|us| us / 1e6),
             age_seconds_max: ages.iter().copied().max_by(f64::total_cmp).map(|us| us / 1e6),

@@ -27,6 +27,9 @@ pub(in crate::commands::incidents) struct Pending {
     /// Who is at it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) acknowledged_by: Option<String>,
+    /// What the latest review asks for and nobody has done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) open_actions: Vec<String>,
     /// Until when a new breach reopens it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reopens_until: Option<Timestamp>,
@@ -68,8 +71,14 @@ pub(super) fn of(incident: &Incident, facts: &[Fact]) -> Pending {
         climb: incident.entry.climb,
         next,
         open_breaches: open.map(|(key, _)| format!("{}/{}", key.0, key.2)).collect(),
-        gates: gates(incident, facts),
-        acknowledged_by: incident.acknowledged.as_ref().map(|ack| ack.by.clone()),
+        // Of what is over nobody waits for a signature or an answer.
+        gates: if incident.is_open() { gates(incident, facts) } else { Vec::new() },
+        acknowledged_by: incident
+            .acknowledged
+            .as_ref()
+            .filter(|_| incident.is_open())
+            .map(|ack| ack.by.clone()),
+        open_actions: incident.people.open_actions.clone(),
         reopens_until: incident.reopens_until,
         quiet: quiet(facts),
     }

@@ -48,6 +48,9 @@ fn now(pending: &Pending, told: &Explanation, output: &mut Output) -> anyhow::Re
         None if is_over => output.line("  nothing")?,
         None => output.line("  no deadline runs; it waits for windows or for people")?,
     }
+    for action in &pending.open_actions {
+        output.line(format_args!("  the review asks for: {action}"))?;
+    }
     if let Some(by) = &pending.acknowledged_by {
         output.line(format_args!("  {by} is at it"))?;
     }
