@@ -119,7 +119,9 @@ fn occurrence(day: Date, time: TimeOfDay, zone: &TimeZone, which: Which) -> Opti
         // itself is the last transition before the former.
         AmbiguousOffset::Gap { before, .. } => {
             let behind = at(before)?;
-            zone.preceding(behind).next().map_or(behind, |change| change.timestamp())
+            // The first time that is skipped is the change itself.
+            let after = behind.checked_add(jiff::SignedDuration::from_micros(1)).ok()?;
+            zone.preceding(after).next().map_or(behind, |change| change.timestamp())
         }
     };
     Some(Timestamp::from_micros(found.as_microsecond()))

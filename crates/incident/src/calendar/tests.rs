@@ -61,3 +61,17 @@ fn only_deferred_severities_wait_and_nonsense_defers_nothing() {
     let never = Hours { working: Vec::new(), ..hours };
     assert_eq!(entry_time(Some(&never), Severity::Warning, night), night);
 }
+
+#[test]
+fn hours_that_begin_or_end_with_what_the_clock_skips_do_so_at_the_change() {
+    // On 29 March 2026 the clocks of Berlin go from 02:00 to 03:00, at 01:00Z.
+    let to = hours("01:00", "02:00", "Europe/Berlin");
+    check(&to, "2026-03-28T12:00:00Z", "2026-03-29T00:00:00Z");
+    check(&to, "2026-03-29T00:59:59Z", "2026-03-29T00:59:59Z");
+    check(&to, "2026-03-29T01:00:00Z", "2026-03-29T23:00:00Z");
+    let from = hours("02:00", "05:00", "Europe/Berlin");
+    check(&from, "2026-03-28T12:00:00Z", "2026-03-29T01:00:00Z");
+    // On 6 September 2026 those of Santiago skip the first hour of the day, at 04:00Z.
+    let midnight = hours("00:00", "02:00", "America/Santiago");
+    check(&midnight, "2026-09-05T12:30:00Z", "2026-09-06T04:00:00Z");
+}
