@@ -23,6 +23,7 @@ mod deadline;
 pub mod line;
 pub mod story;
 mod time;
+mod unique;
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::sha256_hex;
 use crate::time::is_instant;
+use crate::unique::Unique;
 
 /// What a line may have, in the order in which it is written.
 const KEYS: [&str; 12] = [
@@ -78,6 +79,8 @@ pub struct Line<'a> {
     pub actor: String,
     /// The hash of the fact before.
     pub previous_hash: Option<String>,
+    /// True where somebody says why.
+    pub has_rationale: bool,
     /// What else is known.
     pub data: Map<String, Value>,
 }
@@ -88,7 +91,7 @@ impl<'a> Line<'a> {
     /// # Errors
     /// What makes it no fact, in one sentence.
     pub fn read(text: &'a str) -> Result<Self, String> {
-        let value: Value =
+        let Unique(value) =
             serde_json::from_str(text).map_err(|error| format!("the line is no JSON: {error}"))?;
         let Value::Object(mut fields) = value else {
             return Err("the line is no JSON object".to_owned());
@@ -121,6 +124,8 @@ impl<'a> Line<'a> {
                 return Err(format!("`{name}` is no instant in microseconds: {instant}"));
             }
         }
+        let rationale = fields.get("rationale").and_then(Value::as_str);
+        let has_rationale = rationale.is_some_and(|text| !text.trim().is_empty());
         let sequence = fields.get("sequence").and_then(Value::as_u64);
         let sequence = sequence.ok_or("`sequence` is no number")?;
         if !fields.get("drill").is_some_and(Value::is_boolean) {
@@ -139,6 +144,7 @@ impl<'a> Line<'a> {
             recorded_at,
             actor,
             previous_hash,
+            has_rationale,
             data,
         })
     }

@@ -28,6 +28,9 @@ const OF_THE_SYSTEM: [&str; 11] = [
     "flapping_ended",
 ];
 
+/// What nobody may do without saying why.
+const REASONED: [&str; 2] = ["remediated", "merged"];
+
 /// Reasons by which an incident resolves without anybody saying so.
 const BY_ITSELF: [&str; 2] = ["cleared", "verified"];
 
@@ -191,7 +194,15 @@ impl Story {
             let detail = format!("{fact} may not follow: the incident is {}", state.name());
             found.push((Rule::State, detail));
         }
+        let reason = line.text("reason");
+        let by_hand = fact == "resolved" && reason == Some("command");
+        if (by_hand || REASONED.contains(&fact)) && !line.has_rationale {
+            found.push((Rule::Actor, format!("{fact} needs a rationale, and has none")));
+        }
         match fact {
+            "closed" if reason == Some("reviewed") && state != State::Reviewed => {
+                found.push((Rule::State, "closed as reviewed, and it was not".to_owned()));
+            }
             "notified" => self.may_notify(line, found),
             "escalated" | "exhausted" => self.may_climb(line, found),
             "acknowledgement_expired" => {

@@ -125,6 +125,73 @@ fn a_gate_counts_different_people() {
 }
 
 #[test]
+fn what_people_do_needs_its_reason_and_a_review_that_counts_is_there() {
+    let mut log = Log::new();
+    log.add("remediated", "00:05", "user:ada", r#"{"action":"fix"}"#);
+    assert_eq!(log.broken(), [Rule::Actor]);
+    let mut log = Log::new();
+    log.add("breach_cleared", "00:05", "watchkeep", r#"{"breach_id":"b","open_count":0}"#);
+    log.add(
+        "signed_off",
+        "00:05",
+        "user:ada",
+        r#"{"gate":"resolve","approve":true,"signed":1,"needed":1}"#,
+    );
+    log.add("resolved", "00:06", "user:ada", r#"{"reason":"signed_off"}"#);
+    log.add("closed", "00:07", "watchkeep", r#"{"reason":"reviewed"}"#);
+    assert_eq!(log.broken(), [Rule::State]);
+}
+
+#[test]
+fn a_key_is_there_once() {
+    let mut log = Log::new();
+    log.add("action_recorded", "00:02", "user:ada", r#"{"action":"comment","action":"feedback"}"#);
+    assert_eq!(log.broken(), [Rule::Form]);
+}
+
+#[test]
+fn what_rests_is_not_due_and_what_returns_fails() {
+    let cleared = r#"{"breach_id":"b","open_count":0}"#;
+    let mut log = Log::new();
+    log.add("breach_cleared", "00:05", "watchkeep", cleared);
+    log.add("breach_attached", "00:30", "watchkeep", r#"{"breach_id":"c"}"#);
+    log.add("verification_failed", "00:30", "watchkeep", "{}");
+    let failed = r#"{"from_step":"first","to_step":"second","loop":1,"trigger":"verification_failed","due_at":"2026-01-05T00:30:00.000000Z","entry":{"step":"second","loop":1,"enters_at":"2026-01-05T00:30:00.000000Z"}}"#;
+    log.add("escalated", "00:30", "watchkeep", failed);
+    assert_eq!(log.broken(), [], "the deadline rested");
+
+    let mut log = Log::new();
+    log.add("breach_cleared", "00:05", "watchkeep", cleared);
+    log.add("breach_attached", "00:30", "watchkeep", r#"{"breach_id":"c"}"#);
+    log.add("action_recorded", "00:31", "user:ada", "{}");
+    log.add("action_recorded", "00:32", "user:ada", "{}");
+    assert_eq!(log.broken(), [Rule::Deadline, Rule::Deadline], "nothing failed by it");
+}
+
+#[test]
+fn a_digest_tells_of_a_page_that_waited() {
+    let digest = r#"{"step":"first","loop":1,"target":"user:ada","reason":"digest"}"#;
+    let limited = digest.replace("digest", "limited");
+    let mut log = Log::new();
+    log.add("notification_skipped", "00:02", "watchkeep", &limited);
+    log.add("escalated", "00:11", "watchkeep", ESCALATED);
+    log.add("notified", "00:12", "watchkeep", digest);
+    assert_eq!(log.broken(), []);
+    let mut log = Log::new();
+    log.add("notified", "00:05", "watchkeep", digest);
+    assert_eq!(log.broken(), [Rule::Notification]);
+}
+
+#[test]
+fn a_clock_that_is_put_back_makes_nothing_overdue() {
+    let mut log = Log::new();
+    log.add("action_recorded", "00:10", "user:ada", "{}");
+    log.add("action_recorded", "00:02", "user:ada", "{}");
+    log.add("acknowledged", "00:09", "user:ada", "{}");
+    assert_eq!(log.broken(), []);
+}
+
+#[test]
 fn only_people_acknowledge() {
     let mut log = Log::new();
     log.add("acknowledged", "00:05", "watchkeep", "{}");
