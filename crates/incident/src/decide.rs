@@ -146,7 +146,7 @@ impl Decision<'_> {
             Timer::ReviewOverdue => self.review_is_overdue(&doing),
             Timer::Close => self.close_by_time(&doing),
             Timer::AcknowledgementExpires => self.expire(&doing),
-            Timer::Repeat => self.notify_exhausted(&doing.at(self.world.now), "repeat"),
+            Timer::Repeat => _ = self.notify_exhausted(&doing.at(self.world.now), "repeat"),
             Timer::FlapEnds => self.flap_ends(&doing),
             Timer::Update => self.tell_update(&doing.at(self.world.now)),
         }
@@ -165,7 +165,7 @@ impl Decision<'_> {
         self.record(doing, FactData::AcknowledgementExpired(data));
         let now = doing.at(self.world.now);
         if self.incident.exhausted {
-            self.notify_exhausted(&now, "ack_timeout");
+            let _ = self.notify_exhausted(&now, "ack_timeout");
         } else {
             self.enter_if_due(&now);
         }
@@ -270,7 +270,7 @@ impl Decision<'_> {
                 late_by_us: lateness_us(doing.at, self.world.now),
             };
             self.record(doing, FactData::Exhausted(data));
-            self.notify_exhausted(&doing.at(self.world.now), "exhausted");
+            let _ = self.notify_exhausted(&doing.at(self.world.now), "exhausted");
             return;
         }
         let (to, climb) = if last { (self.entry_step(), climb + 1) } else { (from + 1, climb) };
@@ -293,7 +293,7 @@ impl Decision<'_> {
         self.enter_if_due(&doing.at(self.world.now));
     }
 
-    fn notify_exhausted(&mut self, doing: &Doing, reason: &str) {
+    fn notify_exhausted(&mut self, doing: &Doing, reason: &str) -> Vec<String> {
         let policy = self.world.policy;
         let repeats = self.incident.acknowledged.is_none();
         let repeat_at = repeats.then(|| self.world.now + policy.grouping.repeat_interval);
@@ -311,6 +311,7 @@ impl Decision<'_> {
                 }
             }
         }
+        notified
     }
 
     /// The person behind an addressee and the name by which they are found;

@@ -28,7 +28,7 @@ use crate::decide::respond::stranger;
 use crate::decide::{Decision, World};
 use crate::progress::Progress;
 use crate::silence::Silences;
-use crate::state::{Incident, State, Timer, key_of};
+use crate::state::{BreachKey, Incident, State, Timer, key_of};
 
 mod answers;
 mod digest;
@@ -225,18 +225,35 @@ impl Escalate {
         out: &mut Outputs,
     ) {
         self.begin_past_silences(context, now, out);
-        self.each_judged(window, |stage, id, key, good| {
-            stage.decide(id, context, now, out, |decision| {
-                decision.window(key, window.window_end, good);
+        self.each_judged(window, |stage, id, key, good, is_own| {
+            stage.decide(id, context, now, out, |decision| match is_own {
+                true => decision.window(key, window.window_end, good),
+                false => decision.progress.count(key.clone(), window.window_end, good),
             });
         });
         self.relate(context, now, out);
     }
 
+    /// True where what breaches now is held or another incident's business:
+    /// it tells nothing of what was done about this one.
+    fn is_of_another(&self, id: &str, key: &BreachKey) -> bool {
+        let is_open = |one: &Incident| one.attached.get(key).is_some_and(|a| !a.open.is_empty());
+        let waits = self.incidents.get(id).is_some_and(|one| !is_open(one) && one.is_open());
+        let is_held = |held: &Held| {
+            let Breach { feature, feature_version, expectation, .. } = &held.breach;
+            (feature, feature_version, expectation) == (&key.0, &key.1, &key.2)
+        };
+        let others = || self.index.watching(&key.0, &key.1);
+        waits
+            && (others().iter().filter(|other| *other != id).any(|other| {
+                self.incidents.get(other).is_some_and(|one| one.is_open() && is_open(one))
+            }) || self.held.values().any(is_held))
+    }
+
     fn each_judged(
         &mut self,
         window: &Window,
-        mut tell: impl FnMut(&mut Self, &str, &crate::state::BreachKey, bool),
+        mut tell: impl FnMut(&mut Self, &str, &crate::state::BreachKey, bool, bool),
     ) {
         if window.judged.is_empty() || window.revision > 0 || window.partial {
             return;
@@ -258,7 +275,7 @@ impl Escalate {
                     (one.attached.contains_key(&key) && shown) || reference
                 });
                 if counts {
-                    tell(self, &id, &key, good);
+                    tell(self, &id, &key, good, good || !self.is_of_another(&id, &key));
                 }
             }
         }
@@ -419,7 +436,14 @@ impl Escalate {
             let key = &group.placed.group_key;
             due.push((derived(&["incident", key, &first.breach_id, &detected_at]), group));
         }
-        due.sort_by(|a, b| a.0.cmp(&b.0));
+        // Whom a limit spares further pages shall hear of the worst first.
+        let worst = |group: &Group| {
+            let is_limited =
+                policy_of(&group.members[0].breach, context).limits.per_owner.is_some();
+            let severities = group.members.iter().map(|held| held.breach.severity);
+            std::cmp::Reverse(severities.max().filter(|_| is_limited))
+        };
+        due.sort_by_cached_key(|(id, group)| (worst(group), id.clone()));
         self.check_platform(&due, due_at, context, now, out);
         for (id, group) in due {
             for held in &group.members {

@@ -334,7 +334,11 @@ impl Incident {
                 self.reopens_until = Some(data.reopens_until);
             }
             FactData::Reopened(data) => self.reopen(data),
-            FactData::Exhausted(_) => self.exhausted = true,
+            FactData::Exhausted(_) => {
+                self.exhausted = true;
+                // What waits for a digest was asked for by the steps before.
+                self.quiet.limited.clear();
+            }
             FactData::Reviewed(_) => self.state = State::Reviewed,
             FactData::Closed(_) => {
                 self.state = State::Closed;

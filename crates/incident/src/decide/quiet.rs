@@ -232,7 +232,7 @@ impl Decision<'_> {
         let mut resumes =
             Resumption { pages, entry: None, expires_at, rollback_by, repeat_at: None };
         if incident.exhausted {
-            resumes.repeat_at = later(incident.repeat_at);
+            resumes.repeat_at = later(incident.repeat_at).filter(|_| !pages);
         } else if pages {
             resumes.entry = Some(self.entry(self.step_index(), incident.entry.climb, now));
         } else if incident.entered {
@@ -249,9 +249,18 @@ impl Decision<'_> {
         let Some(resumes) = resumes else { return };
         let now = doing.at(self.world.now);
         match (resumes.pages, self.incident.exhausted) {
-            (true, true) => self.notify_exhausted(&now, "repeat"),
             (true, false) => self.enter_if_due(&now),
-            (false, _) => self.check_triggers(&now),
+            (false, false) => self.check_triggers(&now),
+            (pages, true) => {
+                let notified = match pages {
+                    true => self.notify_exhausted(&now, "repeat"),
+                    false => Vec::new(),
+                };
+                // Whom nobody could tell that it is theirs now.
+                if self.incident.acknowledged.is_none() {
+                    let _ = self.hand_over(&now, &notified);
+                }
+            }
         }
     }
 }

@@ -82,7 +82,7 @@ impl Escalate {
     /// Counts again a window that was judged before, after the facts have
     /// been restored.
     pub fn restore_window(&mut self, window: &Window) {
-        self.each_judged(window, |stage, id, key, good| {
+        self.each_judged(window, |stage, id, key, good, _| {
             let progress = stage.progress.entry(id.to_owned()).or_default();
             progress.count(key.clone(), window.window_end, good);
         });

@@ -193,7 +193,8 @@ impl Incident {
                 self.resume(data.resumes.as_ref());
             }
             FactData::NotificationSkipped(data) => {
-                let is_held = [SILENCED, INHIBITED, FLAPPING].contains(&data.reason.as_str());
+                let is_held = [SILENCED, INHIBITED, FLAPPING].contains(&data.reason.as_str())
+                    && !is_handoff_at_the_end(data);
                 if self.stands_on(data) {
                     self.quiet.owes |= is_held;
                     self.quiet.held |= is_held;
@@ -241,4 +242,10 @@ impl Incident {
             self.quiet.page_anew();
         }
     }
+}
+
+/// True for the page of a handoff whose steps have run out. It is owed to one
+/// person alone and says nothing of `on_exhausted`, which names no role.
+fn is_handoff_at_the_end(data: &NotificationSkipped) -> bool {
+    data.step == ON_EXHAUSTED && data.role.as_deref() == Some("primary")
 }

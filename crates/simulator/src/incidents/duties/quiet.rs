@@ -83,7 +83,9 @@ impl Case {
             return Err(wrong("pages are held back for a reason", "nothing is quiet", fact));
         }
         let stands_on = if self.is_exhausted { "on_exhausted" } else { &self.entry.step };
-        let is_of_step = data.step == stands_on && data.climb == self.entry.climb;
+        // Who is handed an incident whose steps have run out waits by themself.
+        let is_handoff = self.is_exhausted && data.role.as_deref() == Some("primary");
+        let is_of_step = data.step == stands_on && data.climb == self.entry.climb && !is_handoff;
         self.quiet.owes |= is_of_step;
         self.quiet.held |= is_of_step;
         Ok(())
