@@ -101,7 +101,8 @@ pub(crate) struct PolicySimulate {
     /// How far to look
     #[arg(long = "for", value_name = "SPAN", default_value = "12h")]
     pub(crate) span: TimeSpan,
-    /// The breach clears after this long, and all windows from then on are good
+    /// The breach clears after this long, and all windows from then on are good; until then,
+    /// and without this, they are bad
     #[arg(long, value_name = "SPAN")]
     pub(crate) clears_after: Option<TimeSpan>,
     /// What people do, as lines of responses.ndjson; without it nobody answers

@@ -7,6 +7,7 @@ use watchkeep_model::time::Timestamp;
 
 use super::{Checker, Departure};
 use crate::decide::{ON_EXHAUSTED, entry_step, includes};
+use crate::state::people::HANDOFF;
 
 /// Triggers that are no policy's: what happens by itself.
 const BY_ITSELF: [&str; 3] = ["nobody_to_notify", "breach_returned", "verification_failed"];
@@ -26,7 +27,10 @@ impl Checker<'_> {
     }
 
     pub(super) fn escalated(&mut self, fact: &Fact, escalated: &Escalated) {
-        self.untold(fact);
+        // What came back or failed had rested, perhaps before anybody was told.
+        if !["breach_returned", "verification_failed"].contains(&escalated.trigger.as_str()) {
+            self.untold(fact);
+        }
         self.missed(fact, &escalated.trigger, escalated.due_at);
         if escalated.trigger == "nobody_to_notify" {
             let what = "nobody of the step could be notified".to_owned();
@@ -72,7 +76,9 @@ impl Checker<'_> {
         }
         let last = from + 1 >= self.policy.steps.len();
         let again = last && *climb == self.entry.climb + 1;
-        if to == from + 1 || again {
+        // The step that takes a decision may be asked for another one.
+        let decides = escalated.decision.is_some() && to == from;
+        if to == from + 1 || again || decides {
             return;
         }
         let departure = match to > from {
@@ -120,6 +126,10 @@ impl Checker<'_> {
         self.is_told = true;
         self.notified.insert(notified.target.clone());
         let at = fact.occurred_at;
+        // Whom somebody put in the owner's place, by their own contacts.
+        if notified.reason == HANDOFF && self.owner.as_ref() == Some(&notified.target) {
+            return;
+        }
         if notified.step == ON_EXHAUSTED {
             let named = &self.policy.on_exhausted.notify;
             if !named.iter().any(|name| includes(self.context, name, &notified.target, at)) {
@@ -162,7 +172,9 @@ impl Checker<'_> {
             self.find(Departure::WrongTarget, fact, what);
         }
         let tool = notified.channel.split(':').next().unwrap_or_default();
-        if !channels.is_empty() && !channels.iter().any(|channel| channel == tool) {
+        // Another incident's message goes over its channels.
+        let is_own = notified.carried_by.is_none();
+        if is_own && !channels.is_empty() && !channels.iter().any(|channel| channel == tool) {
             let what = format!("over {}, the step has {}", notified.channel, channels.join(", "));
             self.find(Departure::WrongChannel, fact, what);
         }

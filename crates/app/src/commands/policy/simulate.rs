@@ -124,19 +124,24 @@ fn play(
 ) {
     let size = breach.window_end.since(breach.window_start);
     let clears_at = clears_after.map(|span| breach.detected_at + span);
-    let mut goods: Vec<Timestamp> = Vec::new();
-    if let Some(clears_at) = clears_at {
-        let ends = (0..WINDOWS_MAX).map(|n| clears_at + size.times(i64::try_from(n).unwrap_or(0)));
-        goods.extend(ends.take_while(|end| *end <= to));
-    }
+    let each = |from: Timestamp, first: i64| {
+        (first..).take(WINDOWS_MAX).map(move |n| from + size.times(n))
+    };
+    // What is not good by then stays bad, so that a repair which does not help fails.
+    let bad = each(breach.detected_at, 1).take_while(|end| clears_at.is_none_or(|at| *end < at));
+    let good = clears_at.into_iter().flat_map(|at| each(at, 0));
+    let windows: Vec<Timestamp> =
+        bad.take_while(|end| *end <= to).chain(good.take_while(|end| *end <= to)).collect();
     rehearsal.breach(breach, breach.detected_at);
-    let (mut goods, mut responses) = (goods.into_iter().peekable(), responses.iter().peekable());
+    let (mut windows, mut responses) =
+        (windows.into_iter().peekable(), responses.iter().peekable());
     loop {
         let response = responses.peek().map(|response| response.at).filter(|at| *at <= to);
-        match (goods.peek().copied(), response) {
+        match (windows.peek().copied(), response) {
             (Some(end), next) if next.is_none_or(|next| end <= next) => {
-                goods.next();
-                good(rehearsal, breach, clears_at == Some(end), end);
+                windows.next();
+                let is_good = clears_at.is_some_and(|at| at <= end);
+                judge(rehearsal, breach, is_good, clears_at == Some(end), end);
             }
             (_, Some(at)) => {
                 if let Some(response) = responses.next() {
@@ -149,8 +154,15 @@ fn play(
     rehearsal.run_to(to);
 }
 
-/// A good window; the first clears the breach.
-fn good(rehearsal: &mut Rehearsal<'_>, breach: &Breach, clears: bool, end: Timestamp) {
+/// A judged window; the first good one clears the breach.
+fn judge(
+    rehearsal: &mut Rehearsal<'_>,
+    breach: &Breach,
+    is_good: bool,
+    clears: bool,
+    end: Timestamp,
+) {
+    let verdict = if is_good { "good" } else { "bad" };
     if clears {
         let cleared = Breach {
             transition: Transition::Cleared,
@@ -165,7 +177,7 @@ fn good(rehearsal: &mut Rehearsal<'_>, breach: &Breach, clears: bool, end: Times
         "window_start": end - end.since(breach.detected_at), "window_end": end, "revision": 0,
         "partial": false, "count": 1, "null_count": 0, "error_count": 0, "status": {},
         "non_finite_count": 0, "late_count": 0,
-        "judged": [{"expectation": breach.expectation, "verdict": "good"}],
+        "judged": [{"expectation": breach.expectation, "verdict": verdict}],
     });
     if let Ok(window) = serde_json::from_value::<Window>(window) {
         rehearsal.window(&window, end);

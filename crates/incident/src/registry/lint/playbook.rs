@@ -20,7 +20,7 @@ mod steps;
 mod times;
 
 /// Every rule of `policy lint` with what it means and what to do.
-pub const PLAYBOOK_RULES: [(&str, &str); 21] = [
+pub const PLAYBOOK_RULES: [(&str, &str); 23] = [
     ("unused_policy", "No charter names this policy, so no incident follows it."),
     (
         "unreachable_step",
@@ -96,8 +96,19 @@ pub const PLAYBOOK_RULES: [(&str, &str); 21] = [
     ),
     (
         "idle_gate",
-        "Nothing waits for a gate of this name: `resolve`, `rollback`, `charter` and \
-         `threshold_change` are waited for.",
+        "Nothing waits for a gate of this name: `resolve`, `rollback`, `charter`, \
+         `threshold_change` and the `decisions` of steps are waited for.",
+    ),
+    (
+        "nothing_to_decide",
+        "`decide_within` waits for a decision or a signature, and nobody can give one: no step has \
+         `decisions`, and there is no gate. Whoever acknowledges runs out of time whatever they \
+         do, unless they remediate. Give the step `decisions`, or take the deadline away.",
+    ),
+    (
+        "nobody_to_verify",
+        "`verification.third_party` is nobody: no such user, group or rota is in the directory, or \
+         nobody holds the role. Incidents stay remediated for ever, for nobody may verify them.",
     ),
     (
         "hours_gap",

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use watchkeep_model::charter::Charter;
-use watchkeep_model::policy::SignOff;
+use watchkeep_model::charter::{Charter, Owners};
+use watchkeep_model::policy::{SignOff, Trigger};
 
 use super::super::{Found, did_you_mean};
 use super::Playbook;
@@ -15,10 +15,14 @@ const GATES: [&str; 4] = ["resolve", "rollback", "charter", "threshold_change"];
 const REMEDIATOR: &str = "remediator";
 
 pub(super) fn check(playbook: &Playbook<'_>, found: &mut Found) {
+    decisions(playbook, found);
+    third_party(playbook, found);
     let paths = playbook.document.items("sign_offs");
     for (gate, path) in playbook.policy.sign_offs.iter().zip(&paths) {
-        if !GATES.contains(&gate.gate.as_str()) {
-            let hint = did_you_mean(&gate.gate, GATES);
+        let decisions = || playbook.policy.steps.iter().flat_map(|step| &step.decisions);
+        if !GATES.contains(&gate.gate.as_str()) && !decisions().any(|one| *one == gate.gate) {
+            let known = GATES.into_iter().chain(decisions().map(String::as_str));
+            let hint = did_you_mean(&gate.gate, known);
             let message = format!("nothing waits for the gate `{}`", gate.gate);
             found.warning(playbook.document, &format!("{path}.gate"), "idle_gate", message, hint);
         }
@@ -32,6 +36,52 @@ pub(super) fn check(playbook: &Playbook<'_>, found: &mut Found) {
             if one(playbook, gate, path, charter, found) {
                 break;
             }
+        }
+    }
+}
+
+/// Deadlines for decisions that nobody can take.
+fn decisions(playbook: &Playbook<'_>, found: &mut Found) {
+    let policy = playbook.policy;
+    let decides =
+        !policy.sign_offs.is_empty() || policy.steps.iter().any(|s| !s.decisions.is_empty());
+    if decides {
+        return;
+    }
+    let paths = playbook.document.items("steps");
+    for (step, path) in policy.steps.iter().zip(&paths) {
+        let moves = step.escalate_if.is_empty() || step.escalate_if.contains(&Trigger::NotDecided);
+        if step.decide_within.is_some() && moves {
+            let message = format!("nobody can decide anything on step {}", step.name);
+            let field = format!("{path}.decide_within");
+            let hint = Some("say which `decisions` its people take".into());
+            found.warning(playbook.document, &field, "nothing_to_decide", message, hint);
+        }
+    }
+}
+
+/// Whether anybody stands behind the third party of the verification.
+fn third_party(playbook: &Playbook<'_>, found: &mut Found) {
+    let verification = playbook.policy.verification.as_ref();
+    let Some(party) = verification.and_then(|one| one.third_party.as_deref()) else { return };
+    let is_role = Owners::ROLES.contains(&party);
+    let is_known = ["user:", "group:", "schedule:"].iter().any(|kind| party.starts_with(kind));
+    let field = "verification.third_party";
+    let mut tell = |message: String| {
+        found.error(playbook.document, field, "nobody_to_verify", message, None);
+    };
+    if is_known && playbook.people(party).is_empty() {
+        tell(format!("nobody active of the directory is `{party}`"));
+    } else if is_role {
+        let verified = |charter: &&Charter| {
+            let severities = verification.map(|one| &one.severities);
+            severities.is_none_or(|all| {
+                all.is_empty() || Playbook::severities(charter).iter().any(|s| all.contains(s))
+            })
+        };
+        let mut charters = playbook.charters.iter().filter(verified);
+        if let Some(charter) = charters.find(|one| playbook.holders(one, party).is_empty()) {
+            tell(format!("nobody active is {party} of {}", charter.subject));
         }
     }
 }
