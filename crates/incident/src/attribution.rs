@@ -14,10 +14,10 @@
 //! Only edges that are known and not stale are followed, at most `max_depth`
 //! of them. `docs/attribution.md` explains it with examples.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::policy::AttributionLimits;
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::lineage::{Lineage, Node};
 
@@ -45,6 +45,10 @@ pub const ITSELF: &str = "itself";
 /// Method of a subject of which no source is known.
 pub const LINEAGE_UNKNOWN: &str = "lineage_unknown";
 
+/// What runs showed within this time explains any breach below, however small:
+/// the trouble may only begin to show. What is older has to show by now.
+const RECENT: TimeSpan = TimeSpan::DAY;
+
 /// Nodes that one search upstream looks at. A wider lineage is searched no
 /// further, nearest nodes first.
 const ANCESTORS_MAX: usize = 10_000;
@@ -70,6 +74,8 @@ pub(crate) struct Search<'a> {
     coverages: BTreeMap<Node, Coverage>,
     /// Where a node with evidence hands the blame on.
     handed: BTreeMap<Node, Option<Node>>,
+    /// Nodes whose runs went wrong long ago, which does not show in what they feed.
+    outlived: BTreeSet<Node>,
 }
 
 /// Where each subject's breach comes from.
@@ -93,6 +99,7 @@ impl<'a> Search<'a> {
             work: 0,
             coverages: BTreeMap::new(),
             handed: BTreeMap::new(),
+            outlived: BTreeSet::new(),
         }
     }
 
@@ -146,7 +153,7 @@ impl<'a> Search<'a> {
         if let Some(next) = self.handed.get(&node) {
             return *next;
         }
-        let above = self.ancestors(node, true);
+        let above = self.upstream_evidence(node);
         let next = self.best_of(&above).filter(|next| {
             // A node that explains what it feeds keeps the blame from one that
             // does not, however popular.
@@ -154,6 +161,30 @@ impl<'a> Search<'a> {
         });
         self.handed.insert(node, next);
         next
+    }
+
+    /// The nearest nodes upstream with evidence. What runs showed long ago is
+    /// evidence only where enough of what the node feeds breaches: otherwise it
+    /// has been well since.
+    fn upstream_evidence(&mut self, node: Node) -> Ancestors {
+        loop {
+            let above = self.ancestors(node, true);
+            let before = self.outlived.len();
+            for evident in &above.with_evidence {
+                if self.is_old(*evident) && !self.covers(*evident) {
+                    self.outlived.insert(*evident);
+                }
+            }
+            if self.outlived.len() == before {
+                return above;
+            }
+        }
+    }
+
+    /// True where nothing speaks against a node but what its runs showed long ago.
+    fn is_old(&self, node: Node) -> bool {
+        let is_old = self.trouble(node).is_some_and(|(since, _)| since + RECENT < self.at);
+        is_old && !self.board.breaches(node) && self.board.open_incident(node).is_none()
     }
 
     /// Of several nodes with evidence equally near: the one that covers most,
@@ -186,7 +217,7 @@ impl<'a> Search<'a> {
     fn has_evidence(&self, node: Node) -> bool {
         self.board.breaches(node)
             || self.board.open_incident(node).is_some()
-            || self.trouble(node).is_some()
+            || (self.trouble(node).is_some() && !self.outlived.contains(&node))
     }
 
     fn trouble(&self, node: Node) -> Option<(Timestamp, &'a str)> {

@@ -41,7 +41,6 @@ struct Candidate {
     distance: u32,
     /// Watched subjects below that do not breach.
     spared: usize,
-    breaching: usize,
     /// Breaching subjects below that stand for themselves in other incidents.
     loners: usize,
     accountable: bool,
@@ -76,8 +75,8 @@ impl Unexplained {
     }
 }
 
-/// What a root saves. Then the most breaching, then those for whom somebody
-/// answers, then the nearest, then the first by name.
+/// What a root saves. Then those that nothing else explains, then those for
+/// whom somebody answers, then the nearest, then the first by name.
 type Rank<'n> = (i64, usize, bool, Reverse<u32>, Reverse<&'n str>);
 
 /// Roots that were chosen, by their places in the list of candidates.
@@ -185,7 +184,6 @@ impl<'a> Search<'a> {
             members,
             distance,
             spared: 0,
-            breaching: 0,
             loners: 0,
             accountable: false,
         };
@@ -224,7 +222,6 @@ impl<'a> Search<'a> {
             board.attached_root(**node).and_then(|root| self.node(root)) == Some(**node)
         };
         candidate.loners = others.iter().filter(stands_alone).count();
-        candidate.breaching = coverage.breaching;
         candidate.spared = coverage.watched - coverage.breaching;
         let covers = coverage.is_whole
             && coverage.ratio() >= self.limits.min_coverage
@@ -259,7 +256,9 @@ impl<'w> Weighing<'w> {
         let saved = PAGE.saturating_mul(i64::try_from(saves).unwrap_or(i64::MAX));
         (
             saved.saturating_sub(self.cost(candidate)),
-            candidate.breaching,
+            // What other roots explain speaks for them and not for this one,
+            // however much of it a popular node feeds.
+            candidate.members.len() + candidate.loners,
             candidate.accountable,
             Reverse(candidate.distance),
             Reverse(name),

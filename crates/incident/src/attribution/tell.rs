@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use watchkeep_model::incident::data::{Attribution, Candidate};
 
-use super::{COVERAGE, ITSELF, LINEAGE_UNKNOWN, Node, Search, UPSTREAM_BREACH, UPSTREAM_RUN};
+use super::{
+    COVERAGE, ITSELF, LINEAGE_UNKNOWN, Node, RECENT, Search, UPSTREAM_BREACH, UPSTREAM_RUN,
+};
 
 /// What a losing candidate feeds is counted up to so many watched subjects that
 /// do not breach, and so many edges; beyond it enough is told to see that it
@@ -99,6 +101,12 @@ impl Search<'_> {
             } else {
                 format!("further away than {root_name}, or covers less")
             };
+        }
+        if self.outlived.contains(&node) {
+            let least = self.limits.min_coverage;
+            return format!(
+                "what its runs showed is older than {RECENT}, and less than {least} of what it feeds breaches"
+            );
         }
         let (nothing, least) = ("nothing is known to be wrong with it", self.limits.min_coverage);
         let (most, enough) = (self.breaching_below(node), self.spared_max(node));

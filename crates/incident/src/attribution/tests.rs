@@ -206,6 +206,21 @@ fn a_popular_ancestor_is_not_blamed_for_a_part() {
 }
 
 #[test]
+fn a_popular_ancestor_is_not_blamed_for_what_other_roots_explain() {
+    let edges = "d > v1, v2, v3\nv1 > a1, a2, a3\nv2 > b1, b2, b3\nv3 > c1, c2, c3";
+    let case = |with_incident: &[&str]| {
+        let mut case = Case::new(edges).breaching("a1 a2 a3 b1 b2 b3 c1 c2 c3");
+        for view in with_incident {
+            case.board.incident(view, "an-incident", Some(ExpectationKind::Drift));
+        }
+        case
+    };
+    case(&["view:v1", "view:v2"]).check("a1=v1 a2=v1 a3=v1 b1=v2 b2=v2 b3=v2 c1=v3 c2=v3 c3=v3");
+    // What is left in two parts has one cause still.
+    case(&["view:v1"]).check("a1=v1 a2=v1 a3=v1 b1=d b2=d b3=d c1=d c2=d c3=d");
+}
+
+#[test]
 fn two_roots_share_a_diamond() {
     let edges = "d1 > v1, v2\nd2 > v2, v3\nv1 > a1, a2\nv2 > b1, b2\nv3 > c1, c2";
     Case::new(edges).breaching("a1 a2 b1 b2 c1 c2").check("a1=d1 a2=d1 b1=d1 b2=d1 c1=d2 c2=d2");
@@ -309,6 +324,18 @@ fn a_failed_run_is_evidence_until_one_ends_well() {
         why["p"].evidence[0],
         "pipeline:p: run run of 05-08 09:00 failed at 2013-05-08T09:00:00Z: out of memory"
     );
+    // What failed days ago and shows in nothing else has been outlived.
+    let old = |more: &[&str]| {
+        let mut failed = run("05-04 09:00", RunState::Failed);
+        failed.outputs.extend(["f2", "f3", "f4"].map(name));
+        let mut case = build(&[failed]);
+        more.iter().for_each(|subject| case.board.breach(&name(subject), "bad", open(None)));
+        case.watched("f2 f3 f4")
+    };
+    let why = old(&[]).check("f1=f1");
+    let why_not = &why["f1"].candidates[0].why_not;
+    assert!(why_not.starts_with("what its runs showed is older than 1d"), "{why_not}");
+    old(&["f2", "f3"]).check("f1=p");
     let again = [run("05-08 09:00", RunState::Failed), run("05-08 10:00", RunState::Completed)];
     build(&again).check("f1=f1");
     // It was not known before it happened, and neither were its edges.
