@@ -23,4 +23,13 @@ fn a_failed_load_is_blamed_by_a_service_and_by_a_replay_of_its_log() {
     assert!(code == 0 && shown.contains("stale"), "{shown}");
     let (code, shown) = show(&["dataset:raw/ride"]);
     assert!(code == 2 && shown.contains("did you mean `dataset:raw/rides`?"), "{shown}");
+
+    // Who answers is asked of the service that has the log, and told the same.
+    let (code, asked) = service.attempt(&["who", "ride.price", "--at", "2026-01-05T10:00:00Z"]);
+    assert!(asked.contains(" answers") && !asked.contains("stop the service"), "{code}: {asked}");
+    let (code, unknown) = service.attempt(&["who", "no.such"]);
+    assert!(code == 1 && unknown.contains("no charter"), "{unknown}");
+    service.stop();
+    let (_, alone) = service.attempt(&["who", "ride.price", "--at", "2026-01-05T10:00:00Z"]);
+    assert!(alone.starts_with(&asked), "{asked}\n{alone}");
 }

@@ -6,6 +6,7 @@
 //! | `/ready` | 200 while every stage works, 503 while one restores |
 //! | `/metrics` | Prometheus text |
 //! | `/v1/features`, `/v1/incidents` | JSON |
+//! | `/v1/who` | who answers for a subject, what feeds and watches it, and why; JSON |
 //! | `POST /v1/telemetry` | NDJSON lines into the embedded log |
 //! | `/v1/lineage` | what a node is made from, or what is made from it; JSON |
 //! | `POST /v1/lineage`, `POST /api/v1/lineage` | one OpenLineage event into the embedded log |
@@ -17,6 +18,7 @@ mod lineage;
 mod page;
 mod responses;
 mod telemetry;
+mod who;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
@@ -172,6 +174,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/metrics", get(show_metrics))
         .route("/v1/features", get(features))
         .route("/v1/incidents", get(incidents))
+        .route("/v1/who", get(who::show))
         .route("/v1/telemetry", post(telemetry::take))
         .route("/v1/lineage", get(lineage::show).post(lineage::take))
         // Where OpenLineage's HTTP transport sends by default.

@@ -3,11 +3,12 @@
 
 mod explain;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use watchkeep_model::incident::{Fact, FactData, FactName};
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::Timestamp;
@@ -19,21 +20,21 @@ use crate::config::Config;
 use crate::input::Lines;
 use crate::output::{Format, Output, Table};
 use crate::service::view::state_after;
-use crate::store::Store;
+use crate::store::{Reader, Store};
 
 /// Offsets that are read at once.
 const CHUNK: i64 = 5_000;
 
 /// An incident in a line.
-#[derive(Clone, Serialize)]
-pub(super) struct Listed {
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Listed {
     pub(super) incident_id: String,
     pub(super) opened_at: Timestamp,
-    pub(super) state: &'static str,
+    pub(super) state: Cow<'static, str>,
     pub(super) severity: String,
     pub(super) kind: String,
     pub(super) root: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) owner: Option<String>,
     step: String,
     pages: u64,
@@ -67,7 +68,7 @@ fn list(arguments: &cli::IncidentsList) -> anyhow::Result<Outcome> {
                 table.row([
                     line.incident_id,
                     line.opened_at.to_string(),
-                    line.state.to_owned(),
+                    line.state.to_string(),
                     line.severity,
                     line.kind,
                     line.root,
@@ -149,9 +150,27 @@ pub(super) fn read(source: &IncidentSource) -> anyhow::Result<BTreeMap<String, V
     }
     let config = Config::load_required(source.configured.file.as_deref())?;
     let mut reader = Store::open_existing(&config)?.reader()?;
-    let topic = config.topics.named("incidents");
-    for number in 0..reader.partition_count(&topic)? {
-        let partition = Partition::new(topic.as_str(), number);
+    read_topic(&mut reader, &config.topics.named("incidents"), &mut keep)?;
+    Ok(incidents)
+}
+
+/// The facts of the incident log by incident, as a service reads them.
+///
+/// # Errors
+/// The log cannot be read.
+pub(crate) fn of_log(
+    reader: &mut Reader,
+    topic: &str,
+) -> anyhow::Result<BTreeMap<String, Vec<Fact>>> {
+    let mut incidents: BTreeMap<String, Vec<Fact>> = BTreeMap::new();
+    let mut keep = |fact: Fact| incidents.entry(fact.incident_id.clone()).or_default().push(fact);
+    read_topic(reader, topic, &mut keep)?;
+    Ok(incidents)
+}
+
+fn read_topic(reader: &mut Reader, topic: &str, keep: &mut impl FnMut(Fact)) -> anyhow::Result<()> {
+    for number in 0..reader.partition_count(topic)? {
+        let partition = Partition::new(topic, number);
         let (mut from, end) = reader.bounds(&partition)?;
         while from < end {
             let to = (from + CHUNK).min(end);
@@ -163,7 +182,7 @@ pub(super) fn read(source: &IncidentSource) -> anyhow::Result<BTreeMap<String, V
             from = to;
         }
     }
-    Ok(incidents)
+    Ok(())
 }
 
 fn read_file(path: &Path, keep: &mut impl FnMut(Fact)) -> anyhow::Result<()> {
@@ -184,7 +203,7 @@ pub(super) fn listed(facts: &[Fact]) -> Option<Listed> {
     let mut listed = Listed {
         incident_id: first.incident_id.clone(),
         opened_at: first.occurred_at,
-        state: "triggered",
+        state: "triggered".into(),
         severity: opened.severity.name().to_owned(),
         kind: opened.kind.name().to_owned(),
         root: opened.root.clone(),
@@ -204,7 +223,9 @@ pub(super) fn listed(facts: &[Fact]) -> Option<Listed> {
             FactData::Notified(_) => listed.pages += 1,
             _ => {}
         }
-        listed.state = state_after(fact.fact).unwrap_or(listed.state);
+        if let Some(state) = state_after(fact.fact) {
+            listed.state = state.into();
+        }
     }
     Some(listed)
 }

@@ -147,7 +147,7 @@ fn ask(arguments: &LineageShow, question: &Question) -> anyhow::Result<Answer> {
 }
 
 /// A name in the query of a request.
-fn encoded(name: &str) -> String {
+pub(super) fn encoded(name: &str) -> String {
     use std::fmt::Write as _;
     name.bytes().fold(String::new(), |mut all, byte| {
         // Writing to a text cannot fail.

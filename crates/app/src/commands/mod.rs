@@ -8,7 +8,7 @@ mod directory;
 mod drill;
 mod export;
 mod generate;
-mod incidents;
+pub(crate) mod incidents;
 pub(crate) mod lineage;
 mod policy;
 mod produce;
@@ -18,7 +18,7 @@ mod respond;
 mod schemas;
 mod silences;
 mod topics;
-mod who;
+pub(crate) mod who;
 
 pub(crate) use self::produce::{KeyOf, key_of};
 

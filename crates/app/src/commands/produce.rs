@@ -232,16 +232,23 @@ fn post(address: SocketAddr, path: &str, body: &[u8]) -> anyhow::Result<()> {
 /// # Errors
 /// Nobody listens, no answer comes in time, or the service refuses.
 pub(super) fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
-    let asked = send(address, "GET", path, "application/json", &[]).with_context(|| {
+    match ask_service(address, path)? {
+        (200, told) => Ok(told),
+        (_, told) => bail!("{}", told.trim()),
+    }
+}
+
+/// The same, with the status of the answer.
+///
+/// # Errors
+/// Nobody listens, or no answer comes in time.
+pub(super) fn ask_service(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    send(address, "GET", path, "application/json", &[]).with_context(|| {
         format!(
             "another process holds the embedded log, and its service was asked at \
              http://{address} (http.listen)"
         )
-    });
-    match asked? {
-        (200, told) => Ok(told),
-        (_, told) => bail!("{}", told.trim()),
-    }
+    })
 }
 
 /// One POST to a loopback address: the status and the body of the answer.

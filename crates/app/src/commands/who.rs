@@ -1,15 +1,18 @@
 //! `watchkeep who`: who answers for a subject, what feeds it, who uses it,
 //! what watches it and where a breach goes.
 
+mod print;
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::bail;
-use serde::Serialize;
+use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
 use watchkeep_incident::context::{DEFAULT_POLICY, default_policy};
 use watchkeep_incident::hook::{self, Hook};
 use watchkeep_incident::lineage::reach::{Direction, reach};
 use watchkeep_incident::registry::Registry;
-use watchkeep_model::charter::{Charter, Expectation, Learned, Owners, Rule};
+use watchkeep_model::charter::{Charter, Owners};
 use watchkeep_model::incident::data::Link;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::{NotifyTarget, Policy};
@@ -19,87 +22,92 @@ use watchkeep_model::time::Timestamp;
 use crate::charters::{RunsFrom, Wanted};
 use crate::cli::{IncidentSource, Who};
 use crate::commands::incidents::{self, Listed};
+use crate::commands::lineage::encoded;
+use crate::commands::produce::{HELD, ask_service};
 use crate::config::{CharterSource, Config, LogConfig};
-use crate::output::{Format, Output, Table, complain};
+use crate::output::{Format, Output, complain};
+use crate::store::Store;
 use crate::{Outcome, charters, service};
 
 /// Steps through the lineage in one direction; what lies further is not shown.
 const DEPTH_MAX: u32 = 8;
 
-#[derive(Serialize)]
-struct Answer {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Answer {
     subject: String,
     at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     unowned: bool,
     /// When somebody else answers, as far as the directory tells.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     next_owner: Option<String>,
     resolution: Vec<Link>,
     /// Absent where no incident log was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     open_incidents: Option<Vec<Listed>>,
     charter: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     tier: Option<u8>,
-    places: Vec<(&'static str, String)>,
+    places: Vec<(String, String)>,
     people: Vec<Person>,
     upstream: Vec<String>,
     consumers: Vec<String>,
     subscribers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    external_dependencies: Vec<String>,
     alarms: Vec<Alarm>,
     policy: String,
     steps: Vec<StepShown>,
     on_the_hook: Vec<OnHook>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     runbook: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Person {
-    role: &'static str,
+    role: String,
     name: String,
     presence: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
 /// Somebody whom a step of the policy notifies.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct OnHook {
     step: String,
     name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     now: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     why: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Alarm {
     name: String,
-    kind: &'static str,
+    kind: String,
     window: String,
-    severity: &'static str,
+    severity: String,
     rule: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct StepShown {
     step: String,
     notifies: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     acknowledge_within: Option<String>,
 }
 
@@ -107,23 +115,9 @@ struct StepShown {
 /// The charter folder cannot be used.
 pub(super) fn run(arguments: &Who) -> anyhow::Result<Outcome> {
     let config = Config::load(arguments.configured.file.as_deref())?;
-    let wanted = arguments.charters.as_deref().map_or(Wanted::OfLog, Wanted::Folder);
-    let is_nowhere = matches!(wanted, Wanted::OfLog)
-        && config.charter_source == CharterSource::Unset
-        && matches!(&config.log, LogConfig::Embedded { folder } if !folder.exists());
-    if is_nowhere {
-        bail!("no charters: name their folder with --charters DIR, or set charters.folder");
-    }
-    // What runs show is worth having, but not worth failing for: a service may
-    // hold the log, or no broker answer.
-    let seen = match wanted {
-        Wanted::Folder(_) => None,
-        _ => charters::wanted_with_runs(&config, &wanted, RunsFrom::Topic).ok(),
-    };
-    let rules = seen.map_or_else(|| charters::wanted(&config, &wanted), Ok)?;
-    let at = arguments.at.unwrap_or_else(service::clock::now);
     let subject = typed(&arguments.subject);
-    let Some(charter) = rules.registry().charter(&subject, at) else {
+    let at = arguments.at.unwrap_or_else(service::clock::now);
+    let Some(answer) = ask(arguments, &config, &subject, at)? else {
         let folder = match (&arguments.charters, config.charter_source) {
             (Some(folder), _) => Some(folder),
             (None, CharterSource::Folder) => config.charters.as_ref(),
@@ -133,15 +127,64 @@ pub(super) fn run(arguments: &Who) -> anyhow::Result<Outcome> {
         complain(&format!("no charter in {place} matches {subject} at {at}"));
         return Ok(Outcome::Found);
     };
-    let facts = facts(arguments, &config, at);
-    let answer = answer(&rules.registry(), &charter, at, facts.as_ref());
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(&answer)?,
-        Format::Table => print(&answer, &mut output)?,
+        Format::Table => print::print(&answer, &mut output)?,
     }
     output.finish()?;
     Ok(if answer.owner.is_none() || answer.unowned { Outcome::Found } else { Outcome::Fine })
+}
+
+/// Asks the files that are named, else the configured charters and the log,
+/// through the service where it holds the log. `None` where no charter is in
+/// force.
+fn ask(
+    arguments: &Who,
+    config: &Config,
+    subject: &str,
+    at: Timestamp,
+) -> anyhow::Result<Option<Answer>> {
+    let wanted = arguments.charters.as_deref().map_or(Wanted::OfLog, Wanted::Folder);
+    let is_nowhere = matches!(wanted, Wanted::OfLog)
+        && config.charter_source == CharterSource::Unset
+        && matches!(&config.log, LogConfig::Embedded { folder } if !folder.exists());
+    if is_nowhere {
+        bail!("no charters: name their folder with --charters DIR, or set charters.folder");
+    }
+    if matches!(wanted, Wanted::OfLog) && arguments.from.is_none() && is_held(config) {
+        let path = format!("/v1/who?subject={}&at={at}", encoded(subject));
+        let (status, told) = ask_service(config.listen, &path)?;
+        return match status {
+            200 => Ok(Some(
+                serde_json::from_str(&told).context("the service answered something else")?,
+            )),
+            404 => Ok(None),
+            _ => bail!("{}", told.trim()),
+        };
+    }
+    // What runs show is worth having, but not worth failing for: no broker may
+    // answer.
+    let seen = match wanted {
+        Wanted::Folder(_) => None,
+        _ => charters::wanted_with_runs(config, &wanted, RunsFrom::Topic).ok(),
+    };
+    let rules = seen.map_or_else(|| charters::wanted(config, &wanted), Ok)?;
+    let registry = rules.registry();
+    if registry.charter(subject, at).is_none() {
+        return Ok(None);
+    }
+    let facts = facts(arguments, config, at);
+    Ok(answer(&registry, subject, at, facts.as_ref()))
+}
+
+/// True where a service holds the embedded log.
+fn is_held(config: &Config) -> bool {
+    matches!(&config.log, LogConfig::Embedded { folder } if folder.exists())
+        && matches!(
+            Store::open_existing(config),
+            Err(error) if error.to_string().contains(HELD)
+        )
 }
 
 /// The incident log up to an instant; `None` where none is named or it cannot
@@ -155,17 +198,31 @@ fn facts(arguments: &Who, config: &Config, at: Timestamp) -> Option<BTreeMap<Str
     let source =
         IncidentSource { from: arguments.from.clone(), configured: arguments.configured.clone() };
     match incidents::read(&source) {
-        Ok(mut incidents) => {
-            for facts in incidents.values_mut() {
-                facts.retain(|fact| fact.occurred_at <= at);
-            }
-            Some(incidents)
-        }
+        Ok(incidents) => Some(until(incidents, at)),
         Err(error) => {
             complain(&format!("open incidents are left out: {error:#}"));
             None
         }
     }
+}
+
+/// The facts up to an instant.
+fn until(mut incidents: BTreeMap<String, Vec<Fact>>, at: Timestamp) -> BTreeMap<String, Vec<Fact>> {
+    for facts in incidents.values_mut() {
+        facts.retain(|fact| fact.occurred_at <= at);
+    }
+    incidents
+}
+
+/// What a service answers of a subject, with the incidents of its log; `None`
+/// where no charter is in force.
+pub(crate) fn told(
+    registry: &Registry,
+    subject: &str,
+    at: Timestamp,
+    incidents: BTreeMap<String, Vec<Fact>>,
+) -> Option<Answer> {
+    answer(registry, subject, at, Some(&until(incidents, at)))
 }
 
 /// Incidents that are open, with all subjects that they affect.
@@ -186,16 +243,23 @@ fn open(incidents: &BTreeMap<String, Vec<Fact>>) -> Vec<(Listed, BTreeSet<String
         }
         Some((incidents::listed(facts)?, affected))
     });
-    all.filter(|(listed, _)| !matches!(listed.state, "resolved" | "reviewed" | "closed")).collect()
+    all.filter(|(listed, _)| !matches!(&*listed.state, "resolved" | "reviewed" | "closed"))
+        .collect()
 }
 
-fn person(role: &'static str, name: &str, hook: Hook) -> Person {
+fn person(role: &str, name: &str, hook: Hook) -> Person {
     let presence = match hook.now {
         Some(user) if user == name => "present".to_owned(),
         Some(user) => format!("{user} answers"),
         None => hook.why.unwrap_or_default(),
     };
-    Person { role, name: name.to_owned(), presence, until: hook.until, next: hook.next }
+    Person {
+        role: role.to_owned(),
+        name: name.to_owned(),
+        presence,
+        until: hook.until,
+        next: hook.next,
+    }
 }
 
 /// Everybody whom the steps of a policy notify, now and next.
@@ -216,7 +280,7 @@ fn on_the_hook(
                 }
                 NotifyTarget::Role(role) => match charter.fields.owners.get(role) {
                     Some(name) => (format!("role {role}"), hook::of_name(registry, name, at)),
-                    None => continue,
+                    None => (format!("role {role}"), unfilled()),
                 },
                 NotifyTarget::User(name)
                 | NotifyTarget::Group(name)
@@ -229,12 +293,19 @@ fn on_the_hook(
     all
 }
 
+/// A role that the charter gives to nobody: the step passes it over.
+fn unfilled() -> Hook {
+    let why = Some("nobody: the charter names nobody for the role".to_owned());
+    Hook { now: None, why, until: None, next: None }
+}
+
 fn answer(
     registry: &Registry,
-    charter: &Charter,
+    subject: &str,
     at: Timestamp,
     incidents: Option<&BTreeMap<String, Vec<Fact>>>,
-) -> Answer {
+) -> Option<Answer> {
+    let charter = &*registry.charter(subject, at)?;
     let open = incidents.map(open);
     let load = |user: &str| {
         let owned = open.iter().flatten().filter(|(i, _)| i.owner.as_deref() == Some(user));
@@ -256,7 +327,7 @@ fn answer(
     let policy_name = fields.policy.clone().unwrap_or_else(|| DEFAULT_POLICY.to_owned());
     let built_in = default_policy();
     let policy = registry.policy(&policy_name).unwrap_or(&built_in);
-    Answer {
+    Some(Answer {
         subject: charter.subject.clone(),
         at,
         owner: resolution.owner,
@@ -276,17 +347,18 @@ fn answer(
         charter: charter.from.clone(),
         description: fields.description.clone(),
         tier: fields.tier,
-        places: places.into_iter().filter_map(|(k, v)| Some((k, v.clone()?))).collect(),
+        places: places.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v.clone()?))).collect(),
         people,
         upstream: reached(registry, &charter.subject, Direction::Up, at, policy),
         consumers: reached(registry, &charter.subject, Direction::Down, at, policy),
         subscribers: fields.subscribers.clone().unwrap_or_default(),
-        alarms: charter.expectations().iter().map(alarm).collect(),
+        external_dependencies: fields.external_dependencies.clone().unwrap_or_default(),
+        alarms: charter.expectations().iter().map(words::alarm).collect(),
         policy: policy.name.clone(),
         steps: steps(policy),
         on_the_hook: on_the_hook(policy, charter, &owner, registry, at),
         runbook: fields.runbook.clone(),
-    }
+    })
 }
 
 /// What can be reached along edges that are known and not stale, nearest
@@ -330,173 +402,4 @@ fn steps(policy: &Policy) -> Vec<StepShown> {
             acknowledge_within: step.acknowledge_within.map(|span| span.to_string()),
         })
         .collect()
-}
-
-fn alarm(expectation: &Expectation) -> Alarm {
-    Alarm {
-        name: expectation.name.clone(),
-        kind: expectation.rule.kind().name(),
-        window: expectation.window.to_string(),
-        severity: expectation.severity.name(),
-        rule: match &expectation.learned {
-            None => rule(&expectation.rule),
-            Some(learned) => learned_rule(expectation, learned),
-        },
-    }
-}
-
-/// What is learned, in words; the rule itself holds what nothing passes.
-fn learned_rule(expectation: &Expectation, learned: &Learned) -> String {
-    let names: Vec<&str> = learned.thresholds.iter().map(|threshold| threshold.name()).collect();
-    format!(
-        "{} {} learned from {} with {} false alarms",
-        expectation.rule.kind().name(),
-        names.join(" and "),
-        learned.from,
-        learned.false_alarm_rate
-    )
-}
-
-/// A rule in words.
-fn rule(rule: &Rule) -> String {
-    let bounds = |below: Option<String>, above: Option<String>| {
-        let below = below.map(|bound| format!("below {bound}"));
-        let above = above.map(|bound| format!("above {bound}"));
-        below.into_iter().chain(above).collect::<Vec<_>>().join(" or ")
-    };
-    match rule {
-        Rule::Drift { p_below, effect, .. } => match effect {
-            Some(effect) => {
-                format!("p below {p_below} and {} above {}", effect.statistic.name(), effect.above)
-            }
-            None => format!("p below {p_below} and the effect above 0.1"),
-        },
-        Rule::Latency { quantile, above } => {
-            format!("{} of the latency above {above}", quantile.name())
-        }
-        Rule::Freshness { quantile, above } => {
-            format!("{} of the age above {above}", quantile.name())
-        }
-        Rule::Silence { after } => format!("no event for {after}"),
-        Rule::NullRate { above, .. } => format!("share of nulls above {above}"),
-        Rule::ErrorRate { above, .. } => format!("share of errors above {above}"),
-        Rule::Volume { usual: Some(usual), .. } => format!(
-            "p below {} and the count more than {} from the usual one",
-            usual.p_below, usual.change
-        ),
-        Rule::Volume { below, above, .. } => {
-            let text = bounds(below.map(|n| n.to_string()), above.map(|n| n.to_string()));
-            format!("count {text}")
-        }
-        Rule::Range { min, max, above } => {
-            let text = bounds(min.map(|n| n.to_string()), max.map(|n| n.to_string()));
-            format!("share of values {text} above {above}")
-        }
-        Rule::Categories { above, .. } => format!("share of unseen categories above {above}"),
-        Rule::Slo { objective, period, .. } => {
-            format!("the error budget of {objective} over {period} burning too fast")
-        }
-    }
-}
-
-/// Who is next and from when.
-fn next(until: Option<Timestamp>, next: Option<&str>) -> String {
-    until.map_or_else(
-        || "-".to_owned(),
-        |until| format!("{} from {until}", next.unwrap_or("nobody")),
-    )
-}
-
-fn print_hook(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
-    if !answer.on_the_hook.is_empty() {
-        output.line("")?;
-        let mut table = Table::new(["on the hook", "step", "now", "next"]);
-        for hook in &answer.on_the_hook {
-            let now = hook.now.clone().or_else(|| hook.why.clone()).unwrap_or_default();
-            let next = next(hook.until, hook.next.as_deref());
-            table.row([hook.name.clone(), hook.step.clone(), now, next]);
-        }
-        table.print(output)?;
-    }
-    let Some(open) = &answer.open_incidents else { return Ok(()) };
-    if open.is_empty() {
-        return output.line("\nno open incident");
-    }
-    output.line("")?;
-    let mut table = Table::new(["open incident", "since", "state", "severity", "kind", "owner"]);
-    for incident in open {
-        table.row([
-            incident.incident_id.clone(),
-            incident.opened_at.to_string(),
-            incident.state.to_owned(),
-            incident.severity.clone(),
-            incident.kind.clone(),
-            incident.owner.clone().unwrap_or_else(|| "nobody".into()),
-        ]);
-    }
-    table.print(output)
-}
-
-fn print(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
-    let owner = answer.owner.as_deref().unwrap_or("nobody");
-    let unowned = if answer.unowned { " (unowned: the chain went to governance)" } else { "" };
-    output.line(format_args!("{} at {}", answer.subject, answer.at))?;
-    if let Some(description) = &answer.description {
-        output.line(description)?;
-    }
-    output.line(format_args!("\n{owner} answers{unowned}"))?;
-    if let Some(until) = answer.until {
-        let next = answer.next_owner.as_deref().unwrap_or("nobody");
-        output.line(format_args!("until {until}, then {next}"))?;
-    }
-    let mut table = Table::new(["  link", "tried", "outcome"]);
-    for link in &answer.resolution {
-        let tried = link.tried.clone().unwrap_or_else(|| "-".into());
-        table.row([format!("  {}", link.link), tried, link.outcome.clone()]);
-    }
-    table.print(output)?;
-    output.line("")?;
-    let mut table = Table::new(["role", "who", "now", "next"]);
-    for person in &answer.people {
-        let next = next(person.until, person.next.as_deref());
-        table.row([person.role.to_owned(), person.name.clone(), person.presence.clone(), next]);
-    }
-    table.print(output)?;
-    output.line("")?;
-    let mut table = Table::new(["about", ""]);
-    for (name, value) in &answer.places {
-        table.row([(*name).to_owned(), value.clone()]);
-    }
-    if let Some(tier) = answer.tier {
-        table.row(["tier".into(), tier.to_string()]);
-    }
-    for (name, list) in [
-        ("made from", &answer.upstream),
-        ("used by", &answer.consumers),
-        ("subscribers", &answer.subscribers),
-        ("charter of", &answer.charter),
-    ] {
-        if !list.is_empty() {
-            table.row([name.to_owned(), list.join(", ")]);
-        }
-    }
-    if let Some(runbook) = &answer.runbook {
-        table.row(["runbook".into(), runbook.clone()]);
-    }
-    table.print(output)?;
-    output.line("")?;
-    let mut table = Table::new(["alarm", "kind", "window", "severity", "bad when"]);
-    for alarm in &answer.alarms {
-        let Alarm { name, kind, window, severity, rule } = alarm;
-        table.row([name.clone(), (*kind).into(), window.clone(), (*severity).into(), rule.clone()]);
-    }
-    table.print(output)?;
-    output.line(format_args!("\npolicy {}", answer.policy))?;
-    let mut table = Table::new(["  step", "notifies", "acknowledge within"]);
-    for step in &answer.steps {
-        let within = step.acknowledge_within.clone().unwrap_or_else(|| "-".into());
-        table.row([format!("  {}", step.step), step.notifies.join(", "), within]);
-    }
-    table.print(output)?;
-    print_hook(answer, output)
 }
