@@ -402,6 +402,37 @@ fn of_folder(
     Ok(Seen { rules: Rules::new(registry), held: runs.len(), runs })
 }
 
+/// Lines of the run events in a folder that cannot be used, at most so many.
+///
+/// # Errors
+/// A file cannot be read.
+pub(crate) fn broken_runs(folder: &Path) -> anyhow::Result<Vec<Diagnostic>> {
+    const FINDINGS_MAX: usize = 100;
+    let mut found = Vec::new();
+    for file in input::files_below(folder, &RUNS)? {
+        let mut lines = input::Lines::open(&file)?;
+        let mut line = Vec::new();
+        while let Some(number) = lines.read(&mut line)? {
+            let Err(why) = openlineage::run_event(&line, &|_| false) else { continue };
+            found.push(Diagnostic {
+                file: file.display().to_string(),
+                line: u32::try_from(number + 1).unwrap_or(u32::MAX),
+                column: 1,
+                document: "run event".to_owned(),
+                field: String::new(),
+                rule: "syntax",
+                severity: Level::Error,
+                message: why,
+                hint: Some("mend the line or take it away: no command uses the folder".to_owned()),
+            });
+            if found.len() == FINDINGS_MAX {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn read_runs(
     file: &Path,
     is_known: &dyn Fn(&str) -> bool,

@@ -17,14 +17,11 @@
 //! Where the history covers two weeks and the hour of the day explains a good
 //! part of its spread, the median of each hour is taken out first.
 
+use watchkeep_model::charter::Learned;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 /// Windows that a bound needs whatever the rate.
-pub const WINDOWS_MIN: usize = 20;
-
-/// Windows that a bound needs times its rate. With fewer the tail would have
-/// to be continued more than three times as far out as anything was seen.
-const NEEDED_TIMES_RATE: f64 = 0.3;
+pub const WINDOWS_MIN: usize = Learned::WINDOWS_MIN;
 
 /// The share of the history that makes the tail.
 const TAIL_SHARE: f64 = 0.1;
@@ -73,8 +70,7 @@ impl Method {
 
 /// Windows that a bound of this rate needs.
 pub fn windows_needed(rate: f64) -> usize {
-    // Some rounding must not ask for one more.
-    ((NEEDED_TIMES_RATE / rate - 1e-9).ceil() as usize).max(WINDOWS_MIN)
+    Learned::windows_for(rate)
 }
 
 /// What a past window tells.

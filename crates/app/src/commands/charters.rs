@@ -15,7 +15,7 @@ use watchkeep_model::document::{Level, nearest};
 use watchkeep_model::window::Window;
 use watchkeep_wire::yaml;
 
-use crate::charters::Folder;
+use crate::charters::{self, Folder};
 use crate::cli::{self, LintFormat};
 use crate::commands::audit::folder;
 use crate::config::Config;
@@ -61,7 +61,10 @@ fn lint(arguments: &cli::Lint, folder: &Path) -> anyhow::Result<Outcome> {
     if arguments.check_links {
         checks.dead_links = dead_links(&Folder::read(folder, pane)?, &arguments.allow_host);
     }
-    let folder = Folder::read_and_check(folder, &checks)?;
+    let runs = charters::broken_runs(folder)?;
+    let mut folder = Folder::read_and_check(folder, &checks)?;
+    folder.diagnostics.extend(runs);
+    folder.diagnostics.sort();
     print_findings(&folder, arguments.format, rules())?;
     let has_errors = folder.count(Level::Error) > 0;
     Ok(if has_errors { Outcome::Found } else { Outcome::Fine })

@@ -14,7 +14,7 @@ use crate::sustained::Shift;
 
 /// Windows that one history holds, 24 bytes each. Beyond that the oldest are
 /// let go, and the history is shorter than `from` says.
-const WINDOWS_MAX: usize = 4096;
+const WINDOWS_MAX: usize = Learned::WINDOWS_MAX;
 
 /// One in so many windows of a history may be set aside as far out. With more
 /// of them all are learned from: what has lasted that long is how things are

@@ -35,7 +35,7 @@ pub use links::{DeadLinks, links};
 pub use playbook::PLAYBOOK_RULES;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 34] = [
+pub const RULES: [(&str, &str); 36] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, so neither wins. Keep one, or make one \
@@ -58,7 +58,11 @@ pub const RULES: [(&str, &str); 34] = [
         "lineage_type",
         "A node of the lineage is a feature, dataset, pipeline, view, model, dashboard or service.",
     ),
-    ("primary_is_backup", "The backup answers while the primary is away; the same person cannot."),
+    (
+        "primary_is_backup",
+        "The backup answers while the primary is away; the same person cannot, nor a group or rota \
+         of nobody else.",
+    ),
     (
         "backup_without_contact",
         "The backup has no contact in the directory, so that only the channels of the policy reach \
@@ -122,6 +126,16 @@ pub const RULES: [(&str, &str); 34] = [
          chain past them, so name who has taken over.",
     ),
     (
+        "no_governance",
+        "The directory names no `governance`, the last link of every owner chain. A breach of what \
+         nobody owns, or whose owners are all away, would page nobody.",
+    ),
+    (
+        "unknown_driver",
+        "`driver` is free text, and `regulatory` keeps what concerns the feature for longer. A slip \
+         in that word keeps nothing.",
+    ),
+    (
         "stale_review",
         "The charter promises a review every `review_every`, and the last one is longer ago.",
     ),
@@ -142,7 +156,7 @@ pub const RULES: [(&str, &str); 34] = [
     (
         "never_judged",
         "The expectation would watch nothing: it looks at values of another type than the feature's, \
-         or no window of the history given with `--history` had enough for it.",
+         what it learns from or compares with can never be long enough, or no window of the history given with `--history` had enough for it.",
     ),
     (
         "unknown_profile",

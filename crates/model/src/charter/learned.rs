@@ -21,6 +21,28 @@ pub struct Learned {
 }
 
 impl Learned {
+    /// Windows of an expectation that are kept to learn from.
+    pub const WINDOWS_MAX: usize = 4096;
+
+    /// Windows that a bound needs whatever the rate.
+    pub const WINDOWS_MIN: usize = 20;
+
+    /// Windows that a bound needs times its rate. With fewer the tail would have
+    /// to be continued more than three times as far out as anything was seen.
+    const NEEDED_TIMES_RATE: f64 = 0.3;
+
+    /// Good windows that a bound of a rate needs.
+    pub fn windows_for(rate: f64) -> usize {
+        // Some rounding must not ask for one more.
+        ((Self::NEEDED_TIMES_RATE / rate - 1e-9).ceil() as usize).max(Self::WINDOWS_MIN)
+    }
+
+    /// Good windows that the bounds need: two of them share the rate.
+    pub fn windows_needed(&self) -> usize {
+        let sides = if self.is_two_sided() { 2.0 } else { 1.0 };
+        Self::windows_for(self.false_alarm_rate / sides)
+    }
+
     /// True where both a lower and an upper bound are learned.
     pub fn is_two_sided(&self) -> bool {
         let lower = |threshold: &&Threshold| threshold.side() == Side::Lower;

@@ -47,7 +47,11 @@ pub const KINDS: [&str; 4] = ["charter", "directory", "lineage", "policy"];
 /// Every rule of the reader with what it means.
 pub const RULES: [(&str, &str); 11] = [
     ("encoding", "Charter folders are UTF-8. Nothing is read of a file in another encoding."),
-    ("syntax", "The text is not YAML. The rest of its document is not read; later ones are."),
+    (
+        "syntax",
+        "The text is not YAML, and the rest of its document is not read; later ones are. Or a line \
+         of a file of run events is none.",
+    ),
     ("bound", "The text is larger, deeper or has more in it than a charter folder may have."),
     ("kind", "Every document has a `kind`: charter, directory, lineage or policy."),
     ("unknown_field", "The format has no such field here. Nothing is ignored silently."),

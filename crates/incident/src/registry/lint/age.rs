@@ -30,6 +30,12 @@ pub(super) fn check(folder: &Folder<'_>, now: Timestamp, found: &mut Found) {
                 let place = &folder.charters[asks];
                 found.warning(place, "review_every", "stale_review", message, hint);
             }
+            Some((number, at)) if *at > now => {
+                let message = format!("was reviewed {at}, which is still to come");
+                let hint = Some("write the day of the last review".to_owned());
+                let place = &folder.charters[number];
+                found.warning(place, "reviewed_at", "stale_review", message, hint);
+            }
             Some((number, at)) if *at + *every < now => {
                 let due = *at + *every;
                 let message = format!("was reviewed {at}; the next review was due {due}");

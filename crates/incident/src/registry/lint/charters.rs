@@ -84,6 +84,21 @@ fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool)
         let message = format!("{backup} is the primary too");
         let place = &folder.charters[number];
         found.error(place, "owners.backup", "primary_is_backup", message, None);
+    } else if let (Some((_, primary)), Some((number, backup))) = (primary, backup)
+        && let [only] = &behind(folder.registry.directory(), primary)[..]
+        && behind(folder.registry.directory(), backup) == [only.clone()]
+    {
+        let message = format!("there is nobody behind {backup} but {only}, who is the primary");
+        let place = &folder.charters[number];
+        found.warning(place, "owners.backup", "primary_is_backup", message, None);
+    }
+    if let Some((number, name)) = primary
+        && behind(folder.registry.directory(), name).is_empty()
+    {
+        let message = format!("nobody is behind {name}, so nobody is accountable for {subject}");
+        let hint = Some("name people in the directory".to_owned());
+        let place = &folder.charters[number];
+        found.warning(place, "owners.primary", "no_primary", message, hint);
     }
     if let Some((number, backup)) = backup
         && !is_reachable(folder.registry.directory(), backup)
@@ -92,6 +107,14 @@ fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool)
         let hint = Some("give the directory a contact: {tool: email, to: …}".into());
         let place = &folder.charters[number];
         found.error(place, "owners.backup", "backup_without_contact", message, hint);
+    }
+
+    if let Some((number, driver)) = first(folder, &documents, |fields| fields.driver.as_deref())
+        && !driver.eq_ignore_ascii_case(REGULATORY)
+        && let Some(hint) = did_you_mean(&driver.to_lowercase(), [REGULATORY])
+    {
+        let message = format!("`{driver}` keeps nothing for longer, as `{REGULATORY}` would");
+        found.warning(&folder.charters[number], "driver", "unknown_driver", message, Some(hint));
     }
 
     let tier = first(folder, &documents, |fields| fields.tier.as_ref());
@@ -134,6 +157,9 @@ fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool)
     }
 }
 
+/// The driver that keeps what concerns a feature for longer.
+const REGULATORY: &str = "regulatory";
+
 /// False where an expectation of the document could not be read, so that its
 /// name may be missing here.
 fn is_whole(folder: &Folder<'_>, number: usize, read: &[Expectation]) -> bool {
@@ -159,13 +185,14 @@ fn is_owned(folder: &Folder<'_>, documents: &[usize]) -> bool {
     if written || fields().any(|fields| fields.owners.primary.is_some()) {
         return true;
     }
-    if let Some(view) = fields().find_map(|fields| fields.view.as_deref()) {
-        let of_view = index.matching(view, NEVER);
-        let mut primaries = of_view.iter().map(|&n| &index.documents[n].fields.owners.primary);
-        if primaries.any(Option::is_some) {
-            return true;
-        }
+    let view = fields().find_map(|fields| fields.view.as_deref());
+    let of_view = view.map(|view| index.matching(view, NEVER)).unwrap_or_default();
+    let above = || of_view.iter().map(|&number| &index.documents[number].fields);
+    if above().any(|fields| fields.owners.primary.is_some()) {
+        return true;
     }
+    // Where a feature belongs it has from its view.
+    let fields = || fields().chain(above());
     if let Some(group) = fields().find_map(|fields| fields.group.as_deref())
         && directory.group(group).is_none_or(|g| g.lead.is_some() || !g.members.is_empty())
     {
@@ -194,6 +221,28 @@ fn is_owned(folder: &Folder<'_>, documents: &[usize]) -> bool {
         next = domain.parent.as_deref();
     }
     false
+}
+
+/// Everybody who may stand behind a typed name, each once; who is not known is
+/// a finding of its own and counts here.
+fn behind(directory: &Directory, name: &str) -> Vec<String> {
+    let mut people: Vec<String> = match name.split_once(':') {
+        Some(("group", _)) => match directory.group(name) {
+            Some(group) => group.lead.iter().chain(&group.members).cloned().collect(),
+            None => vec![name.to_owned()],
+        },
+        Some(("schedule", _)) => match directory.schedule(name) {
+            Some(rota) => {
+                let others = rota.overrides.iter().filter_map(|other| other.user.as_ref());
+                rota.layers.iter().flat_map(|layer| &layer.users).chain(others).cloned().collect()
+            }
+            None => vec![name.to_owned()],
+        },
+        _ => vec![name.to_owned()],
+    };
+    people.sort();
+    people.dedup();
+    people
 }
 
 /// True where somebody behind the name has a contact; names that are not known

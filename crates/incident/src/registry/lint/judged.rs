@@ -1,15 +1,21 @@
 //! Expectations that no window can be judged by: of another type of values
-//! than the feature's, or against a profile that nobody has captured.
+//! than the feature's, with a history that can never be long enough, or against
+//! a profile that nobody has captured.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchkeep_model::charter::{BaselineSpec, Expectation, Rule, Statistic, ValueType};
+use watchkeep_model::charter::{
+    BaselineSpec, Expectation, Learned, Rule, Statistic, ValueType, WindowSpec,
+};
 use watchkeep_model::document::Located;
 use watchkeep_model::subject::typed;
 
 use super::super::index::NEVER;
 use super::super::pattern;
 use super::{Folder, Found, did_you_mean};
+
+/// Windows from which detection tells how much counts vary.
+const VOLUME_WINDOWS_MIN: u32 = 3;
 
 /// Captured profiles: the features that each identifier was captured for.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +39,7 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
         let place = &folder.charters[number];
         let value_type = fields().find_map(|(_, f)| f.r#type);
         for (expectation, path) in expectations.iter().zip(place.items("expectations")) {
+            of_history(place, &path, expectation, found);
             if let Some(value_type) = value_type {
                 of_type(place, &path, expectation, value_type, found);
             }
@@ -44,6 +51,45 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
             }
         }
     }
+}
+
+/// Tells what is learned from, or compared with, more windows than there can be.
+fn of_history(place: &Located<()>, path: &str, expectation: &Expectation, found: &mut Found) {
+    let name = &expectation.name;
+    if let Rule::Volume { usual: Some(usual), .. } = &expectation.rule
+        && let BaselineSpec::Rolling { windows, .. } = usual.baseline
+        && windows < VOLUME_WINDOWS_MIN
+    {
+        let message = format!(
+            "`{name}` judges no window: how much counts vary takes {VOLUME_WINDOWS_MIN} windows \
+             to tell, and the baseline has {windows}"
+        );
+        let hint = Some("compare with more windows".to_owned());
+        found.warning(place, &format!("{path}.baseline"), "never_judged", message, hint);
+    }
+    let Some(learned) = &expectation.learned else { return };
+    let needed = learned.windows_needed();
+    let there_are = match expectation.window {
+        WindowSpec::Tumbling { size: step } | WindowSpec::Hopping { hop: step, .. } => {
+            learned.from.as_micros() / step.as_micros().max(1)
+        }
+        // However often they come.
+        WindowSpec::Session { .. } => i64::MAX,
+    };
+    let there_are = usize::try_from(there_are).unwrap_or(0).min(Learned::WINDOWS_MAX);
+    if there_are >= needed {
+        return;
+    }
+    let message = format!(
+        "`{name}` judges no window: a bound of {} false alarms needs {needed} good windows, and \
+         {} has {there_are} at most",
+        learned.false_alarm_rate, learned.from
+    );
+    let hint = match needed > Learned::WINDOWS_MAX {
+        true => format!("at most {} windows are kept: take a higher rate", Learned::WINDOWS_MAX),
+        false => "lengthen `from`, or take a higher rate".to_owned(),
+    };
+    found.warning(place, path, "never_judged", message, Some(hint));
 }
 
 /// Tells an expectation that looks at values of a type that the feature has not.
@@ -64,6 +110,16 @@ fn of_type(
         Rule::Range { .. } if !is_number => ("a range is of numbers", "watch `categories`"),
         Rule::Categories { .. } if is_number => {
             ("categories are texts and booleans", "watch a `range`")
+        }
+        Rule::Drift { sustained: Some(_), .. } if !is_number => {
+            let message = format!(
+                "`sustained` of `{}` judges no window: it adds up shifts of numbers, and the \
+                 values are of type {name}",
+                expectation.name
+            );
+            let hint = Some("take `sustained` away, or mend `type`".to_owned());
+            found.warning(place, path, "never_judged", message, hint);
+            return;
         }
         Rule::Drift { effect: Some(effect), .. } => match effect.statistic {
             Statistic::KsStat | Statistic::Wasserstein | Statistic::WassersteinNorm

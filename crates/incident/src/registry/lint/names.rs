@@ -215,7 +215,21 @@ impl Names<'_> {
         if name.split(':').next().is_some_and(|kind| kind.contains('*')) {
             return;
         }
-        self.typed(document, "subject", name, &SUBJECT_TYPES, "naming");
+        if !self.typed(document, "subject", name, &SUBJECT_TYPES, "naming") {
+            return;
+        }
+        let Some((kind, bare)) = name.split_once(':') else { return };
+        if let Some((second, rest)) = bare.split_once(':')
+            && SUBJECT_TYPES.contains(&second)
+        {
+            let message = format!("`{name}` has two types, and nothing is ever called so");
+            let hint = Some(format!("write `{second}:{rest}` or `{kind}:{rest}`"));
+            self.found.error(document, "subject", "naming", message, hint);
+        } else if bare.contains(char::is_whitespace) {
+            let message =
+                format!("`{name}` has a space in it, which names of telemetry seldom have");
+            self.found.warning(document, "subject", "naming", message, None);
+        }
     }
 
     /// A node of the lineage.

@@ -32,6 +32,7 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
         .map(|(node, _)| *node)
         .chain(registry.index.named())
         .collect();
+    views(folder, &known, found);
     let guesses = strangers.len().saturating_mul(known.len()) <= COMPARISONS_MAX;
     let near = |node: &str| if guesses { near(node, &known) } else { None };
     let mut left = FINDINGS_MAX;
@@ -71,6 +72,33 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
                 }
             }
         }
+    }
+}
+
+/// Tells a `view` that nothing else names and that is nearly as another.
+fn views(folder: &Folder<'_>, known: &BTreeSet<&str>, found: &mut Found) {
+    let index = &folder.registry.index;
+    let views: BTreeSet<&str> =
+        index.documents.iter().filter_map(|document| document.fields.view.as_deref()).collect();
+    if views.len().saturating_mul(known.len()) > COMPARISONS_MAX {
+        return;
+    }
+    let unknown: BTreeMap<&str, String> = views
+        .into_iter()
+        .filter(|view| {
+            view.starts_with("view:")
+                && !known.contains(view)
+                && index.matching(view, NEVER).is_empty()
+        })
+        .filter_map(|view| Some((view, near(view, known)?)))
+        .collect();
+    for (number, place) in folder.charters.iter().enumerate() {
+        let view = index.documents[number].fields.view.as_deref();
+        let Some((view, hint)) = view.and_then(|view| unknown.get_key_value(view)) else {
+            continue;
+        };
+        let message = format!("nothing else in this folder names {view}");
+        found.warning(place, "view", "unknown_node", message, Some(hint.clone()));
     }
 }
 

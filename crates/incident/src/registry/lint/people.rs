@@ -19,6 +19,13 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
     for document in folder.directories {
         of_directory(directory, found, document);
     }
+    if directory.governance.is_none()
+        && let Some(document) = folder.directories.first()
+    {
+        let message = "a breach that nobody in the owner chain answers for pages nobody";
+        let hint = Some("name `governance: group:…`, the last link of every chain".to_owned());
+        found.warning(document, "", "no_governance", message, hint);
+    }
 }
 
 fn of_directory(directory: &Directory, found: &mut Found, document: &Located<Directory>) {

@@ -253,8 +253,15 @@ fn backups() {
         "#]],
     );
     check(
-        "kind: charter\nsubject: feature:a\nowners: {primary: user:ada, backup: schedule:rota}\n",
+        "kind: charter\nsubject: feature:a\nowners: {primary: user:grace, backup: schedule:rota}\n",
         expect![],
+    );
+    // The rota is of the primary alone.
+    check(
+        "kind: charter\nsubject: feature:a\nowners: {primary: user:ada, backup: schedule:rota}\n",
+        expect![[r#"
+            0.yaml:3:37 owners.backup warning[primary_is_backup] there is nobody behind schedule:rota but user:ada, who is the primary
+        "#]],
     );
     // Inherited by two features and said once, where it is written.
     check(
