@@ -114,6 +114,10 @@ pub enum RunState {
     Other,
 }
 
+/// Name of the check that a column which a schema had is in those after it. A
+/// run tells it of every column of its schema.
+pub const COLUMN_IS_THERE: &str = "column is there";
+
 /// A check of data and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Assertion {

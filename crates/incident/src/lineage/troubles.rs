@@ -1,5 +1,6 @@
 //! What runs show to be wrong with a node: a failed run, one that does not
-//! end, one that does not come, a check of data that does not hold.
+//! end, one that does not come, a check of data that does not hold, a column
+//! that a schema has lost.
 //!
 //! Everything is told as it was known at the time: a run that failed at nine
 //! and was repeated at ten was in trouble between nine and ten, whenever the
@@ -7,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchkeep_model::lineage::{RunEvent, RunState};
+use watchkeep_model::lineage::{COLUMN_IS_THERE, RunEvent, RunState};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::{Lineage, Node};
@@ -63,11 +64,32 @@ pub(super) fn of(runs: &[RunEvent], lineage: &Lineage) -> BTreeMap<Node, Trouble
     let mut spans: BTreeMap<Node, Vec<Span>> = BTreeMap::new();
     let mut jobs: BTreeMap<&str, Vec<&RunEvent>> = BTreeMap::new();
     let mut checks: BTreeMap<Check<'_>, Vec<(Timestamp, bool)>> = BTreeMap::new();
+    let mut schemas: BTreeMap<&str, Vec<(Timestamp, BTreeSet<&str>)>> = BTreeMap::new();
     for event in runs {
         jobs.entry(&event.job).or_default().push(event);
-        for check in &event.assertions {
+        let (columns, others): (Vec<_>, Vec<_>) =
+            event.assertions.iter().partition(|check| check.assertion == COLUMN_IS_THERE);
+        let mut of_event: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for check in columns {
+            of_event.entry(&check.node).or_default().extend(check.column.as_deref());
+        }
+        for (node, columns) in of_event {
+            schemas.entry(node).or_default().push((event.at, columns));
+        }
+        for check in others {
             let key = (check.node.as_str(), check.assertion.as_str(), check.column.as_deref());
             checks.entry(key).or_default().push((event.at, check.success));
+        }
+    }
+    for (node, schemas) in schemas {
+        // A column is looked for from the first schema that had it.
+        let mut known: BTreeSet<&str> = BTreeSet::new();
+        for (at, columns) in schemas {
+            known.extend(&columns);
+            for column in &known {
+                let key = (node, COLUMN_IS_THERE, Some(*column));
+                checks.entry(key).or_default().push((at, columns.contains(column)));
+            }
         }
     }
     for (job, events) in &jobs {

@@ -2,13 +2,17 @@
 //! their time, for whoever looks for what is to blame.
 //!
 //! Facets that are read: `errorMessage` of runs, `ownership` of jobs and
-//! datasets, `dataQualityAssertions` of inputs and datasets. The others say
-//! nothing about who is to blame.
+//! datasets, and of datasets `dataQualityAssertions`, `schema`,
+//! `outputStatistics`, `dataQualityMetrics` and `symlinks`. The others say
+//! nothing about who is to blame. Statistics are read as checks: that there are
+//! rows, that a column is not empty, that it is there.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use watchkeep_model::lineage::{Assertion, Ownership, RunEvent, RunState, ShownRun};
+use watchkeep_model::lineage::{
+    Assertion, COLUMN_IS_THERE, Ownership, RunEvent, RunState, ShownRun,
+};
 use watchkeep_model::subject::has_type;
 use watchkeep_model::time::Timestamp;
 
@@ -20,6 +24,12 @@ pub const EVENT_BYTES_MAX: usize = 16 << 20;
 
 /// Characters of an error message that are kept.
 const MESSAGE_CHARS_MAX: usize = 500;
+
+/// Columns of a dataset that are looked at; further ones are not.
+const COLUMNS_MAX: usize = 500;
+
+/// Other names of a dataset that are looked at.
+const ALIASES_MAX: usize = 10;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -72,6 +82,50 @@ struct Facets {
     error_message: Option<ErrorMessage>,
     ownership: Option<OwnershipFacet>,
     data_quality_assertions: Option<AssertionsFacet>,
+    schema: Option<SchemaFacet>,
+    output_statistics: Option<Statistics>,
+    data_quality_metrics: Option<Statistics>,
+    symlinks: Option<Symlinks>,
+}
+
+#[derive(Deserialize)]
+struct SchemaFacet {
+    #[serde(default)]
+    fields: Vec<Field>,
+}
+
+#[derive(Deserialize)]
+struct Field {
+    name: String,
+}
+
+/// How much there is, as far as a run tells.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Statistics {
+    row_count: Option<u64>,
+    #[serde(default)]
+    column_metrics: BTreeMap<String, ColumnMetrics>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ColumnMetrics {
+    null_count: Option<u64>,
+}
+
+/// Other names of the same dataset.
+#[derive(Deserialize)]
+struct Symlinks {
+    #[serde(default)]
+    identifiers: Vec<Identifier>,
+}
+
+#[derive(Deserialize)]
+struct Identifier {
+    #[serde(default)]
+    namespace: String,
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -192,6 +246,33 @@ fn dataset(shown: &mut ShownRun, dataset: Dataset) -> String {
     let node = named(shown, "dataset", &dataset.namespace, &dataset.name);
     for facets in [dataset.facets, dataset.input_facets, dataset.output_facets] {
         own(shown, &node, facets.ownership);
+        let aliases = facets.symlinks.map(|facet| facet.identifiers).unwrap_or_default();
+        for Identifier { namespace, name } in aliases.iter().take(ALIASES_MAX) {
+            let forms = forms("dataset", namespace, name);
+            shown.other_names.entry(node.clone()).or_default().extend(forms);
+        }
+        let mut check = |assertion: &str, column: Option<String>, success| {
+            let assertion = assertion.to_owned();
+            shown.event.assertions.push(Assertion {
+                node: node.clone(),
+                assertion,
+                column,
+                success,
+            });
+        };
+        let fields = facets.schema.map(|facet| facet.fields).unwrap_or_default();
+        for Field { name } in fields.into_iter().take(COLUMNS_MAX) {
+            check(COLUMN_IS_THERE, Some(name), true);
+        }
+        for statistics in facets.output_statistics.into_iter().chain(facets.data_quality_metrics) {
+            let Some(rows) = statistics.row_count else { continue };
+            check("there are rows", None, rows > 0);
+            for (column, metrics) in statistics.column_metrics.into_iter().take(COLUMNS_MAX) {
+                if let Some(nulls) = metrics.null_count.filter(|_| rows > 0) {
+                    check("there are values", Some(column), nulls < rows);
+                }
+            }
+        }
         let checks = facets.data_quality_assertions.map(|facet| facet.assertions);
         for AssertionRead { assertion, success, column } in checks.unwrap_or_default() {
             let check = Assertion { node: node.clone(), assertion, column, success };
@@ -213,6 +294,17 @@ fn named(shown: &mut ShownRun, kind: &str, namespace: &str, name: &str) -> Strin
     if has_type(name) {
         return name.to_owned();
     }
+    let node = if namespace.is_empty() {
+        format!("{kind}:{name}")
+    } else {
+        format!("{kind}:{}", bare(namespace, name))
+    };
+    shown.other_names.entry(node.clone()).or_insert_with(|| forms(kind, namespace, name));
+    node
+}
+
+/// Typed names that charters may have for a job or dataset.
+fn forms(kind: &str, namespace: &str, name: &str) -> Vec<String> {
     let kinds: &[&str] = if kind == "dataset" {
         &["dataset", "view", "feature", "model", "dashboard"]
     } else {
@@ -225,13 +317,7 @@ fn named(shown: &mut ShownRun, kind: &str, namespace: &str, name: &str) -> Strin
             format!("{kind}:{namespace}/{name}"),
         ]
     });
-    let node = if namespace.is_empty() {
-        format!("{kind}:{name}")
-    } else {
-        format!("{kind}:{}", bare(namespace, name))
-    };
-    shown.other_names.entry(node.clone()).or_insert_with(|| forms.collect());
-    node
+    forms.collect()
 }
 
 #[cfg(test)]
@@ -259,6 +345,32 @@ mod tests {
         assert_eq!(event.outputs, ["view:status", "dataset:pg/new"]);
         assert_eq!(event.assertions[0].node, "dataset:bts.on_time");
         assert_eq!(event.owners[0].owner, "team:data");
+    }
+
+    #[test]
+    fn statistics_and_schemas_are_checks_and_symlinks_names() {
+        let event = read(
+            r#"{"eventType":"COMPLETE","eventTime":"2024-05-01T12:00:00Z","run":{"runId":"r1"},"job":{"namespace":"a","name":"b"},
+            "inputs":[{"namespace":"s3://x","name":"a/b","facets":{"symlinks":{"identifiers":[{"namespace":"bts","name":"on_time","type":"TABLE"}]}},
+              "inputFacets":{"dataQualityMetrics":{"rowCount":9,"columnMetrics":{"tail":{"nullCount":9},"origin":{"nullCount":1}}}}}],
+            "outputs":[{"namespace":"pg","name":"status","facets":{"schema":{"fields":[{"name":"tail","type":"text"}]}},"outputFacets":{"outputStatistics":{"rowCount":0,"size":1}}}]}"#,
+        )
+        .unwrap();
+        assert_eq!(event.inputs, ["dataset:bts.on_time"]);
+        let told = |a: &Assertion| {
+            format!("{} {} {:?} {}", a.node, a.assertion, a.column.as_deref(), a.success)
+        };
+        let told: Vec<String> = event.assertions.iter().map(told).collect();
+        assert_eq!(
+            told,
+            [
+                "dataset:bts.on_time there are rows None true",
+                "dataset:bts.on_time there are values Some(\"origin\") true",
+                "dataset:bts.on_time there are values Some(\"tail\") false",
+                "view:status column is there Some(\"tail\") true",
+                "view:status there are rows None false",
+            ]
+        );
     }
 
     #[test]
