@@ -359,6 +359,34 @@ fn a_proposal_that_others_outran_says_so_and_can_be_cleared_away() {
     );
 }
 
+/// Lineage and people were what they were, whatever is published later.
+#[test]
+fn a_later_publication_leaves_the_lineage_and_the_owners_of_before() {
+    let service = service();
+    let mut all =
+        files(charter(2, 0.1).replace(
+            "owners: {primary: user:ada, backup: user:grace, ",
+            "system: rides\nowners: {",
+        ));
+    all[0].1.push_str("systems: {rides: {owner: user:ada}}\n");
+    all.push((
+        "edges.yaml",
+        "kind: lineage\nedges: [{from: view:old, to: feature:ride.price}]\n".into(),
+    ));
+    publish(&service, &Folder::write(&service, &all), &[]);
+    all[0].1 = all[0].1.replace("{owner: user:ada}", "{owner: user:grace}");
+    all[3].1 = all[3].1.replace("view:old", "view:new");
+    publish(&service, &Folder::write(&service, &all), &[]);
+    let told = |at: &str| {
+        let (_, edges) = service.attempt(&["lineage", "show", "ride.price", "--at", at]);
+        let (_, who) = service.attempt(&["who", "ride.price", "--at", at]);
+        let is = |text: &str, names: [&str; 2]| names.map(|name| text.contains(name));
+        (is(&edges, ["view:old", "view:new"]), is(&who, ["user:ada answers", "user:grace answers"]))
+    };
+    assert_eq!(told("2020-01-01"), ([true, false], [true, false]));
+    assert_eq!(told("2100-01-01"), ([false, true], [false, true]));
+}
+
 /// Telemetry of one feature: ten events a minute from an hour on, a fifth of them null.
 fn telemetry(service: &Service, name: &str, hours: std::ops::Range<u32>) -> PathBuf {
     let path = service.folder().join(name);

@@ -18,6 +18,11 @@ pub trait Context {
     fn policy(&self, name: &str) -> Option<&Policy>;
     /// Who there is.
     fn directory(&self) -> &Directory;
+    /// Who there was at an instant: for owners, which a later look at an
+    /// earlier time must find as they were.
+    fn directory_at(&self, _at: Timestamp) -> &Directory {
+        self.directory()
+    }
     /// What is made from what, and what runs showed of it.
     fn lineage(&self) -> &Lineage;
 

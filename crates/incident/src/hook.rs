@@ -25,7 +25,7 @@ pub struct Hook {
 
 /// Who stands behind a typed name.
 pub fn of_name(context: &dyn Context, name: &str, at: Timestamp) -> Hook {
-    let directory = context.directory();
+    let directory = context.directory_at(at);
     let ask = |at| match answering(directory, name, at) {
         Presence::Present(user) => (Some(user), None),
         Presence::Nobody(why) => (None, Some(why)),
@@ -52,7 +52,7 @@ fn look_ahead(
     ask: impl Fn(Timestamp) -> (Option<String>, Option<String>),
 ) -> Hook {
     let (now, why) = ask(at);
-    let moments = changes(context.directory(), at, at + LOOK_AHEAD);
+    let moments = changes(context.directory_at(at), at, at + LOOK_AHEAD);
     let changed = moments.into_iter().find_map(|moment| {
         let (next, _) = ask(moment);
         (next != now).then_some((moment, next))

@@ -44,7 +44,7 @@ pub fn resolve(
     match found {
         Some(owner) => Resolution { owner: Some(owner), unowned: false, links: chain.links },
         None => {
-            let governance = context.directory().governance.clone();
+            let governance = context.directory_at(at).governance.clone();
             let owner = chain.ask("governance", governance.as_deref());
             Resolution { owner, unowned: true, links: chain.links }
         }
@@ -127,7 +127,7 @@ impl Chain<'_> {
     fn domain_of(&self, charter: &Charter) -> Option<String> {
         let fields = &charter.fields;
         fields.domain.clone().or_else(|| {
-            let systems = &self.context.directory().systems;
+            let systems = &self.context.directory_at(self.at).systems;
             systems.get(fields.system.as_deref()?)?.domain.clone()
         })
     }
@@ -148,14 +148,14 @@ impl Chain<'_> {
     }
 
     fn systems(&mut self, name: Option<&str>) -> Option<String> {
-        let directory = self.context.directory();
+        let directory = self.context.directory_at(self.at);
         self.parents("system", name, |name| {
             directory.systems.get(name).map(|system| (system.owner.clone(), system.parent.clone()))
         })
     }
 
     fn domains(&mut self, name: Option<String>) -> Option<String> {
-        let directory = self.context.directory();
+        let directory = self.context.directory_at(self.at);
         self.parents("domain", name.as_deref(), |name| {
             directory.domains.get(name).map(|domain| (domain.owner.clone(), domain.parent.clone()))
         })
@@ -204,7 +204,7 @@ impl Chain<'_> {
     fn present(&self, name: Option<&str>) -> Result<String, String> {
         let Some(name) = name else { return Err("not set".into()) };
         let barred = |user: &str| self.conflict(user);
-        match answering_unless(self.context.directory(), name, self.at, &barred) {
+        match answering_unless(self.context.directory_at(self.at), name, self.at, &barred) {
             Presence::Present(user) => Ok(user),
             Presence::Nobody(why) => Err(why),
         }
@@ -215,7 +215,7 @@ impl Chain<'_> {
     }
 
     fn overload(&self, user: &str) -> Option<String> {
-        let limit = self.context.directory().user(user)?.max_open?;
+        let limit = self.context.directory_at(self.at).user(user)?.max_open?;
         let open = (self.open_incidents)(user);
         (open >= limit).then(|| format!("has {open} open incidents, the limit is {limit}"))
     }

@@ -185,6 +185,13 @@ pub struct Documents {
     /// Subjects and patterns whose charter ends at an instant. A folder has
     /// none: there a charter is gone with its document.
     pub withdrawn: Vec<(String, Timestamp)>,
+    /// The edges of lineage documents of all time, each with the instants
+    /// `[since, until)` between which it was written. Empty where the history
+    /// is not known, as in a folder: then [`Documents::lineage`] always holds.
+    pub edges: Vec<(Edge, Timestamp, Timestamp)>,
+    /// What the directory was from an instant on, ascending. Empty where the
+    /// history is not known: then it was always as it is.
+    pub directories_since: Vec<(Timestamp, Directory)>,
 }
 
 #[cfg(test)]

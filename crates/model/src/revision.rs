@@ -33,7 +33,8 @@ pub struct Revision {
     pub at: Timestamp,
     /// Who published it, a typed name.
     pub by: String,
-    /// From when a charter without a date of its own is in force; absent is always.
+    /// From when a charter without a date of its own, a thing of the directory
+    /// or an edge is in force; absent is always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_from: Option<Timestamp>,
     /// Offset of the head before; of heads only.

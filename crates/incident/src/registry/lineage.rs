@@ -20,6 +20,16 @@ pub(super) enum Source {
     Charter(usize, String),
 }
 
+/// The edges of lineage documents.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// By document, as they are written now.
+    pub(super) documents: Vec<Vec<Edge>>,
+    /// With the instants between which they were written; empty where these
+    /// are not known.
+    pub(super) of_all_time: Vec<(Edge, Timestamp, Timestamp)>,
+}
+
 /// Both ends of an edge.
 pub(super) type Ends = (String, String);
 
@@ -98,16 +108,26 @@ pub(super) fn declared_ever(index: &Index, subject: &str) -> Vec<Declared> {
 /// `named` tells what the nodes of runs are called.
 pub(super) fn graph<'a>(
     index: &Index,
-    documents: &[Vec<Edge>],
+    written: &Written,
     runs: &'a [RunEvent],
     named: &dyn Fn(&'a str) -> &'a str,
 ) -> Lineage {
     let mut builder = Builder::default();
     let mut subjects: BTreeSet<&str> = index.named().collect();
-    for edge in documents.iter().flatten() {
+    let always = written.documents.iter().flatten().map(|edge| (edge, ALWAYS, NEVER));
+    let of_time = written.of_all_time.iter().map(|(edge, since, until)| (edge, *since, *until));
+    // Where there is a history it has all edges that are written now.
+    let edges: Vec<(&Edge, Timestamp, Timestamp)> =
+        if written.of_all_time.is_empty() { always.collect() } else { of_time.collect() };
+    for (edge, since, until) in edges {
         match edge.last_seen {
-            Some(seen) => builder.note(&edge.from, &edge.to, seen),
-            None => builder.declare(&edge.from, &edge.to, ALWAYS, NEVER),
+            Some(seen) if until == NEVER => builder.note(&edge.from, &edge.to, seen),
+            // What is no longer written was there while it was, and fresh.
+            Some(seen) if since < until.min(seen) => {
+                builder.declare(&edge.from, &edge.to, since, until.min(seen));
+            }
+            Some(_) => {}
+            None => builder.declare(&edge.from, &edge.to, since, until),
         }
         subjects.extend([edge.from.as_str(), edge.to.as_str()]);
     }

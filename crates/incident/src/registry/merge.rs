@@ -1,5 +1,6 @@
 //! Field by field, the most specific document wins.
 
+use serde_json::Value;
 use watchkeep_model::charter::{CharterDocument, CharterFields, Owners, Rollback};
 
 /// What documents come to, given from the most specific to the least. Every
@@ -56,4 +57,60 @@ pub(super) fn merge(documents: &[&CharterDocument]) -> CharterFields {
         deduplicate: first!(deduplicate),
         expectations: first!(expectations),
     }
+}
+
+/// The fields that [`inherit`] fills, as paths.
+pub(super) const INHERITED: [&str; 8] = [
+    "group",
+    "system",
+    "domain",
+    "owners.data_steward",
+    "owners.architect",
+    "owners.business_owner",
+    "owners.reviewer",
+    "owners.executive",
+];
+
+/// What a feature that says nothing of its own has from its view: where it
+/// belongs and who holds which role. The primary and the backup are not
+/// inherited so: the owner chain asks the view, and tells that it did. True
+/// where there was something.
+pub(super) fn inherit(fields: &mut CharterFields, view: &CharterFields) -> bool {
+    let mut is_other = false;
+    macro_rules! fill {
+        ($($($field:ident).+),+) => {
+            $(if fields.$($field).+.is_none() && view.$($field).+.is_some() {
+                fields.$($field).+.clone_from(&view.$($field).+);
+                is_other = true;
+            })+
+        };
+    }
+    fill!(
+        group,
+        system,
+        domain,
+        owners.data_steward,
+        owners.architect,
+        owners.business_owner,
+        owners.reviewer,
+        owners.executive
+    );
+    is_other
+}
+
+/// The paths of the fields that a document sets, as fine as they are merged.
+pub(super) fn set(fields: &CharterFields) -> Vec<String> {
+    let mut paths = Vec::new();
+    let value = serde_json::to_value(fields).unwrap_or_default();
+    for (name, member) in value.as_object().into_iter().flatten() {
+        match member {
+            Value::Object(members) if name == "owners" || name == "rollback" => {
+                let inner = members.iter().filter(|(_, inner)| !inner.is_null());
+                paths.extend(inner.map(|(inner, _)| format!("{name}.{inner}")));
+            }
+            Value::Null => {}
+            _ => paths.push(name.clone()),
+        }
+    }
+    paths
 }

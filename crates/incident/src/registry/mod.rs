@@ -49,9 +49,12 @@ pub struct Registry {
     /// Subjects and patterns of the documents that say `deduplicate`.
     deduplicating: BTreeSet<String>,
     directory: Directory,
+    /// What the directory was from an instant on, ascending; empty where it
+    /// was always as it is.
+    directories: Arc<[(Timestamp, Directory)]>,
     edges: Arc<[Edge]>,
-    /// The edges of lineage documents as they were written.
-    written: Arc<[Vec<Edge>]>,
+    /// The edges of lineage documents.
+    written: Arc<lineage::Written>,
     lineage: Lineage,
     cache: Mutex<BTreeMap<String, Vec<Answer>>>,
 }
@@ -119,6 +122,7 @@ impl Registry {
             policies: self.policies.clone(),
             deduplicating: self.deduplicating.clone(),
             directory: self.directory.clone(),
+            directories: self.directories.clone(),
             edges: self.edges.clone(),
             written: self.written.clone(),
             ..Self::default()
@@ -138,7 +142,15 @@ impl Registry {
     }
 
     fn assemble(documents: Documents) -> (Self, Parts) {
-        let Documents { charters, directories, lineage, policies, withdrawn } = documents;
+        let Documents {
+            charters,
+            directories,
+            lineage,
+            policies,
+            withdrawn,
+            edges: of_all_time,
+            directories_since,
+        } = documents;
         let (places, values): (Vec<Located<()>>, Vec<CharterDocument>) =
             charters.into_iter().map(split).unzip();
         let deduplicating = values
@@ -151,11 +163,13 @@ impl Registry {
             index: Arc::new(Index::new(values, &withdrawn)),
             policies: newest(&policies),
             directory: joined(&directories),
+            directories: directories_since.into(),
             ..Self::default()
         };
         let (edges, sources) = lineage::edges(&registry.index, &lineage);
         registry.edges = edges.into();
-        registry.written = lineage.iter().map(|document| document.value.clone()).collect();
+        let documents = lineage.iter().map(|document| document.value.clone()).collect();
+        registry.written = Arc::new(lineage::Written { documents, of_all_time });
         registry.see(&[], &|name| name);
         (registry, Parts { places, directories, lineage, policies, sources })
     }
@@ -179,6 +193,10 @@ impl Registry {
         let (documents, mut from, mut until) = self.index.matching_around(&subject, at);
         let node = self.lineage.node(&subject);
         let charter = self.resolve(&subject, &documents, node, at).map(Arc::new);
+        if let Some(view) = charter.as_ref().and_then(|charter| charter.fields.view.as_ref()) {
+            let (since, before) = self.index.constant_around(view, at);
+            (from, until) = (from.max(since), until.min(before));
+        }
         if let Some(node) = node {
             let (_, since, before) = self.lineage.owners(node, at);
             (from, until) = (from.max(since), until.min(before));
@@ -213,6 +231,13 @@ impl Registry {
         &self.directory
     }
 
+    /// Everybody and everything that could be named at an instant.
+    pub fn directory_at(&self, at: Timestamp) -> &Directory {
+        let next = self.directories.partition_point(|(from, _)| *from <= at);
+        let place = next.saturating_sub(1);
+        self.directories.get(place).map_or(&self.directory, |(_, directory)| directory)
+    }
+
     /// What is made from what: the edges of lineage documents and those that
     /// `upstream` and `consumers` add, by `from`, then `to`, each once. The
     /// latter hold for every subject that a charter or a lineage document
@@ -240,6 +265,33 @@ impl Registry {
             .map(|number| &self.index.documents[number])
             .take_while(|document| document.subject == subject);
         own.any(|document| is_set(&document.fields))
+    }
+
+    /// Of each field of a subject's charter at an instant, by its path
+    /// (`tier`, `owners.backup`), the document that it comes from.
+    pub fn origins(&self, subject: &str, at: Timestamp) -> BTreeMap<String, String> {
+        let mut origins = BTreeMap::new();
+        let Some(charter) = self.charter(subject, at) else { return origins };
+        let documents = |subject: &str| {
+            let numbers = self.index.matching(subject, at).into_iter();
+            numbers.map(|number| &self.index.documents[number])
+        };
+        for document in documents(&charter.subject) {
+            for path in merge::set(&document.fields) {
+                origins.entry(path).or_insert_with(|| document.subject.clone());
+            }
+        }
+        let view = charter.fields.view.as_deref().filter(|view| *view != charter.subject);
+        for document in view.into_iter().flat_map(documents) {
+            let paths = merge::set(&document.fields).into_iter();
+            for path in paths.filter(|path| merge::INHERITED.contains(&path.as_str())) {
+                origins.entry(path).or_insert_with(|| document.subject.clone());
+            }
+        }
+        if charter.from.iter().any(|from| from == SHOWN_BY_RUNS) {
+            origins.insert("owners.primary".to_owned(), SHOWN_BY_RUNS.to_owned());
+        }
+        origins
     }
 
     /// The instants up to `until` from which a subject or pattern has other
@@ -314,6 +366,15 @@ impl Registry {
         let mut from: Vec<String> = documents.iter().map(|d| d.subject.clone()).collect();
         from.dedup();
         let mut fields = merge::merge(&documents);
+        if let Some(view) = fields.view.clone().filter(|view| view != subject) {
+            let above = self.index.matching(&view, at);
+            let above: Vec<&CharterDocument> =
+                above.iter().map(|number| &self.index.documents[*number]).collect();
+            if !above.is_empty() && merge::inherit(&mut fields, &merge::merge(&above)) {
+                from.extend(above.iter().map(|document| document.subject.clone()));
+                from.dedup();
+            }
+        }
         if fields.owners.primary.is_none() && shown.is_some() {
             fields.owners.primary = shown;
             from.push(SHOWN_BY_RUNS.to_owned());
@@ -377,6 +438,10 @@ impl Context for Registry {
 
     fn directory(&self) -> &Directory {
         Self::directory(self)
+    }
+
+    fn directory_at(&self, at: Timestamp) -> &Directory {
+        Self::directory_at(self, at)
     }
 
     fn lineage(&self) -> &Lineage {

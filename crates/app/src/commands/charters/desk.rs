@@ -180,7 +180,7 @@ impl Desk {
         };
         let stamp = self.publications.stamp(act.effective_from, act.at);
         let revisions = differences.iter().map(|difference| Revision {
-            effective_from: stamp.filter(|_| difference.kind == RevisionKind::Charter),
+            effective_from: stamp.filter(|_| difference.kind != RevisionKind::Policy),
             content: difference.after.clone(),
             ..act.fact(difference.kind, &id, &difference.name)
         });

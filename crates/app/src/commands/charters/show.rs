@@ -1,7 +1,5 @@
 //! `watchkeep charters show` and `history`: what is in force, and how it came to be.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::Value;
 use watchkeep_incident::registry::publications::{Publications, field_changes};
@@ -183,6 +181,7 @@ pub(super) fn show(arguments: &ChartersShow) -> anyhow::Result<Outcome> {
         complain(&format!("no charter is in force for {subject} at {at}"));
         return Ok(Outcome::Found);
     };
+    let origins = registry.origins(&subject, at);
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => {
@@ -191,23 +190,51 @@ pub(super) fn show(arguments: &ChartersShow) -> anyhow::Result<Outcome> {
                 members.retain(|_, member| !member.is_null());
                 members.insert("subject".into(), charter.subject.clone().into());
                 members.insert("from".into(), serde_json::to_value(&charter.from)?);
+                members.insert("fields_from".into(), serde_json::to_value(&origins)?);
             }
             output.json(&value)?;
         }
         Format::Table => {
             output.line(format_args!("{subject} at {at}, from {}", charter.from.join(", ")))?;
-            let fields = serde_json::to_value(&charter.fields)?;
-            let mut table = Table::new(["field", "value"]);
-            let flat: BTreeMap<String, Value> = field_changes(&Value::Null, &fields)
-                .into_iter()
-                .map(|change| (change.field, change.after))
-                .collect();
-            for (field, value) in flat.into_iter().filter(|(_, value)| !value.is_null()) {
-                table.row([field, shown(&value)]);
+            let mut table = Table::new(["field", "value", "from"]);
+            for (path, value) in flat(&serde_json::to_value(&charter.fields)?) {
+                let outer = path.split_once('[').map_or(path.as_str(), |(outer, _)| outer);
+                let from = origins.get(outer).cloned().unwrap_or_else(|| "-".into());
+                table.row([path, value, from]);
             }
             table.print(&mut output)?;
         }
     }
     output.finish()?;
     Ok(Outcome::Fine)
+}
+
+/// Each field with its value, whole; owners and what has a name one by one.
+fn flat(fields: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.replace('\n', " "),
+        Value::Array(items) if items.iter().all(Value::is_string) => {
+            items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        other => other.to_string(),
+    };
+    let mut rows = Vec::new();
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => {}
+            Value::Object(members) => {
+                let inner = members.iter().filter(|(_, value)| !value.is_null());
+                rows.extend(inner.map(|(inner, value)| (format!("{name}.{inner}"), text(value))));
+            }
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                for (place, item) in items.iter().enumerate() {
+                    let called = item.get("name").and_then(Value::as_str);
+                    let called = called.map_or_else(|| place.to_string(), str::to_owned);
+                    rows.push((format!("{name}[{called}]"), text(item)));
+                }
+            }
+            other => rows.push((name.clone(), text(other))),
+        }
+    }
+    rows
 }

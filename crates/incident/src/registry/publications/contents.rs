@@ -1,6 +1,6 @@
 //! What holds as of a publication.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,10 +13,14 @@ use watchkeep_model::revision::{Revision, RevisionKind};
 use watchkeep_model::time::Timestamp;
 
 use super::Difference;
-use crate::registry::index::ALWAYS;
+use crate::registry::index::{ALWAYS, NEVER};
 
 /// The file that documents of the topic are said to be of.
 const TOPIC: &str = "charters topic";
+
+/// People, groups and the like that the directories of the past hold together.
+/// Before the oldest that is kept, who there was is taken to be the same.
+const DIRECTORY_ENTRIES_MAX: usize = 200_000;
 
 /// The fold of revisions.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +28,9 @@ pub struct Contents {
     subjects: BTreeMap<String, SubjectHistory>,
     /// Everything but charters, as it was written, by kind and name.
     others: BTreeMap<(RevisionKind, String), Value>,
+    /// The same of people and lineage, from an instant on; null where it was
+    /// withdrawn.
+    history: BTreeMap<(RevisionKind, String), BTreeMap<Timestamp, Value>>,
 }
 
 /// The charters of a subject or pattern.
@@ -44,6 +51,12 @@ impl Contents {
             return;
         }
         let key = (revision.kind, revision.name.clone());
+        if revision.kind != RevisionKind::Policy {
+            let from = revision.effective_from.unwrap_or(ALWAYS);
+            let history = self.history.entry(key.clone()).or_default();
+            drop(history.split_off(&from));
+            history.insert(from, revision.content.clone());
+        }
         if revision.content.is_null() {
             self.others.remove(&key);
         } else {
@@ -114,6 +127,8 @@ impl Contents {
         }
         let mut directory = Directory::default();
         let mut edges: Vec<Edge> = Vec::new();
+        documents.edges = self.edges_of_all_time();
+        documents.directories_since = self.directories();
         for ((kind, name), content) in &self.others {
             match kind {
                 RevisionKind::Policy => {
@@ -121,16 +136,10 @@ impl Contents {
                         documents.policies.push(located(format!("policy {name}"), policy));
                     }
                 }
-                RevisionKind::User => insert(&mut directory.users, name, content),
-                RevisionKind::Group => insert(&mut directory.groups, name, content),
-                RevisionKind::Schedule => insert(&mut directory.schedules, name, content),
-                RevisionKind::System => insert(&mut directory.systems, name, content),
-                RevisionKind::Domain => insert(&mut directory.domains, name, content),
-                RevisionKind::Governance => directory.governance = read(content),
                 RevisionKind::Lineage => {
                     edges.extend(read::<Vec<Edge>>(content).unwrap_or_default());
                 }
-                _ => {}
+                kind => put(&mut directory, *kind, name, content),
             }
         }
         documents.directories.push(located("directory".to_owned(), directory));
@@ -139,6 +148,54 @@ impl Contents {
             documents.lineage.push(located("lineage".to_owned(), edges));
         }
         documents
+    }
+
+    /// Every edge with the instants between which it was written.
+    fn edges_of_all_time(&self) -> Vec<(Edge, Timestamp, Timestamp)> {
+        let mut all = Vec::new();
+        for ((_, _), history) in
+            self.history.iter().filter(|(key, _)| key.0 == RevisionKind::Lineage)
+        {
+            let mut open: BTreeMap<Edge, Timestamp> = BTreeMap::new();
+            for (from, content) in history {
+                let edges: BTreeSet<Edge> = read(content).unwrap_or_default();
+                let kept = |edge: &Edge| edges.contains(edge);
+                let gone: Vec<Edge> = open.keys().filter(|edge| !kept(edge)).cloned().collect();
+                for edge in gone {
+                    if let Some(since) = open.remove(&edge) {
+                        all.push((edge, since, *from));
+                    }
+                }
+                for edge in edges {
+                    open.entry(edge).or_insert(*from);
+                }
+            }
+            all.extend(open.into_iter().map(|(edge, since)| (edge, since, NEVER)));
+        }
+        all
+    }
+
+    /// The directory from each instant on at which something of it changed, as
+    /// far back as [`DIRECTORY_ENTRIES_MAX`] allows.
+    fn directories(&self) -> Vec<(Timestamp, Directory)> {
+        let people = || self.history.iter().filter(|(key, _)| key.0 != RevisionKind::Lineage);
+        let instants: BTreeSet<Timestamp> =
+            people().flat_map(|(_, history)| history.keys().copied()).collect();
+        if instants.iter().all(|from| *from == ALWAYS) {
+            return Vec::new();
+        }
+        let kept = (DIRECTORY_ENTRIES_MAX / people().count().max(1)).max(2);
+        let latest = instants.into_iter().rev().take(kept).collect::<Vec<_>>();
+        let at = |from: Timestamp| {
+            let mut directory = Directory::default();
+            for ((kind, name), history) in people() {
+                if let Some((_, content)) = history.range(..=from).next_back() {
+                    put(&mut directory, *kind, name, content);
+                }
+            }
+            (from, directory)
+        };
+        latest.into_iter().rev().map(at).collect()
     }
 }
 
@@ -163,6 +220,19 @@ impl SubjectHistory {
             dated.entry(document.fields.effective_from.unwrap_or(base)).or_default().push(document);
         }
         self.in_force.append(&mut dated);
+    }
+}
+
+/// Puts a thing of the directory into one.
+fn put(directory: &mut Directory, kind: RevisionKind, name: &str, content: &Value) {
+    match kind {
+        RevisionKind::User => insert(&mut directory.users, name, content),
+        RevisionKind::Group => insert(&mut directory.groups, name, content),
+        RevisionKind::Schedule => insert(&mut directory.schedules, name, content),
+        RevisionKind::System => insert(&mut directory.systems, name, content),
+        RevisionKind::Domain => insert(&mut directory.domains, name, content),
+        RevisionKind::Governance => directory.governance = read(content),
+        _ => {}
     }
 }
 
