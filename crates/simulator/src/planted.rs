@@ -138,7 +138,10 @@ fn plant(seed: u64, shape: Shape, random: &mut Random) -> Option<Case> {
         }
         Shape::ThreeWatched => {
             let [one, other] = graph.choose_two(random, false)?;
-            let fits = |graph: &Graph, node| graph.are_apart(&[one, other, node]);
+            let fits = |graph: &Graph, node| {
+                let three = [one, other, node];
+                graph.are_apart(&three) && !graph.is_one_cause(&three)
+            };
             vec![one, other, graph.choose(random, fits)?]
         }
         Shape::Between => {

@@ -126,6 +126,17 @@ impl Graph {
         })
     }
 
+    /// True where a fault of one node that feeds them all would look the same:
+    /// most of what it feeds shows it.
+    pub(super) fn is_one_cause(&self, nodes: &[usize]) -> bool {
+        let bad: BTreeSet<usize> = nodes.iter().flat_map(|n| self.features_below(*n)).collect();
+        self.inner().any(|node| {
+            let (below, features) = (self.below(node), self.features_below(node));
+            let shown = features.intersection(&bad).count();
+            nodes.iter().all(|node| below.contains(node)) && shown * 10 >= features.len() * 6
+        })
+    }
+
     /// A node below through which all ways from a node to its features lead.
     pub(super) fn all_through(&self, node: usize) -> Option<usize> {
         let mine = self.features_below(node);
