@@ -88,14 +88,29 @@ impl Table {
         if n == 0 || m == 0 || n + m > 1 << 60 {
             return None;
         }
-        let (mut groups, mut widest) = (Vec::with_capacity(current.len()), 0);
-        let (mut below, mut pooled) = (0u128, 0u128);
-        for (c, r) in aligned(current, reference).filter(|(c, r)| c + r > 0) {
-            groups.push(c + r);
-            below += u128::from(c);
-            pooled += u128::from(c) + u128::from(r);
-            widest = widest.max((below * (n + m)).abs_diff(n * pooled));
-        }
+        let mut groups = Vec::with_capacity(current.len());
+        let filled = || aligned(current, reference).filter(|(c, r)| c + r > 0);
+        // Of fewer than 2^32 values the products fit in half the width.
+        let widest = if let (Ok(of_window), Ok(all)) = (u32::try_from(n), u32::try_from(n + m)) {
+            let (of_window, all) = (u64::from(of_window), u64::from(all));
+            let (mut below, mut pooled, mut widest) = (0u64, 0u64, 0u64);
+            for (c, r) in filled() {
+                groups.push(c + r);
+                below += c;
+                pooled += c + r;
+                widest = widest.max((below * all).abs_diff(of_window * pooled));
+            }
+            u128::from(widest)
+        } else {
+            let (mut below, mut pooled, mut widest) = (0u128, 0u128, 0u128);
+            for (c, r) in filled() {
+                groups.push(c + r);
+                below += u128::from(c);
+                pooled += u128::from(c) + u128::from(r);
+                widest = widest.max((below * (n + m)).abs_diff(n * pooled));
+            }
+            widest
+        };
         (widest > 0).then_some(Self { n, m, groups, widest, values_per_one: 1.0 })
     }
 
