@@ -57,45 +57,46 @@ fn held(book: &Book, events: &[Event], expected: &Expect) {
 
 #[test]
 fn a_count_is_held_against_the_windows_before_with_events_or_without() {
-    let events = counts("f", 0.0, &[20, 22, 19, 20, 21, 23, 4, 20, 0, 19, 60, 20]);
-    held(
-        &usual(rolling(6)),
-        &events,
-        &expect![[r#"
-            00:00 20 the baseline (rolling 6) has 0 of 6 windows
-            00:10 22 the baseline (rolling 6) has 1 of 6 windows
-            00:20 19 the baseline (rolling 6) has 2 of 6 windows
-            00:30 20 the baseline (rolling 6) has 3 of 6 windows
-            00:40 21 the baseline (rolling 6) has 4 of 6 windows
-            00:50 23 the baseline (rolling 6) has 5 of 6 windows
-            01:00  4 4 events, 80.8 % fewer than the usual 20.8: a change above 0.5 with p-value 4.558e-5 below 0.01
-            01:10 20 good: 6 windows of 20.83, p 0.63
-            01:20  0 0 events, 100.0 % fewer than the usual 20.8: a change above 0.5 with p-value 6.225e-6 below 0.01
-            01:30 19 good: 6 windows of 20.83, p 0.30
-            01:40 60 60 events, 195.1 % more than the usual 20.3: a change above 0.5 with p-value 5.732e-6 below 0.01
-            01:50 20 the input ends before the window does
-        "#]],
-    );
-}
-
-#[test]
-fn windows_without_events_are_usual_where_there_always_were_some() {
-    let events = counts("f", 0.0, &[5, 0, 6, 4, 0, 5, 0, 90, 5]);
-    held(
-        &usual(rolling(5)),
-        &events,
-        &expect![[r#"
-        00:00  5 the baseline (rolling 5) has 0 of 5 windows
-        00:10  0 the baseline (rolling 5) has 1 of 5 windows
-        00:20  6 the baseline (rolling 5) has 2 of 5 windows
-        00:30  4 the baseline (rolling 5) has 3 of 5 windows
-        00:40  0 the baseline (rolling 5) has 4 of 5 windows
-        00:50  5 good: 5 windows of 3.00, p 0.54
-        01:00  0 good: 5 windows of 3.00, p 0.38
-        01:10 90 90 events, 2900.0 % more than the usual 3.0: a change above 0.5 with p-value 6.286e-3 below 0.01
-        01:20  5 the input ends before the window does
-    "#]],
-    );
+    // Always some events, then hardly any, none, and too many; then a feature
+    // whose windows often have none.
+    let cases: [(u32, &[u32], Expect); 2] = [
+        (
+            6,
+            &[20, 22, 19, 20, 21, 23, 4, 20, 0, 19, 60, 20],
+            expect![[r#"
+                00:00 20 the baseline (rolling 6) has 0 of 6 windows
+                00:10 22 the baseline (rolling 6) has 1 of 6 windows
+                00:20 19 the baseline (rolling 6) has 2 of 6 windows
+                00:30 20 the baseline (rolling 6) has 3 of 6 windows
+                00:40 21 the baseline (rolling 6) has 4 of 6 windows
+                00:50 23 the baseline (rolling 6) has 5 of 6 windows
+                01:00  4 4 events, 80.8 % fewer than the usual 20.8: a change above 0.5 with p-value 4.558e-5 below 0.01
+                01:10 20 good: 6 windows of 20.83, p 0.63
+                01:20  0 0 events, 100.0 % fewer than the usual 20.8: a change above 0.5 with p-value 6.225e-6 below 0.01
+                01:30 19 good: 6 windows of 20.83, p 0.30
+                01:40 60 60 events, 195.1 % more than the usual 20.3: a change above 0.5 with p-value 5.732e-6 below 0.01
+                01:50 20 the input ends before the window does
+            "#]],
+        ),
+        (
+            5,
+            &[5, 0, 6, 4, 0, 5, 0, 90, 5],
+            expect![[r#"
+                00:00  5 the baseline (rolling 5) has 0 of 5 windows
+                00:10  0 the baseline (rolling 5) has 1 of 5 windows
+                00:20  6 the baseline (rolling 5) has 2 of 5 windows
+                00:30  4 the baseline (rolling 5) has 3 of 5 windows
+                00:40  0 the baseline (rolling 5) has 4 of 5 windows
+                00:50  5 good: 5 windows of 3.00, p 0.54
+                01:00  0 good: 5 windows of 3.00, p 0.38
+                01:10 90 90 events, 2900.0 % more than the usual 3.0: a change above 0.5 with p-value 6.286e-3 below 0.01
+                01:20  5 the input ends before the window does
+            "#]],
+        ),
+    ];
+    for (windows, of_windows, expected) in cases {
+        held(&usual(rolling(windows)), &counts("f", 0.0, of_windows), &expected);
+    }
 }
 
 #[test]
