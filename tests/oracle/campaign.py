@@ -30,6 +30,8 @@ SHRINK_RUNS_MAX = 300
 # From this seed on cases have all kinds of windows, silence and repeats of events;
 # those before have tumbling windows alone, and stay as they were.
 ALL_KINDS_FROM = 1_000_000
+# From this seed on they have objectives, too.
+OBJECTIVES_FROM = 2_000_000
 BEGIN = oracle.instant("2024-03-03T23:00:00Z")  # an hour before a Monday
 SECOND = oracle.UNITS["s"]
 MINUTE = oracle.UNITS["m"]
@@ -164,9 +166,51 @@ def with_all_kinds(case, seed):
     return case
 
 
+def with_objectives(case, seed):
+    """The case with objectives of one or several conditions, and values that have an age."""
+    rng = random.Random(f"objectives {seed}")
+    pane = case["settings"]["pane"]
+    for document in case["documents"]:
+        for number in range(rng.choice([0, 1, 1, 2])):
+            conditions = {
+                "status": rng.sample(["ok", "null", "not_found", "stale", "defaulted"], rng.randint(1, 4)),
+                "latency_below": f"{rng.randint(1, 9)}ms",
+                "age_below": f"{rng.randint(1, 90)}s",
+            }
+            size = rng.randint(1, 8)
+            e = {"name": f"slo-{number}", "kind": "slo", "objective": rng.choice([0.5, 0.9, 0.95, 0.99]),
+                 "good": {name: conditions[name] for name in rng.sample(sorted(conditions), rng.choice([1, 1, 2, 3]))},
+                 "window": rng.choice([
+                     oracle.span_text(pane * size),
+                     {"kind": "hopping", "size": oracle.span_text(pane * size),
+                      "hop": oracle.span_text(pane * rng.randint(1, size))}]),
+                 "min_samples": rng.choice([0, 1, 2, 5])}
+            if rng.random() < 0.3:
+                e["period"] = rng.choice(["1d", "1w"])
+            if rng.random() < 0.4:
+                of = rng.randint(1, 3)
+                e["for"] = {"k": rng.randint(1, of), "of": of}
+            if rng.random() < 0.4:
+                e["resolve_after"] = rng.randint(1, 3)
+            document.setdefault("expectations", []).append(e)
+    for name, lines in case["files"].items():
+        for at, line in enumerate(lines):
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if rng.random() < 0.7:
+                age = rng.choice([0, 1, rng.randint(1, 100)]) * SECOND - rng.choice([0, 0, 0, 1, 2 * SECOND])
+                event["materialised_at"] = oracle.instant_text(oracle.instant(event["event_time"]) - age)
+            lines[at] = json.dumps(event)
+    return case
+
+
 def random_case(seed):
     case = tumbling_case(seed)
-    return with_all_kinds(case, seed) if seed >= ALL_KINDS_FROM else case
+    if seed >= ALL_KINDS_FROM:
+        case = with_all_kinds(case, seed)
+    return with_objectives(case, seed) if seed >= OBJECTIVES_FROM else case
 
 
 def tumbling_case(seed):
@@ -243,9 +287,11 @@ def records(lines):
         if "received_at" in o and time > oracle.instant(o["received_at"]) + 5 * MINUTE:
             found.append(oracle.Reject(time))
             continue
+        age = time - oracle.instant(o["materialised_at"]) if "materialised_at" in o else None
         values = o["features"] if "features" in o else {o["feature"]: o.get("value")}
         found.append([{"feature": name, "time": time, "id": o.get("event_id"), "version": o.get("feature_version", ""),
-                       "value": value, "status": o.get("status", "ok"), "latency_us": o.get("latency_us")}
+                       "value": value, "status": o.get("status", "ok"), "latency_us": o.get("latency_us"),
+                       "age_us": age}
                       for name, value in values.items()])
     return found
 
@@ -291,6 +337,15 @@ def read(file):
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
+def objective(slo):
+    """What an objective came to, as the oracle tells it."""
+    if slo is None:
+        return None
+    counts = ("long_total", "long_bad", "short_total", "short_bad", "judged", "fired")
+    return (slo["total"], slo["bad"], slo.get("bad_at_most"),
+            [tuple(pair[name] for name in counts) for pair in slo["pairs"]])
+
+
 def actual(folder):
     """What the binary wrote, in the oracle's terms."""
     windows, breaches, late = [], [], {}
@@ -301,7 +356,7 @@ def actual(folder):
             "window_start": oracle.instant(w["window_start"]), "window_end": oracle.instant(w["window_end"]),
             "latency_max": w.get("latency_us", {}).get("max"),
             "last_event_time": oracle.instant(w["last_event_time"]) if "last_event_time" in w else None,
-            "judged": [(j["expectation"], j["verdict"]) for j in w.get("judged", [])]})
+            "judged": [(j["expectation"], j["verdict"], objective(j.get("slo"))) for j in w.get("judged", [])]})
     ids = {}
     for b in read(folder / "breaches.ndjson"):
         # A silence is that of all versions.

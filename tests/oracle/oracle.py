@@ -3,7 +3,7 @@
 Slow and plain on purpose: every event is kept, every window is counted anew
 whenever it is written, and nothing is shared with the product's code. Covers
 tumbling, hopping and session windows, `deduplicate`, and the expectation kinds
-volume, latency (max), null_rate, error_rate, range and silence. All times are
+volume, latency (max), null_rate, error_rate, range, silence and slo. All times are
 whole microseconds since 1970.
 """
 
@@ -110,6 +110,53 @@ def share_is_above(k, n, above, confidence):
     return tail_at_least(k, n, Fraction(str(above))) < 1 - Fraction(str(confidence))
 
 
+# (factor, long, short) of the Site Reliability Workbook's chapter 5.
+BURN_PAIRS = [("14.4", "1h", "5m"), ("6", "6h", "30m"), ("3", "1d", "2h"), ("1", "3d", "6h")]
+
+
+def bucket(us):
+    """The histogram's bucket of a duration: 256 of one microsecond, then 128 an octave."""
+    octave = max(us, 0xff).bit_length() - 8
+    return octave * 128 + (us >> octave)
+
+
+def bad_events(good, events):
+    """(events that count, bad ones at least, bad ones at most): each condition is counted
+    by itself over the events that tell of it."""
+    counts = []
+    for name, wanted in good.items():
+        if name == "status":
+            kept = [e["status"] in wanted for e in events]
+        else:
+            of = [e["latency_us" if name == "latency_below" else "age_us"] for e in events]
+            # A duration in the bucket of the bound is not below it; one below zero always is.
+            kept = [us < 0 or bucket(us) < bucket(span(wanted)) for us in of if us is not None]
+        counts.append((len(kept), kept.count(False)))
+    total = max(total for total, _ in counts)
+    bads = [bad for _, bad in counts]
+    return total, max(bads), min(sum(bads), total)
+
+
+def objective(expectation, events, end):
+    """What an objective comes to at `end` from all events so far; None where no pair has enough."""
+    def within(start):
+        return bad_events(expectation["good"], [e for e in events if start <= e["time"] < end])
+
+    least, pairs = max(expectation.get("min_samples", 30), 1), []
+    budget = 1 - Fraction(str(expectation["objective"]))
+    for factor, *spans in BURN_PAIRS:
+        counts = [within(end - span(text))[:2] for text in spans]
+        enough = all(total >= least for total, _ in counts)
+        # A burn rate is the share of bad events over the share that may be bad.
+        fired = enough and all(Fraction(bad, total) > Fraction(factor) * budget for total, bad in counts)
+        pairs.append((*counts[0], *counts[1], enough, fired))
+    if not any(pair[4] for pair in pairs):
+        return None
+    # The period begins with a whole hour.
+    period = within((end - span(expectation.get("period", "28d"))) // UNITS["h"] * UNITS["h"])
+    return (*period[:2], period[2] if len(expectation["good"]) > 1 else None, pairs)
+
+
 def judge(expectation, window):
     """`good`, `bad` or `not_judged`, and whether good by the easier threshold."""
     if window.partial:
@@ -125,6 +172,13 @@ def judge(expectation, window):
 
         def bad(e):
             return window.silent_for >= span(e["after"])
+    elif kind == "slo":
+        told = window.objectives[expectation["name"]]
+        if told is None:
+            return "not_judged", False
+
+        def bad(_):
+            return any(pair[5] for pair in told[3])
     elif kind == "latency":
         if not window.latencies or len(window.latencies) < samples:
             return "not_judged", False
@@ -253,6 +307,7 @@ class Oracle:
         self.watermark = None
         self.last_time = None
         self.alarms = {}
+        self.counted = {}               # (feature, version, shape) -> events for objectives
 
     # -- reading
 
@@ -323,6 +378,8 @@ class Oracle:
             # window where that event came late.
             first = shape.starts(time if self.watermark is None else max(time, self.watermark))[0]
             self.from_of[feature, shape] = min(self.from_of.get((feature, shape), math.inf), first)
+            if not self.passed(shape.starts(time)[-1] + shape.size + self.settings["allowed_lateness"]):
+                self.counted.setdefault((feature, event["version"], shape), []).append(event)
             for start in shape.starts(time):
                 self.take_into_window(event, shape, start)
 
@@ -534,10 +591,14 @@ class Oracle:
         window.due = None
         window.measure()
         window.silent_for = self.silent_for(window.feature, window.end)
+        counted = self.counted.get((window.feature, window.version, window.shape), [])
+        expectations = self.shapes(window.feature).get(window.shape, [])
+        window.objectives = {e["name"]: None if window.partial else objective(e, counted, window.end)
+                             for e in expectations if e["kind"] == "slo"}
         judged = []
-        for expectation in self.shapes(window.feature).get(window.shape, []):
+        for expectation in expectations:
             verdict, easy = judge(expectation, window)
-            judged.append((expectation["name"], verdict))
+            judged.append((expectation["name"], verdict, window.objectives.get(expectation["name"])))
             if window.partial:
                 continue
             # A silence is that of all versions.
@@ -568,7 +629,7 @@ class Oracle:
                 **line, "window_start": start, "window_end": end, "revision": revision + 1,
                 "partial": False, "count": 0, "null_count": 0, "error_count": 0, "status": {},
                 "late_count": 0, "min": None, "max": None, "latency_max": None,
-                "last_event_time": None, "judged": [(name, "not_judged") for name, _ in judged],
+                "last_event_time": None, "judged": [(name, "not_judged", None) for name, _, _ in judged],
             })
 
 

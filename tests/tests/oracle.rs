@@ -12,8 +12,8 @@ use watchkeep_tests::binary;
 /// windows, silence and repeats; of those beyond the first, one whose sessions
 /// were revised in the order of an earlier end, one whose names were forgotten
 /// by when the memory was tidied, and one whose records of one step were taken
-/// in another order than that of arrival.
-const SEEDS: [&str; 8] = [
+/// in another order than that of arrival. From two million on there are objectives.
+const SEEDS: [&str; 9] = [
     "0..56",
     "566..567",
     "771..772",
@@ -22,6 +22,7 @@ const SEEDS: [&str; 8] = [
     "1000000..1000040",
     "1000132..1000133",
     "1001788..1001789",
+    "2000000..2000010",
 ];
 
 #[test]

@@ -9,7 +9,7 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 use watchkeep_model::charter::{BURN_PAIRS, Good, WindowSpec};
-use watchkeep_model::distribution::{Durations, bucket_edges};
+use watchkeep_model::distribution::{Durations, bucket_of};
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
@@ -17,75 +17,92 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 /// beyond it by hour.
 const FINE_SPAN: TimeSpan = BURN_PAIRS[BURN_PAIRS.len() - 1].long;
 
-/// Events that count for an objective.
+/// Conditions that [`Good`] can have.
+const CONDITIONS: usize = 3;
+
+/// Events that count for an objective, by condition.
+///
+/// Apart, because the largest of sums is not the sum of the largest: taken
+/// together too early, counts would depend on how events were cut into deltas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// All of them.
-    pub total: u64,
-    /// Those that are bad, at least.
-    pub bad: u64,
-    /// Those that are bad, at most: more than `bad` only where events may fail
-    /// one of several conditions or all of them.
-    pub bad_at_most: u64,
+    totals: [u64; CONDITIONS],
+    bads: [u64; CONDITIONS],
 }
 
 impl Tally {
     /// Counts a summary's events.
     ///
-    /// Each condition is counted exactly: of durations that are no longer kept
-    /// one by one, a bucket that begins below the bound is below it, so that
-    /// the bound is at most 1 % longer than it was written. A summary does not
-    /// tell which events fail several conditions. That number lies between the
-    /// largest of the single ones (they all fall together) and their sum (none
-    /// do), which are the Fréchet bounds of a union.
+    /// Each condition is counted exactly but for durations in the bucket of their
+    /// bound, which are not below it: the bound is at most 1 % shorter than it was
+    /// written.
     pub fn of(good: &Good, summary: &Summary) -> Self {
         let mut tally = Self::default();
-        let mut sum = 0;
-        let mut condition = |total: u64, good: u64| {
-            let bad = total - good;
-            tally.total = tally.total.max(total);
-            tally.bad = tally.bad.max(bad);
-            sum += bad;
+        let mut condition = |at: usize, total: u64, good: u64| {
+            tally.totals[at] = total;
+            tally.bads[at] = total - good;
         };
         if let Some(bound) = good.latency_below {
-            condition(summary.latency_us.count(), below(&summary.latency_us, bound));
+            condition(0, summary.latency_us.count(), below(&summary.latency_us, bound));
         }
         if let Some(bound) = good.age_below {
             // An age below zero is below every bound.
             let negative = summary.negative_age_count;
-            condition(summary.age_us.count() + negative, below(&summary.age_us, bound) + negative);
+            let good = below(&summary.age_us, bound) + negative;
+            condition(1, summary.age_us.count() + negative, good);
         }
         if let Some(statuses) = &good.status {
             let good = statuses.iter().map(|status| summary.statuses[status.index()]).sum();
-            condition(summary.count, good);
+            condition(2, summary.count, good);
         }
-        tally.bad_at_most = sum.min(tally.total);
         tally
+    }
+
+    /// All events that count: of several conditions the one that most tell of.
+    pub fn total(&self) -> u64 {
+        self.totals.into_iter().fold(0, u64::max)
+    }
+
+    /// Those that are bad, at least.
+    ///
+    /// A summary does not tell which events fail several conditions. That number
+    /// lies between the largest of the single ones (they all fall together) and
+    /// their sum (none do), which are the Fréchet bounds of a union.
+    pub fn bad(&self) -> u64 {
+        self.bads.into_iter().fold(0, u64::max)
+    }
+
+    /// Those that are bad, at most: more than [`Tally::bad`] only where events may
+    /// fail one of several conditions or all of them.
+    pub fn bad_at_most(&self) -> u64 {
+        self.bads.into_iter().sum::<u64>().min(self.total())
     }
 
     /// The share of bad events over the share that the objective allows;
     /// `None` without events.
     pub fn burn_rate(&self, objective: f64) -> Option<f64> {
-        (self.total > 0).then(|| self.bad as f64 / self.total as f64 / (1.0 - objective))
+        let (total, bad) = (self.total(), self.bad());
+        (total > 0).then(|| bad as f64 / total as f64 / (1.0 - objective))
     }
 }
 
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
-        self.total += other.total;
-        self.bad += other.bad;
-        self.bad_at_most += other.bad_at_most;
+        self.totals.iter_mut().zip(other.totals).for_each(|(own, more)| *own += more);
+        self.bads.iter_mut().zip(other.bads).for_each(|(own, more)| *own += more);
     }
 }
 
+/// Those in buckets before that of the bound, also where they are kept one by
+/// one: whether they are depends on how a pane was cut into deltas, and counts
+/// must not.
 fn below(durations: &Durations, bound: TimeSpan) -> u64 {
-    let bound = u64::try_from(bound.as_micros()).unwrap_or(0);
+    let bound = bucket_of(u64::try_from(bound.as_micros()).unwrap_or(0));
     match durations {
-        Durations::Few(values) => values.partition_point(|value| *value < bound) as u64,
-        Durations::Many(grid) if grid.max < bound => grid.count,
+        Durations::Few(values) => values.partition_point(|value| bucket_of(*value) < bound) as u64,
         Durations::Many(grid) => {
             let buckets = grid.buckets.iter();
-            buckets.filter(|(bucket, _)| bucket_edges(*bucket).0 < bound).map(|(_, n)| n).sum()
+            buckets.take_while(|(bucket, _)| *bucket < bound).map(|(_, n)| n).sum()
         }
     }
 }
@@ -102,8 +119,8 @@ pub struct Tallies {
 /// The counts of one feature version for one meaning of good and one grid of windows.
 ///
 /// With windows of 5 minutes or more there are at most 864 slots of three
-/// days and 672 hours of a period of 28 days, each of 24 bytes and its place
-/// in the map: below 64 KB, and nothing for a slot without events.
+/// days and 672 hours of a period of 28 days, each of 48 bytes and its place
+/// in the map: below 128 KB, and nothing for a slot without events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// By the slot's first instant.
@@ -170,3 +187,6 @@ pub fn slot(window: WindowSpec, pane: TimeSpan) -> TimeSpan {
 fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a } else { gcd(b, a % b) }
 }
+
+#[cfg(test)]
+mod tests;

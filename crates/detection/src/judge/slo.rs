@@ -21,9 +21,9 @@ pub(super) fn measure(
 ) -> Result<Measured, String> {
     let tallies = tallies.ok_or("an objective is judged by tumbling and hopping windows")?;
     let least = expectation.min_samples.max(1);
-    let judged = tallies.pairs.map(|pair| pair.iter().all(|tally| tally.total >= least));
+    let judged = tallies.pairs.map(|pair| pair.iter().all(|tally| tally.total() >= least));
     if !judged.contains(&true) {
-        let most = tallies.pairs.iter().map(|[_, short]| short.total).max().unwrap_or_default();
+        let most = tallies.pairs.iter().map(|[_, short]| short.total()).max().unwrap_or_default();
         let shortest = BURN_PAIRS[BURN_PAIRS.len() - 1].short;
         return Err(format!(
             "{most} events in the last {shortest}, fewer than min_samples = {least}"
@@ -77,10 +77,10 @@ impl Burning {
                 factor: pair.factor,
                 long: pair.long,
                 short: pair.short,
-                long_total: long.total,
-                long_bad: long.bad,
-                short_total: short.total,
-                short_bad: short.bad,
+                long_total: long.total(),
+                long_bad: long.bad(),
+                short_total: short.total(),
+                short_bad: short.bad(),
                 long_burn: rates[0],
                 short_burn: rates[1],
                 judged,
@@ -88,9 +88,9 @@ impl Burning {
             }
         };
         Slo {
-            total: period.total,
-            bad: period.bad,
-            bad_at_most: self.several.then_some(period.bad_at_most),
+            total: period.total(),
+            bad: period.bad(),
+            bad_at_most: self.several.then_some(period.bad_at_most()),
             budget_left: period.burn_rate(objective).map(|burnt| 1.0 - burnt),
             pairs: pairs.map(burn).collect(),
         }
