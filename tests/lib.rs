@@ -1,5 +1,6 @@
 //! Workspace tests.
 
+pub mod bad_input;
 pub mod binary;
 pub mod chaos;
 pub mod charter_fuzz;

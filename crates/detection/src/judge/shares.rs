@@ -62,7 +62,9 @@ pub(super) fn outside_reason(
     max: Option<f64>,
     above: f64,
 ) -> String {
-    let side = |bound: Option<f64>| bound.map_or("…".to_owned(), |b| b.to_string());
+    // A bound of hundreds of digits is no reading for people.
+    let text = |b: f64| if b.abs() < 1e15 { b.to_string() } else { format!("{b:e}") };
+    let side = |bound: Option<f64>| bound.map_or("…".to_owned(), text);
     format!(
         "share {observed:.4} of the values is outside {} to {}, above {above}",
         side(min),
