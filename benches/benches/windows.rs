@@ -30,7 +30,25 @@ fn merge(c: &mut Criterion) {
             );
         });
     }
+    // Beyond what is counted exactly: a sample and a sketch each.
+    let (one, other) = (very_many_categories(1), very_many_categories(2));
+    group.bench_function("10,000 different categories each", |b| {
+        b.iter_batched_ref(
+            || one.clone(),
+            |own| own.merge(black_box(&other)),
+            BatchSize::LargeInput,
+        );
+    });
     group.finish();
+}
+
+fn very_many_categories(seed: u64) -> Summary {
+    let mut summary = Summary::default();
+    for n in 0..10_000u64 {
+        summary.categories.add(&format!("user-{}", n * 3 * seed), 1);
+    }
+    summary.count = summary.categories.total();
+    summary
 }
 
 /// Every subject has the same charter, or none.

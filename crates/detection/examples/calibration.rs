@@ -199,7 +199,7 @@ fn speed(trials: u64) {
                 .map(|size| trials::summary_of_numbers(law.sample(size, Change::NONE, random)));
             timed(name, n, n_ref, &|| drift::numeric(&current, &reference, &[], 10));
         }
-        for count in [10, 200, 1_000] {
+        for count in [10, 200, 1_000, 100_000] {
             let (shares, name) = (Shares::zipf(count, 1.0), format!("{count} categories"));
             let random = &mut seeded(n, n_ref, &name);
             let [current, reference] =

@@ -1,21 +1,17 @@
 //! The whole comparison of a window with a baseline.
 
-use std::cmp::Ordering;
-
 use watchkeep_model::charter::{Charter, Statistic, ValueType};
 use watchkeep_model::distribution::{Numbers, cell_edges};
-use watchkeep_model::summary::{Categories, Summary};
+use watchkeep_model::summary::Summary;
 use watchkeep_model::window::{Bins, Drift, Widest};
 
 use crate::statistics as st;
 
-/// Categories that have a bin of their own; the least frequent beyond it
-/// share one bin named [`OTHER_BIN`], so that a table stays readable.
-const CATEGORY_BINS_MAX: usize = 200;
-/// Name of the bin that the rare categories share.
-pub const OTHER_BIN: &str = "(other)";
-/// Names of unseen categories that are listed.
-const UNSEEN_NAMES_MAX: usize = 20;
+mod categorical;
+mod unseen;
+
+pub use self::categorical::{OTHER_BIN, categorical};
+pub use self::unseen::{unseen, unseen_against};
 
 /// Whether a feature is compared as numbers or as categories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,88 +127,6 @@ impl Groups {
         }
         groups
     }
-}
-
-/// Compares categories; every unseen category is a bin of its own, and so are
-/// the nulls. Both sides must hold a category.
-pub fn categorical(current: &Summary, reference: &Summary) -> Comparison {
-    // What one side samples and the other does not would look new or gone.
-    let level = current.categories.level().max(reference.categories.level());
-    let (values, against) =
-        (current.categories.at_level(level), reference.categories.at_level(level));
-    let (values, against) = (&*values, &*against);
-    let mut drift = Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
-    unseen(&mut drift, values, |category| against.counts().contains_key(category));
-    let mut order = by_name(values, against);
-    // Of many only the most frequent are put in order.
-    let frequent =
-        |a: &Row<'_>, b: &Row<'_>| (b.1.0 + b.1.1).cmp(&(a.1.0 + a.1.1)).then_with(|| a.0.cmp(b.0));
-    let rest = if order.len() > CATEGORY_BINS_MAX {
-        order.select_nth_unstable_by(CATEGORY_BINS_MAX, frequent);
-        order.split_off(CATEGORY_BINS_MAX)
-    } else {
-        Vec::new()
-    };
-    order.sort_unstable_by(frequent);
-    let mut bins = Bins::default();
-    let mut push = |name: &str, current: u64, reference: u64| {
-        bins.categories.push(name.to_owned());
-        bins.current.push(current);
-        bins.reference.push(reference);
-    };
-    order.iter().for_each(|(name, (a, b))| push(name, *a, *b));
-    let (a, b) = rest
-        .iter()
-        .fold((values.other(), against.other()), |(a, b), (_, row)| (a + row.0, b + row.1));
-    if a + b > 0 {
-        push(OTHER_BIN, a, b);
-    }
-    binned(&mut drift, bins, current.null_count, reference.null_count);
-    let table = drift.bins.as_ref();
-    let p_value = table.and_then(|bins| st::chi_square_p_value(&bins.current, &bins.reference));
-    Comparison { drift, p_value: p_value.unwrap_or(1.0) }
-}
-
-/// A category with its counts in the window and in the baseline.
-type Row<'a> = (&'a str, (u64, u64));
-
-/// Every category of either, ascending by name.
-fn by_name<'a>(values: &'a Categories, against: &'a Categories) -> Vec<Row<'a>> {
-    let (mut a, mut b) = (values.counts().iter().peekable(), against.counts().iter().peekable());
-    let mut rows = Vec::with_capacity(values.counts().len().max(against.counts().len()));
-    loop {
-        let order = match (a.peek(), b.peek()) {
-            (Some((x, _)), Some((y, _))) => x.cmp(y),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return rows,
-        };
-        let own = if order.is_le() { a.next() } else { None };
-        let other = if order.is_ge() { b.next() } else { None };
-        if let Some((name, _)) = own.or(other) {
-            let count = |side: Option<(&Box<str>, &u64)>| side.map_or(0, |(_, count)| *count);
-            rows.push((name, (count(own), count(other))));
-        }
-    }
-}
-
-/// Fills in the share and the names of the categories that are not known.
-pub fn unseen(drift: &mut Drift, current: &Categories, known: impl Fn(&str) -> bool) {
-    let mut strangers: Vec<(&str, u64)> = current
-        .counts()
-        .iter()
-        .filter(|(category, _)| !known(category))
-        .map(|(category, count)| (&**category, *count))
-        .collect();
-    strangers.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    let count: u64 = strangers.iter().map(|(_, count)| count).sum();
-    // Where categories are sampled, the share is that among those that are kept.
-    let kept = current.total() - current.other();
-    if kept > 0 {
-        drift.unseen_share = Some(count as f64 / kept as f64);
-    }
-    drift.unseen =
-        strangers.into_iter().take(UNSEEN_NAMES_MAX).map(|(name, _)| name.to_owned()).collect();
 }
 
 /// The statistic of that name, where the comparison has it.
@@ -356,24 +270,6 @@ mod tests {
         assert_eq!(bins.reference.len(), 10);
         assert!(bins.reference.iter().all(|n| (90..=110).contains(n)), "{:?}", bins.reference);
         assert_eq!(bins.current, [3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    }
-
-    #[test]
-    fn unseen_categories_and_nulls_have_bins_of_their_own() {
-        let (mut a, mut b) = (Summary::default(), Summary::default());
-        a.categories.add("new", 3);
-        a.categories.add("old", 7);
-        b.categories.add("old", 90);
-        b.null_count = 10;
-        let drift = categorical(&a, &b).drift;
-        assert_eq!(drift.unseen_share, Some(0.3));
-        assert_eq!(drift.unseen, ["new"]);
-        let bins = drift.bins.unwrap();
-        assert_eq!(bins.categories, ["old", "new"]);
-        assert_eq!(
-            (bins.current, bins.reference, bins.null_bin),
-            (vec![7, 3, 0], vec![90, 0, 10], true)
-        );
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use watchkeep_model::distribution::Durations;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::telemetry::Status;
 use watchkeep_model::time::Timestamp;
-use watchkeep_model::window::{Ages, Spread, Window};
+use watchkeep_model::window::{Ages, Spread, TopError, Window};
 
 /// Categories that a window lists; the rest is in its baseline comparison.
 const TOP_MAX: usize = 10;
@@ -36,6 +36,7 @@ pub fn window(frame: Frame, summary: &Summary) -> Window {
     let numbers = &summary.numbers;
     let quantile = |level| numbers.quantile(level);
     let distinct = distinct(summary);
+    let (top, frequent) = summary.categories.top(TOP_MAX);
     let by_status = Status::ALL.iter().map(|s| (*s, summary.statuses[s.index()]));
     Window {
         feature: frame.feature,
@@ -62,7 +63,8 @@ pub fn window(frame: Frame, summary: &Summary) -> Window {
         age_us: ages(summary),
         distinct: distinct.map(|(count, _)| count),
         distinct_error: distinct.and_then(|(_, error)| error),
-        top: summary.categories.top(TOP_MAX),
+        top,
+        top_error: frequent.map(|of| TopError { above: of.above, count: of.error }),
         last_event_time: summary.last_event_time,
         last_materialised_at: summary.last_materialised_at,
         judged: Vec::new(),

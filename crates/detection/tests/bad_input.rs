@@ -39,6 +39,23 @@ fn nulls(count: u64) -> Summary {
     Summary { count, null_count: count, ..Summary::default() }
 }
 
+/// Five frequent ones in the midst of a million others.
+const FREQUENT: [(&str, u64); 5] =
+    [("one", 340_000), ("two", 170_000), ("three", 85_000), ("four", 34_000), ("five", 8_500)];
+
+fn million() -> Summary {
+    let mut summary = Summary::default();
+    for n in 0..1_000_000u64 {
+        summary.categories.add(&format!("c{n}"), 1);
+        if n % 200_000 == 100_000 {
+            let (name, count) = FREQUENT[(n / 200_000) as usize];
+            summary.categories.add(name, count);
+        }
+    }
+    summary.count = summary.categories.total();
+    summary
+}
+
 /// Oddities by name.
 fn oddities() -> Vec<(&'static str, Summary)> {
     let huge = [1e300, -1e300, 1e-300, -1e-300, 0.0, 1.0, f64::MAX, f64::MIN_POSITIVE, 5e-324];
@@ -56,7 +73,7 @@ fn oddities() -> Vec<(&'static str, Summary)> {
         ("few far apart", numbers(huge.repeat(5))),
         ("one category", categories(["a".to_owned()])),
         ("equal categories", categories(vec!["a".to_owned(); 300])),
-        ("a million categories", categories((0..1_000_000).map(|n| format!("category {n}")))),
+        ("a million categories", million()),
         ("long categories", categories((0..40).map(|n| format!("{n}{}", "x".repeat(1 << 20))))),
     ]
 }
@@ -178,7 +195,14 @@ fn windows_of_oddities_have_figures_that_are_numbers() {
             let (distinct, error) =
                 (window.distinct.expect("told"), window.distinct_error.expect("stated"));
             assert!((distinct as f64 / 1e6 - 1.0).abs() < 4.0 * error, "{distinct} ± {error}");
-            assert_eq!(summary.categories.total(), 1_000_000);
+            assert_eq!(summary.categories.total(), 1_637_500);
+            // From 0.5 to 21 % of all, each is found with the stated error.
+            let told = window.top_error.expect("how far it is right");
+            assert_eq!((told.above, told.count), (6_396, 1_600));
+            for ((found, count), (name, of)) in window.top.iter().zip(FREQUENT) {
+                assert_eq!(found, name);
+                assert!((of..=of + told.count).contains(count), "{name}: {count} for {of}");
+            }
         }
     }
 }

@@ -12,10 +12,14 @@ use std::collections::BTreeMap;
 use crate::bits::{BitReader, BitWriter};
 use crate::distribution::{CELL_MAX, NumberGrid, Numbers, RAW_NUMBERS_MAX};
 use crate::exact_sum::ExactSum;
+use crate::frequent::Sketch;
 use crate::summary::{Categories, Summary};
 
 /// The layout. Raised with every change of it, so that no bytes are misread.
 const LAYOUT: u8 = 1;
+/// The same with a sketch of categories at the end, which only very many have: so
+/// what was captured before there were sketches has the hash that it had.
+const WITH_SKETCH: u8 = 2;
 
 const FEW: u8 = 0;
 const MANY: u8 = 1;
@@ -23,7 +27,8 @@ const MANY: u8 = 1;
 /// The counts, numbers and categories of a summary.
 pub fn encode(summary: &Summary) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    out.push(LAYOUT);
+    let sketch = summary.categories.sketch();
+    out.push(if sketch.is_some() { WITH_SKETCH } else { LAYOUT });
     let used = summary.statuses.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
     unsigned(&mut out, used as u64);
     summary.statuses[..used].iter().for_each(|count| unsigned(&mut out, *count));
@@ -31,15 +36,18 @@ pub fn encode(summary: &Summary) -> Vec<u8> {
     unsigned(&mut out, summary.non_finite_count);
     write_numbers(&mut out, &summary.numbers);
     write_categories(&mut out, &summary.categories);
+    out.extend(sketch.map(Sketch::to_bytes).unwrap_or_default());
     out
 }
 
 /// A summary of what [`encode`] wrote; `None` where the bytes are no such.
 pub fn decode(bytes: &[u8]) -> Option<Summary> {
     let mut reader = Reader(bytes);
-    if reader.byte()? != LAYOUT {
-        return None;
-    }
+    let with_sketch = match reader.byte()? {
+        LAYOUT => false,
+        WITH_SKETCH => true,
+        _ => return None,
+    };
     let mut summary = Summary::default();
     let used = usize::try_from(reader.unsigned()?).ok()?;
     for count in summary.statuses.get_mut(..used)? {
@@ -49,7 +57,7 @@ pub fn decode(bytes: &[u8]) -> Option<Summary> {
     summary.null_count = reader.unsigned()?;
     summary.non_finite_count = reader.unsigned()?;
     summary.numbers = reader.numbers()?;
-    summary.categories = reader.categories()?;
+    summary.categories = reader.categories(with_sketch)?;
     reader.0.is_empty().then_some(summary)
 }
 
@@ -192,7 +200,7 @@ impl<'a> Reader<'a> {
         whole.then_some(NumberGrid { cells, count, min, max, sum, distinct: None })
     }
 
-    fn categories(&mut self) -> Option<Categories> {
+    fn categories(&mut self, with_sketch: bool) -> Option<Categories> {
         let level = u32::try_from(self.unsigned()?).ok()?;
         let other = self.unsigned()?;
         let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
@@ -206,7 +214,12 @@ impl<'a> Reader<'a> {
             }
             counts.insert(category.into(), count);
         }
-        Categories::from_parts(counts, level, other)
+        // A sketch is the rest of the bytes.
+        let sketch = match with_sketch {
+            true => Some(Sketch::from_bytes(std::mem::take(&mut self.0))?),
+            false => None,
+        };
+        Categories::from_parts(counts, level, other, sketch)
     }
 }
 
@@ -240,6 +253,22 @@ mod tests {
             let bytes = encode(&summary(&numbers, &[]));
             assert!(bytes.len() < 700, "{centre} ± {scale}: {} bytes", bytes.len());
         }
+    }
+
+    /// Beyond the bound, with the sketch and as an earlier version wrote it.
+    #[test]
+    fn very_many_categories_read_back() {
+        let many: Vec<(String, u64)> = (0..9_000).map(|n| (format!("{n}"), 1)).collect();
+        let mut many = summary(&[], &many);
+        let bytes = encode(&many);
+        assert_eq!(decode(&bytes), Some(many.clone()));
+        assert_eq!(decode(&bytes[..bytes.len() - 1]), None);
+        let of = &many.categories;
+        let parts = (of.counts().clone(), of.level(), of.other());
+        many.categories = Categories::from_parts(parts.0, parts.1, parts.2, None).unwrap();
+        let without = encode(&many);
+        assert_eq!((without[0], bytes[0]), (LAYOUT, WITH_SKETCH));
+        assert_eq!(decode(&without), Some(many));
     }
 
     #[test]

@@ -5,24 +5,16 @@
 //! events were split over instances and commits nor in which order the parts
 //! come together.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+pub use crate::categories::{CATEGORIES_MAX, CATEGORY_BYTES_MAX, Categories};
 use crate::distribution::{Durations, Numbers};
-use crate::identifier;
 use crate::position::{Partition, Position};
 use crate::telemetry::{Status, Telemetry, Value};
 use crate::time::Timestamp;
 
 /// Records kept as examples: those of the lowest positions.
 pub const EXEMPLARS_MAX: usize = 3;
-/// Categories counted exactly. Beyond it the categories are sampled by hash and
-/// the rest are counted together (see [`Categories`]).
-pub const CATEGORIES_MAX: usize = 8192;
-/// A longer category is kept as its beginning and its hash.
-pub const CATEGORY_BYTES_MAX: usize = 256;
 
 /// The mergeable summary of some events of one subject and version.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -167,155 +159,10 @@ fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
     }
 }
 
-/// Counts of categories.
-///
-/// Exact up to [`CATEGORIES_MAX`] different ones. Beyond it only those are
-/// kept whose hash begins with `level` zero bits, with the smallest level that
-/// fits (adaptive sampling, Wegman 1984); the others' events are `total` less
-/// the kept counts. The level depends on the set of categories alone, so
-/// merging stays free of order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Categories {
-    counts: BTreeMap<Box<str>, u64>,
-    level: u32,
-    total: u64,
-}
-
-impl Categories {
-    /// Adds `count` events of a category.
-    pub fn add(&mut self, category: &str, count: u64) {
-        if category.len() > CATEGORY_BYTES_MAX {
-            let short = shortened(category);
-            self.add_short(&short, count);
-        } else {
-            self.add_short(category, count);
-        }
-    }
-
-    /// Adds all of another's.
-    pub fn merge(&mut self, other: &Self) {
-        if other.level > self.level {
-            self.level = other.level;
-            self.drop_below_level();
-        }
-        for (category, count) in &other.counts {
-            self.add_short(category, *count);
-        }
-        self.total += other.total - other.kept();
-    }
-
-    /// (category, count), ascending by name.
-    pub fn counts(&self) -> &BTreeMap<Box<str>, u64> {
-        &self.counts
-    }
-
-    /// Events of all categories.
-    pub fn total(&self) -> u64 {
-        self.total
-    }
-
-    /// 0 while the counts are exact.
-    pub fn level(&self) -> u32 {
-        self.level
-    }
-
-    /// The same as it would be kept at a level of at least `level`: two that are
-    /// to be compared have to sample the same categories.
-    pub fn at_level(&self, level: u32) -> Cow<'_, Self> {
-        if level <= self.level {
-            return Cow::Borrowed(self);
-        }
-        let mut sampled = Self { level, ..self.clone() };
-        sampled.drop_below_level();
-        Cow::Owned(sampled)
-    }
-
-    /// Events of categories that are not kept by name.
-    pub fn other(&self) -> u64 {
-        self.total - self.kept()
-    }
-
-    /// How many different categories: exact at level 0, else as many as are kept
-    /// times 2^level, because a category is kept with a chance of 2^−level.
-    pub fn distinct(&self) -> u64 {
-        let factor = 1u64.checked_shl(self.level).unwrap_or(u64::MAX);
-        (self.counts.len() as u64).saturating_mul(factor)
-    }
-
-    /// Relative standard error of [`Categories::distinct`]; `None` where it is
-    /// exact. It is that of adaptive sampling: 1.20 / √bound (Flajolet 1990).
-    pub fn distinct_error(&self) -> Option<f64> {
-        (self.level > 0).then(|| 1.20 / (CATEGORIES_MAX as f64).sqrt())
-    }
-
-    /// The `n` most frequent, most frequent first, ties by name.
-    pub fn top(&self, n: usize) -> Vec<(String, u64)> {
-        let mut all: Vec<(&str, u64)> = self.counts.iter().map(|(c, n)| (&**c, *n)).collect();
-        all.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-        all.into_iter().take(n).map(|(category, count)| (category.to_owned(), count)).collect()
-    }
-
-    /// From what [`Categories::counts`], [`Categories::level`] and
-    /// [`Categories::other`] gave; `None` where they contradict each other.
-    pub fn from_parts(counts: BTreeMap<Box<str>, u64>, level: u32, other: u64) -> Option<Self> {
-        let kept = counts.values().try_fold(0u64, |sum, count| sum.checked_add(*count))?;
-        let total = kept.checked_add(other)?;
-        let fits = counts.len() <= CATEGORIES_MAX && level <= 64 && (level > 0 || other == 0);
-        fits.then_some(Self { counts, level, total })
-    }
-
-    fn add_short(&mut self, category: &str, count: u64) {
-        self.total += count;
-        if let Some(own) = self.counts.get_mut(category) {
-            *own += count;
-            return;
-        }
-        if self.level > 0 && stable_hash(category).leading_zeros() < self.level {
-            return;
-        }
-        self.counts.insert(category.into(), count);
-        while self.counts.len() > CATEGORIES_MAX {
-            self.level += 1;
-            self.drop_below_level();
-        }
-    }
-
-    fn drop_below_level(&mut self) {
-        let level = self.level;
-        self.counts.retain(|category, _| stable_hash(category).leading_zeros() >= level);
-    }
-
-    fn kept(&self) -> u64 {
-        self.counts.values().sum()
-    }
-}
-
-fn shortened(category: &str) -> String {
-    let hash = &identifier::sha256_hex(category.as_bytes())[..16];
-    let mut end = CATEGORY_BYTES_MAX - hash.len() - '…'.len_utf8();
-    while !category.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…{hash}", &category[..end])
-}
-
-/// FNV-1a over the bytes, then the finaliser of MurmurHash3 so that the
-/// leading bits are as good as the rest. Part of the stored format: a summary
-/// that was sampled by one version must merge with that of another.
-fn stable_hash(text: &str) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in text.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -344,32 +191,6 @@ mod tests {
         summary.add(&event(Value::Number(2.0), Status::Stale));
         assert_eq!((summary.count, summary.null_count, summary.error_count()), (6, 2, 1));
         assert_eq!((summary.non_finite_count, summary.numbers.count()), (1, 1));
-    }
-
-    #[test]
-    fn a_long_category_is_kept_by_its_beginning_and_hash() {
-        let mut categories = Categories::default();
-        categories.add(&"ä".repeat(100_000), 1);
-        categories.add(&"ä".repeat(100_001), 1);
-        assert_eq!((categories.distinct(), categories.distinct_error()), (2, None));
-        assert!(categories.counts().keys().all(|c| c.len() <= CATEGORY_BYTES_MAX));
-    }
-
-    #[test]
-    fn too_many_categories_are_sampled_and_none_is_lost() {
-        let names: Vec<String> = (0..30_000).map(|i| format!("c{i}")).collect();
-        let mut forward = Categories::default();
-        names.iter().for_each(|name| forward.add(name, 1));
-        let (mut even, mut odd) = (Categories::default(), Categories::default());
-        for (i, name) in names.iter().enumerate().rev() {
-            if i % 2 == 0 { even.add(name, 1) } else { odd.add(name, 1) }
-        }
-        odd.merge(&even);
-        assert_eq!(forward, odd);
-        assert_eq!(forward.total(), 30_000);
-        assert!(forward.counts().len() <= CATEGORIES_MAX);
-        let error = forward.distinct_error().unwrap();
-        assert!((forward.distinct() as f64 / 30_000.0 - 1.0).abs() < 3.0 * error, "{forward:?}");
     }
 
     fn events() -> impl Strategy<Value = Vec<(u8, i64, i64)>> {

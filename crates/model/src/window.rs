@@ -73,6 +73,9 @@ pub struct Window {
     /// The most frequent categories, most frequent first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub top: Vec<(String, u64)>,
+    /// How far `top` is right, where there are too many categories to count each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_error: Option<TopError>,
     /// Latest event time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_event_time: Option<Timestamp>,
@@ -82,6 +85,17 @@ pub struct Window {
     /// One verdict for each expectation on this window.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub judged: Vec<Judged>,
+}
+
+/// How far the most frequent categories are right where there are too many to
+/// count each ([`crate::frequent`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopError {
+    /// No category with more events than this is missed: it is listed, or as many
+    /// more frequent ones are as a window lists.
+    pub above: u64,
+    /// A count is never too small, and at most so much too large in 99.6 % of cases.
+    pub count: u64,
 }
 
 /// Quantiles of latencies in microseconds.

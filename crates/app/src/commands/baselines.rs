@@ -240,7 +240,7 @@ fn show(arguments: &cli::BaselinesShow) -> anyhow::Result<Outcome> {
             Some((format!("p{:02}", level * 100.0), value))
         };
         let quantiles = QUANTILES.into_iter().filter_map(quantile).collect();
-        let top = summary.categories.top(CATEGORIES_SHOWN);
+        let (top, _) = summary.categories.top(CATEGORIES_SHOWN);
         shown.push(Shown { profile, quantiles, top });
     }
     if shown.is_empty() {

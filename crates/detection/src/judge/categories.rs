@@ -32,9 +32,7 @@ pub(super) fn unseen(
                 return Err("the baseline has no categories".into());
             }
             drift.n_ref = known.total();
-            // A baseline that samples does not say which of the others it has seen.
-            let seen = summary.categories.at_level(known.level());
-            drift::unseen(&mut drift, &seen, |name| known.counts().contains_key(name));
+            drift::unseen_against(&mut drift, &summary.categories, known);
         }
     }
     if foreign > 0 {

@@ -87,7 +87,7 @@ fn window() -> Window {
         "non_finite_count": 1, "late_count": 4, "min": -1.5, "max": 1e300, "mean": 0.1, "p50": 1.0, "p90": 2.0,
         "p95": 3.0, "p99": 4.0, "latency_us": {"p50": 1.0, "p90": 2.0, "p95": 3.0, "p99": 4.0, "max": 5},
         "age_us": {"p50": 1.0, "max": 7, "negative_count": 2}, "distinct": 4, "distinct_error": 0.03,
-        "top": [["JFK", 5], ["EWR", 4]], "last_event_time": "2013-05-06T14:59:59.999999Z",
+        "top": [["JFK", 5], ["EWR", 4]], "top_error": {"above": 3, "count": 1}, "last_event_time": "2013-05-06T14:59:59.999999Z",
         "last_materialised_at": "2013-05-06T14:00:00Z",
         "judged": [
             {"expectation": "origin-drift", "verdict": "bad", "reason": "it drifted", "observed": 0.2,
@@ -130,6 +130,7 @@ fn windows() {
         distinct: None,
         distinct_error: None,
         top: vec![],
+        top_error: None,
         last_event_time: None,
         last_materialised_at: None,
         judged: vec![],

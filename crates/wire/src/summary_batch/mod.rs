@@ -147,6 +147,13 @@ fn write_categories(out: &mut Vec<u8>, categories: &Categories) {
         writer::string(out, category);
         writer::unsigned(out, *count);
     });
+    match categories.sketch() {
+        None => writer::long(out, 0),
+        Some(sketch) => {
+            writer::long(out, 1);
+            writer::bytes(out, &sketch.to_bytes());
+        }
+    }
 }
 
 fn write_durations(out: &mut Vec<u8>, durations: &Durations) {

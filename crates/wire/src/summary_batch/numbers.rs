@@ -149,7 +149,7 @@ fn read_grid(cursor: &mut Cursor<'_>, version: Version) -> Reading<Numbers> {
     };
     let distinct = match version {
         Version::First => None,
-        Version::Second | Version::Current => read_distinct(cursor)?,
+        Version::Second | Version::Third | Version::Current => read_distinct(cursor)?,
     };
     Ok(Numbers::Many(Box::new(NumberGrid { cells, count, min, max, sum, distinct })))
 }

@@ -8,6 +8,7 @@ use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
 use watchkeep_model::distribution::{
     DURATION_MAX_US, DurationGrid, Durations, RAW_DURATIONS_MAX, bucket_of,
 };
+use watchkeep_model::frequent::Sketch;
 use watchkeep_model::position::{Partition, Position};
 use watchkeep_model::summary::{Categories, EXEMPLARS_MAX, Summary};
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -45,6 +46,8 @@ pub(super) enum Version {
     First,
     /// Without `charters`.
     Second,
+    /// Without `sketch`.
+    Third,
     /// `schemas/summary-batch.avsc`.
     Current,
 }
@@ -56,7 +59,9 @@ impl Version {
             return Some(Self::Current);
         }
         let mut history = schemas::history("summary-batch");
-        [Self::First, Self::Second].into_iter().find(|_| history.next().is_some_and(is))
+        [Self::First, Self::Second, Self::Third]
+            .into_iter()
+            .find(|_| history.next().is_some_and(is))
     }
 }
 
@@ -162,7 +167,7 @@ fn read_batch(cursor: &mut Cursor<'_>, version: Version) -> Reading<SummaryBatch
         Ok(())
     })?;
     let charters = match version {
-        Version::Current => optional_long(cursor)?,
+        Version::Third | Version::Current => optional_long(cursor)?,
         Version::First | Version::Second => None,
     };
     Ok(SummaryBatch {
@@ -236,7 +241,7 @@ fn read_summary(
     summary.null_count = count(cursor)?;
     summary.non_finite_count = count(cursor)?;
     summary.numbers = numbers::read(cursor, version)?;
-    summary.categories = read_categories(cursor)?;
+    summary.categories = read_categories(cursor, version)?;
     summary.latency_us = read_durations(cursor)?;
     summary.age_us = read_durations(cursor)?;
     summary.negative_age_count = count(cursor)?;
@@ -263,7 +268,7 @@ fn read_summary(
     Ok(summary)
 }
 
-fn read_categories(cursor: &mut Cursor<'_>) -> Reading<Categories> {
+pub(super) fn read_categories(cursor: &mut Cursor<'_>, version: Version) -> Reading<Categories> {
     let level = u32::try_from(cursor.int()?).ok();
     let other = count(cursor)?;
     let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
@@ -276,9 +281,24 @@ fn read_categories(cursor: &mut Cursor<'_>) -> Reading<Categories> {
         counts.insert(category.into(), events);
         Ok(())
     })?;
+    let sketch = match version {
+        Version::Current => read_sketch(cursor)?,
+        Version::First | Version::Second | Version::Third => None,
+    };
     level
-        .and_then(|level| Categories::from_parts(counts, level, other))
-        .ok_or_else(|| wrong(cursor, "categories, level and other contradict each other"))
+        .and_then(|level| Categories::from_parts(counts, level, other, sketch))
+        .ok_or_else(|| wrong(cursor, "categories, level, other and sketch contradict each other"))
+}
+
+fn read_sketch(cursor: &mut Cursor<'_>) -> Reading<Option<Sketch>> {
+    match cursor.long()? {
+        0 => Ok(None),
+        1 => match Sketch::from_bytes(cursor.bytes()?) {
+            Some(sketch) => Ok(Some(sketch)),
+            None => Err(wrong(cursor, "`sketch` holds rows of the same sum")),
+        },
+        _ => Err(wrong(cursor, "`sketch` has two branches")),
+    }
 }
 
 fn read_durations(cursor: &mut Cursor<'_>) -> Reading<Durations> {

@@ -12,7 +12,7 @@ use watchkeep_model::summary::Summary;
 use watchkeep_model::telemetry::{Status, Telemetry, Value};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-use super::read::Version;
+use super::read::{Version, read_categories};
 use super::{decode, encode, numbers, to_json_line};
 use crate::avro::cursor::Cursor;
 use crate::framing::AvroFraming;
@@ -202,13 +202,39 @@ fn batches_of_the_first_schema_are_read() {
     let read = numbers::read(&mut Cursor::new(&bytes, 0), Version::First);
     assert_eq!(read.ok(), Some(untold.numbers));
 
-    let mut few = Summary { count: 3, ..Summary::default() };
-    few.statuses[0] = 3;
-    few.numbers.add(1.5);
-    let few = SummaryBatch { charters: None, ..batch(vec![few]) };
-    let mut bytes = encode(&few, AvroFraming::SingleObject);
+    let none = SummaryBatch { charters: None, ..batch(Vec::new()) };
+    let mut bytes = encode(&none, AvroFraming::SingleObject);
     bytes.pop();
     let first = schemas::history("summary-batch").next().unwrap().fingerprint;
     bytes[2..10].copy_from_slice(&first.to_le_bytes());
-    assert_eq!(decode(&bytes).unwrap(), few);
+    assert_eq!(decode(&bytes).unwrap(), none);
+}
+
+/// Very many categories keep their sketch, in any version's JSON what it says;
+/// what was written before there were sketches is read and tells none.
+#[test]
+fn very_many_categories_keep_what_finds_the_frequent_ones() {
+    let mut many = Summary { count: 9_500, ..Summary::default() };
+    many.statuses[0] = 9_500;
+    (0..9_000).for_each(|n| many.categories.add(&format!("c{n}"), 1));
+    many.categories.add("frequent", 500);
+    let whole = batch(vec![many.clone()]);
+    let bytes = encode(&whole, AvroFraming::SingleObject);
+    assert_eq!(decode(&bytes).unwrap(), whole);
+    let line = to_json_line(&bytes).unwrap();
+    assert!(
+        line.contains(r#""frequent":{"above":37,"error":10,"counts":[["frequent",50"#),
+        "{line}"
+    );
+
+    let mut bytes = Vec::new();
+    super::write_categories(&mut bytes, &many.categories);
+    let read = read_categories(&mut Cursor::new(&bytes, 0), Version::Current).ok();
+    assert_eq!(read.as_ref(), Some(&many.categories));
+    let read = read_categories(&mut Cursor::new(&bytes, 0), Version::Third).ok().unwrap();
+    let kept = (read.counts(), read.level(), read.total(), read.frequent());
+    assert_eq!(kept, (many.categories.counts(), many.categories.level(), 9_500, None));
+    // A sketch of other events.
+    *bytes.last_mut().unwrap() ^= 1;
+    assert!(read_categories(&mut Cursor::new(&bytes, 0), Version::Current).is_err());
 }

@@ -98,6 +98,16 @@ struct CategoriesLine<'a> {
     counts: &'a BTreeMap<Box<str>, u64>,
     level: u32,
     other: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frequent: Option<FrequentLine>,
+}
+
+/// What the sketch of very many says.
+#[derive(Serialize)]
+struct FrequentLine {
+    above: u64,
+    error: u64,
+    counts: Vec<(Box<str>, u64)>,
 }
 
 #[derive(Serialize)]
@@ -168,6 +178,11 @@ fn delta_line(delta: &Delta) -> DeltaLine<'_> {
         counts: categories.counts(),
         level: categories.level(),
         other: categories.other(),
+        frequent: categories.frequent().map(|of| FrequentLine {
+            above: of.above,
+            error: of.error,
+            counts: of.counts,
+        }),
     });
     DeltaLine {
         feature: &delta.feature,

@@ -157,6 +157,7 @@ fn window(subject: &Subject, end: Timestamp, judged: Vec<Judged>) -> Window {
         distinct: None,
         distinct_error: None,
         top: Vec::new(),
+        top_error: None,
         last_event_time: None,
         last_materialised_at: None,
         judged,

@@ -1,0 +1,92 @@
+//! Categories that are not known: their share and their names.
+
+use std::collections::BTreeMap;
+
+use watchkeep_model::summary::Categories;
+use watchkeep_model::window::Drift;
+
+/// Names of unseen categories that are listed.
+const UNSEEN_NAMES_MAX: usize = 20;
+/// Of exact counts, a category with more than one in so many events is judged
+/// by itself, as it is beyond the bound of exact counts.
+const FREQUENT_SHARE: u64 = 256;
+
+/// Fills in the share and the names of the categories that are not allowed.
+pub fn unseen(drift: &mut Drift, current: &Categories, allowed: impl Fn(&str) -> bool) {
+    fill(drift, current, current, |name| Some(allowed(name)));
+}
+
+/// The same of the categories that the baseline has not.
+///
+/// A baseline that samples knows of the categories that its sample would hold,
+/// and of the frequent ones that it has. Of any other it cannot be told.
+pub fn unseen_against(drift: &mut Drift, current: &Categories, reference: &Categories) {
+    let level = reference.level();
+    let listed = reference.frequent().unwrap_or_default();
+    let known = |name: &str| {
+        if Categories::is_kept_at(name, level) {
+            return Some(reference.counts().contains_key(name));
+        }
+        listed.counts.iter().any(|(listed, _)| **listed == *name).then_some(true)
+    };
+    fill(drift, current, &current.at_level(level), known);
+}
+
+/// Each frequent category of which it is known counts by itself, and the rest
+/// in the proportion that the sample shows.
+fn fill(
+    drift: &mut Drift,
+    current: &Categories,
+    sample: &Categories,
+    known: impl Fn(&str) -> Option<bool>,
+) {
+    let mut strangers: Vec<(&str, u64)> = Vec::new();
+    let frequent: BTreeMap<Box<str>, (u64, bool)> = frequent(current, sample)
+        .into_iter()
+        .filter_map(|(name, count)| known(&name).map(|known| (name, (count, known))))
+        .collect();
+    let (mut of_frequent, mut new_of_frequent) = (0u64, 0u64);
+    for (name, (count, known)) in &frequent {
+        of_frequent += count;
+        if !known {
+            new_of_frequent += count;
+            strangers.push((name, *count));
+        }
+    }
+    let (mut kept, mut new) = (0u64, 0u64);
+    for (name, count) in sample.counts().iter().filter(|(name, _)| !frequent.contains_key(*name)) {
+        kept += count;
+        if known(name) == Some(false) {
+            new += count;
+            strangers.push((name, *count));
+        }
+    }
+    let rest = current.total().saturating_sub(of_frequent);
+    drift.unseen_share = match (kept, of_frequent) {
+        (0, 0) => None,
+        // Nothing is known of the rest.
+        (0, _) => Some(new_of_frequent as f64 / of_frequent as f64),
+        (_, 0) => Some(new as f64 / kept as f64),
+        _ => {
+            let of_rest = new as f64 / kept as f64 * rest as f64;
+            Some((new_of_frequent as f64 + of_rest) / (of_frequent + rest) as f64)
+        }
+    };
+    strangers.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    drift.unseen =
+        strangers.into_iter().take(UNSEEN_NAMES_MAX).map(|(name, _)| name.to_owned()).collect();
+}
+
+/// Frequent categories with their counts. None where every category is in the
+/// sample: then they need not be told apart.
+fn frequent(current: &Categories, sample: &Categories) -> Vec<(Box<str>, u64)> {
+    if sample.level() == 0 {
+        return Vec::new();
+    }
+    if current.level() == 0 {
+        let above = current.total() / FREQUENT_SHARE;
+        let large = current.counts().iter().filter(|(_, count)| **count > above);
+        return large.map(|(name, count)| (name.clone(), *count)).collect();
+    }
+    current.frequent().map(|frequent| frequent.counts).unwrap_or_default()
+}

@@ -1,0 +1,243 @@
+//! Counts of categories: of each while they are few enough, else of a sample
+//! and of those that are frequent.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::frequent::{Frequent, Sketch};
+use crate::identifier;
+
+/// Categories counted exactly. Beyond it they are sampled by hash, and a sketch
+/// finds the frequent ones (see [`Categories`]).
+pub const CATEGORIES_MAX: usize = 8192;
+/// A longer category is kept as its beginning and its hash.
+pub const CATEGORY_BYTES_MAX: usize = 256;
+
+/// Counts of categories.
+///
+/// Exact up to [`CATEGORIES_MAX`] different ones. Beyond it two things are kept:
+///
+/// - a **sample**: only those whose hash begins with `level` zero bits, with
+///   the smallest level that fits (adaptive sampling, Wegman 1984), with exact
+///   counts. It tells how many different ones there are and whether they are new;
+/// - a **sketch** of all, from which every frequent one is found with its name
+///   ([`crate::frequent`]).
+///
+/// Both depend on the events alone and not on their order or split: the level on
+/// the set of categories, the sketch is a sum. So merging stays free of order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Categories {
+    counts: BTreeMap<Box<str>, u64>,
+    level: u32,
+    total: u64,
+    /// Of all events, while `level` is above 0. `None` beyond that where some
+    /// of the events come from summaries that had none.
+    sketch: Option<Box<Sketch>>,
+}
+
+impl Categories {
+    /// Adds `count` events of a category.
+    pub fn add(&mut self, category: &str, count: u64) {
+        let short = shortened(category);
+        if let Some(sketch) = &mut self.sketch {
+            sketch.add(&short, count);
+        }
+        self.total += count;
+        self.keep(&short, count);
+    }
+
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Self) {
+        if other.level == 0 {
+            other.counts.iter().for_each(|(category, count)| self.add(category, *count));
+            return;
+        }
+        let own = if self.level == 0 {
+            Some(Box::new(Sketch::of(&self.counts)))
+        } else {
+            self.sketch.take()
+        };
+        self.sketch = own.zip(other.sketch.as_deref()).map(|(mut own, other)| {
+            own.merge(other);
+            own
+        });
+        self.total += other.total;
+        if other.level > self.level {
+            self.level = other.level;
+            self.drop_below_level();
+        }
+        other.counts.iter().for_each(|(category, count)| self.keep(category, *count));
+    }
+
+    /// (category, count), ascending by name: all at level 0, else the sample.
+    pub fn counts(&self) -> &BTreeMap<Box<str>, u64> {
+        &self.counts
+    }
+
+    /// Events of all categories.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// 0 while the counts are exact.
+    pub fn level(&self) -> u32 {
+        self.level
+    }
+
+    /// The sketch that is kept: none at level 0, and none beyond it where some
+    /// of the events come from summaries that had none.
+    pub fn sketch(&self) -> Option<&Sketch> {
+        self.sketch.as_deref()
+    }
+
+    /// The sketch, made where the counts are exact; `None` where it is not known.
+    pub fn sketched(&self) -> Option<Cow<'_, Sketch>> {
+        match self.level {
+            0 => Some(Cow::Owned(Sketch::of(&self.counts))),
+            _ => self.sketch().map(Cow::Borrowed),
+        }
+    }
+
+    /// The frequent ones beyond level 0, where they are known. The count of one
+    /// that is in the sample too is exact.
+    pub fn frequent(&self) -> Option<Frequent> {
+        let mut frequent = self.sketch()?.frequent();
+        for (category, count) in &mut frequent.counts {
+            *count = self.counts.get(category).copied().unwrap_or(*count);
+        }
+        Some(frequent)
+    }
+
+    /// True where a sample of that level keeps the category.
+    pub fn is_kept_at(category: &str, level: u32) -> bool {
+        level == 0 || stable_hash(category).leading_zeros() >= level
+    }
+
+    /// The sample that would be kept at a level of at least `level`, without a
+    /// sketch: two that are to be compared have to sample the same categories.
+    pub fn at_level(&self, level: u32) -> Cow<'_, Self> {
+        if level <= self.level {
+            return Cow::Borrowed(self);
+        }
+        let kept = self.counts.iter().filter(|(category, _)| Self::is_kept_at(category, level));
+        let counts = kept.map(|(category, count)| (category.clone(), *count)).collect();
+        Cow::Owned(Self { counts, level, total: self.total, sketch: None })
+    }
+
+    /// Events of categories that are not kept by name.
+    pub fn other(&self) -> u64 {
+        self.total - self.kept()
+    }
+
+    /// How many different categories: exact at level 0, else as many as are kept
+    /// times 2^level, because a category is kept with a chance of 2^−level.
+    pub fn distinct(&self) -> u64 {
+        let factor = 1u64.checked_shl(self.level).unwrap_or(u64::MAX);
+        (self.counts.len() as u64).saturating_mul(factor)
+    }
+
+    /// Relative standard error of [`Categories::distinct`]; `None` where it is
+    /// exact. It is that of adaptive sampling: 1.20 / √bound (Flajolet 1990).
+    pub fn distinct_error(&self) -> Option<f64> {
+        (self.level > 0).then(|| 1.20 / (CATEGORIES_MAX as f64).sqrt())
+    }
+
+    /// The `n` most frequent, most frequent first, ties by name; and how far that
+    /// can be trusted beyond level 0. Without a sketch they are those of the sample.
+    pub fn top(&self, n: usize) -> (Vec<(String, u64)>, Option<Frequent>) {
+        let frequent = self.frequent();
+        let mut all: Vec<(&str, u64)> = self.counts.iter().map(|(c, n)| (&**c, *n)).collect();
+        for (category, count) in frequent.iter().flat_map(|frequent| &frequent.counts) {
+            if !self.counts.contains_key(category) {
+                all.push((category, *count));
+            }
+        }
+        all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        // Counts that are too large never come to more than there are.
+        let mut left = self.total;
+        let top = all.into_iter().take(n).map(|(category, count)| {
+            let count = count.min(left);
+            left -= count;
+            (category.to_owned(), count)
+        });
+        (top.collect(), frequent)
+    }
+
+    /// From what [`Categories::counts`], [`Categories::level`],
+    /// [`Categories::other`] and [`Categories::sketch`] gave; `None` where they
+    /// contradict each other.
+    pub fn from_parts(
+        counts: BTreeMap<Box<str>, u64>,
+        level: u32,
+        other: u64,
+        sketch: Option<Sketch>,
+    ) -> Option<Self> {
+        let kept = counts.values().try_fold(0u64, |sum, count| sum.checked_add(*count))?;
+        let total = kept.checked_add(other)?;
+        let fits = counts.len() <= CATEGORIES_MAX
+            && level <= 64
+            && (level > 0 || (other == 0 && sketch.is_none()))
+            && sketch.as_ref().is_none_or(|sketch| sketch.total() == total);
+        fits.then(|| Self { counts, level, total, sketch: sketch.map(Box::new) })
+    }
+
+    /// Takes a category into the counts, where the level does not leave it out.
+    fn keep(&mut self, category: &str, count: u64) {
+        if let Some(own) = self.counts.get_mut(category) {
+            *own += count;
+            return;
+        }
+        if !Self::is_kept_at(category, self.level) {
+            return;
+        }
+        self.counts.insert(category.into(), count);
+        if self.level == 0 && self.counts.len() > CATEGORIES_MAX {
+            self.sketch = Some(Box::new(Sketch::of(&self.counts)));
+        }
+        while self.counts.len() > CATEGORIES_MAX {
+            self.level += 1;
+            self.drop_below_level();
+        }
+    }
+
+    fn drop_below_level(&mut self) {
+        let level = self.level;
+        self.counts.retain(|category, _| Self::is_kept_at(category, level));
+    }
+
+    fn kept(&self) -> u64 {
+        self.counts.values().sum()
+    }
+}
+
+fn shortened(category: &str) -> Cow<'_, str> {
+    if category.len() <= CATEGORY_BYTES_MAX {
+        return Cow::Borrowed(category);
+    }
+    let hash = &identifier::sha256_hex(category.as_bytes())[..16];
+    let mut end = CATEGORY_BYTES_MAX - hash.len() - '…'.len_utf8();
+    while !category.is_char_boundary(end) {
+        end -= 1;
+    }
+    Cow::Owned(format!("{}…{hash}", &category[..end]))
+}
+
+/// FNV-1a over the bytes, then the finaliser of MurmurHash3 so that the
+/// leading bits are as good as the rest. Part of the stored format: a summary
+/// that was sampled by one version must merge with that of another.
+fn stable_hash(text: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in text.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests;

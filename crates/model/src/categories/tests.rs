@@ -1,0 +1,178 @@
+//! Counts of few and of very many categories, in any order and split.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn a_long_category_is_kept_by_its_beginning_and_hash() {
+    let mut categories = Categories::default();
+    categories.add(&"ä".repeat(100_000), 1);
+    categories.add(&"ä".repeat(100_001), 1);
+    assert_eq!((categories.distinct(), categories.distinct_error()), (2, None));
+    assert!(categories.counts().keys().all(|c| c.len() <= CATEGORY_BYTES_MAX));
+}
+
+#[test]
+fn too_many_categories_are_sampled_and_none_is_lost() {
+    let names: Vec<String> = (0..30_000).map(|i| format!("c{i}")).collect();
+    let mut forward = Categories::default();
+    names.iter().for_each(|name| forward.add(name, 1));
+    let (mut even, mut odd) = (Categories::default(), Categories::default());
+    for (i, name) in names.iter().enumerate().rev() {
+        if i % 2 == 0 { even.add(name, 1) } else { odd.add(name, 1) }
+    }
+    odd.merge(&even);
+    assert_eq!(forward, odd);
+    assert_eq!(forward.total(), 30_000);
+    assert!(forward.counts().len() <= CATEGORIES_MAX);
+    let error = forward.distinct_error().unwrap();
+    assert!((forward.distinct() as f64 / 30_000.0 - 1.0).abs() < 3.0 * error, "{forward:?}");
+}
+
+/// Five that are frequent among a hundred thousand that come once; a million is
+/// in the tests of bad input.
+const HEAVY: [(&str, u64); 5] = [
+    ("search", 40_000),
+    ("checkout/basket", 16_000),
+    ("konto: übersicht", 8_000),
+    ("ä", 2_000),
+    ("search/advanced", 1_000),
+];
+
+/// The share of `search/advanced` among all is 0.6 %, that of `search` 24 %.
+fn very_many() -> Vec<(String, u64)> {
+    let tail = (0..100_000u64).map(|n| (format!("user-{n}"), 1));
+    tail.chain(HEAVY.map(|(name, count)| (name.to_owned(), count))).collect()
+}
+
+fn counted(events: impl IntoIterator<Item = (String, u64)>) -> Categories {
+    let mut categories = Categories::default();
+    events.into_iter().for_each(|(name, count)| categories.add(&name, count));
+    categories
+}
+
+#[test]
+fn frequent_ones_among_very_many_are_found_with_the_stated_error() {
+    let whole = counted(very_many());
+    let frequent = whole.frequent().unwrap();
+    assert_eq!((whole.total(), frequent.above, frequent.error), (167_000, 652, 164));
+    let names: Vec<&str> = frequent.counts.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(names, HEAVY.map(|(name, _)| name), "all of them and nothing else");
+    for ((_, count), (name, true_count)) in frequent.counts.iter().zip(HEAVY) {
+        let too_large = count.checked_sub(true_count).expect("never too small");
+        assert!(too_large <= frequent.error, "{name}: {count}");
+    }
+    let (top, _) = whole.top(10);
+    assert_eq!(top.len(), 10);
+    assert!(top[..5].iter().map(|(name, _)| &**name).eq(HEAVY.map(|(name, _)| name)), "{top:?}");
+    assert!(top[5..].iter().all(|(_, count)| *count == 1), "the rest is the sample's: {top:?}");
+}
+
+/// The order that is worst for summaries that keep what was frequent so far:
+/// the frequent ones first, or last, or one event at a time between the others.
+#[test]
+fn no_order_and_no_split_hides_a_frequent_one() {
+    let few: Vec<(String, u64)> = (0..40_000u64).map(|n| (format!("user-{n}"), 1)).collect();
+    let heavy = || HEAVY.map(|(name, count)| (name.to_owned(), count / 2));
+    let last = counted(few.iter().cloned().chain(heavy()));
+    let first = counted(heavy().into_iter().chain(few.iter().cloned().rev()));
+    assert_eq!(last, first);
+    let mut left: Vec<(String, u64)> = heavy().to_vec();
+    let mut among = Categories::default();
+    for (at, (name, count)) in few.iter().enumerate() {
+        among.add(name, *count);
+        let (heavy, left) = &mut left[at % 5];
+        let share = if at >= few.len() - 5 { *left } else { u64::from(*left > 0) };
+        among.add(heavy, share);
+        *left -= share;
+    }
+    assert_eq!(last, among);
+    // Cut into parts that are exact each, and merged from the last to the first.
+    let all: Vec<(String, u64)> = few.into_iter().chain(heavy()).collect();
+    let mut merged = Categories::default();
+    for part in all.chunks(5_000).rev() {
+        let part = counted(part.iter().cloned());
+        assert_eq!(part.level(), 0);
+        merged.merge(&part);
+    }
+    assert_eq!(last, merged);
+    let names = last.frequent().unwrap().counts.into_iter().map(|(name, _)| name);
+    assert!(names.eq(HEAVY.map(|(name, _)| name.into())), "{:?}", last.frequent());
+}
+
+#[test]
+fn a_frequent_category_of_a_megabyte_is_found_by_its_short_name() {
+    let long = "x".repeat(1 << 20);
+    let mut categories = counted((0..20_000).map(|n| (format!("{n}"), 1)));
+    categories.add(&long, 5_000);
+    let frequent = categories.frequent().unwrap();
+    assert_eq!(frequent.counts.len(), 1, "{frequent:?}");
+    assert_eq!(&*frequent.counts[0].0, &*shortened(&long));
+    assert!(frequent.counts[0].0.len() <= CATEGORY_BYTES_MAX);
+}
+
+/// What an earlier version kept of very many tells no frequent ones, and merged
+/// with anything it still does not.
+#[test]
+fn without_a_sketch_nothing_frequent_is_claimed() {
+    let many = counted((0..20_000).map(|n| (format!("{n}"), 1)));
+    let untold = |of: &Categories| {
+        Categories::from_parts(of.counts().clone(), of.level(), of.other(), None).unwrap()
+    };
+    let old = untold(&many);
+    assert_eq!(old.frequent(), None);
+    let few = counted([("a".to_owned(), 3)]);
+    let mut whole = many.clone();
+    whole.merge(&few);
+    for (a, b) in [(&old, &few), (&few, &old)] {
+        let mut merged = a.clone();
+        merged.merge(b);
+        assert_eq!(merged, untold(&whole));
+    }
+    let mut merged = many.clone();
+    merged.merge(&old);
+    assert_eq!((merged.frequent(), merged.total()), (None, 40_000));
+    let mut merged_back = old;
+    merged_back.merge(&many);
+    assert_eq!(merged, merged_back);
+    let wrong = many.sketch().cloned();
+    assert_eq!(Categories::from_parts(few.counts().clone(), 0, 0, wrong.clone()), None);
+    assert_eq!(Categories::from_parts(many.counts().clone(), 2, 5, wrong), None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    /// Around the bound, where parts are exact and the whole is not.
+    #[test]
+    fn very_many_merge_in_any_order_and_split(
+        categories in 7_000u64..12_000,
+        shuffle in any::<u64>(),
+        parts in 1usize..6,
+        weights in prop::collection::vec(1u64..400, 1..6),
+    ) {
+        let name = |n: u64| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20);
+        let mut events: Vec<(String, u64)> = (0..categories).map(|n| (name(n), 1)).collect();
+        events.extend(weights.iter().enumerate().map(|(n, count)| (name(n as u64), *count)));
+        let whole = counted(events.iter().cloned());
+        events.sort_by_key(|(name, count)| stable_hash(name) ^ shuffle.rotate_left(*count as u32));
+        let mut pieces: Vec<Categories> = events
+            .chunks(events.len().div_ceil(parts))
+            .map(|part| counted(part.iter().cloned()))
+            .collect();
+        // Grouped one way from the left and another way from the right.
+        let mut right = Categories::default();
+        pieces.iter().rev().for_each(|piece| right.merge(piece));
+        let last = pieces.pop().unwrap_or_default();
+        let mut left = Categories::default();
+        pieces.iter().for_each(|piece| left.merge(piece));
+        let mut grouped = last;
+        grouped.merge(&left);
+        prop_assert!(whole == right && whole == grouped);
+        prop_assert_eq!(whole.level() > 0, categories > CATEGORIES_MAX as u64);
+        let bytes = whole.sketch().map(Sketch::to_bytes);
+        prop_assert_eq!(bytes, right.sketch().map(Sketch::to_bytes));
+        prop_assert_eq!(whole.frequent(), grouped.frequent());
+    }
+}

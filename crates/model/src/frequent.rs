@@ -1,0 +1,273 @@
+//! Which of very many categories are frequent, with a stated error.
+//!
+//! Two Count-Min sketches (Cormode & Muthukrishnan 2005). One counts names in
+//! rows of buckets: the least bucket of a name is never below its count. The
+//! other counts every beginning of every name, byte by byte, so that frequent
+//! names are found by going on from frequent beginnings, as Cormode &
+//! Muthukrishnan find them by ranges of numbers. Both are sums of what the
+//! events add, so they merge in any order and split to the same bits, and both
+//! err to one side: a frequent category is never missed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Rows of the sketch of whole names.
+const ROWS: usize = 4;
+const BUCKET_BITS: u32 = 12;
+/// Buckets of a row: the sets of categories that [`Sketch::sets`] counts.
+pub const SETS: usize = 1 << BUCKET_BITS;
+/// Rows of the sketch of beginnings.
+const PREFIX_ROWS: usize = 3;
+const PREFIX_BITS: u32 = 14;
+const PREFIX_CELLS: usize = 1 << PREFIX_BITS;
+/// A category with more than one in so many events is found.
+const FREQUENT_SHARE: u64 = 256;
+/// A count is at most one in so many events too large, with a chance of
+/// 1 − 4^−4 = 99.6 %: by Markov's inequality one row is too large by more than
+/// four times the mean of its buckets in less than a quarter of all cases, and
+/// the least of four rows counts.
+const ERROR_SHARE: u64 = SETS as u64 / 4;
+/// Beginnings that are followed at a time. Where more are frequent, those with
+/// the larger counts are, and [`Frequent::above`] rises to the largest left out.
+const FOLLOWED_MAX: usize = 512;
+
+/// Counts of very many categories and of the beginnings of their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sketch {
+    /// [`ROWS`] of [`SETS`] buckets.
+    buckets: Vec<u64>,
+    /// [`PREFIX_ROWS`] of [`PREFIX_CELLS`] cells.
+    prefixes: Vec<u64>,
+    /// Which bytes occur in names.
+    alphabet: [u64; 4],
+}
+
+/// Frequent categories, and how far they can be trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Frequent {
+    /// Every category with more events than this is listed.
+    pub above: u64,
+    /// A count is never too small, and at most so much too large in 99.6 % of cases.
+    pub error: u64,
+    /// (category, count), most frequent first, ties by name.
+    pub counts: Vec<(Box<str>, u64)>,
+}
+
+impl Default for Sketch {
+    fn default() -> Self {
+        Self {
+            buckets: vec![0; ROWS * SETS],
+            prefixes: vec![0; PREFIX_ROWS * PREFIX_CELLS],
+            alphabet: [0; 4],
+        }
+    }
+}
+
+impl Sketch {
+    /// That of counted categories.
+    pub fn of(counts: &BTreeMap<Box<str>, u64>) -> Self {
+        let mut sketch = Self::default();
+        counts.iter().for_each(|(category, count)| sketch.add(category, *count));
+        sketch
+    }
+
+    /// Adds `count` events of a category.
+    pub fn add(&mut self, category: &str, count: u64) {
+        let mut prefix = Prefix::EMPTY;
+        for byte in category.bytes() {
+            self.alphabet[usize::from(byte >> 6)] |= 1 << (byte & 63);
+            prefix = prefix.then(byte);
+            for cell in prefix.cells() {
+                add(&mut self.prefixes[cell], count);
+            }
+        }
+        for bucket in prefix.buckets() {
+            add(&mut self.buckets[bucket], count);
+        }
+    }
+
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Self) {
+        self.buckets.iter_mut().zip(&other.buckets).for_each(|(own, count)| add(own, *count));
+        self.prefixes.iter_mut().zip(&other.prefixes).for_each(|(own, count)| add(own, *count));
+        self.alphabet.iter_mut().zip(other.alphabet).for_each(|(own, bytes)| *own |= bytes);
+    }
+
+    /// Events of all categories.
+    pub fn total(&self) -> u64 {
+        self.sets().iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Events of each of [`SETS`] sets of categories, exact. Every category is
+    /// in one set, the same in every sketch.
+    pub fn sets(&self) -> &[u64] {
+        &self.buckets[..SETS]
+    }
+
+    /// The set that a category is in.
+    pub fn set_of(category: &str) -> usize {
+        Prefix::of(category).buckets()[0]
+    }
+
+    /// Events of a category: never too few; see [`Frequent::error`].
+    pub fn count(&self, category: &str) -> u64 {
+        self.count_at(Prefix::of(category))
+    }
+
+    /// Every category with more than one in 256 events, or with more than twice
+    /// the mean of a cell where names are so long and so many that it is more.
+    pub fn frequent(&self) -> Frequent {
+        let total = self.total();
+        let in_row =
+            self.prefixes[..PREFIX_CELLS].iter().fold(0u128, |sum, n| sum + u128::from(*n));
+        let noise = u64::try_from(in_row * 2 / PREFIX_CELLS as u128).unwrap_or(u64::MAX);
+        let mut above = noise.max(total / FREQUENT_SHARE);
+        let mut found: Vec<(Box<str>, u64)> = Vec::new();
+        let mut look = |name: &[u8], prefix: Prefix, above: u64| {
+            let count = self.count_at(prefix).min(total);
+            if let (true, Ok(name)) = (count > above, std::str::from_utf8(name)) {
+                found.push((name.into(), count));
+            }
+        };
+        look(b"", Prefix::EMPTY, above);
+        let alphabet: Vec<u8> = (0..=u8::MAX)
+            .filter(|byte| self.alphabet[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0)
+            .collect();
+        let mut followed = vec![(u64::MAX, Vec::new(), Prefix::EMPTY)];
+        for _ in 0..crate::summary::CATEGORY_BYTES_MAX {
+            let mut longer = Vec::new();
+            for (_, name, prefix) in &followed {
+                for byte in &alphabet {
+                    let next = prefix.then(*byte);
+                    let least = next.cells().map(|cell| self.prefixes[cell]).into_iter().min();
+                    if let Some(least) = least.filter(|least| *least > above) {
+                        longer.push((least, [&name[..], &[*byte]].concat(), next));
+                    }
+                }
+            }
+            longer.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+            if let Some((left_out, ..)) = longer.get(FOLLOWED_MAX) {
+                above = *left_out;
+                longer.retain(|(least, ..)| *least > above);
+            }
+            longer.iter().for_each(|(_, name, prefix)| look(name, *prefix, above));
+            followed = longer;
+            if followed.is_empty() {
+                break;
+            }
+        }
+        found.retain(|(_, count)| *count > above);
+        found.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Frequent { above, error: total.div_ceil(ERROR_SHARE), counts: found }
+    }
+
+    /// Equal sketches are equal bytes: the alphabet, then all counts, seven bits
+    /// a byte, the lowest first.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.buckets.len() + self.prefixes.len());
+        self.alphabet.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+        for count in self.buckets.iter().chain(&self.prefixes) {
+            let mut left = *count;
+            while left >= 0x80 {
+                bytes.push(left as u8 | 0x80);
+                left >>= 7;
+            }
+            bytes.push(left as u8);
+        }
+        bytes
+    }
+
+    /// From what [`Sketch::to_bytes`] wrote; `None` where the bytes are no such,
+    /// or no sketch of any events.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut sketch = Self::default();
+        let mut rest = bytes;
+        for word in &mut sketch.alphabet {
+            let (first, after) = rest.split_first_chunk()?;
+            (*word, rest) = (u64::from_le_bytes(*first), after);
+        }
+        for count in sketch.buckets.iter_mut().chain(&mut sketch.prefixes) {
+            *count = varint(&mut rest)?;
+        }
+        let sums = |cells: &[u64], row: usize| {
+            let sum = |row: &[u64]| row.iter().fold(0u128, |sum, n| sum + u128::from(*n));
+            let first = sum(&cells[..row]);
+            cells.chunks(row).all(|row| sum(row) == first)
+        };
+        let whole =
+            rest.is_empty() && sums(&sketch.buckets, SETS) && sums(&sketch.prefixes, PREFIX_CELLS);
+        whole.then_some(sketch)
+    }
+
+    fn count_at(&self, name: Prefix) -> u64 {
+        name.buckets().map(|bucket| self.buckets[bucket]).into_iter().min().unwrap_or_default()
+    }
+}
+
+/// Counts are refused above 2^48 where they are read, so this holds back only
+/// what is made up; a minimum is free of order as a sum is.
+fn add(own: &mut u64, count: u64) {
+    *own = own.saturating_add(count);
+}
+
+fn varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for place in 0..10u32 {
+        let (byte, after) = rest.split_first()?;
+        *rest = after;
+        let part = u64::from(byte & 0x7f);
+        if part << (7 * place) >> (7 * place) != part {
+            return None;
+        }
+        number |= part << (7 * place);
+        if byte & 0x80 == 0 {
+            // The shortest form only.
+            return (*byte != 0 || place == 0).then_some(number);
+        }
+    }
+    None
+}
+
+/// A name or a beginning of one, by its FNV-1a hash. Where it is counted is
+/// part of the stored format: sketches of two versions must merge.
+#[derive(Clone, Copy, Debug)]
+struct Prefix(u64);
+
+impl Prefix {
+    const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
+
+    fn of(name: &str) -> Self {
+        name.bytes().fold(Self::EMPTY, Self::then)
+    }
+
+    fn then(self, byte: u8) -> Self {
+        Self((self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    }
+
+    fn cells(self) -> [usize; PREFIX_ROWS] {
+        let hash = mixed(self.0 ^ 0x9e37_79b9_7f4a_7c15);
+        let cell = |row: usize| {
+            row * PREFIX_CELLS + (hash >> (PREFIX_BITS * row as u32)) as usize % PREFIX_CELLS
+        };
+        [cell(0), cell(1), cell(2)]
+    }
+
+    fn buckets(self) -> [usize; ROWS] {
+        let hash = mixed(self.0 ^ 0xd1b5_4a32_d192_ed03);
+        let bucket = |row: usize| row * SETS + (hash >> (BUCKET_BITS * row as u32)) as usize % SETS;
+        [bucket(0), bucket(1), bucket(2), bucket(3)]
+    }
+}
+
+/// The finaliser of MurmurHash3.
+fn mixed(mut hash: u64) -> u64 {
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+#[cfg(test)]
+mod tests;
