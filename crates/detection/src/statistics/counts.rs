@@ -21,6 +21,36 @@ pub(super) fn totals(current: &[u64], reference: &[u64]) -> Option<(f64, f64)> {
     (current > 0 && reference > 0).then_some((current as f64, reference as f64))
 }
 
+/// How far shares of two totals are apart, for many pairs of counts.
+///
+/// The same as [`share_difference`] without its sign; whether the totals are
+/// small enough for half the width is looked at once.
+#[derive(Clone, Copy)]
+pub(super) struct Distances {
+    n: u128,
+    m: u128,
+    /// Both totals and their product, where they are below 2^32.
+    small: Option<(u64, u64, f64)>,
+}
+
+impl Distances {
+    pub(super) fn of(n: u128, m: u128) -> Self {
+        let small = u32::try_from(n).ok().zip(u32::try_from(m).ok()).map(|(n, m)| {
+            let (n, m) = (u64::from(n), u64::from(m));
+            (n, m, (n * m) as f64)
+        });
+        Self { n, m, small }
+    }
+
+    /// |a / n − b / m| of counts that are at most the totals.
+    pub(super) fn between(&self, a: u128, b: u128) -> f64 {
+        match self.small {
+            Some((n, m, product)) => (a as u64 * m).abs_diff(b as u64 * n) as f64 / product,
+            None => share_difference(a, self.n, b, self.m).abs(),
+        }
+    }
+}
+
 /// `a / n − b / m`, exact up to the last rounding while the cross products
 /// fit in 128 bits.
 ///

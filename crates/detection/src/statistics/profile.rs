@@ -6,7 +6,7 @@
 //! the point of the widest distance is told with the counts below it, and the
 //! area over each bin; the distance is their sum.
 
-use super::counts::{share_difference, total};
+use super::counts::{Distances, total};
 use super::special::{Sum, safe_scale};
 
 /// Both distances in parts.
@@ -36,12 +36,13 @@ pub fn profile(
     }
     let largest = values.iter().fold(0.0_f64, |so_far, value| so_far.max(value.abs()));
     let scale = safe_scale(largest);
+    let distances = Distances::of(n, m);
     let mut areas = vec![Sum::default(); edges.len() + 1];
     let (mut c, mut r, mut bin, mut distance) = (0_u64, 0_u64, 0, 0.0);
     for at in 1..values.len() {
         c += current.get(at - 1).copied().unwrap_or(0);
         r += reference.get(at - 1).copied().unwrap_or(0);
-        let gap = share_difference(c.into(), n, r.into(), m).abs();
+        let gap = distances.between(c.into(), r.into());
         if gap > distance {
             distance = gap;
             profile.widest = below.get(at).map(|edge| (*edge, c, r));

@@ -1,6 +1,6 @@
 //! Wasserstein distance: how far the mass of one sample must move to become the other.
 
-use super::counts::{aligned, share_difference, total};
+use super::counts::{Distances, aligned, share_difference, total};
 use super::special::{Sum, safe_scale};
 
 /// Standard deviation below which a reference counts as constant when a
@@ -55,12 +55,13 @@ pub fn wasserstein_weighted(values: &[f64], current: &[u64], reference: &[u64]) 
     let cells =
         || values.iter().zip(aligned(current, reference)).filter(|(_, (c, r))| *c > 0 || *r > 0);
     let scale = safe_scale(cells().try_fold(0.0, larger)?);
+    let distances = Distances::of(n, m);
     let (mut below_current, mut below_reference) = (0_u128, 0_u128);
     let mut area = Sum::default();
     let mut previous: Option<f64> = None;
     for (&value, (c, r)) in cells() {
         if let Some(previous) = previous {
-            let gap = share_difference(below_current, n, below_reference, m).abs();
+            let gap = distances.between(below_current, below_reference);
             area.add((value * scale - previous * scale) * gap);
         }
         below_current += u128::from(c);
