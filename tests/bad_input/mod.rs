@@ -111,7 +111,7 @@ pub fn replay(folder: &Path, scale: Scale) -> Outcome {
 /// The values of a feature in a window, as JSON.
 fn values(feature: &str, window: u64, scale: Scale) -> Vec<String> {
     let repeated = |values: &[&str], times: usize| -> Vec<String> {
-        values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>().repeat(times)
+        values.repeat(times).into_iter().map(str::to_owned).collect()
     };
     match feature {
         "nulls" => repeated(&["null"], 40),

@@ -1,5 +1,6 @@
 //! Categories that are not known: their share and their names.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
 use watchkeep_model::summary::Categories;
@@ -22,7 +23,7 @@ pub fn unseen(drift: &mut Drift, current: &Categories, allowed: impl Fn(&str) ->
 /// and of the frequent ones that it has. Of any other it cannot be told.
 pub fn unseen_against(drift: &mut Drift, current: &Categories, reference: &Categories) {
     let level = reference.level();
-    let listed = reference.frequent().unwrap_or_default();
+    let listed = LazyCell::new(|| reference.frequent().unwrap_or_default());
     let known = |name: &str| {
         if Categories::is_kept_at(name, level) {
             return Some(reference.counts().contains_key(name));

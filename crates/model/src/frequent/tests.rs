@@ -58,7 +58,7 @@ fn bytes_that_are_no_sketch_are_refused() {
         assert_eq!(Sketch::from_bytes(&bytes[..end]), None);
     }
     assert_eq!(Sketch::from_bytes(&[&bytes[..], &[0]].concat()), None);
-    let mut other = bytes.clone();
+    let mut other = bytes;
     // One event more in one row only.
     let at = 32 + other[32..].iter().position(|byte| *byte > 0).unwrap();
     other[at] ^= 1;
