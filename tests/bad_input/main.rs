@@ -11,10 +11,10 @@ use watchkeep_tests::bad_input::{Scale, faults, replay};
 
 fn main() {
     let categories = std::env::args().nth(1).and_then(|text| text.parse().ok());
-    let scale = Scale { categories: categories.unwrap_or(1_000_000), bytes: 1 << 20 };
+    let scale = Scale { categories: categories.unwrap_or(1_000_000), bytes: 1_000_000 };
     let folder = tempfile::tempdir().expect("a temporary folder");
     let outcome = replay(folder.path(), scale);
-    let full = outcome.windows.iter().filter(|window| window["partial"] == false);
+    let full = outcome.windows.iter().filter(|window| window["partial"] != true);
     let wrong: Vec<String> = full.flat_map(faults).collect();
     println!("{} categories a window, {} events", scale.categories, outcome.summary["events"]);
     println!("judgements without a stated result: {}", wrong.len());
