@@ -1,6 +1,7 @@
 //! Two incidents that are one: people see what no lineage shows.
 
 use watchkeep_model::breach::{Breach, Transition};
+use watchkeep_model::charter::{Charter, Severity};
 use watchkeep_model::incident::FactData;
 use watchkeep_model::incident::data::Merged;
 use watchkeep_model::response::Response;
@@ -9,7 +10,7 @@ use watchkeep_model::time::Timestamp;
 use super::{Decision, Doing};
 use crate::command;
 use crate::decide::respond::stranger;
-use crate::state::{Attached, BreachKey, Incident};
+use crate::state::{Attached, BreachKey, Incident, State};
 
 /// An incident that shall go on with another's breaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,13 +21,22 @@ pub struct Target {
     pub is_open: bool,
     /// The name of its policy.
     pub policy: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The independence class of its charter.
+    pub class: Option<String>,
 }
 
 impl Target {
-    /// What counts of an incident.
-    pub fn of(incident: &Incident) -> Self {
-        let policy = incident.policy.name.clone();
-        Self { id: incident.id.clone(), is_open: incident.is_open(), policy }
+    /// What counts of an incident and its charter.
+    pub fn of(incident: &Incident, charter: Option<&Charter>) -> Self {
+        Self {
+            id: incident.id.clone(),
+            is_open: incident.is_open(),
+            policy: incident.policy.name.clone(),
+            severity: incident.severity,
+            class: charter.and_then(|charter| charter.fields.independence.clone()),
+        }
     }
 }
 
@@ -75,7 +85,41 @@ impl Decision<'_> {
             let (own, other) = (&self.incident.policy.name, &into.policy);
             return Err(format!("they follow different policies, {own} and {other}"));
         }
+        self.is_carried_by(&into)?;
         Ok(into)
+    }
+
+    /// What the incident still asks of people has to go over with its open
+    /// breaches, or it would be asked of nobody.
+    fn is_carried_by(&self, into: &Target) -> Result<(), String> {
+        let incident = &*self.incident;
+        if !incident.is_breaching() {
+            return Err("no breach of it is open, so nothing of it could go on in the other: \
+                        verify and resolve it"
+                .into());
+        }
+        if incident.state >= State::Remediated {
+            return Err("it is remediated: verify it, or merge it if that fails".into());
+        }
+        let open = incident.attached.values().filter(|attached| !attached.open.is_empty());
+        let carried = open.map(|attached| attached.severity).max().max(Some(into.severity));
+        if carried < Some(incident.severity) {
+            return Err(format!(
+                "it is {}, and the other would be {} with what breaches of it: merge the other \
+                 into it",
+                incident.severity.name(),
+                carried.unwrap_or_default().name()
+            ));
+        }
+        if let Some(((gate, by), _)) = incident.signatures.iter().find(|(_, approve)| !**approve) {
+            return Err(format!("{by} refuses to sign the gate {gate}"));
+        }
+        let charter = self.world.charter.as_deref();
+        let class = charter.and_then(|charter| charter.fields.independence.as_deref());
+        if class.is_some() && class != into.class.as_deref() {
+            return Err("their charters ask for different independence of those who check".into());
+        }
+        Ok(())
     }
 
     /// The open breaches, as far as the incident knows them.

@@ -30,7 +30,13 @@ impl Escalate {
                 continue;
             }
             let target = into.clone().and_then(|into| {
-                let known = self.incidents.get(&into).map(Target::of);
+                let known = self.incidents.get(&into).map(|incident| {
+                    let revision = incident.charter.as_ref();
+                    let charter = revision.and_then(|revision| {
+                        context.charter(&revision.subject, revision.in_force_at)
+                    });
+                    Target::of(incident, charter.as_deref())
+                });
                 known.ok_or_else(|| "there is no such incident".to_owned())
             });
             let mut moved = Vec::new();
