@@ -399,6 +399,48 @@ fn a_crash_between_two_addresses_of_one_sink_loses_neither() {
 }
 
 #[test]
+fn each_round_of_pages_rings_anew_and_ends_those_before() {
+    let mut scene = Scene::new(&[sink("pager", Tool::Pagerduty)]);
+    let minute = |minute: i64| Timestamp::from_micros(minute * 60_000_000);
+    let paged = |id: &str, of: i64| Escalation { time: minute(of), ..page(id, "i", "pagerduty:x") };
+    let rounds = |scene: &mut Scene, message: Escalation, result: Result<(), Failure>| {
+        scene.write(&[message]);
+        scene.wait(TimeSpan::MINUTE);
+        scene.turn();
+        scene.turn();
+        let request = scene.out.pop().expect("a request");
+        scene.answer(&request, result);
+        scene.turn();
+        let alert = &request.alerts[0];
+        (alert.pages.clone(), alert.last_round())
+    };
+    // Ada and grace are paged at one instant: one alert.
+    for id in ["ada", "grace"] {
+        assert_eq!(rounds(&mut scene, paged(id, 0), Ok(())), (vec![minute(0)], None));
+    }
+    let refused = || Err(Failure::Message("HTTP 400".into()));
+    let (first, again) = (minute(0), Some(minute(5)));
+    assert_eq!(
+        rounds(&mut scene, paged("again", 5), refused()),
+        (vec![first, minute(5)], again),
+        "what was not taken has ended nothing"
+    );
+    assert_eq!(
+        rounds(&mut scene, paged("third", 9), Ok(())),
+        (vec![first, minute(5), minute(9)], Some(minute(9)))
+    );
+    let taken = status("taken", "i", EventAction::Acknowledge);
+    assert_eq!(rounds(&mut scene, taken, Ok(())), (vec![minute(9)], Some(minute(9))));
+    // After a restart nobody knows what was ended: it is ended once more.
+    scene.restart();
+    let over = status("over", "i", EventAction::Resolve);
+    assert_eq!(
+        rounds(&mut scene, over, Ok(())),
+        (vec![first, minute(5), minute(9)], Some(minute(9)))
+    );
+}
+
+#[test]
 fn a_sink_that_takes_everything_reaches_nobody_for_another() {
     let mut hook = sink("hook", Tool::Webhook);
     hook.takes_all = true;

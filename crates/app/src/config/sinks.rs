@@ -130,6 +130,31 @@ pub(crate) struct SinkConfig {
 }
 
 impl SinkConfig {
+    #[cfg(test)]
+    pub(crate) fn for_tests(url: &str) -> Self {
+        let sink = Sink {
+            name: "alerts".into(),
+            tool: Tool::Alertmanager,
+            to: Vec::new(),
+            takes_all: false,
+            drill: false,
+            per_minute: 600,
+            give_up_after: TimeSpan::MINUTE,
+            refresh_every: None,
+        };
+        Self {
+            sink,
+            url: url.to_owned(),
+            secret: None,
+            username: None,
+            timeout: TimeSpan::SECOND,
+            resolve_timeout: TimeSpan::MINUTE,
+            from: None,
+            tls: MailTls::None,
+            ca_file: None,
+        }
+    }
+
     /// Reads the secret from where it is kept, without the line's end.
     ///
     /// # Errors

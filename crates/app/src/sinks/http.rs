@@ -9,7 +9,7 @@ use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_p
 use ureq::{Agent, Body, http};
 use watchkeep_interop::sink::{alertmanager, pagerduty, retry_after, slack, webhook};
 use watchkeep_model::escalation::EventAction;
-use watchkeep_model::time::TimeSpan;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_runtime::stage::deliver::{Alert, Failure, Request, Tool};
 
 use super::duration;
@@ -74,48 +74,91 @@ impl Http {
         })
     }
 
+    /// Sends a request, which for PagerDuty may be several of theirs; each may
+    /// be repeated without harm.
     pub(super) fn send(&self, request: &Request) -> Result<(), Failure> {
         let Some(first) = request.alerts.first() else { return Ok(()) };
         let key = self.secret.as_ref().map(Secret::reveal);
-        let (body, headers) = match self.tool {
-            Tool::Pagerduty => (pagerduty::event(&first.message, key.unwrap_or_default()), json()),
-            Tool::Alertmanager => (self.alerts(request), json()),
-            Tool::Slack => (slack::body(&first.message, first.to.as_deref()), json()),
+        let (bodies, headers) = match self.tool {
+            Tool::Pagerduty => (events(first, key.unwrap_or_default()), json()),
+            Tool::Alertmanager => (vec![self.alerts(request)], json()),
+            Tool::Slack => (vec![slack::body(&first.message, first.to.as_deref())], json()),
             Tool::Webhook => {
                 let body = webhook::body(&first.message);
                 let headers = webhook::headers(&first.message, &body, key, request.at);
-                (body, headers)
+                (vec![body], headers)
             }
             Tool::Email => return Err(Failure::Settings("e-mail is not sent over HTTP".into())),
         };
+        bodies.into_iter().try_for_each(|body| self.post(body, &headers, request.at))
+    }
+
+    fn post(
+        &self,
+        body: String,
+        headers: &[(&'static str, String)],
+        now: Timestamp,
+    ) -> Result<(), Failure> {
         let mut post = self.agent.post(&self.url);
         for (name, value) in headers {
-            post = post.header(name, value);
+            post = post.header(*name, value);
         }
         if let Some(authorization) = &self.authorization {
             post = post.header("authorization", authorization);
         }
         let response = post.send(body).map_err(|error| unsent(&error))?;
-        judge(self.tool, response, request.at)
+        judge(self.tool, response, now)
     }
 
     /// Firing alerts with their end ahead; ended ones, and those whose labels
     /// have changed since, with the end where it was.
     fn alerts(&self, request: &Request) -> String {
         let mut all = Vec::new();
-        for Alert { message, to, since, previous } in &request.alerts {
+        for one in &request.alerts {
+            let Alert { message, to, since, previous, pages } = one;
             let is_over = message.event_action == EventAction::Resolve;
-            let to = to.as_deref();
-            let alert =
-                |message, ends_at| alertmanager::Alert { message, to, starts_at: *since, ends_at };
-            let labels = alertmanager::labels(message, to);
-            let changed = previous.as_ref().filter(|one| alertmanager::labels(one, to) != labels);
-            all.extend(changed.map(|before| alert(before, request.at)));
+            let (to, starts_at) = (to.as_deref(), *since);
+            let alert = |message, round, ends_at| alertmanager::Alert {
+                message,
+                to,
+                round,
+                starts_at,
+                ends_at,
+            };
+            let last = one.last_round();
+            let mut known = vec![alertmanager::labels(message, to, last)];
+            // Without a message before there is nothing to end.
+            for before in previous.iter().flat_map(|previous| [previous, message]) {
+                for round in pages.iter().map(|page| one.round(*page)).chain([last]) {
+                    let labels = alertmanager::labels(before, to, round);
+                    if !known.contains(&labels) {
+                        known.push(labels);
+                        all.push(alert(before, round, request.at));
+                    }
+                }
+            }
             let ends_at = if is_over { request.at } else { request.at + self.resolve_timeout };
-            all.push(alert(message, ends_at));
+            all.push(alert(message, last, ends_at));
         }
         alertmanager::body(&all)
     }
+}
+
+/// The events of a message: what it says of the alert that stands, then the
+/// ends of those of earlier rounds. The new one comes first, so that whatever
+/// fails in between, somebody hears of it.
+fn events(alert: &Alert, routing_key: &str) -> Vec<String> {
+    let message = &alert.message;
+    let key = pagerduty::dedup_key(message, alert.last_round());
+    let mut events = vec![pagerduty::event(message, &key, routing_key)];
+    if message.event_action == EventAction::Acknowledge {
+        return events;
+    }
+    let earlier = alert.pages.split_last().map_or(&[][..], |(_, earlier)| earlier);
+    events.extend(earlier.iter().map(|page| {
+        pagerduty::end(&pagerduty::dedup_key(message, alert.round(*page)), routing_key)
+    }));
+    events
 }
 
 fn json() -> Vec<(&'static str, String)> {
@@ -159,11 +202,7 @@ fn unsent(error: &ureq::Error) -> Failure {
 }
 
 /// What an answer means.
-fn judge(
-    tool: Tool,
-    mut response: http::Response<Body>,
-    now: watchkeep_model::time::Timestamp,
-) -> Result<(), Failure> {
+fn judge(tool: Tool, mut response: http::Response<Body>, now: Timestamp) -> Result<(), Failure> {
     let status = response.status().as_u16();
     if (200..300).contains(&status) {
         return Ok(());
@@ -191,4 +230,74 @@ fn judge(
         400..500 => Failure::Message(why),
         _ => Failure::Passing(why),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn minute(minute: i64) -> Timestamp {
+        Timestamp::from_micros(minute * 60_000_000)
+    }
+
+    fn alert(action: &str, severity: &str) -> Alert {
+        let message = serde_json::json!({
+            "id": "m", "type": "t", "source": "s", "subject": "feature:a", "time": minute(9),
+            "incident_id": "i", "dedup_key": "i", "event_action": action, "severity": severity,
+            "summary": "s", "component": "feature:a", "class": "drift", "audience": "page",
+            "reason": "escalated", "unowned": false, "affected_features": [], "affected_count": 1,
+            "consumers": [], "links": [], "drill": false, "custom_details": {},
+        });
+        Alert {
+            message: Arc::new(serde_json::from_value(message).unwrap()),
+            to: None,
+            since: minute(0),
+            previous: None,
+            pages: vec![minute(0), minute(5), minute(9)],
+        }
+    }
+
+    #[test]
+    fn pagerduty_hears_of_the_last_round_and_then_of_the_end_of_others() {
+        let told = |action| -> Vec<String> {
+            let events = events(&alert(action, "error"), "key");
+            let of = |event: &String| {
+                let event: Value = serde_json::from_str(event).unwrap();
+                let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+                format!("{} {}", text("event_action"), text("dedup_key"))
+            };
+            events.iter().map(of).collect()
+        };
+        let key = |minute: i64| format!("i 1970-01-01T00:0{minute}:00Z");
+        let ended = |minute| format!("resolve {}", key(minute));
+        assert_eq!(told("trigger"), [format!("trigger {}", key(9)), "resolve i".into(), ended(5)]);
+        assert_eq!(told("acknowledge"), [format!("acknowledge {}", key(9))]);
+        assert_eq!(told("resolve"), [ended(9), "resolve i".into(), ended(5)]);
+    }
+
+    #[test]
+    fn alertmanager_ends_what_had_other_labels_in_the_same_request() {
+        let config = crate::config::sinks::SinkConfig::for_tests("http://127.0.0.1:9/");
+        let http = Http::new(&config, None).unwrap();
+        let mut one = alert("trigger", "critical");
+        one.previous = Some(alert("trigger", "error").message);
+        let request = Request { ticket: 0, sink: 0, alerts: vec![one.clone()], at: minute(10) };
+        let all: Vec<Value> = serde_json::from_str(&http.alerts(&request)).unwrap();
+        let ended = |alert: &&Value| alert["endsAt"] == minute(10).to_string();
+        // Two severities in three rounds, one of which fires.
+        assert_eq!((all.len(), all.iter().filter(ended).count()), (6, 5));
+        let last = &all[5]["labels"];
+        assert_eq!(
+            (&last["severity"], &last["paged_at"]),
+            (&"critical".into(), &minute(9).to_string().into())
+        );
+        one.previous = None;
+        let request = Request { alerts: vec![one], ..request };
+        let all: Vec<Value> = serde_json::from_str(&http.alerts(&request)).unwrap();
+        assert_eq!(all.len(), 1, "a refresh ends nothing");
+    }
 }

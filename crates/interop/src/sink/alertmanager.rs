@@ -2,8 +2,10 @@
 //!
 //! An alert *is* its labels: whoever changes one makes another alert. So
 //! labels hold what identifies an incident and what routes it, annotations
-//! everything else, and where a label had to change (an incident became worse)
-//! the old alert is ended in the same request. Firing alerts are sent again
+//! everything else, and where a label had to change (an incident became worse,
+//! or people were paged again) the old alert is ended in the same request. An
+//! alert that stays the same would be told of again after `repeat_interval`
+//! only; another one in the group is told of after `group_interval`. Firing alerts are sent again
 //! before they expire, as Prometheus does.
 //!
 //! Source: Alertmanager, `api/v2/openapi.yaml`, `postableAlert`.
@@ -30,6 +32,8 @@ pub struct Alert<'a> {
     pub message: &'a Escalation,
     /// The address of the channel, where it has one.
     pub to: Option<&'a str>,
+    /// The round of pages that it stands for; absent is the first.
+    pub round: Option<Timestamp>,
     /// When it began.
     pub starts_at: Timestamp,
     /// Until when it holds: later than now while it fires, else the instant
@@ -57,7 +61,11 @@ pub fn body(alerts: &[Alert<'_>]) -> String {
 }
 
 /// What identifies the alert of a message.
-pub fn labels(message: &Escalation, to: Option<&str>) -> BTreeMap<&'static str, String> {
+pub fn labels(
+    message: &Escalation,
+    to: Option<&str>,
+    round: Option<Timestamp>,
+) -> BTreeMap<&'static str, String> {
     let mut labels = BTreeMap::from([
         ("alertname", ALERT_NAME.to_owned()),
         ("incident_id", message.incident_id.clone()),
@@ -67,6 +75,7 @@ pub fn labels(message: &Escalation, to: Option<&str>) -> BTreeMap<&'static str, 
     ]);
     labels.extend(message.group.clone().map(|group| ("group", group)));
     labels.extend(to.map(|to| ("to", to.to_owned())));
+    labels.extend(round.map(|round| ("paged_at", round.to_string())));
     if message.drill {
         labels.insert("drill", "true".to_owned());
     }
@@ -90,7 +99,7 @@ fn postable(alert: &Alert<'_>) -> Postable {
     annotations.extend(message.respond_by.map(|at| ("respond_by", at.to_string())));
     annotations.extend(message.runbook.clone().map(|runbook| ("runbook_url", runbook)));
     Postable {
-        labels: labels(message, alert.to),
+        labels: labels(message, alert.to, alert.round),
         annotations,
         starts_at: alert.starts_at,
         // An end before the beginning is refused.

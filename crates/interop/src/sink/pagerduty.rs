@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use watchkeep_model::escalation::{Escalation, EventAction};
 use watchkeep_model::json::to_line;
+use watchkeep_model::time::Timestamp;
 
 use super::{is_web, one_line, shortened};
 
@@ -27,22 +28,44 @@ const DEDUP_KEY_CHARS_MAX: usize = 255;
 const TEXT_CHARS_SHORT: usize = 1_024;
 const LISTED_SHORT: usize = 20;
 
+/// The `dedup_key` of an incident, or of a later round of its pages. PagerDuty
+/// notifies nobody of a trigger for an alert that is open or acknowledged, so
+/// whoever is to hear of it again needs an alert of its own.
+pub fn dedup_key(message: &Escalation, round: Option<Timestamp>) -> String {
+    let own = shortened(&message.dedup_key, DEDUP_KEY_CHARS_MAX / 2);
+    round.map_or(own.clone(), |round| format!("{own} {round}"))
+}
+
+/// The body of an event that ends an alert.
+pub fn end(dedup_key: &str, routing_key: &str) -> String {
+    to_line(&json!({
+        "routing_key": routing_key,
+        "event_action": "resolve",
+        "dedup_key": dedup_key,
+    }))
+}
+
 /// The body of an event, at most [`EVENT_BYTES_MAX`]. What is too long is
 /// shortened: first lists and texts among the details, then the details as a
 /// whole, for a page without its reasons is better than none.
-pub fn event(message: &Escalation, routing_key: &str) -> String {
+pub fn event(message: &Escalation, dedup_key: &str, routing_key: &str) -> String {
     for details in [details(message), short(details(message)), Map::new()] {
-        let event = to_line(&whole(message, routing_key, details));
+        let event = to_line(&whole(message, dedup_key, routing_key, details));
         if event.len() <= EVENT_BYTES_MAX {
             return event;
         }
     }
     // The rest is bounded by the lengths of its fields, save for links.
     let bare = Escalation { links: Vec::new(), runbook: None, ..message.clone() };
-    to_line(&whole(&bare, routing_key, Map::new()))
+    to_line(&whole(&bare, dedup_key, routing_key, Map::new()))
 }
 
-fn whole(message: &Escalation, routing_key: &str, details: Map<String, Value>) -> Value {
+fn whole(
+    message: &Escalation,
+    dedup_key: &str,
+    routing_key: &str,
+    details: Map<String, Value>,
+) -> Value {
     let action = match message.event_action {
         EventAction::Trigger => "trigger",
         EventAction::Acknowledge => "acknowledge",
@@ -51,7 +74,7 @@ fn whole(message: &Escalation, routing_key: &str, details: Map<String, Value>) -
     let mut event = json!({
         "routing_key": routing_key,
         "event_action": action,
-        "dedup_key": shortened(&message.dedup_key, DEDUP_KEY_CHARS_MAX),
+        "dedup_key": dedup_key,
     });
     if message.event_action != EventAction::Trigger {
         return event;

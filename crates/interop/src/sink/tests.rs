@@ -77,7 +77,7 @@ fn check(json: &str, expected: Expect) {
 #[test]
 fn a_page_for_pagerduty() {
     check(
-        &pagerduty::event(&page(), "key"),
+        &pagerduty::event(&page(), "a5c0", "key"),
         expect![[r#"
         {
           "client": "Watchkeep",
@@ -138,7 +138,7 @@ fn a_page_for_pagerduty() {
 #[test]
 fn pagerduty_needs_little_to_acknowledge_and_resolve() {
     check(
-        &pagerduty::event(&status(EventAction::Acknowledge, "acknowledged"), "key"),
+        &pagerduty::event(&status(EventAction::Acknowledge, "acknowledged"), "a5c0", "key"),
         expect![[r#"
             {
               "dedup_key": "a5c0",
@@ -148,7 +148,7 @@ fn pagerduty_needs_little_to_acknowledge_and_resolve() {
         "#]],
     );
     check(
-        &pagerduty::event(&status(EventAction::Resolve, "resolved"), "key"),
+        &pagerduty::event(&status(EventAction::Resolve, "resolved"), "a5c0", "key"),
         expect![[r#"
         {
           "dedup_key": "a5c0",
@@ -164,7 +164,8 @@ fn an_event_for_pagerduty_is_never_too_large() {
     let mut large = page();
     large.summary = "ü".repeat(3_000);
     large.affected_features = (0..20_000).map(|n| format!("feature_{n:0>30}")).collect();
-    let event: Value = serde_json::from_str(&pagerduty::event(&large, "key")).expect("JSON");
+    let event: Value =
+        serde_json::from_str(&pagerduty::event(&large, "a5c0", "key")).expect("JSON");
     let summary = event["payload"]["summary"].as_str().unwrap_or_default();
     assert_eq!(summary.chars().count(), pagerduty::SUMMARY_CHARS_MAX);
     let listed = event["payload"]["custom_details"]["affected_features"].as_array();
@@ -174,7 +175,7 @@ fn an_event_for_pagerduty_is_never_too_large() {
     large.component = "c".repeat(600_000);
     large.links =
         vec![Hyperlink { href: format!("https://{}", "x".repeat(600_000)), text: "t".into() }];
-    let event = pagerduty::event(&large, "key");
+    let event = pagerduty::event(&large, "a5c0", "key");
     assert!(event.len() <= pagerduty::EVENT_BYTES_MAX, "{}", event.len());
 }
 
@@ -184,6 +185,7 @@ fn an_alert_for_alertmanager() {
     let alert = alertmanager::Alert {
         message: &page,
         to: Some("edgar@example.com"),
+        round: None,
         starts_at: page.time,
         ends_at: at("2013-05-08T14:06:00Z"),
     };
@@ -231,9 +233,9 @@ fn what_changes_during_an_incident_is_no_label() {
         summary: "worse".into(),
         ..page()
     };
-    assert_eq!(alertmanager::labels(&first, None), alertmanager::labels(&later, None));
+    assert_eq!(alertmanager::labels(&first, None, None), alertmanager::labels(&later, None, None));
     let worse = Escalation { severity: Severity::Critical, ..page() };
-    assert_ne!(alertmanager::labels(&first, None), alertmanager::labels(&worse, None));
+    assert_ne!(alertmanager::labels(&first, None, None), alertmanager::labels(&worse, None, None));
 }
 
 #[test]
@@ -413,4 +415,30 @@ fn retry_after_is_seconds_or_a_date() {
     assert_eq!(after("Wed, 21 Oct 2015 07:28:00 GMT").as_deref(), Some("1m"));
     assert_eq!(after("Wed, 21 Oct 2015 07:20:00 GMT").as_deref(), Some("0s"));
     assert_eq!((after("soon"), after("-1")), (None, None));
+}
+
+#[test]
+fn a_later_round_of_pages_is_an_alert_of_its_own() {
+    let (page, later) = (page(), at("2013-05-08T15:01:00Z"));
+    let keys = [None, Some(later)].map(|round| pagerduty::dedup_key(&page, round));
+    assert_eq!(keys, ["a5c0", "a5c0 2013-05-08T15:01:00Z"]);
+    let event: Value =
+        serde_json::from_str(&pagerduty::event(&page, &keys[1], "key")).expect("JSON");
+    assert_eq!(event["dedup_key"], keys[1].as_str());
+    let long = Escalation { dedup_key: "k".repeat(300), ..page.clone() };
+    assert!(pagerduty::dedup_key(&long, Some(later)).len() <= 255);
+    check(
+        &pagerduty::end(&keys[0], "key"),
+        expect![[r#"
+            {
+              "dedup_key": "a5c0",
+              "event_action": "resolve",
+              "routing_key": "key"
+            }
+        "#]],
+    );
+    let first = alertmanager::labels(&page, None, None);
+    let mut second = alertmanager::labels(&page, None, Some(later));
+    assert_eq!(second.remove("paged_at").as_deref(), Some("2013-05-08T15:01:00Z"));
+    assert_eq!(first, second);
 }

@@ -123,6 +123,22 @@ pub struct Alert {
     pub since: Timestamp,
     /// The message before, where there was one; its alert may have other labels.
     pub previous: Option<Arc<Escalation>>,
+    /// When the incident was paged at this address, each round once: the last
+    /// one stands, and what the tool shows of those before is to be ended.
+    pub pages: Vec<Timestamp>,
+}
+
+impl Alert {
+    /// The round of a page by which an alert of it differs from the first one,
+    /// so that the tool rings anew; `None` for the first.
+    pub fn round(&self, page: Timestamp) -> Option<Timestamp> {
+        (page != self.since).then_some(page)
+    }
+
+    /// The round that stands.
+    pub fn last_round(&self) -> Option<Timestamp> {
+        self.pages.last().and_then(|page| self.round(*page))
+    }
 }
 
 /// What became of a request.

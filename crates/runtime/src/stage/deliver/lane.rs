@@ -5,10 +5,12 @@
 //! the order of the log: a later one waits until the one before is done. Those
 //! of other incidents do not wait for it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use watchkeep_model::escalation::{Escalation, EventAction};
+use watchkeep_model::charter::Severity;
+use watchkeep_model::escalation::{Audience, Escalation, EventAction};
 use watchkeep_model::incident::data::DeliveryOutcome;
 use watchkeep_model::position::Position;
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -45,6 +47,8 @@ pub struct Job {
     pub since: Timestamp,
     /// The message before, of the same incident at the same address.
     pub previous: Option<Arc<Escalation>>,
+    /// The rounds of pages there, as in [`Alert::pages`].
+    pub pages: Vec<Timestamp>,
     /// Where its record lies.
     pub origin: Position,
     /// True where whoever it pages counts on this sink: it is of the page's channel.
@@ -62,6 +66,13 @@ pub struct Job {
 impl Job {
     fn is_resolve(&self) -> bool {
         self.message.event_action == EventAction::Resolve
+    }
+
+    /// What goes first where several are due: less is sooner.
+    fn haste(&self) -> (Reverse<Severity>, Timestamp, i64) {
+        let is_page = self.message.audience == Audience::Page;
+        let severity = if is_page { self.message.severity } else { Severity::Warning };
+        (Reverse(severity), self.enqueued_at, self.origin.offset)
     }
 
     /// True where it has been tried for long enough, or its sink has failed
@@ -198,8 +209,9 @@ impl Lane {
         }
     }
 
-    /// What to send now, if anything: the message that has waited longest
-    /// among those that are due, else alerts of the book that are to be kept alive.
+    /// What to send now, if anything: of the messages that are due the pages
+    /// of what is critical before those of errors and these before all others,
+    /// and of each the one that has waited longest; else alerts of the book that are to be kept alive.
     pub fn next(
         &mut self,
         ticket: u64,
@@ -212,17 +224,18 @@ impl Lane {
         }
         let due = self.threads.iter_mut().filter_map(|(key, thread)| {
             let job = thread.front_mut().filter(|job| job.next_at <= steady)?;
-            Some((job.enqueued_at, job.origin.offset, key, job))
+            Some((job.haste(), key, job))
         });
-        let first = due.min_by_key(|(at, offset, ..)| (*at, *offset));
-        let (flying, sent) = if let Some((_, _, key, job)) = first {
+        let first = due.min_by_key(|(haste, ..)| *haste);
+        let (flying, sent) = if let Some((_, key, job)) = first {
             job.first_tried_at.get_or_insert(steady);
-            let Job { message, to, since, previous, .. } = &*job;
+            let Job { message, to, since, previous, pages, .. } = &*job;
             let alert = Alert {
                 message: message.clone(),
                 to: to.clone(),
                 since: *since,
                 previous: previous.clone(),
+                pages: pages.clone(),
             };
             (Flying::Job(key.clone()), Sent::Job(alert))
         } else {

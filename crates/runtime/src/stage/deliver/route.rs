@@ -18,6 +18,10 @@ use super::{Alert, Sink, Tool};
 /// about pages that only the topic holds.
 pub const TOPIC: &str = "topic";
 
+/// Rounds of pages of one incident at one address that are ended with a later
+/// one; of more the oldest were ended long ago.
+const PAGES_MAX: usize = 20;
+
 /// A sink, by its place, and the address in it.
 type Address = (usize, Option<Arc<str>>);
 
@@ -34,6 +38,21 @@ struct Thread {
     last: Arc<Escalation>,
     /// True once a message was handed to the sink, whatever came of it.
     handed: bool,
+    /// When it was paged, each round once, as far as tools may still show it.
+    pages: Vec<Timestamp>,
+}
+
+impl Thread {
+    /// A page of another round than the last one rings anew.
+    fn page(&mut self, at: Timestamp) {
+        if self.pages.last() == Some(&at) {
+            return;
+        }
+        if self.pages.len() == PAGES_MAX {
+            self.pages.remove(0);
+        }
+        self.pages.push(at);
+    }
 }
 
 /// A sink that takes a message.
@@ -47,6 +66,8 @@ pub struct Route {
     pub since: Timestamp,
     /// The message before.
     pub previous: Option<Arc<Escalation>>,
+    /// The rounds of pages there, as in [`Alert::pages`].
+    pub pages: Vec<Timestamp>,
     /// True where the sink may know of the incident.
     pub was_handed: bool,
     /// True where it is a sink of the message's channel, and not only one that
@@ -76,14 +97,20 @@ impl Book {
                 None => (message.time, None, false),
             };
             let repeats = previous.as_ref().is_some_and(|last| is_no_news(tool, last, message));
+            let mut pages = Vec::new();
             if let Some(thread) = thread {
                 thread.last = message.clone();
+                if message.audience == Audience::Page {
+                    thread.page(message.time);
+                }
+                pages.clone_from(&thread.pages);
             } else if message.audience == Audience::Page {
-                let thread = Thread { since, last: message.clone(), handed: false };
-                threads.insert((sink, to.clone()), thread);
+                pages.push(message.time);
+                let (last, pages) = (message.clone(), pages.clone());
+                threads.insert((sink, to.clone()), Thread { since, last, handed: false, pages });
             }
             if !repeats {
-                routes.push(Route { sink, to, since, previous, was_handed, is_of_channel });
+                routes.push(Route { sink, to, since, previous, pages, was_handed, is_of_channel });
             }
         }
         if is_over || threads.is_empty() {
@@ -109,13 +136,24 @@ impl Book {
         }
     }
 
+    /// A page was taken, and with it the alerts of the rounds before were ended.
+    pub fn taken(&mut self, incident: &str, sink: usize, to: Option<&Arc<str>>, of: &[Timestamp]) {
+        let Some((_, ended)) = of.split_last() else { return };
+        let thread = self.incidents.get_mut(incident);
+        let thread = thread.and_then(|threads| threads.get_mut(&(sink, to.cloned())));
+        if let Some(thread) = thread {
+            thread.pages.retain(|at| !ended.contains(at));
+        }
+    }
+
     /// Alerts that fire at a sink, with their incidents, ascending.
     pub fn firing(&self, sink: usize) -> impl Iterator<Item = (&str, Alert)> {
         self.incidents.iter().flat_map(move |(incident, threads)| {
             let own = threads.iter().filter(move |((own, _), _)| *own == sink);
             own.map(move |((_, to), thread)| {
                 let message = thread.last.clone();
-                let alert = Alert { message, to: to.clone(), since: thread.since, previous: None };
+                let (since, pages) = (thread.since, thread.pages.clone());
+                let alert = Alert { message, to: to.clone(), since, previous: None, pages };
                 (incident.as_str(), alert)
             })
         })

@@ -73,7 +73,7 @@ impl State {
             self.unclaimed(tool, &message, origin, counts, notes);
         }
         let is_page = message.audience == Audience::Page;
-        for Route { sink, to, since, previous, was_handed, is_of_channel } in routes {
+        for Route { sink, to, since, previous, pages, was_handed, is_of_channel } in routes {
             let partition = Partition::new(origin.topic.clone(), origin.partition);
             let Some(progress) = self.partitions.get_mut(&partition) else { continue };
             let is_old = origin.offset < progress.tried_to;
@@ -97,6 +97,7 @@ impl State {
                 to,
                 since,
                 previous,
+                pages,
                 origin: origin.clone(),
                 is_counted_on,
                 attempts: 0,
@@ -198,6 +199,10 @@ impl State {
                 unreached = !*taken;
                 self.pages.remove(&message.id);
             }
+        }
+        if done.outcome == DeliveryOutcome::Delivered {
+            let Job { message, to, pages, .. } = &done.job;
+            self.book.taken(&message.incident_id, done.sink, to.as_ref(), pages);
         }
         let sink = &self.lanes[done.sink].sink;
         let delivery = DeliveryReported {
