@@ -10,6 +10,7 @@
 //! | `POST /v1/telemetry` | NDJSON lines into the embedded log |
 //! | `/v1/lineage` | what a node is made from, or what is made from it; JSON |
 //! | `POST /v1/lineage`, `POST /api/v1/lineage` | one OpenLineage event into the embedded log |
+//! | `/v1/topics/NAME` | records of the topics that incidents are told from |
 //! | `POST /v1/responses` | a command of somebody, and what came of it |
 //! | `/v1/proposals` | changes of charters that were asked for, JSON |
 //! | `/` | the page |
@@ -18,6 +19,7 @@ mod lineage;
 mod page;
 mod responses;
 mod telemetry;
+mod topics;
 mod who;
 
 use std::net::SocketAddr;
@@ -181,6 +183,7 @@ fn router(app: Arc<App>) -> Router {
         .route("/api/v1/lineage", post(lineage::take))
         .route("/v1/responses", post(responses::take))
         .route("/v1/proposals", get(responses::proposals))
+        .route("/v1/topics/{topic}", get(topics::read))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(only_local_names))
         .with_state(app)

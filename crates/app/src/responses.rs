@@ -16,13 +16,9 @@ use watchkeep_incident::schedule::typed_user;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::json;
 use watchkeep_model::response::{Command, Response};
-use watchkeep_model::time::{TimeSpan, Timestamp};
+use watchkeep_model::time::Timestamp;
 use watchkeep_runtime::log::{CONTENT_TYPE, Outgoing};
 use watchkeep_wire::content_type;
-
-/// How far `at` may be from now. A command that is sent again keeps its
-/// instant, and so its identifier; one of another day belongs into a replay.
-const AT_APART_MAX: TimeSpan = TimeSpan::MINUTE.times(5);
 
 /// What is told where somebody else decided about charters at the same moment.
 pub(crate) const OUTRUN: &str =
@@ -103,15 +99,7 @@ pub(crate) fn checked(mut response: Response, now: Timestamp) -> Result<Response
     if !response.by.contains(':') {
         response.by = typed_user(&response.by);
     }
-    let apart = response.at.since(now);
-    if apart > AT_APART_MAX || now.since(response.at) > AT_APART_MAX {
-        let what = format!(
-            "{} is more than {AT_APART_MAX} from now: leave `at` out, a command takes effect when \
-             it is given",
-            response.at
-        );
-        return Err(fault("at", what));
-    }
+    command::check_at(&response, now).map_err(|wrong| fault(&wrong.field, wrong.what))?;
     Ok(response)
 }
 
@@ -197,6 +185,8 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
+    use watchkeep_model::time::TimeSpan;
+
     use super::*;
 
     fn wrong(text: &str) -> String {
@@ -233,7 +223,7 @@ mod tests {
         assert!(text.starts_with("incident: the command names neither"), "{text}");
         let text =
             wrong(r#"{"command":"verify","by":"ada","incident":"x","at":"2013-05-07T00:00:00Z"}"#);
-        assert!(text.starts_with("at: 2013-05-07"), "{text}");
+        assert!(text.starts_with("at: `at` is 2013-05-07"), "{text}");
         let text = wrong(r#"{"command":"silence","by":"ada","rationale":"y","matchers":["a"]}"#);
         assert!(text.starts_with("matchers: `a` is not a matcher"), "{text}");
     }

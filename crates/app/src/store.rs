@@ -1,5 +1,7 @@
 //! The configured log, whichever it is.
 
+pub(crate) mod through;
+
 use std::collections::BTreeMap;
 
 use anyhow::Context;
@@ -14,6 +16,8 @@ use watchkeep_model::position::Partition;
 use watchkeep_model::time::Timestamp;
 use watchkeep_runtime::log::{Log, LogError, Outgoing};
 
+use self::through::Through;
+use crate::commands::produce::HELD;
 use crate::config::{Config, LogConfig, keys};
 use crate::retention;
 
@@ -75,6 +79,22 @@ impl Store {
             );
         }
         Ok(Self::open(config)?)
+    }
+
+    /// A reader of what incidents are told from, through the service where it
+    /// holds the embedded log.
+    ///
+    /// # Errors
+    /// There is no log, or those of the log.
+    pub(crate) fn reader_of_incidents(config: &Config) -> anyhow::Result<Reader> {
+        let opened = Self::open_existing(config);
+        if let (Err(error), LogConfig::Embedded { .. }) = (&opened, &config.log)
+            && let Some(LogError::Fatal(why)) = error.downcast_ref()
+            && why.contains(HELD)
+        {
+            return Ok(Reader::Service(Through::new(config.listen)));
+        }
+        Ok(opened?.reader()?)
     }
 
     /// A session of a stage. `is_joined` says that the same partition number of
@@ -178,6 +198,7 @@ impl Appender {
 pub(crate) enum Reader {
     Embedded(SledStore),
     Kafka(Box<KafkaReader>),
+    Service(Through),
 }
 
 /// A record as readers hand it on.
@@ -201,6 +222,7 @@ impl Reader {
                 Ok(topics.iter().find(|(name, _)| **name == *topic).map_or(0, |(_, count)| *count))
             }
             Self::Kafka(reader) => reader.partition_count(topic),
+            Self::Service(service) => service.partition_count(topic),
         }
     }
 
@@ -212,6 +234,7 @@ impl Reader {
         match self {
             Self::Embedded(store) => store.bounds(partition),
             Self::Kafka(reader) => reader.bounds(partition),
+            Self::Service(service) => service.bounds(partition),
         }
     }
 
@@ -227,6 +250,8 @@ impl Reader {
         match self {
             Self::Embedded(store) => store.committed(group, partition),
             Self::Kafka(reader) => reader.committed(group, partition),
+            // Nobody asks it for the positions of groups.
+            Self::Service(_) => Ok(None),
         }
     }
 
@@ -254,6 +279,7 @@ impl Reader {
                 store.read(partition, from, to, &mut |entry| keep(entry.record(partition)))?;
             }
             Self::Kafka(reader) => reader.scan(partition, from, to, &mut keep)?,
+            Self::Service(service) => return service.read(partition, from, to),
         }
         Ok(records)
     }

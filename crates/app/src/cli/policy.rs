@@ -39,6 +39,9 @@ pub(crate) struct PolicyLint {
     /// How to print; sarif is what code reviews read
     #[arg(long, value_enum, default_value_t = LintFormat::Table)]
     pub(crate) format: LintFormat,
+    /// Configuration whose pane the windows must fit; without it a pane of 60s
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Look at hours, dates and drills as of this instant; without it now
     #[arg(long, value_name = "INSTANT")]
     pub(crate) at: Option<Timestamp>,
@@ -46,7 +49,7 @@ pub(crate) struct PolicyLint {
     #[arg(long, value_name = "DIR")]
     pub(crate) history: Option<PathBuf>,
     /// Tell what a rule means and what to do; `all` tells every rule
-    #[arg(long, value_name = "RULE", conflicts_with_all = ["folder", "history", "at"])]
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["folder", "history", "at", "config"])]
     pub(crate) explain: Option<String>,
 }
 

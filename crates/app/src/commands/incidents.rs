@@ -149,7 +149,7 @@ pub(super) fn read(source: &IncidentSource) -> anyhow::Result<BTreeMap<String, V
         return Ok(incidents);
     }
     let config = Config::load_required(source.configured.file.as_deref())?;
-    let mut reader = Store::open_existing(&config)?.reader()?;
+    let mut reader = Store::reader_of_incidents(&config)?;
     read_topic(&mut reader, &config.topics.named("incidents"), &mut keep)?;
     Ok(incidents)
 }

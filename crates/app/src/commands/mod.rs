@@ -11,7 +11,7 @@ mod generate;
 pub(crate) mod incidents;
 pub(crate) mod lineage;
 mod policy;
-mod produce;
+pub(crate) mod produce;
 mod replay;
 mod report;
 mod respond;

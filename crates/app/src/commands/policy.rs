@@ -49,7 +49,10 @@ fn rules() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
 fn lint(arguments: &PolicyLint, path: &Path) -> anyhow::Result<Outcome> {
     let now = arguments.at.unwrap_or_else(service::clock::now);
     let drills = arguments.history.as_deref().map(drills).transpose()?;
-    let pane = watchkeep_detection::settings::TimeSettings::default().pane;
+    let pane = match &arguments.config {
+        Some(file) => Config::load(Some(file))?.time.pane,
+        None => watchkeep_detection::settings::TimeSettings::default().pane,
+    };
     let checks = Checks { now: Some(now), playbooks: true, drills, ..Checks::of_pane(pane) };
     let mut folder = Folder::read_and_check(path, &checks)?;
     // An error elsewhere may hide people or charters from a policy, so it is told too.

@@ -33,7 +33,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(60);
 const FED: [&str; 2] = ["responses", "lineage"];
 
 /// What an embedded log says when a service has it.
-pub(super) const HELD: &str = "another process holds it";
+pub(crate) const HELD: &str = "another process holds it";
 
 /// What a record's key is taken from.
 pub(crate) type KeyOf = KeyChoice;
@@ -231,7 +231,7 @@ fn post(address: SocketAddr, path: &str, body: &[u8]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Nobody listens, no answer comes in time, or the service refuses.
-pub(super) fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+pub(crate) fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     match ask_service(address, path)? {
         (200, told) => Ok(told),
         (_, told) => bail!("{}", told.trim()),

@@ -267,6 +267,20 @@ from = "watchkeep@example.com"
     let mail = service.wait_for("a mail", || mails.mails().first().cloned());
     assert!(mail.contains("RCPT TO:<ada@example.com>"), "{mail}");
     std::thread::sleep(Duration::from_millis(700));
+    // Whoever is on call can look while the service runs.
+    let read = |arguments: &[&str]| -> Value {
+        let output = service.command(arguments).output().expect("the binary can be run");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {told}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let listed = read(&["incidents", "list", "--format", "json"]);
+    let id = listed[0]["incident_id"].as_str().expect("an incident");
+    let facts = read(&["incidents", "show", id, "--format", "json"]);
+    assert_eq!(facts[0]["fact"], "opened");
+    let explained = read(&["incidents", "explain", id, "--format", "json"]);
+    assert!(explained["breaches"][0].is_object(), "{explained}");
+    assert_eq!(read(&["silences", "list", "--format", "json"]), serde_json::json!([]));
     let topics = service.stopped(&["incidents", "breaches"]);
     assert_eq!(outcomes(&topics[0], "pager")[0], "failed");
     let notified: Vec<&Value> = topics[0]
