@@ -5,6 +5,7 @@
 use std::fmt;
 
 use watchkeep_model::response::{Command, Response};
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 /// Text of one field, in characters. A longer one belongs into a document
 /// that the text links to.
@@ -12,6 +13,11 @@ pub const TEXT_MAX: usize = 16_384;
 
 /// Actions of one review; more are a project.
 pub const ACTIONS_MAX: usize = 100;
+
+/// How far `at` may be from when a command is given. One that is sent again
+/// keeps its instant, and so its identifier; one of another day belongs into a
+/// replay.
+pub const AT_APART_MAX: TimeSpan = TimeSpan::MINUTE.times(5);
 
 /// What is wrong with a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,11 +95,33 @@ pub fn check(response: &Response) -> Result<(), Fault> {
     if !is_addressed && !is_about_many(response.command) {
         return Err(fault("incident", "the command names neither an incident nor a subject"));
     }
+    // A silence may be about both together.
+    let is_twofold = response.incident.is_some() && response.subject.is_some();
+    if is_twofold && !is_about_many(response.command) {
+        let what = "the command names an incident and a subject: which one is it about?";
+        return Err(fault("subject", what));
+    }
     if response.incident.as_deref().is_some_and(|id| id.trim().is_empty()) {
         return Err(fault("incident", "`incident` is empty"));
     }
     needed(response)?;
     short(response)
+}
+
+/// Checks that a command takes effect about when it was given.
+///
+/// # Errors
+/// `at` is further from that than [`AT_APART_MAX`].
+pub fn check_at(response: &Response, given_at: Timestamp) -> Result<(), Fault> {
+    let (at, most) = (response.at, AT_APART_MAX);
+    if at.since(given_at) <= most && given_at.since(at) <= most {
+        return Ok(());
+    }
+    let what = format!(
+        "`at` is {at}, more than {most} from {given_at}, when the command was given: leave it out, \
+         a command takes effect when it is given"
+    );
+    Err(fault("at", what))
 }
 
 fn known(response: &Response) -> Result<(), Fault> {
@@ -244,6 +272,10 @@ fn reviewed(response: &Response) -> Result<(), Fault> {
     };
     if response.actions.iter().any(is_empty) {
         return Err(fault("actions", "each action of a review says what, by whom and when due"));
+    }
+    if let Some(past) = response.actions.iter().find(|action| action.due <= response.at) {
+        let what = format!("`{}` is due at {}, before the review is given", past.what, past.due);
+        return Err(fault("actions", what));
     }
     Ok(())
 }

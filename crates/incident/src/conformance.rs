@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::decide::gates::share_a_team;
 use crate::report::is_person;
 use crate::report::policies::Policies;
+use crate::state::people::REASSIGNED;
 
 /// How an incident departed from its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -153,6 +154,8 @@ struct Checker<'a> {
     charter: Option<Arc<Charter>>,
     severity: Severity,
     owner: Option<String>,
+    /// Whom the owner chain found last: they sign as primary.
+    found_owner: Option<String>,
     entry: Entry,
     /// True where somebody of the present entry was notified or passed over.
     is_told: bool,
@@ -178,6 +181,7 @@ impl<'a> Checker<'a> {
             charter: charter.and_then(|of| context.charter(&of.subject, of.in_force_at)),
             severity: opened.severity,
             owner: opened.owner.clone(),
+            found_owner: opened.owner.clone(),
             entry: opened.entry.clone(),
             is_told: false,
             is_resting: false,
@@ -213,6 +217,9 @@ impl<'a> Checker<'a> {
             }
             FactData::OwnerResolved(resolved) => {
                 self.owner.clone_from(&resolved.owner);
+                if resolved.method.as_deref() != Some(REASSIGNED) {
+                    self.found_owner.clone_from(&resolved.owner);
+                }
                 if is_person(&fact.actor) {
                     let to = resolved.owner.as_deref().unwrap_or("nobody");
                     let what = format!("{} gave it to {to}", fact.actor);

@@ -322,7 +322,8 @@ impl Escalate {
         out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
     }
 
-    /// Takes a command that a rule forbids which lies elsewhere: one about charters.
+    /// Records that a command is not carried out because of a rule that lies
+    /// elsewhere: what it says of itself, or one about charters.
     pub fn refuse(
         &mut self,
         response: &Response,

@@ -106,6 +106,8 @@ pub struct Incident {
     pub sequence: u64,
     /// The last fact's hash.
     pub hash: Option<String>,
+    /// When the last fact was recorded.
+    pub recorded_at: Timestamp,
     /// True in an exercise.
     pub drill: bool,
     /// Where it stands.
@@ -194,6 +196,7 @@ impl Incident {
             id: fact.incident_id.clone(),
             sequence: 0,
             hash: None,
+            recorded_at: fact.recorded_at,
             drill: fact.drill,
             state: State::Triggered,
             root: opened.root.clone(),
@@ -235,6 +238,7 @@ impl Incident {
     fn chain(&mut self, fact: &Fact) {
         self.sequence = fact.sequence;
         self.hash = Some(fact.hash.clone());
+        self.recorded_at = self.recorded_at.max(fact.recorded_at);
     }
 
     /// Takes a fact in. Total: a fact that makes no sense here changes at most

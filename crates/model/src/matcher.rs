@@ -44,6 +44,10 @@ impl std::str::FromStr for Matcher {
         if name.is_empty() || !name.chars().all(plain) {
             return Err(wrong());
         }
+        // `==` and the like are slips; a value that begins so stands in quotes.
+        if value.starts_with(['=', '~', '!']) {
+            return Err(wrong());
+        }
         let value = match value.strip_prefix('"') {
             Some(_) => serde_json::from_str(value).map_err(|_| wrong())?,
             None => value.to_owned(),
@@ -116,7 +120,7 @@ mod tests {
         }
         let map = serde_json::json!({"name": "root", "value": "x", "isRegex": true});
         assert_eq!(serde_json::from_value::<Matcher>(map).unwrap().to_string(), "root=~\"x\"");
-        for wrong in ["", "root", "=x", "a b=c", "root=\"x", "root!x"] {
+        for wrong in ["", "root", "=x", "a b=c", "root=\"x", "root!x", "kind==volume", "kind=!x"] {
             assert!(wrong.parse::<Matcher>().is_err(), "{wrong}");
         }
     }

@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use watchkeep_model::anchor::Anchor;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::CharterDocument;
@@ -13,6 +14,7 @@ use watchkeep_model::profile::Profile;
 use watchkeep_model::reject::Reject;
 use watchkeep_model::response::Response;
 use watchkeep_model::revision::Revision;
+use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::Window;
 use watchkeep_model::{incident, reject};
 
@@ -94,6 +96,22 @@ pub fn encode<T: Stored>(fact: &T, encoding: FactEncoding) -> Vec<u8> {
             out
         }
     }
+}
+
+/// Reads a command of the responses topic. One as JSON may leave out `at`: it
+/// takes effect when it was written.
+///
+/// # Errors
+/// The bytes are no command.
+pub fn decode_response(bytes: &[u8], written_at: Timestamp) -> Result<Response, Malformed> {
+    decode::<Response>(bytes).or_else(|error| {
+        let Ok(Value::Object(mut map)) = serde_json::from_slice(bytes) else { return Err(error) };
+        if map.contains_key("at") {
+            return Err(error);
+        }
+        map.insert("at".to_owned(), written_at.to_string().into());
+        serde_json::from_value(Value::Object(map)).map_err(|_| error)
+    })
 }
 
 /// Reads one record of either encoding. Single objects of earlier versions are

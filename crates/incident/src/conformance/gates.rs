@@ -137,14 +137,15 @@ impl Checker<'_> {
 
     fn counts(&self, gate: &SignOff, signature: &Signature) -> bool {
         let Signature { by, at, .. } = signature;
-        let holds = |role: &String| {
-            let owns = role == "primary" && self.owner.as_ref() == Some(by);
+        let holds = |role: &String, owner: &Option<String>| {
+            let owns = role == "primary" && owner.as_ref() == Some(by);
             owns || self.holder(role).is_some_and(|holder| includes(self.context, holder, by, *at))
         };
+        let speaks = |role: &String| holds(role, &self.found_owner);
         let differs = gate.distinct_from.iter().all(|who| match who.as_str() {
             REMEDIATOR => self.remediated.as_ref().is_none_or(|remedy| remedy.by != *by),
-            _ => !holds(who),
+            _ => !holds(who, &self.owner),
         });
-        signature.gate == gate.gate && signature.approve && differs && gate.roles.iter().any(holds)
+        signature.gate == gate.gate && signature.approve && differs && gate.roles.iter().any(speaks)
     }
 }

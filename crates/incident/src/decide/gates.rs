@@ -13,9 +13,13 @@ use super::rollback::ROLLBACK;
 use super::{Decision, Doing, includes};
 use crate::context::Context;
 use crate::schedule::typed_user;
+use crate::state::State;
 
 /// Who did what stands in place of a role.
 const REMEDIATOR: &str = "remediator";
+
+/// The gate that a resolution passes.
+const RESOLVE: &str = "resolve";
 
 impl Decision<'_> {
     pub(super) fn sign_off(&mut self, response: &Response, doing: &Doing) -> Result<(), String> {
@@ -23,6 +27,13 @@ impl Decision<'_> {
         let gates: Vec<&SignOff> = self.gates(gate).collect();
         if gates.is_empty() {
             return self.take_decision(gate, response, doing);
+        }
+        let approve = response.approve.unwrap_or(true);
+        if approve && gate == RESOLVE && !self.can_be_over() {
+            return Err(format!(
+                "there is nothing to sign yet: the gate {gate} is signed once nothing breaches any \
+                 more or the incident is remediated"
+            ));
         }
         let role = gates.iter().find_map(|gate| self.signing_role(gate, doing));
         let role = role.ok_or_else(|| {
@@ -36,7 +47,6 @@ impl Decision<'_> {
         if let Some(class) = self.independence(|rules| &rules.approver_not_in_team_of, doing) {
             return Err(format!("the approver is in the team of the {class}"));
         }
-        let approve = response.approve.unwrap_or(true);
         let before = self.incident.signatures.get(&(gate.to_owned(), doing.actor.clone()));
         if before == Some(&approve) {
             return Err(format!("{} has signed the gate {gate} already", doing.actor));
@@ -55,6 +65,11 @@ impl Decision<'_> {
         }
         self.settle(doing);
         Ok(())
+    }
+
+    /// True where somebody can judge whether it is over.
+    fn can_be_over(&self) -> bool {
+        !self.incident.is_breaching() || self.incident.state >= State::Remediated
     }
 
     /// A decision without a gate of its own is taken by anybody whom the step
@@ -194,7 +209,7 @@ impl Decision<'_> {
     }
 
     fn signing_role(&self, gate: &SignOff, doing: &Doing) -> Option<String> {
-        gate.roles.iter().find(|role| self.holds(role, &doing.actor, doing.at)).cloned()
+        gate.roles.iter().find(|role| self.speaks_as(role, &doing.actor, doing.at)).cloned()
     }
 
     fn must_differ<'a>(&self, gate: &'a SignOff, user: &str) -> Option<&'a str> {
@@ -209,13 +224,24 @@ impl Decision<'_> {
         self.world.charter.as_deref().and_then(|charter| charter.fields.owners.get(role))
     }
 
-    /// Whoever answers for the incident counts as its primary.
+    /// True where somebody may sign or confirm for a role. Whom the owner chain
+    /// found counts as primary, whom a colleague named does not: handing an
+    /// incident over makes nobody a signer.
+    pub(super) fn speaks_as(&self, role: &str, user: &str, at: Timestamp) -> bool {
+        let is_found = self.incident.people.found_owner.as_deref() == Some(user);
+        (role == "primary" && is_found) || self.is_holder(role, user, at)
+    }
+
+    /// Whoever answers for the incident counts as its primary, also where a
+    /// colleague named them.
     pub(super) fn holds(&self, role: &str, user: &str, at: Timestamp) -> bool {
         let answers = role == "primary" && self.incident.owner.as_deref() == Some(user);
-        answers
-            || self
-                .holder(role)
-                .is_some_and(|holder| includes(self.world.context, holder, user, at))
+        answers || self.is_holder(role, user, at)
+    }
+
+    fn is_holder(&self, role: &str, user: &str, at: Timestamp) -> bool {
+        let holder = self.holder(role);
+        holder.is_some_and(|holder| includes(self.world.context, holder, user, at))
     }
 
     /// The first of those named by the charter's independence class with whom

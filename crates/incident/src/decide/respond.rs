@@ -4,6 +4,7 @@ use watchkeep_model::incident::FactData;
 use watchkeep_model::incident::data::{Acknowledged, CommandRejected, Remediated};
 use watchkeep_model::policy::Trigger;
 use watchkeep_model::response::{Command, RemedyAction, Response};
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::rollback::ROLLBACK;
 use super::{Decision, Doing};
@@ -12,6 +13,10 @@ use crate::context::Context;
 use crate::schedule::typed_user;
 use crate::state::State;
 use crate::state::people::NOT_ROLLED_BACK;
+
+/// How long a command may be on its way. What is recorded meanwhile (a timer
+/// has fired) makes no late answer of one that was given in time.
+const ON_ITS_WAY: TimeSpan = TimeSpan::SECOND.times(5);
 
 /// Why somebody may not act at all: they are not in the directory or have
 /// left. Without any directory everybody may.
@@ -44,11 +49,23 @@ impl Decision<'_> {
         };
         let rationale = response.rationale.clone().filter(|text| !text.trim().is_empty());
         Doing {
-            at: response.at.min(self.world.now),
+            at: self.effective_at(response),
             actor: by,
             cause: Some(format!("response {}", response.id())),
             rationale,
         }
+    }
+
+    /// When a command takes effect: at its `at`, but not in the future, and not
+    /// before what is on record of the incident. Otherwise a late answer could
+    /// be given out as one in time.
+    fn effective_at(&self, response: &Response) -> Timestamp {
+        let at = response.at.min(self.world.now);
+        if response.command == Command::ReportDelivery {
+            return at;
+        }
+        let known = self.incident.recorded_at;
+        if known.since(at) <= ON_ITS_WAY { at.max(self.incident.opened_at) } else { known }
     }
 
     pub(super) fn refuse(&mut self, response: &Response, rule: String, doing: &Doing) {

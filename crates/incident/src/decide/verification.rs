@@ -41,7 +41,7 @@ impl Decision<'_> {
         let is_role = Owners::ROLES.contains(&party);
         let is_known = ["user:", "group:", "schedule:"].iter().any(|kind| party.starts_with(kind));
         let speaks = match (is_role, is_known) {
-            (true, _) => self.holds(party, &doing.actor, doing.at),
+            (true, _) => self.speaks_as(party, &doing.actor, doing.at),
             (_, true) => includes(self.world.context, party, &doing.actor, doing.at),
             _ => {
                 let told = doing.rationale.is_some();
@@ -50,9 +50,13 @@ impl Decision<'_> {
                 });
             }
         };
-        match speaks {
-            true => Ok(()),
-            false => Err(format!("the policy wants {party} to verify")),
+        let repaired = self.incident.remediated.as_ref();
+        match (speaks, repaired.is_some_and(|remedy| remedy.by == doing.actor)) {
+            (true, false) => Ok(()),
+            (true, true) => Err(format!(
+                "a third party has to verify what others did: somebody else of {party} may"
+            )),
+            (false, _) => Err(format!("the policy wants {party} to verify")),
         }
     }
 

@@ -92,7 +92,9 @@ impl Escalate {
         }
         let none = || Err("there is no such incident".to_owned());
         if id.len() < BEGINNING_MIN {
-            return none();
+            return Err(format!(
+                "{id} is too short for an incident: give at least {BEGINNING_MIN} characters"
+            ));
         }
         let from = id.to_owned();
         let mut found = self.incidents.range(from..).map(|(known, _)| known);

@@ -46,6 +46,8 @@ pub struct People {
     pub assigned: Option<String>,
     /// True once whoever that is has been notified.
     pub handed_over: bool,
+    /// Whom the owner chain found last, whoever answers meanwhile.
+    pub found_owner: Option<String>,
     /// The decision that somebody asked for and nobody has taken.
     pub decision: Option<String>,
     /// True once a rollback was proposed since the incident opened, reopened or failed.
@@ -74,7 +76,10 @@ impl People {
     /// Takes a fact in, after the rest of the incident has.
     pub(super) fn apply(&mut self, fact: &Fact) {
         match &fact.data {
-            FactData::Opened(data) => self.reference.clone_from(&data.reference),
+            FactData::Opened(data) => {
+                self.reference.clone_from(&data.reference);
+                self.found_owner.clone_from(&data.owner);
+            }
             FactData::OwnerResolved(data) => self.owner(data),
             FactData::Notified(data) => self.notified(data),
             FactData::Acknowledged(_) => {
@@ -133,6 +138,8 @@ impl People {
             let to = data.resolution.last().and_then(|link| link.tried.clone());
             self.handed_over = self.assigned == to && self.handed_over;
             self.assigned = to;
+        } else {
+            self.found_owner.clone_from(&data.owner);
         }
     }
 

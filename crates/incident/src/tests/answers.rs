@@ -1,6 +1,7 @@
 //! What people do, and what is refused.
 
 use expect_test::expect;
+use watchkeep_model::incident::FactData;
 use watchkeep_model::response::{Command, RemedyAction};
 
 use super::scene::{DELAY, Scene, at, drift, latency, nulls, response};
@@ -212,4 +213,29 @@ fn the_owners_own_team_may_not_verify_where_the_charter_wants_independence() {
         05-09 00:11:00 Resolved: verified
     "#]].assert_eq(&scene.story());
     scene.check();
+}
+
+#[test]
+fn a_late_answer_cannot_be_given_out_as_one_in_time() {
+    // Opened at 00:01, to be acknowledged by 00:31, climbed then.
+    let acknowledged = |said: &str, taken: &str| {
+        let mut scene = Scene::new();
+        scene.breach(&drift("05-08")).run_to("05-08 00:31");
+        let answer = response(said, "user:edgar", Command::Acknowledge);
+        scene.stage.respond(&answer, &scene.world, at(taken), &mut scene.out);
+        scene.check();
+        let facts = scene.out.facts.iter().rev();
+        let found = facts.filter_map(|fact| match &fact.data {
+            FactData::Acknowledged(data) => Some((fact.occurred_at, data.late_by_us)),
+            _ => None,
+        });
+        found.last().expect("it is acknowledged")
+    };
+    // It was on its way when the timer fired.
+    assert_eq!(acknowledged("05-08 00:30:58", "05-08 00:31:01"), (at("05-08 00:30:58"), None));
+    assert_eq!(acknowledged("05-08 00:32", "05-08 00:33"), (at("05-08 00:32"), Some(60_000_000)));
+    // What was recorded at 00:31 was recorded before it, whatever it says.
+    for said in ["05-07 12:00", "05-08 00:01:30", "05-08 00:30"] {
+        assert_eq!(acknowledged(said, "05-08 00:33").0, at("05-08 00:31"), "{said}");
+    }
 }

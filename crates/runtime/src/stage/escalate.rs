@@ -16,11 +16,11 @@ use watchkeep_model::breach::Breach;
 use watchkeep_model::incident::Fact;
 use watchkeep_model::position::{Partition, Position};
 use watchkeep_model::reject::Reject;
-use watchkeep_model::response::Response;
+use watchkeep_model::response::{Command, Response};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 use watchkeep_wire::Malformed;
-use watchkeep_wire::fact::{FactEncoding, decode};
+use watchkeep_wire::fact::{FactEncoding, decode, decode_response};
 use watchkeep_wire::reject::{self, KEPT_BYTES_MAX};
 
 use crate::in_order;
@@ -73,6 +73,16 @@ struct Input {
 }
 
 impl Input {
+    /// Checks that a command takes effect about when it was written, or now: a
+    /// story has a clock of its own.
+    fn check_at(&self, response: &Response, now: Timestamp) -> Result<(), String> {
+        // The deliver stage may have waited for the log.
+        if response.command == Command::ReportDelivery || command::check_at(response, now).is_ok() {
+            return Ok(());
+        }
+        command::check_at(response, self.timestamp).map_err(|fault| fault.what)
+    }
+
     /// A response that cannot be read, for people to look at: nobody waits for
     /// what comes of it.
     fn reject(&self, error: Malformed) -> Reject {
@@ -331,14 +341,19 @@ impl EscalateStage {
             } else {
                 // Responses come from people and programs; one that cannot be
                 // read must not hold up the others.
-                match decode::<Response>(value) {
-                    Ok(response) if command::is_about_charters(&response) => {
-                        asked = desk.take(&response, now);
-                        if let Some(rule) = asked.rule.take() {
+                match decode_response(value, input.timestamp) {
+                    Ok(response) => {
+                        if let Err(rule) = input.check_at(&response, now) {
                             escalate.refuse(&response, rule, registry, now, &mut outputs);
+                        } else if command::is_about_charters(&response) {
+                            asked = desk.take(&response, now);
+                            if let Some(rule) = asked.rule.take() {
+                                escalate.refuse(&response, rule, registry, now, &mut outputs);
+                            }
+                        } else {
+                            escalate.respond(&response, registry, now, &mut outputs);
                         }
                     }
-                    Ok(response) => escalate.respond(&response, registry, now, &mut outputs),
                     Err(error) => {
                         counts.unreadable += 1;
                         let reject = input.reject(error);

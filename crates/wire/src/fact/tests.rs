@@ -377,3 +377,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_command_as_json_may_leave_out_when_it_takes_effect() {
+    use super::decode_response;
+    let at = "2013-05-08T14:01:00Z".parse().unwrap();
+    let text = br#"{"by":"user:ada","command":"acknowledge","incident":"3f2a"}"#;
+    let response = decode_response(text, at).unwrap();
+    assert_eq!((response.at, decode_response(text, at).unwrap().id()), (at, response.id()));
+    let written =
+        decode_response(&encode(&response, AVRO), "2014-05-08T00:00:00Z".parse().unwrap());
+    assert_eq!(written.unwrap(), response);
+    for wrong in
+        [&br#"{"by":"user:ada"}"#[..], br#"{"at":"now","by":"a","command":"verify"}"#, b"[]"]
+    {
+        assert!(decode_response(wrong, at).is_err());
+    }
+}
