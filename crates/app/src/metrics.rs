@@ -2,6 +2,7 @@
 //! `watchkeep_noun_unit_total` for counters, without `_total` for gauges.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use watchkeep_detection::budget::Tally;
 use watchkeep_model::time::Timestamp;
@@ -75,6 +76,10 @@ const WAITING: Metric = gauge(
     "watchkeep_partitions_waiting",
     "Telemetry partitions that stand before a record whose schema is not known yet.",
 );
+const SINK_WORKS: Metric =
+    gauge("watchkeep_sink_works", "1 while a sink is taken to work, 0 while it takes nothing.");
+const TO_DELIVER: Metric =
+    gauge("watchkeep_deliveries_waiting", "Messages that wait for a sink or are on their way.");
 const OPEN: Metric = gauge("watchkeep_incidents_open", "Incidents that are not resolved.");
 const COMMITS: Metric = counter("watchkeep_commits_total", "Transactions that held, by stage.");
 const FAILED: Metric =
@@ -180,6 +185,14 @@ pub(crate) fn text(status: &Status, now: Timestamp) -> String {
         &WAITING,
         waiting.map(|count| (String::new(), count.to_string())).into_iter().collect(),
     );
+    let sinks = stages.values().flat_map(|stage| &stage.sinks);
+    let of_sink = |name: &str| format!("{{sink=\"{name}\"}}");
+    let works = |(name, (works, _)): (&Arc<str>, &(bool, usize))| {
+        (of_sink(name), u8::from(*works).to_string())
+    };
+    write(&mut text, &SINK_WORKS, sinks.clone().map(works).collect());
+    let left = |(name, (_, left)): (&Arc<str>, &(bool, usize))| (of_sink(name), left.to_string());
+    write(&mut text, &TO_DELIVER, sinks.map(left).collect());
     let open = stages.values().find_map(|stage| stage.open_incidents);
     write(
         &mut text,

@@ -78,7 +78,11 @@ impl Setting {
             tracing::warn!(sink = %note.sink, "{}", note.text);
         }
         workers.send(requests);
-        shared.status.update(self.name(), |status| status.is_ready = stage.is_ready());
+        shared.status.update(self.name(), |status| {
+            status.is_ready = stage.is_ready();
+            let sinks = stage.sinks();
+            status.sinks = sinks.map(|(name, works, left)| (name.clone(), (works, left))).collect();
+        });
         Ok(())
     }
 }

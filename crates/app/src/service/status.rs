@@ -29,6 +29,9 @@ pub(crate) struct StageStatus {
     pub(crate) waiting: Option<usize>,
     /// What alert budgets have come to, by domain; only evaluate has them.
     pub(crate) budgets: BTreeMap<Arc<str>, Tally>,
+    /// Sinks: true where one is taken to work, and how many messages it is
+    /// still to get; only deliver has them.
+    pub(crate) sinks: BTreeMap<Arc<str>, (bool, usize)>,
     /// Commits that held.
     pub(crate) commits: u64,
     /// Commits that did not.

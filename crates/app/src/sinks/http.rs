@@ -287,7 +287,8 @@ mod tests {
         one.previous = Some(alert("trigger", "error").message);
         let request = Request { ticket: 0, sink: 0, alerts: vec![one.clone()], at: minute(10) };
         let all: Vec<Value> = serde_json::from_str(&http.alerts(&request)).unwrap();
-        let ended = |alert: &&Value| alert["endsAt"] == minute(10).to_string();
+        let end = serde_json::to_value(minute(10)).unwrap();
+        let ended = |alert: &&Value| alert["endsAt"] == end;
         // Two severities in three rounds, one of which fires.
         assert_eq!((all.len(), all.iter().filter(ended).count()), (6, 5));
         let last = &all[5]["labels"];

@@ -260,10 +260,11 @@ impl DeliverStage {
         self.state.as_ref().is_some_and(|state| state.lanes.iter().any(Lane::is_sending))
     }
 
-    /// Sinks by name, true where the sink is taken to work.
-    pub fn health(&self) -> impl Iterator<Item = (&Arc<str>, bool)> {
+    /// Sinks by name: true where the sink is taken to work, and the messages
+    /// that wait for it or are on their way.
+    pub fn sinks(&self) -> impl Iterator<Item = (&Arc<str>, bool, usize)> {
         let lanes = self.state.iter().flat_map(|state| &state.lanes);
-        lanes.map(|lane| (&lane.sink.name, !lane.health.is_dead()))
+        lanes.map(|lane| (&lane.sink.name, !lane.health.is_dead(), lane.len()))
     }
 
     /// Sends nothing more, so that what is out can be waited for and reported.

@@ -261,7 +261,8 @@ impl EscalateStage {
 
     fn is_about_charters(&self, input: &Input) -> bool {
         input.partition.topic == self.settings.topics.responses
-            && decode(&input.value).is_ok_and(|response| command::is_about_charters(&response))
+            && decode_response(&input.value, input.timestamp)
+                .is_ok_and(|response| command::is_about_charters(&response))
     }
 
     fn restore(&self, log: &mut dyn Log) -> Result<(Escalate, Option<AnchorChain>), StageError> {
