@@ -64,8 +64,13 @@ impl Decision<'_> {
         if response.command == Command::ReportDelivery {
             return at;
         }
-        let known = self.incident.recorded_at;
-        if known.since(at) <= ON_ITS_WAY { at.max(self.incident.opened_at) } else { known }
+        // A clock may have been put back since.
+        let known = self.incident.recorded_at.min(self.world.now);
+        if known.since(at) <= ON_ITS_WAY {
+            at.max(self.incident.opened_at.min(known))
+        } else {
+            known
+        }
     }
 
     pub(super) fn refuse(&mut self, response: &Response, rule: String, doing: &Doing) {
