@@ -10,11 +10,11 @@ use watchkeep_interop::{
     Catalog, Converted, FILE_BYTES_MAX, Note, NoteKind, Options, Source, Written,
 };
 use watchkeep_model::charter::CharterDocument;
-use watchkeep_model::directory::PERSON_TYPES;
+use watchkeep_model::directory::{Directory, PERSON_TYPES};
 use watchkeep_model::document::{Diagnostic, Level};
 use watchkeep_wire::yaml;
 
-use crate::charters::Folder;
+use crate::charters::{self, Folder};
 use crate::cli::{ChartersExport, ChartersImport};
 use crate::output::{Format, Output, Table, complain};
 use crate::{Outcome, input, service};
@@ -38,10 +38,11 @@ pub(super) fn import(arguments: &ChartersImport) -> anyhow::Result<Outcome> {
     }
     let sources = sources(&arguments.paths, arguments.source.suffixes())?;
     let options = Options { owner: arguments.owner.clone(), org: arguments.org.clone() };
-    let converted = match watchkeep_interop::import(arguments.source, &sources, &options) {
+    let mut converted = match watchkeep_interop::import(arguments.source, &sources, &options) {
         Ok(converted) => converted,
         Err(found) => return refused(&found, &sources, arguments.formatted.format),
     };
+    leave_known(&arguments.out, &mut converted.files, arguments.force)?;
     let files = write(&arguments.out, &converted.files, arguments.force)?;
     // With what was in the folder before: a policy that charters name, say.
     let pane = watchkeep_detection::settings::TimeSettings::default().pane;
@@ -139,6 +140,39 @@ fn refused(found: &[Diagnostic], sources: &[Source], format: Format) -> anyhow::
         .collect();
     let text = yaml::render(found, &texts, yaml::Format::Text);
     bail!("nothing is written: the files have {errors} errors:\n{}", text.trim_end());
+}
+
+/// Takes out of what is to be written whom and what the other files of the
+/// folder define already: an import knows little of people beside their names.
+fn leave_known(folder: &Path, files: &mut Vec<Written>, force: bool) -> anyhow::Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let mut others = input::files_below(folder, &[".yaml", ".yml"])?;
+    others.retain(|path| !force || !files.iter().any(|file| folder.join(&file.name) == *path));
+    let (documents, _) = yaml::read(&charters::texts(&others)?.files);
+    let known: Vec<&Directory> = documents.directories.iter().map(|d| &d.value).collect();
+    files.retain_mut(|file| {
+        let (read, found) = yaml::read(&[(file.name.clone(), file.text.clone())]);
+        let is_directory = read.charters.is_empty() && read.lineage.is_empty();
+        let [directory] = &read.directories[..] else { return true };
+        if known.is_empty() || !is_directory || !found.is_empty() {
+            return true;
+        }
+        let mut rest = directory.value.clone();
+        rest.users.retain(|name, _| !known.iter().any(|d| d.users.contains_key(name)));
+        rest.groups.retain(|name, _| !known.iter().any(|d| d.groups.contains_key(name)));
+        rest.schedules.retain(|name, _| !known.iter().any(|d| d.schedules.contains_key(name)));
+        rest.systems.retain(|name, _| !known.iter().any(|d| d.systems.contains_key(name)));
+        rest.domains.retain(|name, _| !known.iter().any(|d| d.domains.contains_key(name)));
+        rest.governance = rest.governance.filter(|_| known.iter().all(|d| d.governance.is_none()));
+        if rest != directory.value {
+            file.text =
+                yaml::write::text(&[yaml::write::directory(&rest)], &yaml::write::KEY_ORDER);
+        }
+        rest != Directory::default()
+    });
+    Ok(())
 }
 
 fn shown(folder: &Path, file: &Written) -> String {
