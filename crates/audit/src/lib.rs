@@ -25,6 +25,7 @@ pub mod story;
 mod time;
 mod unique;
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -218,10 +219,12 @@ impl Audit {
     /// A clock that was put back, or another machine's that is behind, begins
     /// anew: by it nothing is overdue yet.
     fn tick(&mut self, recorded_at: &str) {
-        if *recorded_at < *self.clock.0 {
-            self.clock = (recorded_at.to_owned(), String::new());
-        } else if *recorded_at > *self.clock.0 {
-            self.clock.1 = std::mem::replace(&mut self.clock.0, recorded_at.to_owned());
+        match recorded_at.cmp(&self.clock.0) {
+            Ordering::Less => self.clock = (recorded_at.to_owned(), String::new()),
+            Ordering::Greater => {
+                self.clock.1 = std::mem::replace(&mut self.clock.0, recorded_at.to_owned());
+            }
+            Ordering::Equal => {}
         }
     }
 
