@@ -112,6 +112,7 @@ fn illegal_commands_are_refused_with_the_rule() {
         05-08 00:02:00 CommandRejected: feedback by user:edgar: feedback is one of useful, false_positive, duplicate, not_actionable, wrong_owner, too_late
         05-08 00:02:00 CommandRejected: merge by user:edgar: a merger says `into` which incident
         05-08 00:02:00 CommandRejected: close by user:edgar: no resolved incident has this root
+        05-08 00:02:00 CommandRejected: complete by user:edgar: no incident with this root has an open action
         05-08 00:02:00 CommandRejected: report_delivery by user:edgar: only the deliver stage reports deliveries
         05-08 00:02:00 CommandRejected: reject by user:edgar: a rejection needs a rationale
         05-08 00:03:00 CommandRejected: acknowledge by user:nobody: `user:nobody` is not a user of the directory

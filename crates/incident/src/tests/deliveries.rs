@@ -109,7 +109,7 @@ fn only_the_deliver_stage_reports() {
     scene.send(&Response { incident: Some("unknown".into()), ..forged.clone() });
     scene.send(&Response { delivery: None, ..forged });
     let mut acting = response("05-21 00:03", DELIVERER, Command::Acknowledge);
-    acting.incident = Some(ada.incident_id);
+    (acting.incident, acting.subject) = (Some(ada.incident_id), None);
     scene.send(&acting);
     expect![[r#"
         05-21 00:02:00 CommandRejected: report_delivery by user:ada: only the deliver stage reports deliveries

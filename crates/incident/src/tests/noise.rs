@@ -290,8 +290,8 @@ fn pages_beyond_the_limit_of_their_owner_come_as_one_digest() {
     assert_eq!(to_edgar(&scene).len(), 5);
     scene.clear(&all[3], "05-08 00:05").run_to("05-08 00:12");
     expect![[r#"
-        2013-05-08T00:01:00Z first error: drift of feature:flight.f1 (triggered)
         2013-05-08T00:01:00Z first critical: drift of feature:flight.f7 (triggered)
+        2013-05-08T00:01:00Z first error: drift of feature:flight.f1 (triggered)
         2013-05-08T00:01:00Z first error: drift of feature:flight.f2 (triggered)
         2013-05-08T00:01:00Z first error: drift of feature:flight.f6 (triggered)
         2013-05-08T00:01:00Z first error: drift of feature:flight.f4 (triggered)

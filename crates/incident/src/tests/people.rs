@@ -534,7 +534,7 @@ fn an_incident_may_be_named_by_its_beginning() {
     let id = scene.stage.open_incidents().next().unwrap().id.to_owned();
     let mut acknowledge = response("05-08 00:05", "user:edgar", Command::Acknowledge);
     acknowledge.subject = None;
-    for name in ["", "xyz", &id[..3], &id[..8]] {
+    for name in ["", "vwxyz", &id[..3], &id[..8]] {
         acknowledge.incident = Some(name.to_owned());
         scene.send(&acknowledge);
     }
@@ -543,7 +543,7 @@ fn an_incident_may_be_named_by_its_beginning() {
         &expect![[r#"
         05-08 00:05:00 CommandRejected: acknowledge by user:edgar: `incident` is empty
         05-08 00:05:00 CommandRejected: acknowledge by user:edgar: there is no such incident
-        05-08 00:05:00 CommandRejected: acknowledge by user:edgar: there is no such incident
+        05-08 00:05:00 CommandRejected: acknowledge by user:edgar: 9fa is too short for an incident: give at least 4 characters
         05-08 00:05:00 Acknowledged: by user:edgar until 05-08 00:35:00
     "#]],
     );
