@@ -18,7 +18,7 @@ use watchkeep_runtime::log::{LogError, Outgoing, partition_of_key};
 use watchkeep_runtime::membership::Membership;
 
 use crate::chunk::{self, Damaged};
-use crate::settle::{self, Position};
+use crate::settle::{self, Position, Totals};
 use crate::store::PARTITIONS_MAX;
 
 /// The layout of keys and values that this version writes.
@@ -48,6 +48,15 @@ impl State {
         self.topics.get(topic).map_or(0, Topic::count)
     }
 
+    /// What there is, for [`settle`] to hold against what there was.
+    pub(crate) fn totals(&self) -> Totals {
+        let positions = self.committed.values().flat_map(BTreeMap::values);
+        Totals {
+            records: records_of(&self.topics),
+            positions: positions.fold(0, |sum, at| sum.wrapping_add(at.cast_unsigned())),
+        }
+    }
+
     pub(crate) fn end(&self, partition: &Partition) -> Result<i64, LogError> {
         let topic = self.topic(partition)?;
         let number = usize::try_from(partition.partition).unwrap_or(usize::MAX);
@@ -65,6 +74,12 @@ impl State {
         let missing = || LogError::NoTopic(partition.topic.to_string());
         self.topics.get(&partition.topic).ok_or_else(missing)
     }
+}
+
+/// Topics and records.
+pub(crate) fn records_of(topics: &BTreeMap<Arc<str>, Topic>) -> u64 {
+    let ends = topics.values().flat_map(|topic| &topic.ends);
+    ends.fold(topics.len() as u64, |sum, end| sum.wrapping_add(end.cast_unsigned()))
 }
 
 impl Topic {
@@ -122,7 +137,19 @@ pub(crate) fn damaged(what: &str) -> String {
 /// unfinished is out of the way; with the number of the last commit.
 pub(crate) fn load(tree: &sled::Tree, file: &File) -> Result<(State, u64), String> {
     check_format(tree)?;
-    let sequence = settle::settle(tree, file)?;
+    let commit = settle::settle(tree, file)?;
+    let state = read(tree)?;
+    match commit.totals {
+        Some(totals) if totals != state.totals() => Err(damaged(&format!(
+            "after commit {} the store held {totals:?}, and {:?} can be read",
+            commit.sequence,
+            state.totals()
+        ))),
+        _ => Ok((state, commit.sequence)),
+    }
+}
+
+fn read(tree: &sled::Tree) -> Result<State, String> {
     let (mut topics, mut names) = (BTreeMap::new(), BTreeMap::new());
     for pair in tree.scan_prefix(b"t") {
         let (key, value) = guarded(|| pair)?;
@@ -147,8 +174,7 @@ pub(crate) fn load(tree: &sled::Tree, file: &File) -> Result<(State, u64), Strin
         let positions = committed.entry(group.into()).or_default();
         positions.insert(Partition::new(topic.clone(), number), position.offset);
     }
-    let state = State { topics, committed, membership: Membership::default(), broken: None };
-    Ok((state, sequence))
+    Ok(State { topics, committed, membership: Membership::default(), broken: None })
 }
 
 /// Marks a new store, and one of the earlier format as one of this: what that

@@ -16,25 +16,44 @@ use crate::witness;
 /// Key of the entry that tells of the last commit.
 pub(crate) const COMMIT: &[u8] = b"msequence";
 
-/// The entry under [`COMMIT`]: the commit's number, and how many entries carry
-/// it. Unknown in what an earlier version wrote, and after a commit was undone.
+/// The entry under [`COMMIT`]: the commit's number, how many entries carry it,
+/// and what the whole store holds after it. The latter are unknown in what an
+/// earlier version wrote, and after a commit was undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Commit {
     pub(crate) sequence: u64,
     pub(crate) entry_count: Option<u64>,
+    pub(crate) totals: Option<Totals>,
+}
+
+/// Sums over the whole store, by which a lost entry of whatever commit is seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Topics and records.
+    pub(crate) records: u64,
+    /// Positions, of all groups.
+    pub(crate) positions: u64,
 }
 
 impl Commit {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, Damaged> {
         let (sequence, rest) = number(bytes)?;
-        let entry_count = if rest.is_empty() { None } else { Some(last(rest)?) };
-        Ok(Self { sequence, entry_count })
+        if rest.is_empty() {
+            return Ok(Self { sequence, entry_count: None, totals: None });
+        }
+        let (entry_count, rest) = number(rest)?;
+        if rest.is_empty() {
+            return Ok(Self { sequence, entry_count: Some(entry_count), totals: None });
+        }
+        let (records, rest) = number(rest)?;
+        let totals = Some(Totals { records, positions: last(rest)? });
+        Ok(Self { sequence, entry_count: Some(entry_count), totals })
     }
 
     pub(crate) fn bytes(self) -> Vec<u8> {
-        let mut bytes = self.sequence.to_be_bytes().to_vec();
-        bytes.extend(self.entry_count.iter().flat_map(|count| count.to_be_bytes()));
-        bytes
+        let totals = self.totals.map(|Totals { records, positions }| [records, positions]);
+        let rest = self.entry_count.into_iter().chain(totals.into_iter().flatten());
+        std::iter::once(self.sequence).chain(rest).flat_map(u64::to_be_bytes).collect()
     }
 }
 
@@ -84,10 +103,10 @@ struct Found {
 /// # Errors
 /// What to tell of, with advice: commits that were acknowledged and are not
 /// there, an unreadable entry, a disk that refuses.
-pub(crate) fn settle(tree: &sled::Tree, file: &File) -> Result<u64, String> {
+pub(crate) fn settle(tree: &sled::Tree, file: &File) -> Result<Commit, String> {
     let stored = guarded(|| tree.get(COMMIT))?;
     let commit = match &stored {
-        None => Commit { sequence: 0, entry_count: None },
+        None => Commit { sequence: 0, entry_count: None, totals: None },
         Some(bytes) => Commit::read(bytes).map_err(|Damaged| unreadable())?,
     };
     let acknowledged = witness::read(file).map_err(|why| damaged(&why))?;
@@ -110,7 +129,7 @@ pub(crate) fn settle(tree: &sled::Tree, file: &File) -> Result<u64, String> {
     if is_told && commit.entry_count.is_none_or(|count| count == next.entry_count) {
         // Noted now: the next commit would look like two that were not.
         note(file, commit.sequence)?;
-        return Ok(commit.sequence);
+        return Ok(commit);
     }
     if !is_told && next.entry_count == 0 {
         let last = find(tree, acknowledged)?.entry_count;
@@ -119,7 +138,7 @@ pub(crate) fn settle(tree: &sled::Tree, file: &File) -> Result<u64, String> {
                 "of the {count} parts of commit {acknowledged}, which was acknowledged, {last} \
                  can be read"
             ))),
-            _ => Ok(acknowledged),
+            _ => Ok(commit),
         };
     }
     tracing::warn!(
@@ -129,12 +148,13 @@ pub(crate) fn settle(tree: &sled::Tree, file: &File) -> Result<u64, String> {
          removed: whoever sent its records got no answer and sends them again"
     );
     let mut undo = next.undo;
-    undo.insert(COMMIT, Commit { sequence: acknowledged, entry_count: None }.bytes());
+    let before = Commit { sequence: acknowledged, entry_count: None, totals: None };
+    undo.insert(COMMIT, before.bytes());
     guarded(|| {
         tree.apply_batch(undo)?;
         tree.flush()
     })?;
-    Ok(acknowledged)
+    Ok(before)
 }
 
 /// Notes a commit as acknowledged.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, SystemTime};
 
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::Timestamp;
@@ -13,10 +13,10 @@ use watchkeep_runtime::log::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, LogError, Outgo
 use crate::chunk::{self, ChunkWriter, Damaged, Entry};
 use crate::layout::{
     ADVICE_DAMAGED, State, StoredTopic, Topic, chunk_key, guarded, load, offset_of, position_key,
-    record_key,
+    record_key, records_of,
 };
 use crate::session::SledLog;
-use crate::settle::{COMMIT, Commit, Position};
+use crate::settle::{COMMIT, Commit, Position, Totals};
 use crate::witness;
 
 /// Memory that the store keeps read pages in. Past it pages are read anew.
@@ -31,6 +31,9 @@ const NAME_BYTES_MAX: usize = 249;
 
 /// Partitions of one topic. More are refused as a mistake.
 pub const PARTITIONS_MAX: i32 = 1024;
+
+/// Time that sled may take to close its files where a start has failed.
+const CLOSING_WAIT: Duration = Duration::from_secs(2);
 
 /// What sled says where another process has the folder.
 const HELD: &str = "could not acquire lock";
@@ -63,6 +66,8 @@ struct Files {
 
 pub(crate) struct Writer {
     sequence: u64,
+    /// After that commit.
+    totals: Totals,
 }
 
 /// A stretch of records as the store keeps them.
@@ -104,28 +109,13 @@ impl SledStore {
                 fail(why)
             }
         })?;
-        let tree = guarded(|| db.open_tree("log")).map_err(fail)?;
-        let witness = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(folder.join(witness::NAME))
-            .map_err(|error| fail(error.to_string()))?;
-        let file =
-            File::open(folder.join("sled").join("db")).map_err(|error| fail(error.to_string()))?;
-        // Damage may show at any step of a walk through the tree.
-        let loaded = guarded(|| Ok(load(&tree, &witness)));
-        let (state, sequence) = loaded.flatten().map_err(fail)?;
-        Ok(Self(Arc::new(Shared {
-            folder: folder.to_owned(),
-            files: Some(Files { db, tree }),
-            witness,
-            file,
-            writer: Mutex::new(Writer { sequence }),
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        })))
+        match Shared::of(folder, &db) {
+            Ok(shared) => Ok(Self(Arc::new(shared))),
+            Err(why) => {
+                let_go(db);
+                Err(fail(why))
+            }
+        }
     }
 
     /// Creates a topic. True where it is new; one that exists with as many
@@ -164,7 +154,8 @@ impl SledStore {
         let mut batch = sled::Batch::default();
         let stored = StoredTopic { id, partition_count, sequence: Some(writer.sequence + 1) };
         batch.insert([b"t", name.as_bytes()].concat(), stored.bytes());
-        shared.write(&mut writer, batch, 1)?;
+        let totals = Totals { records: writer.totals.records + 1, ..writer.totals };
+        shared.write(&mut writer, batch, 1, totals)?;
         let ends = vec![0; usize::try_from(partition_count).unwrap_or(0)];
         shared.state()?.topics.insert(name.into(), Topic { id, ends });
         Ok(true)
@@ -288,7 +279,45 @@ impl Room {
     }
 }
 
+/// Closes sled's files where a start has failed. sled 0.34.7 flushes as it does
+/// so, and on a disk that refuses may wait for ever for that to succeed.
+fn let_go(db: sled::Db) {
+    let (done, closed) = mpsc::channel();
+    std::thread::spawn(move || {
+        drop(db);
+        // Nobody may wait any more.
+        let _ = done.send(());
+    });
+    // The reason is to be told; a thread that waits ends with the process.
+    let _ = closed.recv_timeout(CLOSING_WAIT);
+}
+
 impl Shared {
+    /// Reads what the files hold.
+    fn of(folder: &Path, db: &sled::Db) -> Result<Self, String> {
+        let tree = guarded(|| db.open_tree("log"))?;
+        let witness = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(folder.join(witness::NAME))
+            .map_err(|error| error.to_string())?;
+        let file = File::open(folder.join("sled").join("db")).map_err(|error| error.to_string())?;
+        // Damage may show at any step of a walk through the tree.
+        let (state, sequence) = guarded(|| Ok(load(&tree, &witness))).flatten()?;
+        let totals = state.totals();
+        Ok(Self {
+            folder: folder.to_owned(),
+            files: Some(Files { db: db.clone(), tree }),
+            witness,
+            file,
+            writer: Mutex::new(Writer { sequence, totals }),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        })
+    }
+
     fn files(&self) -> &Files {
         self.files.as_ref().expect("they are taken only when this is dropped")
     }
@@ -352,15 +381,19 @@ impl Shared {
                 entry_count += 1;
             }
         }
+        let mut totals = Totals { records: records_of(&topics), ..writer.totals };
         let positions: BTreeMap<_, _> = positions.iter().cloned().collect();
         for (partition, offset) in &positions {
             let id = topics.get(&partition.topic).map_or(u32::MAX, |topic| topic.id);
             let before = self.committed(group, partition)?;
+            totals.positions = (totals.positions)
+                .wrapping_sub(before.unwrap_or(0).cast_unsigned())
+                .wrapping_add(offset.cast_unsigned());
             let position = Position { offset: *offset, set: Some((sequence, before)) };
             batch.insert(position_key(group, id, partition.partition), position.bytes());
             entry_count += 1;
         }
-        self.write(writer, batch, entry_count)?;
+        self.write(writer, batch, entry_count, totals)?;
         let mut state = self.state()?;
         state.topics = topics;
         if !positions.is_empty() {
@@ -462,9 +495,11 @@ impl Shared {
         writer: &mut Writer,
         mut batch: sled::Batch,
         entry_count: u64,
+        totals: Totals,
     ) -> Result<(), LogError> {
         let sequence = writer.sequence + 1;
-        batch.insert(COMMIT, Commit { sequence, entry_count: Some(entry_count) }.bytes());
+        let commit = Commit { sequence, entry_count: Some(entry_count), totals: Some(totals) };
+        batch.insert(COMMIT, commit.bytes());
         guarded(|| {
             let Files { db, tree } = self.files();
             tree.apply_batch(batch)?;
@@ -474,7 +509,7 @@ impl Shared {
             Ok(self.file.sync_data()?)
         })
         .map_err(|why| self.break_down(why))?;
-        writer.sequence = sequence;
+        (writer.sequence, writer.totals) = (sequence, totals);
         // What cannot be noted could be lost later without a word.
         witness::write(&self.witness, sequence).map_err(|error| {
             self.break_down(format!("the file {} cannot be written: {error}", witness::NAME))

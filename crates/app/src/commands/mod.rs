@@ -20,7 +20,7 @@ mod silences;
 mod topics;
 pub(crate) mod who;
 
-pub(crate) use self::produce::{KeyOf, key_of};
+pub(crate) use self::produce::{KeyOf, headers_of, key_of};
 
 use crate::cli::Command;
 use crate::{Outcome, demo, service};

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde::Deserialize;
 use watchkeep_model::subject::untyped;
-use watchkeep_runtime::log::{LogError, Outgoing};
+use watchkeep_runtime::log::{CONTENT_TYPE, LogError, Outgoing};
+use watchkeep_wire::content_type;
 
 use crate::Outcome;
 use crate::cli::{KeyChoice, Produce};
@@ -149,7 +150,7 @@ impl Target {
                     partition: None,
                     key: key_of(line, *key),
                     value: line.to_vec(),
-                    headers: Vec::new(),
+                    headers: headers_of(line),
                 };
                 Ok(appender.append(record, None)?)
             }
@@ -198,6 +199,15 @@ impl Target {
             Self::Service { address, .. } => format!(" through the service at http://{address}"),
         }
     }
+}
+
+/// The headers of a line. One that does not look like JSON says that it ought to
+/// be: by its first byte junk could pass for Avro whose schema is to be waited for.
+pub(crate) fn headers_of(line: &[u8]) -> Vec<(String, Vec<u8>)> {
+    if line.first() == Some(&b'{') {
+        return Vec::new();
+    }
+    vec![(CONTENT_TYPE.to_owned(), content_type::JSON.as_bytes().to_vec())]
 }
 
 /// The key of a line; none where the line is not JSON or has no such field.

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use watchkeep_runtime::log::Outgoing;
 
 use super::App;
-use crate::commands::{KeyOf, key_of};
+use crate::commands::{KeyOf, headers_of, key_of};
 use crate::store::Store;
 
 /// What may stand behind the question mark.
@@ -70,7 +70,7 @@ pub(super) async fn take(
                     partition: None,
                     key: key_of(line, key),
                     value: line.to_vec(),
-                    headers: Vec::new(),
+                    headers: headers_of(line),
                 };
                 (record, None)
             })
