@@ -5,20 +5,18 @@ use uuid::Uuid;
 
 /// Namespace of every identifier of Watchkeep (RFC 9562, version 5): the
 /// version 5 UUID of `watchkeep` in the DNS namespace.
-fn namespace() -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"watchkeep")
-}
+const NAMESPACE: Uuid = Uuid::from_u128(0x6a13_396b_1271_502e_abab_4d07_945e_7474);
 
 /// The UUIDv5 of the parts. Each part is preceded by its length, so that
 /// `("ab", "c")` and `("a", "bc")` differ.
 pub fn derived(parts: &[&str]) -> String {
-    let mut name = Vec::new();
+    let mut name = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
     for part in parts {
         name.extend_from_slice(part.len().to_string().as_bytes());
         name.push(b':');
         name.extend_from_slice(part.as_bytes());
     }
-    Uuid::new_v5(&namespace(), &name).to_string()
+    Uuid::new_v5(&NAMESPACE, &name).to_string()
 }
 
 /// SHA-256.
@@ -35,16 +33,20 @@ pub fn sha256_of(parts: &[&[u8]]) -> [u8; 32] {
 
 /// SHA-256 as lower-case hexadecimal digits.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    sha256(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let hash = sha256(bytes);
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_namespace_is_that_of_the_name() {
+        assert_eq!(NAMESPACE, Uuid::new_v5(&Uuid::NAMESPACE_DNS, b"watchkeep"));
+    }
 
     #[test]
     fn parts_do_not_run_into_each_other() {

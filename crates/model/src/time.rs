@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+mod exact;
+
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 ///
 /// As text in facts (JSON) it is RFC 3339 in UTC with six digits of the second,
@@ -164,16 +166,6 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// An instant as facts write it: always six digits of the second.
-struct Exact(Timestamp);
-
-impl fmt::Display for Exact {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = write_to_the_second(self.0, f)?;
-        write!(f, ".{micros:06}Z")
-    }
-}
-
 /// Writes the text up to the second and returns the microseconds that remain.
 fn write_to_the_second(at: Timestamp, f: &mut fmt::Formatter<'_>) -> Result<i64, fmt::Error> {
     let days = at.0.div_euclid(TimeSpan::DAY.0);
@@ -242,7 +234,7 @@ impl FromStr for TimeSpan {
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
-            serializer.collect_str(&Exact(*self))
+            exact::serialize(*self, serializer)
         } else {
             serializer.serialize_i64(self.0)
         }
