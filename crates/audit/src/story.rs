@@ -31,6 +31,9 @@ const OF_THE_SYSTEM: [&str; 11] = [
 /// What nobody may do without saying why.
 const REASONED: [&str; 2] = ["remediated", "merged"];
 
+/// The action that tells that it goes on to flap.
+const FLAPPING_GOES_ON: &str = "flapping_goes_on";
+
 /// Reasons by which an incident resolves without anybody saying so.
 const BY_ITSELF: [&str; 2] = ["cleared", "verified"];
 
@@ -138,6 +141,12 @@ impl Story {
         self.take(line);
     }
 
+    /// True where flapping was to end at the very instant of a fact.
+    fn flaps_until(&self, line: &Line<'_>) -> bool {
+        let until = self.flapping.as_ref().and_then(Option::as_ref);
+        until == Some(&line.occurred_at)
+    }
+
     fn actor(&self, line: &Line<'_>, found: &mut Found) {
         let by_system = line.actor == SYSTEM;
         let fact = line.fact.as_str();
@@ -176,9 +185,11 @@ impl Story {
             "reopened" => state >= State::Resolved,
             "reviewed" => state >= State::Resolved && state != State::Closed,
             "closed" => state == State::Resolved || state == State::Reviewed,
-            // Told again at its end where it goes on.
-            "flapping_started" => {
-                self.flapping.as_ref().is_none_or(|until| until.as_ref() == Some(&line.occurred_at))
+            // Before there was an action for it, it was told again at its end
+            // where it goes on.
+            "flapping_started" => self.flapping.is_none() || self.flaps_until(line),
+            "action_recorded" if line.text("action") == Some(FLAPPING_GOES_ON) => {
+                self.flaps_until(line)
             }
             "flapping_ended" => self.flapping.is_some(),
             "breach_attached"
@@ -511,6 +522,9 @@ impl Story {
             }
             "flapping_started" => {
                 self.flapping = Some(line.text("ends_at").map(str::to_owned));
+            }
+            "action_recorded" if line.text("action") == Some(FLAPPING_GOES_ON) => {
+                self.flapping = Some(line.text("due_at").map(str::to_owned));
             }
             "flapping_ended" => {
                 self.flapping = None;

@@ -14,6 +14,7 @@ use watchkeep_model::incident::{Fact, FactData, SYSTEM_ACTOR};
 use watchkeep_model::policy::{Channel, NotifyTarget, Policy, Step, Trigger};
 use watchkeep_model::time::Timestamp;
 
+use crate::attribution::board::Board;
 use crate::calendar;
 use crate::context::Context;
 use crate::message;
@@ -65,6 +66,8 @@ pub struct World<'a> {
     pub silences: &'a Silences,
     /// How often people were paged.
     pub pages: &'a Pages,
+    /// Which subjects were judged, and when.
+    pub(crate) board: &'a Board,
     /// The clock: a watermark in a replay, the time of day otherwise.
     pub now: Timestamp,
 }
@@ -142,6 +145,7 @@ impl Decision<'_> {
             Timer::Acknowledge => self.advance(&doing, Trigger::NotAcknowledged.name()),
             Timer::Remediate => self.advance(&doing, Trigger::NotRemediated.name()),
             Timer::Decide => self.advance(&doing, Trigger::NotDecided.name()),
+            Timer::Rollback if self.incident.exhausted => self.rollback_is_overdue(&doing),
             Timer::Rollback => self.advance(&doing, NOT_ROLLED_BACK),
             Timer::ReviewOverdue => self.review_is_overdue(&doing),
             Timer::Close => self.close_by_time(&doing),
@@ -233,7 +237,7 @@ impl Decision<'_> {
     /// Triggers that need no clock. Each moves an incident on from a step once.
     pub(crate) fn check_triggers(&mut self, doing: &Doing) {
         let incident = &*self.incident;
-        let asks = incident.entered && !incident.resting && !incident.quiet.rests();
+        let asks = incident.entered && !incident.resting && !incident.rests();
         if !asks || incident.exhausted || !incident.is_open() {
             return;
         }
@@ -293,7 +297,7 @@ impl Decision<'_> {
         self.enter_if_due(&doing.at(self.world.now));
     }
 
-    fn notify_exhausted(&mut self, doing: &Doing, reason: &str) -> Vec<String> {
+    pub(super) fn notify_exhausted(&mut self, doing: &Doing, reason: &str) -> Vec<String> {
         let policy = self.world.policy;
         let repeats = self.incident.acknowledged.is_none();
         let repeat_at = repeats.then(|| self.world.now + policy.grouping.repeat_interval);

@@ -44,6 +44,7 @@ mod silences;
 use answers::Answered;
 use index::{Index, What};
 use near::Near;
+pub(crate) use place::REPEAT_MIN;
 use place::{Group, find_policy, is_paged, policy_of};
 use relate::Change;
 
@@ -511,6 +512,7 @@ impl Escalate {
             recurrences: &recurrences,
             silences: &self.silences,
             pages: self.index.pages(),
+            board: self.index.board(),
             now,
         };
         let opening = Opening {
@@ -553,6 +555,7 @@ impl Escalate {
             recurrences: self.index.recurrences(&incident.group_key),
             silences: &self.silences,
             pages: self.index.pages(),
+            board: self.index.board(),
             now,
         };
         let from = out.facts.len();

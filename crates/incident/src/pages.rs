@@ -6,7 +6,7 @@
 //! person by several channels count once, and so do several of one incident
 //! at one instant.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::Rate;
@@ -37,10 +37,38 @@ pub struct Digest {
     pub waiting: BTreeMap<String, Waiting>,
 }
 
+/// Pages that went out to one person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Sent {
+    /// Their instants, as they came.
+    at: VecDeque<Timestamp>,
+    /// Incidents that paged at the last of them, at most [`PAGES_MAX`].
+    of: BTreeSet<String>,
+}
+
+impl Sent {
+    /// Counts a page; several of one incident at one instant are one, also
+    /// where others come between them.
+    fn count(&mut self, at: Timestamp, incident: &str) {
+        if self.at.back() != Some(&at) {
+            self.of.clear();
+        } else if self.of.contains(incident) {
+            return;
+        }
+        if self.of.len() < PAGES_MAX {
+            self.of.insert(incident.to_owned());
+        }
+        self.at.push_back(at);
+        if self.at.len() > PAGES_MAX {
+            self.at.pop_front();
+        }
+    }
+}
+
 /// Pages by person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pages {
-    sent: BTreeMap<String, VecDeque<(Timestamp, String)>>,
+    sent: BTreeMap<String, Sent>,
     digests: BTreeMap<String, Digest>,
     /// Who waits for each incident.
     waits_for: BTreeMap<String, Vec<String>>,
@@ -55,9 +83,11 @@ impl Pages {
         let burst = usize::try_from(rate.burst).unwrap_or(PAGES_MAX).clamp(1, PAGES_MAX);
         // A clock may have been ahead or behind: only pages that are near count.
         let is_near = |at: &Timestamp| *at + rate.per > now && *at <= now + rate.per;
-        let sent = self.sent.get(user)?.iter().rev();
-        let near: Vec<Timestamp> = sent.map(|(at, _)| *at).filter(is_near).take(burst).collect();
-        let first = near.iter().min().filter(|_| near.len() == burst)?;
+        let sent = self.sent.get(user)?.at.iter().copied();
+        let mut near: Vec<Timestamp> = sent.filter(is_near).collect();
+        near.sort_unstable();
+        // When the last but so many leaves the span there is room.
+        let first = near.len().checked_sub(burst).and_then(|at| near.get(at))?;
         Some(*first + rate.per)
     }
 
@@ -85,13 +115,13 @@ impl Pages {
         let id = &fact.incident_id;
         match &fact.data {
             FactData::Notified(data) => {
-                let sent = self.sent.entry(data.target.clone()).or_default();
-                let last = sent.back();
-                let again = last.is_some_and(|(at, of)| *at == fact.recorded_at && of == id);
-                if !again && data.carried_by.is_none() {
-                    sent.push_back((fact.recorded_at, id.clone()));
-                    if sent.len() > PAGES_MAX {
-                        sent.pop_front();
+                if data.carried_by.is_none() {
+                    match self.sent.get_mut(&data.target) {
+                        Some(sent) => sent.count(fact.recorded_at, id),
+                        None => {
+                            let sent = self.sent.entry(data.target.clone()).or_default();
+                            sent.count(fact.recorded_at, id);
+                        }
                     }
                 }
                 self.leave(&data.target, id);
@@ -147,3 +177,6 @@ impl Pages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

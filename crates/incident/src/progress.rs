@@ -67,12 +67,6 @@ impl Progress {
         attached.min(reference)
     }
 
-    /// The end of the latest window that was seen of any attached expectation.
-    pub fn seen_to(&self, incident: &Incident) -> Option<Timestamp> {
-        let opened = incident.attached.values().map(|attached| attached.window_end);
-        let seen = incident.attached.keys().filter_map(|key| self.windows.get(key));
-        opened.chain(seen.map(|run| run.last_end)).max()
-    }
 }
 
 #[cfg(test)]

@@ -470,6 +470,11 @@ impl Incident {
         self.state < State::Resolved
     }
 
+    /// True where deadlines rest because nobody is told.
+    pub fn rests(&self) -> bool {
+        self.quiet.rests(&self.entry_reason)
+    }
+
     /// True while a breach has not cleared.
     pub fn is_breaching(&self) -> bool {
         !self.open_features.is_empty()
@@ -490,7 +495,7 @@ impl Incident {
 
     /// The first deadline that still asks for something.
     pub fn respond_by(&self) -> Option<Timestamp> {
-        if self.resting || self.exhausted || self.quiet.rests() {
+        if self.resting || self.exhausted || self.rests() {
             return None;
         }
         self.deadlines().map(|(due_at, _)| due_at).min()
@@ -521,7 +526,7 @@ impl Incident {
 
     /// True where a message about joined breaches may go out.
     fn tells(&self) -> bool {
-        self.is_open() && self.entered && !self.resting && !self.quiet.rests()
+        self.is_open() && self.entered && !self.resting && !self.rests()
     }
 
     fn next_of_ladder(&self, check_at: Option<Timestamp>) -> Option<(Timestamp, Timer)> {
@@ -534,7 +539,7 @@ impl Incident {
         }
         let enter =
             (!self.entered && !self.exhausted).then_some((self.entry.enters_at, Timer::Enter));
-        if self.quiet.rests() {
+        if self.rests() {
             return settle.into_iter().chain(enter).min();
         }
         let expiry = self.acknowledged.as_ref().and_then(|ack| ack.expires_at);
@@ -542,7 +547,8 @@ impl Incident {
         if self.exhausted {
             let repeat = self.repeat_at.filter(|_| self.acknowledged.is_none());
             let repeat = repeat.map(|at| (at, Timer::Repeat));
-            return settle.into_iter().chain(expiry).chain(repeat).min();
+            let rollback = self.people.rollback_by.map(|at| (at, Timer::Rollback));
+            return settle.into_iter().chain(expiry).chain(repeat).chain(rollback).min();
         }
         if enter.is_some() {
             return settle.into_iter().chain(expiry).chain(enter).min();

@@ -123,6 +123,12 @@ impl Board {
         }
     }
 
+    /// The end of the last window of a subject that was judged.
+    pub(crate) fn judged_at(&self, subject: &str) -> Option<Timestamp> {
+        let number = self.numbers.get(subject)?;
+        self.subjects.get(*number as usize)?.judged_at
+    }
+
     /// How many features were judged lately.
     pub(crate) fn watched(&mut self, at: Timestamp) -> u64 {
         while self.judged.first().is_some_and(|(judged, _)| *judged + WATCHED_FOR < at) {

@@ -193,7 +193,7 @@ impl Decision<'_> {
         self.progress.check_at = None;
         if fails {
             self.fail(doing, &breach.feature, &breach.expectation, breach.window_end);
-        } else if rested && owes && !self.incident.quiet.rests() {
+        } else if rested && owes && !self.incident.rests() {
             // The quiet ended while nothing breached, so its page is still owed.
             let (step, climb) = (self.step_index(), self.incident.entry.climb);
             self.go_to(doing, step, climb, "breach_returned");

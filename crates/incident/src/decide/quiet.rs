@@ -12,7 +12,7 @@ use super::{Decision, Doing, ON_EXHAUSTED};
 use crate::message;
 use crate::pages::Waiting;
 use crate::silence::Labels;
-use crate::state::quiet::{DIGEST, Quiet};
+use crate::state::quiet::{DIGEST, FLAPPING_GOES_ON, Quiet};
 use crate::state::{State, UPDATE_SENT, key_of};
 
 impl Decision<'_> {
@@ -107,9 +107,12 @@ impl Decision<'_> {
         });
         let look_back = flap.map_or(0, |flap| flap.look_back);
         if let Some((changes, ends_at)) = still {
-            let ends_at = Some(ends_at);
-            let data = Flapping { changes, look_back, ends_at, resumes: None };
-            self.record(doing, FactData::FlappingStarted(data));
+            let detail = format!("it changed {changes} times within {look_back} windows");
+            let data = ActionRecorded {
+                due_at: Some(ends_at),
+                ..ActionRecorded::new(FLAPPING_GOES_ON, detail)
+            };
+            self.record(doing, FactData::ActionRecorded(data));
             return;
         }
         let changes = flap.map_or(0, |flap| quiet.most_changes(flap, now));

@@ -131,7 +131,7 @@ impl Decision<'_> {
         if action == RemedyAction::Rollback && !self.gate_is_open(ROLLBACK, doing.at) {
             return Err(self.why_closed(ROLLBACK, doing.at));
         }
-        let windows_seen_to = self.progress.seen_to(self.incident);
+        let windows_seen_to = self.seen_to();
         let late = |trigger| self.incident.people.late_by_us(trigger, doing.at);
         let late_by_us = late("not_remediated").or_else(|| late(NOT_ROLLED_BACK));
         let data = Remediated { action, windows_seen_to, late_by_us };
@@ -140,6 +140,15 @@ impl Decision<'_> {
             self.progress.check_at = self.incident.settles_at.map(|at| at.max(self.world.now));
         }
         Ok(())
+    }
+
+    /// The end of the latest window that was judged of any attached subject,
+    /// also while its breach was still held.
+    fn seen_to(&self) -> Option<Timestamp> {
+        let attached = &self.incident.attached;
+        let opened = attached.values().map(|attached| attached.window_end);
+        let judged = attached.keys().filter_map(|key| self.world.board.judged_at(&key.0));
+        opened.chain(judged).max()
     }
 
     fn resolve_by_command(&mut self, doing: &Doing) -> Result<(), String> {

@@ -8,9 +8,9 @@ use watchkeep_model::incident::FactData;
 use watchkeep_model::incident::data::{ActionRecorded, Informed};
 use watchkeep_model::subject::typed;
 
-use super::{Decision, Doing};
+use super::{Decision, Doing, lateness_us};
 use crate::schedule::{Presence, answering};
-use crate::state::people::action;
+use crate::state::people::{NOT_ROLLED_BACK, action};
 
 /// The gate that a rollback waits for.
 pub(super) const ROLLBACK: &str = "rollback";
@@ -62,6 +62,17 @@ impl Decision<'_> {
             informed.extend(owner.map(|target| Informed { target, role: "primary".into() }));
         }
         informed
+    }
+
+    /// No step is left to ask: those who are told of exhaustion are told.
+    pub(super) fn rollback_is_overdue(&mut self, doing: &Doing) {
+        let data = ActionRecorded {
+            due_at: Some(doing.at),
+            late_by_us: lateness_us(doing.at, self.world.now),
+            ..ActionRecorded::new(action::ROLLBACK_OVERDUE, "it was signed off and is not done")
+        };
+        self.record(doing, FactData::ActionRecorded(data));
+        let _ = self.notify_exhausted(&doing.at(self.world.now), NOT_ROLLED_BACK);
     }
 
     /// The deadline of `rollback.within`, once the gate is open.

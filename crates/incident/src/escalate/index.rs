@@ -148,6 +148,10 @@ impl Index {
         &self.pages
     }
 
+    pub(super) const fn board(&self) -> &Board {
+        &self.board
+    }
+
     pub(super) fn incident_of(&self, breach_id: &str) -> Option<String> {
         self.attached.get(breach_id).cloned()
     }

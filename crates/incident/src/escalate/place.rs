@@ -20,7 +20,7 @@ use crate::owner;
 
 /// Shortest `repeat_interval`. A shorter one is taken as this, so that an
 /// exhausted incident cannot repeat itself without end at one instant.
-const REPEAT_MIN: TimeSpan = TimeSpan::MINUTE;
+pub(crate) const REPEAT_MIN: TimeSpan = TimeSpan::MINUTE;
 
 /// A breach's place.
 #[derive(Clone)]

@@ -29,6 +29,9 @@ pub mod action {
     pub const ROLLBACK_PROPOSED: &str = "rollback_proposed";
     /// The gate `rollback` is open: it shall be done.
     pub const ROLLBACK_ORDERED: &str = "rollback_ordered";
+    /// A rollback that was ordered is not done by its time, and the steps have
+    /// run out.
+    pub const ROLLBACK_OVERDUE: &str = "rollback_overdue";
     /// Enough windows were good; the third party has to confirm it.
     pub const VERIFICATION_ASKED: &str = "verification_asked";
     /// The third party has confirmed; the windows are still to show it.
@@ -160,6 +163,7 @@ impl People {
         match data.action.as_str() {
             action::ROLLBACK_PROPOSED => self.rollback_proposed = true,
             action::ROLLBACK_ORDERED => self.rollback_by = data.due_at,
+            action::ROLLBACK_OVERDUE => self.miss(NOT_ROLLED_BACK, data.due_at.unwrap_or_default()),
             action::VERIFICATION_ASKED => self.is_third_party_asked = true,
             action::VERIFICATION_CONFIRMED => self.confirmed_by = Some(actor.to_owned()),
             action::REVIEW_OVERDUE => self.is_review_overdue = true,

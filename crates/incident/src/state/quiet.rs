@@ -23,6 +23,10 @@ pub const INHIBITED: &str = "inhibited";
 /// Reason of a page that is held back because the incident comes and goes.
 pub const FLAPPING: &str = "flapping";
 
+/// The action of the fact that flapping goes on, and until when at least. It
+/// begins once and ends once, however often it is prolonged.
+pub const FLAPPING_GOES_ON: &str = "flapping_goes_on";
+
 /// Reason of a page that waits for a digest.
 pub const LIMITED: &str = "limited";
 
@@ -80,9 +84,10 @@ impl Quiet {
     }
 
     /// True where deadlines rest: nobody is told, so nobody can answer. An
-    /// incident that flaps and has paged is asked about as ever.
-    pub fn rests(&self) -> bool {
-        self.muted().is_some() || self.flaps_until.is_some() && self.held
+    /// incident that flaps and has paged is asked about as ever, and so is one
+    /// whose step was entered for a reason that flapping does not damp.
+    pub fn rests(&self, reason: &str) -> bool {
+        self.muted().is_some() || self.held && self.holds(reason).is_some()
     }
 
     /// Expectations that have changed.
@@ -188,6 +193,9 @@ impl Incident {
                 self.resume(data.resumes.as_ref());
             }
             FactData::FlappingStarted(data) => self.quiet.flaps_until = data.ends_at,
+            FactData::ActionRecorded(data) if data.action == FLAPPING_GOES_ON => {
+                self.quiet.flaps_until = data.due_at;
+            }
             FactData::FlappingEnded(data) => {
                 self.quiet.flaps_until = None;
                 self.resume(data.resumes.as_ref());
@@ -218,7 +226,7 @@ impl Incident {
     /// Whether deadlines rest after a fact, and since when: a command may be
     /// taken long after its `at`, and deadlines ran until then.
     pub(super) fn rest_after(&mut self, fact: &Fact) {
-        self.quiet.since = match self.quiet.rests() && self.is_open() {
+        self.quiet.since = match self.rests() && self.is_open() {
             true => self.quiet.since.or(Some(fact.recorded_at)),
             false => None,
         };
@@ -248,4 +256,20 @@ impl Incident {
 /// person alone and says nothing of `on_exhausted`, which names no role.
 fn is_handoff_at_the_end(data: &NotificationSkipped) -> bool {
     data.step == ON_EXHAUSTED && data.role.as_deref() == Some("primary")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flapping_lets_rest_only_what_it_holds_back() {
+        let flaps_until = Some(Timestamp::from_millis(1));
+        let quiet = Quiet { flaps_until, held: true, ..Quiet::default() };
+        assert!(quiet.rests("reopened"));
+        // Another quiet held its page back, and is over: flapping damps only
+        // what came back.
+        assert!(!quiet.rests("first"));
+        assert!(!Quiet { held: false, ..quiet }.rests("reopened"));
+    }
 }

@@ -284,8 +284,8 @@ proptest! {
         // is asked any more.
         for incident in folded.values() {
             let due = incident.quiet.owes && incident.is_open() && !incident.resting;
-            prop_assert!(!due || incident.quiet.rests(), "{incident:?}");
-            prop_assert!(incident.quiet.since.is_some() || !incident.quiet.rests() || !incident.is_open());
+            prop_assert!(!due || incident.rests(), "{incident:?}");
+            prop_assert!(incident.quiet.since.is_some() || !incident.rests() || !incident.is_open());
             // Whoever speaks for another is open itself.
             if let Some(by) = incident.quiet.inhibited_by.as_deref() {
                 prop_assert!(folded.get(by).is_some_and(Incident::is_open));

@@ -231,7 +231,7 @@ fn what_comes_and_goes_is_damped_and_not_lost() {
         05-08 16:01:00 Reopened: step data-steward
         05-08 16:01:00 BreachAttached: flight.arr_delay_min drift
         05-08 16:01:00 NotificationSkipped: data-steward loop 1: user:edgar as data_steward: flapping
-        05-08 20:30:00 FlappingStarted: 5 of 20 until 05-08 21:00:00
+        05-08 20:30:00 ActionRecorded: flapping_goes_on: it changed 5 times within 20 windows
         05-08 21:00:00 FlappingEnded: 5 of 20 goes on with pages, acknowledge by 05-08 21:30
         05-08 21:00:00 Notified: data-steward loop 1: user:edgar as data_steward by email:data-quality@example.com (reopened) respond by 05-08 21:30:00
         05-08 21:30:00 Escalated: data-steward to architect loop 1 by not_acknowledged, enters 05-08 21:30:00

@@ -225,6 +225,33 @@ fn a_rollback_in_time_climbs_nowhere() {
 }
 
 #[test]
+fn a_rollback_that_is_overdue_when_the_steps_have_run_out_is_told_of_once() {
+    let mut scene = Scene::new();
+    let charter = scene.world.charters.get_mut(&format!("feature:{DELAY}")).unwrap();
+    charter.fields.rollback.within = Some(TimeSpan::MINUTE.times(20));
+    let policy = scene.world.policies.get_mut("flights").unwrap();
+    (policy.steps, policy.loops) = (policy.steps[..1].to_vec(), 1);
+    scene.breach(&nulls("05-21")).run_to("05-21 00:31");
+    assert!(scene.story().contains("Exhausted"));
+    let mut sign = plain("05-21 00:35", "user:grace", Command::SignOff);
+    sign.gate = Some("rollback".into());
+    scene.send(&sign).run_to("05-21 01:00");
+    let mut done = response("05-21 01:05", "user:ada", Command::Remediate);
+    done.action = Some(RemedyAction::Rollback);
+    scene.send(&done);
+    told(
+        &mut scene,
+        &expect![[r#"
+            05-21 00:35:00 SignedOff: rollback true by user:grace as backup, 1 of 1
+            05-21 00:35:00 ActionRecorded: rollback_ordered: signed off, to be rolled back by 2013-05-21T00:55:00Z
+            05-21 00:55:00 ActionRecorded: rollback_overdue: it was signed off and is not done
+            05-21 00:55:00 Notified: on_exhausted loop 1: user:radia as group:data-governance by email:radia@example.com (not_rolled_back) respond by -
+            05-21 01:05:00 Remediated: by user:ada: Rollback
+        "#]],
+    );
+}
+
+#[test]
 fn two_different_people_open_a_gate_for_two() {
     let mut scene = Scene::new();
     let policy = scene.world.policies.get_mut("flights").unwrap();

@@ -3,6 +3,7 @@
 use expect_test::expect;
 use watchkeep_model::breach::Transition;
 use watchkeep_model::charter::{ExpectationKind, Severity};
+use watchkeep_model::incident::FactData;
 use watchkeep_model::response::Command;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_model::window::Verdict::{Bad, Good};
@@ -48,6 +49,21 @@ fn good_windows_count_from_the_remediation() {
         05-10 00:00:00 Resolved: verified
     "#]].assert_eq(&scene.story());
     scene.check();
+}
+
+#[test]
+fn windows_while_a_breach_was_held_were_seen_too() {
+    let mut scene = Scene::new();
+    let policy = scene.world.policies.get_mut("flights").unwrap();
+    policy.grouping.group_wait = TimeSpan::DAY.times(2);
+    let bad = drift("05-08");
+    scene.breach(&bad).window(&bad, "05-09", Bad).run_to("05-10 00:01");
+    scene.respond("05-10 00:20", "user:edgar", Command::Remediate);
+    let seen_to = |scene: &Scene| match &scene.out.facts.last().unwrap().data {
+        FactData::Remediated(data) => data.windows_seen_to,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(seen_to(&scene), Some(at("05-09")), "as after a restart");
 }
 
 #[test]

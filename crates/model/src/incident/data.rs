@@ -484,8 +484,8 @@ pub struct Escalated {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionRecorded {
     /// `comment`, `feedback`, `rollback_proposed`, `rollback_ordered`,
-    /// `verification_asked`, `verification_confirmed`, `review_overdue`, `action_done` or
-    /// `update_sent`.
+    /// `rollback_overdue`, `verification_asked`, `verification_confirmed`, `review_overdue`,
+    /// `action_done`, `update_sent` or `flapping_goes_on`.
     pub action: String,
     /// In words.
     pub detail: String,
@@ -495,10 +495,12 @@ pub struct ActionRecorded {
     /// Who is told of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub informed: Vec<Informed>,
-    /// `rollback_ordered`: by when it must be done; `review_overdue`: when it was due.
+    /// `rollback_ordered`: by when it must be done; `rollback_overdue` and
+    /// `review_overdue`: when it was due;
+    /// `flapping_goes_on`: when it is looked at again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
-    /// `review_overdue`: how long after that it was noticed; absent where it was in time.
+    /// `rollback_overdue`, `review_overdue`: how long after that it was noticed; absent where it was in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_by_us: Option<i64>,
 }

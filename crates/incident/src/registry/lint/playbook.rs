@@ -20,7 +20,7 @@ mod steps;
 mod times;
 
 /// Every rule of `policy lint` with what it means and what to do.
-pub const PLAYBOOK_RULES: [(&str, &str); 23] = [
+pub const PLAYBOOK_RULES: [(&str, &str); 24] = [
     ("unused_policy", "No charter names this policy, so no incident follows it."),
     (
         "unreachable_step",
@@ -83,6 +83,11 @@ pub const PLAYBOOK_RULES: [(&str, &str); 23] = [
         "silent_exhaustion",
         "When all steps have run out, `on_exhausted` is the last to be told. It names nobody who is \
          in the directory and active.",
+    ),
+    (
+        "short_repeat",
+        "What is exhausted repeats itself once a minute at most, so that no `repeat_interval` floods \
+         whoever is last to be told. A shorter one is taken as `1m`: write that, or a longer one.",
     ),
     (
         "unsignable_gate",

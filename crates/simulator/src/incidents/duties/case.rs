@@ -222,7 +222,6 @@ impl Case {
                 in_time(fact, data.due_at, data.late_by_us)?;
                 self.left(&data.trigger, data.due_at, fact)?;
                 self.answer(&OF_STEP);
-                self.answer(&[Kind::Rollback]);
                 self.is_exhausted = true;
             }
             FactData::AcknowledgementExpired(data) => {
@@ -350,8 +349,11 @@ impl Case {
                 _ => self.is_resting || self.rests(),
             }
         };
+        // A clock that was ahead lets it settle as much later.
+        let may_settle = self.settles_at.is_none_or(|at| at <= now);
         if !self.is_resolved
             && self.open.is_empty()
+            && may_settle
             && settles_by_itself
             && self.labels.severity != Severity::Critical
         {

@@ -76,6 +76,12 @@ impl Digests {
                 self.forget(&fact.incident_id, was_parked);
             }
             FactData::BreachAttached(_) if !case.is_resting => {
+                // What it asked for on an earlier step the present one asks for.
+                let is_left = |waits: &Waiting| {
+                    let is_parked = waits.is_parked || waits.was_parked;
+                    is_parked && !case.stands_on(&waits.step, waits.climb)
+                };
+                self.forget(&fact.incident_id, is_left);
                 let all = self.waiting.iter_mut();
                 let own = all.filter(|((_, incident), _)| *incident == fact.incident_id);
                 own.for_each(|(_, waiting)| {

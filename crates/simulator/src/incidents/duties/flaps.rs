@@ -8,6 +8,9 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use super::wrong;
 use crate::simulation::Violation;
 
+/// The action that tells that it goes on.
+pub(super) const GOES_ON: &str = "flapping_goes_on";
+
 /// Incident, subject, version and expectation.
 type Key = (String, String, String, String);
 
@@ -54,22 +57,31 @@ impl Flaps {
                 let own = self.turns.iter_mut().filter(|(key, _)| key.0 == *id);
                 own.for_each(|(_, turns)| turns.open.clear());
             }
-            FactData::FlappingStarted(data) => {
-                let (changes, look_back) = self.limit.unwrap_or((u32::MAX, 0));
-                let span = TimeSpan::MINUTE.times(i64::from(look_back));
-                let own = self.turns.iter().filter(|(key, _)| key.0 == *id);
-                let mut counts = own.map(|(_, turns)| {
-                    turns.at.iter().filter(|at| **at + span > fact.recorded_at).count()
-                });
-                let is_so = counts.any(|count| count as u64 == u64::from(data.changes));
-                if !is_so || data.changes < changes {
-                    let why = format!("{:?}", self.turns);
-                    return Err(wrong("what flaps comes and goes", &why, fact));
-                }
+            FactData::FlappingStarted(data) => return self.flaps(Some(data.changes), fact),
+            FactData::ActionRecorded(data) if data.action == GOES_ON => {
+                return self.flaps(None, fact);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// An expectation has turned as often as the policy says, and so often
+    /// where it is told.
+    fn flaps(&self, told: Option<u32>, fact: &Fact) -> Result<(), Violation> {
+        let (changes, look_back) = self.limit.unwrap_or((u32::MAX, 0));
+        let span = TimeSpan::MINUTE.times(i64::from(look_back));
+        let own = self.turns.iter().filter(|(key, _)| key.0 == fact.incident_id);
+        let mut counts = own.map(|(_, turns)| {
+            turns.at.iter().filter(|at| **at + span > fact.recorded_at).count() as u64
+        });
+        let is_it = |count: u64| {
+            count >= u64::from(changes) && told.is_none_or(|told| u64::from(told) == count)
+        };
+        match counts.any(is_it) {
+            true => Ok(()),
+            false => Err(wrong("what flaps comes and goes", &format!("{:?}", self.turns), fact)),
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl Quiet {
 impl Case {
     /// True where deadlines rest because nobody is told.
     pub(super) fn rests(&self) -> bool {
-        self.quiet.is_muted() || self.quiet.flaps && self.quiet.held
+        self.quiet.is_muted() || self.quiet.held && self.holds(self.entry_reason).is_some()
     }
 
     /// Notes since when deadlines rest, after a fact.
@@ -82,13 +82,18 @@ impl Case {
         if self.holds(self.entry_reason).is_none() {
             return Err(wrong("pages are held back for a reason", "nothing is quiet", fact));
         }
-        let stands_on = if self.is_exhausted { "on_exhausted" } else { &self.entry.step };
         // Who is handed an incident whose steps have run out waits by themself.
         let is_handoff = self.is_exhausted && data.role.as_deref() == Some("primary");
-        let is_of_step = data.step == stands_on && data.climb == self.entry.climb && !is_handoff;
+        let is_of_step = self.stands_on(&data.step, data.climb) && !is_handoff;
         self.quiet.owes |= is_of_step;
         self.quiet.held |= is_of_step;
         Ok(())
+    }
+
+    /// True where the incident asks by this step in this climb now.
+    pub(super) fn stands_on(&self, step: &str, climb: u32) -> bool {
+        let own = if self.is_exhausted { "on_exhausted" } else { &self.entry.step };
+        step == own && climb == self.entry.climb
     }
 
     /// A quiet begins or ends.
@@ -109,7 +114,12 @@ impl Case {
                     _ => Ok(()),
                 };
             }
-            FactData::FlappingStarted(data) => return self.flap(data.ends_at, fact),
+            FactData::FlappingStarted(data) => {
+                return match std::mem::replace(&mut quiet.flaps, true) {
+                    true => Err(wrong("a quiet begins once", "it flaps already", fact)),
+                    false => self.flap(data.ends_at, fact),
+                };
+            }
             FactData::Unsilenced(data) => (quiet.silences.remove(&data.silence), &data.resumes),
             FactData::Uninhibited(data) => {
                 let by = quiet.inhibited_by.take();
@@ -126,6 +136,18 @@ impl Case {
             return Err(wrong("only what has begun ends", "it was not quiet for that", fact));
         }
         self.resume(resumes.as_ref(), fact)
+    }
+
+    /// It goes on to come and go.
+    pub(super) fn flaps_on(
+        &mut self,
+        until: Option<Timestamp>,
+        fact: &Fact,
+    ) -> Result<(), Violation> {
+        match self.quiet.flaps && until.is_some() {
+            true => self.flap(until, fact),
+            false => Err(wrong("only what has begun goes on", "it does not flap", fact)),
+        }
     }
 
     /// Whether it comes and goes is looked at when that was announced.

@@ -5,6 +5,7 @@ use watchkeep_model::incident::data::{ActionRecorded, Entry, NotificationSkipped
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::case::{Case, Kind, in_time};
+use super::flaps::GOES_ON;
 use super::wrong;
 use crate::simulation::Violation;
 
@@ -20,7 +21,15 @@ impl Case {
     /// An action that is due, or that makes something due.
     pub(super) fn act(&mut self, data: &ActionRecorded, fact: &Fact) -> Result<(), Violation> {
         match data.action.as_str() {
+            GOES_ON => self.flaps_on(data.due_at, fact)?,
             "rollback_ordered" => self.set(Kind::Rollback, data.due_at),
+            "rollback_overdue" => {
+                in_time(fact, data.due_at.unwrap_or(fact.occurred_at), data.late_by_us)?;
+                if self.rests() || self.is_resting || self.is_resolved || !self.is_exhausted {
+                    return Err(wrong("every due_at is answered once", "it rests", fact));
+                }
+                self.fire_apart(Kind::Rollback, fact)?;
+            }
             "review_overdue" => {
                 in_time(fact, data.due_at.unwrap_or(fact.occurred_at), data.late_by_us)?;
                 self.fire_apart(Kind::Review, fact)?;

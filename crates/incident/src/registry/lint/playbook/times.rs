@@ -7,6 +7,7 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use super::super::{Checks, Found};
 use super::Playbook;
 use crate::calendar::next_working;
+use crate::escalate::REPEAT_MIN;
 
 /// A long weekend. Deferring for longer is told.
 const GAP_MAX: TimeSpan = TimeSpan::DAY.times(4);
@@ -18,10 +19,20 @@ const AHEAD: TimeSpan = TimeSpan::DAY.times(365);
 const STEP: TimeSpan = TimeSpan::MINUTE.times(15);
 
 pub(super) fn check(playbook: &Playbook<'_>, checks: &Checks, found: &mut Found) {
+    repeats(playbook, found);
     let Some(now) = checks.now else { return };
     hours(playbook, now, found);
     dates(playbook, now, found);
     drills(playbook, checks, now, found);
+}
+
+fn repeats(playbook: &Playbook<'_>, found: &mut Found) {
+    let interval = playbook.policy.grouping.repeat_interval;
+    if interval < REPEAT_MIN {
+        let message = format!("repeat_interval {interval} is taken as {REPEAT_MIN}");
+        let document = playbook.document;
+        found.warning(document, "grouping.repeat_interval", "short_repeat", message, None);
+    }
 }
 
 fn hours(playbook: &Playbook<'_>, now: Timestamp, found: &mut Found) {
