@@ -61,15 +61,39 @@ const DESCENDANTS_MAX: usize = 200_000;
 /// Beyond it no further than one edge is looked, so that it ends.
 const WORK_MAX: usize = 50_000_000;
 
+/// Walks after which marks are cleared: one search makes no more than it looks
+/// at edges and nodes.
+const WALKS_MAX: u32 = u32::MAX / 2;
+
+/// By node the number of the last walk that came by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    seen: Vec<u32>,
+    walk: u32,
+}
+
+impl Marks {
+    fn is_known(&self, node: Node) -> bool {
+        self.seen.get(node as usize) == Some(&self.walk)
+    }
+
+    /// Marks a node; false where this walk came by before.
+    fn is_new(&mut self, node: Node) -> bool {
+        let place = node as usize;
+        if place >= self.seen.len() {
+            self.seen.resize(place + 1, 0);
+        }
+        std::mem::replace(&mut self.seen[place], self.walk) != self.walk
+    }
+}
+
 /// The search for roots at one instant under one policy.
 pub(crate) struct Search<'a> {
     pub(crate) board: &'a Board,
     pub(crate) lineage: &'a Lineage,
     pub(crate) limits: &'a AttributionLimits,
     pub(crate) at: Timestamp,
-    /// By node the number of the last walk that came by.
-    seen: Vec<u32>,
-    walk: u32,
+    marks: Marks,
     work: usize,
     coverages: BTreeMap<Node, Coverage>,
     /// Where a node with evidence hands the blame on.
@@ -94,13 +118,27 @@ impl<'a> Search<'a> {
             lineage,
             limits,
             at,
-            seen: vec![0; board.nodes()],
-            walk: 0,
+            marks: Marks::default(),
             work: 0,
             coverages: BTreeMap::new(),
             handed: BTreeMap::new(),
             outlived: BTreeSet::new(),
         }
+    }
+
+    /// Takes over what an earlier search marked its way with, so that no search
+    /// has to clear as much as there are nodes.
+    pub(crate) fn marking(mut self, mut marks: Marks) -> Self {
+        if marks.walk > WALKS_MAX {
+            marks = Marks::default();
+        }
+        self.marks = marks;
+        self
+    }
+
+    /// What the search marked its way with, for the next one.
+    pub(crate) fn into_marks(self) -> Marks {
+        self.marks
     }
 
     /// The root of each subject, by all three rules. `is_accountable` tells

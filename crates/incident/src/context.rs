@@ -1,6 +1,6 @@
 //! What decisions ask about the world: charters, policies, people, lineage.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use watchkeep_model::charter::Charter;
 use watchkeep_model::directory::Directory;
@@ -48,6 +48,12 @@ pub struct Declared {
 /// Name of the policy of charters that name none, or one that does not exist,
 /// as long as no document defines a policy of this name.
 pub const DEFAULT_POLICY: &str = "default";
+
+/// The same, made once: it is asked for with every breach.
+pub(crate) fn built_in() -> &'static Policy {
+    static BUILT_IN: LazyLock<Policy> = LazyLock::new(default_policy);
+    &BUILT_IN
+}
 
 /// The built-in policy: the primary owner has 30 minutes, then the backup, the
 /// data steward and the executive together another 30, twice over.

@@ -20,6 +20,7 @@ use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::{Verdict, Window};
 
+use crate::attribution::Marks;
 use crate::command;
 use crate::context::Context;
 pub use crate::decide::Outputs;
@@ -87,6 +88,8 @@ pub struct Escalate {
     progress: BTreeMap<String, Progress>,
     held: BTreeMap<String, Held>,
     near: Near,
+    /// What searches for roots mark their way with; nothing that is known.
+    marks: Marks,
     index: Index,
     policies: BTreeMap<PolicyRevision, Arc<Policy>>,
     /// The chain of refusals that concern no incident.
@@ -138,6 +141,7 @@ impl Escalate {
             progress: BTreeMap::new(),
             held: BTreeMap::new(),
             near: Near::default(),
+            marks: Marks::default(),
             index: Index::default(),
             policies: BTreeMap::new(),
             desk: (0, None),
@@ -292,20 +296,21 @@ impl Escalate {
         now: Timestamp,
         out: &mut Outputs,
     ) {
-        if self.answered.contains(&response.id()) {
+        let id = response.id();
+        if self.answered.contains(&id) {
             return;
         }
         self.begin_past_silences(context, now, out);
         let from = out.facts.len();
         match response.command {
             Command::Silence | Command::Unsilence => {
-                if let Err(rule) = self.hush(response, context, now, out) {
-                    self.reject(response, rule, context, now, out);
+                if let Err(rule) = self.hush(response, &id, context, now, out) {
+                    self.reject(response, &id, rule, context, now, out);
                 }
             }
             Command::Merge => {
-                if let Err(rule) = self.merge(response, context, now, out) {
-                    self.reject(response, rule, context, now, out);
+                if let Err(rule) = self.merge(response, &id, context, now, out) {
+                    self.reject(response, &id, rule, context, now, out);
                 }
             }
             _ if command::is_about_charters(response) => {
@@ -313,10 +318,12 @@ impl Escalate {
                 self.reject(response, rule.into(), context, now, out);
             }
             _ => match self.addressed(response) {
-                Ok(ids) => ids.iter().for_each(|id| {
-                    self.decide(id, context, now, out, |decision| decision.respond(response));
+                Ok(ids) => ids.iter().for_each(|incident| {
+                    self.decide(incident, context, now, out, |decision| {
+                        decision.respond(response, &id);
+                    });
                 }),
-                Err(rule) => self.reject(response, rule, context, now, out),
+                Err(rule) => self.reject(response, &id, rule, context, now, out),
             },
         }
         self.relate(context, now, out);
@@ -344,6 +351,7 @@ impl Escalate {
     fn reject(
         &mut self,
         response: &Response,
+        id: &str,
         rule: String,
         context: &dyn Context,
         now: Timestamp,
@@ -370,7 +378,7 @@ impl Escalate {
             occurred_at: response.at.min(now),
             recorded_at: now,
             actor: response.by.clone(),
-            cause: Some(format!("response {}", response.id())),
+            cause: Some(format!("response {id}")),
             rationale: response.rationale.clone(),
             drill: self.settings.drill,
             data: FactData::CommandRejected(CommandRejected { command, rule, addressed }),
@@ -501,8 +509,14 @@ impl Escalate {
             return;
         }
         let revision = PolicyRevision { name: policy.name.clone(), version: policy.version };
-        let policy = Arc::new(policy.into_owned());
-        self.policies.insert(revision, Arc::clone(&policy));
+        let policy = match self.policies.get(&revision).filter(|known| ***known == *policy) {
+            Some(known) => Arc::clone(known),
+            None => {
+                let policy = Arc::new(policy.into_owned());
+                self.policies.insert(revision, Arc::clone(&policy));
+                policy
+            }
+        };
         let recurrences = self.index.recurrences_with(&placed.group_key, due_at);
         let world = World {
             context,
@@ -540,9 +554,12 @@ impl Escalate {
         out: &mut Outputs,
         act: impl FnOnce(&mut Decision<'_>),
     ) {
-        let Some(mut incident) = self.incidents.remove(id) else { return };
-        let mut progress = self.progress.remove(id).unwrap_or_default();
-        let policy = self.pinned_policy(&incident.policy, context);
+        let Self { incidents, progress, index, policies, silences, changes, .. } = self;
+        let Some(incident) = incidents.get_mut(id) else { return };
+        // Of most incidents no window was counted.
+        let (mut none, mut known) = (Progress::default(), progress.get_mut(id));
+        let progress_ref = known.as_deref_mut().unwrap_or(&mut none);
+        let policy = pinned(policies, &incident.policy, context);
         let charter = incident
             .charter
             .as_ref()
@@ -551,28 +568,33 @@ impl Escalate {
             context,
             policy: &policy,
             charter,
-            load: self.index.load(),
-            recurrences: self.index.recurrences(&incident.group_key),
-            silences: &self.silences,
-            pages: self.index.pages(),
-            board: self.index.board(),
+            load: index.load(),
+            recurrences: index.recurrences(&incident.group_key),
+            silences,
+            pages: index.pages(),
+            board: index.board(),
             now,
         };
         let from = out.facts.len();
-        let (incident_ref, progress_ref) = (&mut incident, &mut progress);
-        act(&mut Decision { incident: incident_ref, progress: progress_ref, world: &world, out });
-        self.take_in(incident, progress, &out.facts[from..]);
+        act(&mut Decision { incident, progress: progress_ref, world: &world, out });
+        index.take_in(&out.facts[from..], incident, progress_ref.check_at, changes);
+        if known.is_none() && none != Progress::default() {
+            progress.insert(id.to_owned(), none);
+        }
+        self.forget();
     }
 
     fn take_in(&mut self, incident: Incident, progress: Progress, facts: &[Fact]) {
-        for fact in facts {
-            self.index.note(fact, &incident);
-            let change = Change::of(fact, &incident);
-            self.changes.extend(change.filter(|change| self.changes.back() != Some(change)));
+        self.index.take_in(facts, &incident, progress.check_at, &mut self.changes);
+        if progress != Progress::default() {
+            self.progress.insert(incident.id.clone(), progress);
         }
-        self.index.refresh(&incident, progress.check_at);
-        self.progress.insert(incident.id.clone(), progress);
         self.incidents.insert(incident.id.clone(), incident);
+        self.forget();
+    }
+
+    /// Lets go of the incidents that were resolved first beyond the bound.
+    fn forget(&mut self) {
         for forgotten in self.index.too_many_resolved(self.settings.resolved_kept_max) {
             self.incidents.remove(&forgotten);
             self.progress.remove(&forgotten);
@@ -622,13 +644,22 @@ impl Escalate {
     }
 
     fn pinned_policy(&mut self, revision: &PolicyRevision, context: &dyn Context) -> Arc<Policy> {
-        if let Some(policy) = self.policies.get(revision) {
-            return Arc::clone(policy);
-        }
-        let policy = Arc::new(find_policy(Some(&revision.name), context).into_owned());
-        self.policies.insert(revision.clone(), Arc::clone(&policy));
-        policy
+        pinned(&mut self.policies, revision, context)
     }
+}
+
+/// The policy as it was when the first incident opened under this revision.
+fn pinned(
+    policies: &mut BTreeMap<PolicyRevision, Arc<Policy>>,
+    revision: &PolicyRevision,
+    context: &dyn Context,
+) -> Arc<Policy> {
+    if let Some(policy) = policies.get(revision) {
+        return Arc::clone(policy);
+    }
+    let policy = Arc::new(find_policy(Some(&revision.name), context).into_owned());
+    policies.insert(revision.clone(), Arc::clone(&policy));
+    policy
 }
 
 fn desk_id() -> String {

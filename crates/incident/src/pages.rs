@@ -4,7 +4,7 @@
 //! out in any span of `per`. Further ones are collected and go out as one
 //! message as soon as there is room again, which counts as one page. Pages to a
 //! person by several channels count once, and so do several of one incident
-//! at one instant.
+//! at one instant; another channel in place of one that took nothing is none.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,6 +12,7 @@ use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::Rate;
 use watchkeep_model::time::Timestamp;
 
+use crate::state::DELIVERY_FAILED;
 use crate::state::quiet::LIMITED;
 
 /// Pages to one person that are remembered. A larger `burst` counts as this.
@@ -115,7 +116,8 @@ impl Pages {
         let id = &fact.incident_id;
         match &fact.data {
             FactData::Notified(data) => {
-                if data.carried_by.is_none() {
+                // Another channel of a page that no sink took is no other page.
+                if data.carried_by.is_none() && data.reason != DELIVERY_FAILED {
                     match self.sent.get_mut(&data.target) {
                         Some(sent) => sent.count(fact.recorded_at, id),
                         None => {

@@ -142,7 +142,10 @@ impl Board {
         let number = self.number(root);
         let incidents = &mut self.subjects[number].incidents;
         match open {
-            Some(kind) => _ = incidents.insert(id.to_owned(), kind),
+            Some(kind) => match incidents.get_mut(id) {
+                Some(known) => *known = kind,
+                None => _ = incidents.insert(id.to_owned(), kind),
+            },
             None => _ = incidents.remove(id),
         }
     }

@@ -48,7 +48,7 @@ impl Search<'_> {
     /// `to_evidence` no further than the nearest nodes with evidence.
     pub(super) fn ancestors(&mut self, node: Node, to_evidence: bool) -> Ancestors {
         let mut above = Ancestors::default();
-        let walk = self.begin(node);
+        self.begin(node);
         let mut level = vec![node];
         for distance in 1..=self.limits.max_depth {
             let mut next = Vec::new();
@@ -59,9 +59,7 @@ impl Search<'_> {
                         EdgeState::Stale(seen) => above.stale.push((link.from, seen)),
                         EdgeState::Unknown => {}
                         EdgeState::Declared | EdgeState::Seen(_) => {
-                            let seen = &mut self.seen[link.from as usize];
-                            if *seen != walk {
-                                *seen = walk;
+                            if self.marks.is_new(link.from) {
                                 next.push(link.from);
                             }
                         }
@@ -130,18 +128,18 @@ impl Search<'_> {
         visit: &mut dyn FnMut(Node),
     ) -> Coverage {
         let mut coverage = Coverage { is_whole: true, ..Coverage::default() };
-        let walk = self.begin(node);
+        self.begin(node);
         let (mut level, mut visited) = (vec![node], 0);
         for _ in 0..self.limits.max_depth {
             let mut next = Vec::new();
             for node in level {
                 for link in self.board.down(self.lineage, node) {
                     self.work += 1;
-                    let seen = &mut self.seen[link.to as usize];
-                    if *seen == walk || !link.state(self.at, self.limits.edge_max_age).is_fresh() {
+                    let is_fresh = || link.state(self.at, self.limits.edge_max_age).is_fresh();
+                    if self.marks.is_known(link.to) || !is_fresh() {
                         continue;
                     }
-                    *seen = walk;
+                    self.marks.is_new(link.to);
                     next.push(link.to);
                     if self.board.breaches(link.to) {
                         coverage.breaching += 1;
@@ -181,17 +179,17 @@ impl Search<'_> {
     /// not to breach. It looks into the depth first, for what is watched often
     /// lies at the far end of what a popular node feeds; false says nothing.
     pub(super) fn spares_more_than(&mut self, node: Node, spared_max: usize) -> bool {
-        let walk = self.begin(node);
+        self.begin(node);
         let (mut stack, mut spared) = (vec![(node, 0)], 0);
         let work_max = self.work + PROBE_MAX.max(spared_max.saturating_mul(4));
         while let Some((node, depth)) = stack.pop() {
             for link in self.board.down(self.lineage, node) {
                 self.work += 1;
-                let seen = &mut self.seen[link.to as usize];
-                if *seen == walk || !link.state(self.at, self.limits.edge_max_age).is_fresh() {
+                let is_fresh = || link.state(self.at, self.limits.edge_max_age).is_fresh();
+                if self.marks.is_known(link.to) || !is_fresh() {
                     continue;
                 }
-                *seen = walk;
+                self.marks.is_new(link.to);
                 if depth + 1 < self.limits.max_depth {
                     stack.push((link.to, depth + 1));
                 }
@@ -227,11 +225,8 @@ impl Search<'_> {
         link.state(self.at, self.limits.edge_max_age)
     }
 
-    fn begin(&mut self, node: Node) -> u32 {
-        self.walk += 1;
-        if let Some(seen) = self.seen.get_mut(node as usize) {
-            *seen = self.walk;
-        }
-        self.walk
+    fn begin(&mut self, node: Node) {
+        self.marks.walk += 1;
+        self.marks.is_new(node);
     }
 }

@@ -43,8 +43,13 @@ impl Target {
 impl Decision<'_> {
     /// Ends the incident as one with another, or records which rule forbids
     /// it. What breaches has to be given to the other.
-    pub fn merge(&mut self, response: &Response, into: Result<Target, String>) -> Vec<Breach> {
-        let doing = self.doing_of(response);
+    pub fn merge(
+        &mut self,
+        response: &Response,
+        command_id: &str,
+        into: Result<Target, String>,
+    ) -> Vec<Breach> {
+        let doing = self.doing_of(response, command_id);
         match self.may_merge(response, into, &doing) {
             Ok(into) => {
                 let moved = self.breaching();

@@ -33,16 +33,17 @@ pub fn stranger(context: &dyn Context, by: &str) -> Option<String> {
 }
 
 impl Decision<'_> {
-    /// Carries a command out, or records which rule forbids it.
-    pub fn respond(&mut self, response: &Response) {
-        let doing = self.doing_of(response);
+    /// Carries a command out, or records which rule forbids it. `id` is the
+    /// command's own identifier.
+    pub fn respond(&mut self, response: &Response, id: &str) {
+        let doing = self.doing_of(response, id);
         if let Err(rule) = self.carry_out(response, &doing) {
             self.refuse(response, rule, &doing);
         }
     }
 
     /// Who gives a command and why.
-    pub(super) fn doing_of(&self, response: &Response) -> Doing {
+    pub(super) fn doing_of(&self, response: &Response, id: &str) -> Doing {
         let by = match response.by.contains(':') {
             true => response.by.clone(),
             false => typed_user(&response.by),
@@ -51,7 +52,7 @@ impl Decision<'_> {
         Doing {
             at: self.effective_at(response),
             actor: by,
-            cause: Some(format!("response {}", response.id())),
+            cause: Some(format!("response {id}")),
             rationale,
         }
     }

@@ -14,6 +14,8 @@ use crate::context::Context;
 use crate::pages::Pages;
 use crate::state::Incident;
 
+use super::relate::Change;
+
 /// Openings of one group that are remembered for `recurrence`, at least. Beyond
 /// twice as many the older half is forgotten, which no count of a policy reaches.
 const RECURRENCES_MAX: usize = 1_000;
@@ -51,7 +53,8 @@ pub(super) struct Index {
     /// Incidents whose verification also looks at a subject.
     references: BTreeMap<String, BTreeSet<String>>,
     roots: BTreeMap<String, BTreeSet<String>>,
-    owners: BTreeMap<String, String>,
+    /// Where each incident stood when it was looked at last.
+    stands: BTreeMap<String, Stand>,
     load: BTreeMap<String, u32>,
     recurrences: BTreeMap<String, Vec<Timestamp>>,
     board: Board,
@@ -73,6 +76,19 @@ pub(super) struct Index {
     pages: Pages,
     /// Open breaches of features that stand for themselves.
     unexplained: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// What is looked up of one incident, so that only what has changed of it costs
+/// anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Stand {
+    is_open: bool,
+    /// Of an open one.
+    owner: Option<String>,
+    /// When its next timer is due.
+    due_at: Option<Timestamp>,
+    /// When it speaks for others no longer.
+    covers_until: Option<Timestamp>,
 }
 
 impl Index {
@@ -362,42 +378,89 @@ impl Index {
         }
     }
 
-    /// Takes in where an incident stands now: its owner's load, its root, its next timer.
-    pub(super) fn refresh(&mut self, incident: &Incident, check_at: Option<Timestamp>) {
+    /// Takes in what was written of an incident, what that means for others and
+    /// where it stands now.
+    pub(super) fn take_in(
+        &mut self,
+        facts: &[Fact],
+        incident: &Incident,
+        check_at: Option<Timestamp>,
+        changes: &mut VecDeque<Change>,
+    ) {
+        for fact in facts {
+            self.note(fact, incident);
+            let change = Change::of(fact, incident);
+            changes.extend(change.filter(|change| changes.back() != Some(change)));
+        }
+        self.refresh(incident, check_at);
+    }
+
+    /// Its owner's load, its root, its next timer.
+    fn refresh(&mut self, incident: &Incident, check_at: Option<Timestamp>) {
         let id = &incident.id;
-        let owner = incident.owner.as_ref().filter(|_| incident.is_open());
-        if self.owners.get(id) != owner {
-            if let Some(before) = self.owners.remove(id)
-                && let Some(count) = self.load.get_mut(&before)
-            {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.load.remove(&before);
-                }
-            }
-            if let Some(owner) = owner {
-                self.owners.insert(id.clone(), owner.clone());
-                *self.load.entry(owner.clone()).or_default() += 1;
-            }
-        }
-        let open = incident.is_open().then_some(incident.kind);
-        self.board.incident(&incident.root, id, open);
-        if incident.is_open() {
-            self.roots.entry(incident.root.clone()).or_default().insert(id.clone());
-        } else if let Some(ids) = self.roots.get_mut(&incident.root) {
-            ids.remove(id);
-            if ids.is_empty() {
-                self.roots.remove(&incident.root);
-            }
-        }
-        let due_at = incident.next_timer(check_at).map(|(due_at, _)| due_at);
-        self.set_due(What::Incident(id.clone()), due_at);
+        let is_open = incident.is_open();
         // What has cleared explains nothing any more once it may settle.
-        let speaks = incident.is_open() && self.children.contains_key(id);
-        let until = (speaks && !incident.is_breaching())
-            .then(|| incident.settles_at.or(incident.cleared_at))
-            .flatten();
-        self.set_due(What::Cover(id.clone()), until);
+        let speaks = is_open && !incident.is_breaching() && self.children.contains_key(id);
+        let now = Stand {
+            is_open,
+            owner: incident.owner.clone().filter(|_| is_open),
+            due_at: incident.next_timer(check_at).map(|(due_at, _)| due_at),
+            covers_until: speaks.then(|| incident.settles_at.or(incident.cleared_at)).flatten(),
+        };
+        let before = match self.stands.get_mut(id) {
+            Some(stand) if *stand == now => return,
+            Some(stand) => std::mem::replace(stand, now.clone()),
+            None => {
+                self.stands.insert(id.clone(), now.clone());
+                Stand::default()
+            }
+        };
+        if before.owner != now.owner {
+            self.reload(before.owner.as_deref(), now.owner.as_deref());
+        }
+        if before.is_open != now.is_open {
+            self.board.incident(&incident.root, id, is_open.then_some(incident.kind));
+            if is_open {
+                self.roots.entry(incident.root.clone()).or_default().insert(id.clone());
+            } else {
+                leave(&mut self.roots, &incident.root, id);
+            }
+        }
+        self.time(id, before.due_at, now.due_at);
+        if before.covers_until != now.covers_until {
+            self.set_due(What::Cover(id.clone()), now.covers_until);
+        }
+    }
+
+    /// One of the open incidents of somebody is somebody else's.
+    fn reload(&mut self, before: Option<&str>, now: Option<&str>) {
+        if let Some(before) = before
+            && let Some(count) = self.load.get_mut(before)
+        {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.load.remove(before);
+            }
+        }
+        if let Some(now) = now {
+            *self.load.entry(now.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// The next timer of an incident is due at another time.
+    fn time(&mut self, id: &str, before: Option<Timestamp>, now: Option<Timestamp>) {
+        if before == now {
+            return;
+        }
+        let mut due = (Timestamp::MIN, What::Incident(id.to_owned()));
+        if let Some(before) = before {
+            due.0 = before;
+            self.due.remove(&due);
+        }
+        if let Some(now) = now {
+            due.0 = now;
+            self.due.insert(due);
+        }
     }
 
     /// Incidents to forget, so that the kept ones stay within bounds: those
@@ -418,7 +481,8 @@ impl Index {
             {
                 self.groups.remove(&group_key);
             }
-            self.set_due(What::Incident(id.clone()), None);
+            let stand = self.stands.remove(id);
+            self.time(id, stand.and_then(|stand| stand.due_at), None);
         }
         forgotten
     }

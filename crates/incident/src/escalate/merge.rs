@@ -17,6 +17,7 @@ impl Escalate {
     pub(super) fn merge(
         &mut self,
         response: &Response,
+        command_id: &str,
         context: &dyn Context,
         now: Timestamp,
         out: &mut Outputs,
@@ -41,7 +42,7 @@ impl Escalate {
             });
             let mut moved = Vec::new();
             self.decide(&id, context, now, out, |decision| {
-                moved = decision.merge(response, target);
+                moved = decision.merge(response, command_id, target);
             });
             if let Ok(into) = &into {
                 self.decide(into, context, now, out, |decision| {

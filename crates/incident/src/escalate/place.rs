@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::{Charter, ExpectationKind, Lifecycle};
 use watchkeep_model::incident::data::Attribution;
-use watchkeep_model::policy::{AttributionLimits, GroupKey, LOOPS_MAX, Policy, STEPS_MAX};
+use watchkeep_model::policy::{AttributionLimits, GroupKey, LOOPS_MAX, Policy, STEPS_MAX, Step};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::{Escalate, Held};
 use crate::attribution::Search;
 use crate::attribution::board::Board;
-use crate::context::{Context, DEFAULT_POLICY, default_policy};
+use crate::context::{Context, DEFAULT_POLICY, built_in};
 use crate::lineage::{Lineage, Node};
 use crate::owner;
 
@@ -56,10 +56,11 @@ impl Escalate {
     ) -> Placed {
         let policy = policy_of(breach, context);
         let subject = typed(&breach.feature);
+        let marks = std::mem::take(&mut self.marks);
         let board = self.index.settled(context);
         let lineage = context.lineage();
         let as_of = as_of(breach.detected_at, policy.grouping.group_wait, at);
-        let mut search = Search::new(board, lineage, &policy.attribution, as_of);
+        let mut search = Search::new(board, lineage, &policy.attribution, as_of).marking(marks);
         let root = match board.node(lineage, &subject) {
             Some(node) => {
                 let root = search.by_evidence(node);
@@ -67,6 +68,7 @@ impl Escalate {
             }
             None => subject.clone(),
         };
+        self.marks = search.into_marks();
         let kind = if root == subject {
             breach.kind
         } else {
@@ -110,7 +112,8 @@ impl Escalate {
         let lineage = context.lineage();
         let mut groups: BTreeMap<String, Group> = BTreeMap::new();
         for (policy_limits, as_of, members) in by_limits_and_time(held, context, at) {
-            let mut search = Search::new(board, lineage, &policy_limits, as_of);
+            let marks = std::mem::take(&mut self.marks);
+            let mut search = Search::new(board, lineage, &policy_limits, as_of).marking(marks);
             let nodes: Vec<Node> = members
                 .iter()
                 .filter_map(|one| board.node(lineage, &typed(&one.breach.feature)))
@@ -130,6 +133,7 @@ impl Escalate {
             for (root, members) in of_root {
                 group(&mut groups, root, members, &mut search, context);
             }
+            self.marks = search.into_marks();
         }
         groups.into_values().collect()
     }
@@ -260,11 +264,12 @@ pub(super) fn policy_of<'a>(breach: &Breach, context: &'a dyn Context) -> Cow<'a
 pub(super) fn find_policy<'a>(name: Option<&str>, context: &'a dyn Context) -> Cow<'a, Policy> {
     let found = name.and_then(|name| context.policy(name));
     let Some(policy) = found.or_else(|| context.policy(DEFAULT_POLICY)) else {
-        return Cow::Owned(default_policy());
+        return Cow::Borrowed(built_in());
     };
-    let names: BTreeSet<&str> = policy.steps.iter().map(|step| step.name.as_str()).collect();
-    let sound = (1..=STEPS_MAX).contains(&policy.steps.len())
-        && names.len() == policy.steps.len()
+    let steps = &policy.steps;
+    let is_new = |(at, step): (usize, &Step)| steps[..at].iter().all(|one| one.name != step.name);
+    let sound = (1..=STEPS_MAX).contains(&steps.len())
+        && steps.iter().enumerate().all(is_new)
         && policy.loops <= LOOPS_MAX
         && policy.grouping.repeat_interval >= REPEAT_MIN;
     if sound { Cow::Borrowed(policy) } else { Cow::Owned(put_right(policy)) }
@@ -273,7 +278,7 @@ pub(super) fn find_policy<'a>(name: Option<&str>, context: &'a dyn Context) -> C
 fn put_right(policy: &Policy) -> Policy {
     let mut policy = policy.clone();
     if policy.steps.is_empty() {
-        policy.steps = default_policy().steps;
+        policy.steps = built_in().steps.clone();
     }
     policy.steps.truncate(STEPS_MAX);
     let mut names = BTreeSet::new();

@@ -32,14 +32,15 @@ impl Escalate {
     pub(super) fn hush(
         &mut self,
         response: &Response,
+        command_id: &str,
         context: &dyn Context,
         now: Timestamp,
         out: &mut Outputs,
     ) -> Result<(), String> {
         command::check(response).map_err(|fault| fault.what)?;
         match response.command {
-            Command::Silence => self.silence(response, context, now, out),
-            _ => self.unsilence(response, context, now, out),
+            Command::Silence => self.silence(response, command_id, context, now, out),
+            _ => self.unsilence(response, command_id, context, now, out),
         }
     }
 
@@ -50,6 +51,7 @@ impl Escalate {
     fn silence(
         &mut self,
         response: &Response,
+        command_id: &str,
         context: &dyn Context,
         now: Timestamp,
         out: &mut Outputs,
@@ -57,7 +59,7 @@ impl Escalate {
         if let Some(rule) = stranger(context, &response.by) {
             return Err(rule);
         }
-        let doing = doing(response, now);
+        let doing = doing(response, command_id, now);
         if doing.rationale.is_none() {
             return Err("a silence needs a rationale".into());
         }
@@ -69,7 +71,7 @@ impl Escalate {
         if self.silences.len() >= SILENCES_MAX {
             return Err(format!("there are {SILENCES_MAX} silences; end one of them first"));
         }
-        let silence = response.id();
+        let silence = command_id.to_owned();
         if self.silences.get(&silence).is_some() {
             return Err("there is such a silence already".into());
         }
@@ -90,6 +92,7 @@ impl Escalate {
     fn unsilence(
         &mut self,
         response: &Response,
+        command_id: &str,
         context: &dyn Context,
         now: Timestamp,
         out: &mut Outputs,
@@ -98,7 +101,7 @@ impl Escalate {
             return Err(rule);
         }
         let id = self.silences.named(response.silence.as_deref().unwrap_or_default())?;
-        self.end_silence(&id, "command", &doing(response, now), context, now, out);
+        self.end_silence(&id, "command", &doing(response, command_id, now), context, now, out);
         Ok(())
     }
 
@@ -255,12 +258,12 @@ fn meant(response: &Response) -> Vec<Matcher> {
     matchers
 }
 
-fn doing(response: &Response, now: Timestamp) -> Doing {
+fn doing(response: &Response, id: &str, now: Timestamp) -> Doing {
     let rationale = response.rationale.clone().filter(|text| !text.trim().is_empty());
     Doing {
         at: response.at.min(now),
         actor: crate::schedule::typed_user(&response.by),
-        cause: Some(format!("response {}", response.id())),
+        cause: Some(format!("response {id}")),
         rationale,
     }
 }

@@ -153,6 +153,7 @@ fn act(situation: &mut Situation, one: Try, world: &super::scene::World, out: &m
             let mut wish: Response = response(&now.to_string(), by, command);
             wish.action = (command == Command::Remediate).then_some(action);
             match command {
+                Command::Merge => wish.into = another(stage, world, now, out),
                 Command::Reassign => wish.to = Some("user:mary".into()),
                 Command::Review => wish.root_cause = Some("a new carrier".into()),
                 Command::Escalate if by == "user:edgar" => wish.decision = Some("retire".into()),
@@ -165,10 +166,26 @@ fn act(situation: &mut Situation, one: Try, world: &super::scene::World, out: &m
                 }
                 _ => {}
             }
+            wish.at = *now;
             stage.respond(&wish, world, *now, out);
         }
     }
     stage.advance(world, *now, out);
+}
+
+/// An open incident beside, which follows the same policy.
+fn another(
+    stage: &mut Escalate,
+    world: &super::scene::World,
+    now: &mut Timestamp,
+    out: &mut Outputs,
+) -> Option<String> {
+    let beside = super::scene::breach("flight.f3", ExpectationKind::Latency, Severity::Info, *now);
+    stage.breach(&beside, world, *now, out);
+    *now = *now + TimeSpan::MINUTE;
+    stage.advance(world, *now, out);
+    let mut open = stage.open_incidents();
+    open.find(|one| one.root == "feature:flight.f3").map(|one| one.id.to_owned())
 }
 
 /// Folds the facts once more and notes what each did to the state.

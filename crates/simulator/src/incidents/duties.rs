@@ -10,6 +10,7 @@ mod case;
 mod digests;
 mod flaps;
 mod quiet;
+mod reach;
 mod silences;
 mod speaks;
 mod tell;
@@ -112,6 +113,11 @@ pub struct Duties {
     breaches: BTreeMap<String, bool>,
     /// Breaches that were attached, and to which incident.
     attached: BTreeMap<String, String>,
+    /// The incident that each merged one is one with.
+    merged: BTreeMap<String, String>,
+    /// Breaches of the commit that is being read that were attached before, to
+    /// that incident.
+    moved: Vec<(String, Fact)>,
     commands: BTreeSet<String>,
     /// Commands that a fact answers, by incident and name of the fact.
     answers: BTreeSet<(String, String, FactName)>,
@@ -142,6 +148,8 @@ impl Duties {
             now: Timestamp::MIN,
             breaches: BTreeMap::new(),
             attached: BTreeMap::new(),
+            merged: BTreeMap::new(),
+            moved: Vec::new(),
             commands: BTreeSet::new(),
             answers: BTreeSet::new(),
             answered: BTreeSet::new(),
@@ -213,11 +221,12 @@ impl Duties {
             FactData::Resolved(_) => {
                 *self.ends.entry((id.clone(), fact.occurred_at)).or_default() += 1;
             }
-            FactData::BreachAttached(data)
-                if self.attached.insert(data.breach_id.clone(), id.clone()).is_some() =>
-            {
-                let invariant = "a breach belongs to one incident, once";
-                return Err(wrong(invariant, "it was attached before", &fact));
+            FactData::BreachAttached(data) => {
+                let before = self.attached.insert(data.breach_id.clone(), id.clone());
+                self.moved.extend(before.map(|before| (before, fact.clone())));
+            }
+            FactData::Merged(data) => {
+                self.merged.insert(id.clone(), data.into.clone());
             }
             _ => {}
         }
@@ -336,10 +345,17 @@ impl Duties {
     /// What must not be so.
     pub fn commit(&mut self) -> Result<(), Violation> {
         self.pages_are_facts()?;
+        for (from, fact) in std::mem::take(&mut self.moved) {
+            if self.merged.get(&from) != Some(&fact.incident_id) {
+                let invariant = "a breach belongs to one incident, once";
+                return Err(wrong(invariant, &format!("it was attached to {from}"), &fact));
+            }
+        }
         self.silences.commit()?;
         self.digests.commit(&self.cases, self.now)?;
         for case in self.cases.values() {
             case.holds_for_a_reason()?;
+            case.reaches_otherwise()?;
             case.updates_are_apart(self.terms.group_interval)?;
             let ended = case.quiet.silences.iter().find(|id| !self.silences.stands(id));
             if let Some(silence) = ended {

@@ -12,7 +12,7 @@ use watchkeep_model::subject::typed;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use self::documents::{DATASET, SOURCE};
-use super::plan::Plan;
+use super::plan::{Plan, Sinks};
 use crate::generator::random::Random;
 
 /// 2026-03-06T15:00:00Z, a Friday: working hours end within the run.
@@ -39,6 +39,7 @@ impl Plan {
         }
         let faults = faults::of(&mut dice, instances, from, span);
         let slack = seconds(dice.one_of(&[0, 1, 20]));
+        let sinks = dice.percent(50).then(|| sinks(&mut dice, from, span));
         Self {
             seed,
             from,
@@ -49,9 +50,21 @@ impl Plan {
             slack,
             run_on: minutes(dice.one_of(&[60, 300])),
             instances,
+            sinks,
             terms,
         }
     }
+}
+
+/// Tools that are dead for a while, or none.
+fn sinks(dice: &mut Dice, from: Timestamp, span: TimeSpan) -> Sinks {
+    let dead = (0..dice.between(0, 3)).map(|_| {
+        let begins = from + dice.span(span);
+        let lasts = dice.one_of(&[minutes(2), minutes(20), minutes(60)]);
+        (dice.one_of(&["email", "sms"]).to_owned(), begins, begins + dice.span(lasts))
+    });
+    let dead = dead.collect();
+    Sinks { delay: seconds(dice.one_of(&[1, 20, 200])), dead }
 }
 
 /// Draws in the words of a plan.

@@ -32,8 +32,19 @@ pub struct Plan {
     pub run_on: TimeSpan,
     /// Instances of the stage: one decides, another stands by.
     pub instances: usize,
+    /// What takes pages, where it is told what became of them.
+    pub sinks: Option<Sinks>,
     /// What is so beyond what facts tell.
     pub terms: Terms,
+}
+
+/// What takes pages, and reports each of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sinks {
+    /// How long a report takes.
+    pub delay: TimeSpan,
+    /// Tools that take no page from an instant on until another.
+    pub dead: Vec<(String, Timestamp, Timestamp)>,
 }
 
 /// A record of one of the stage's topics.
@@ -53,6 +64,8 @@ pub enum What {
     /// A judged window.
     Window(Box<Window>),
     /// A command.
+    /// A command. A merger names `into` by a number: the incident that opened as
+    /// that many-th, as far as so many have.
     Response(Box<Response>),
 }
 
@@ -140,6 +153,12 @@ impl fmt::Display for Plan {
                     writeln!(f, "{at} {} {:?} {response:?}", response.by, response.command)?;
                 }
                 What::Window(_) => {}
+            }
+        }
+        if let Some(Sinks { delay, dead }) = &self.sinks {
+            writeln!(f, "reports of pages after {delay}")?;
+            for (tool, from, until) in dead {
+                writeln!(f, "{from} no sink of {tool} until {until}")?;
             }
         }
         for (at, fault) in &self.faults {

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use watchkeep_incident::escalate as escalation;
-use watchkeep_model::escalation::Escalation;
-use watchkeep_model::incident::Fact;
+use watchkeep_model::escalation::{Audience, Escalation};
+use watchkeep_model::incident::data::{DeliveryOutcome, DeliveryReported};
+use watchkeep_model::incident::{Fact, FactName};
 use watchkeep_model::position::Partition;
+use watchkeep_model::response::{Command, DELIVERER, Response};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_runtime::log::{LogError, Outgoing};
 use watchkeep_runtime::outgoing;
@@ -88,6 +90,10 @@ struct Run<'p> {
     dice: Random,
     next_input: usize,
     next_fault: usize,
+    /// What the sinks will say of pages, by when.
+    reports: BTreeMap<Timestamp, Input>,
+    /// Incidents in the order in which the log tells that they opened.
+    opened: Vec<String>,
     breakage: Option<Breakage>,
     away_until: Option<Timestamp>,
     holds: Vec<(Partition, Timestamp)>,
@@ -121,6 +127,8 @@ impl<'p> Run<'p> {
             dice: Random::new(plan.seed),
             next_input: 0,
             next_fault: 0,
+            reports: BTreeMap::new(),
+            opened: Vec::new(),
             breakage: None,
             away_until: None,
             holds: Vec::new(),
@@ -172,7 +180,8 @@ impl<'p> Run<'p> {
         let slack = self.plan.slack.as_micros();
         let late = if slack > 0 && !is_healed { self.dice.below(slack.unsigned_abs()) } else { 0 };
         let late = TimeSpan::from_micros(late.cast_signed());
-        let events = [input, faults.map(|(at, _)| *at), self.away_until];
+        let report = self.reports.keys().next().copied();
+        let events = [input, report, faults.map(|(at, _)| *at), self.away_until];
         let next = events.into_iter().flatten().chain(until).chain(due).chain(down).min()?;
         let next = next + late;
         // Whoever could not act tries again.
@@ -184,6 +193,10 @@ impl<'p> Run<'p> {
         while let Some(input) = self.plan.inputs.get(self.next_input).filter(|i| i.at <= self.now) {
             self.next_input += 1;
             self.append(input);
+        }
+        while let Some(report) = self.reports.first_entry().filter(|one| *one.key() <= self.now) {
+            let report = report.remove();
+            self.append(&report);
         }
         while let Some((at, fault)) = self.plan.faults.get(self.next_fault)
             && *at <= self.now
@@ -219,13 +232,59 @@ impl<'p> Run<'p> {
             }
             What::Window(window) => outgoing::window(&topics.windows, window, ENCODING),
             What::Response(response) => {
+                let response = self.named(response);
                 self.duties.response(&response.id());
-                let value = serde_json::to_vec(response).expect("a command is plain data");
+                let value = serde_json::to_vec(&response).expect("a command is plain data");
                 let (topic, key) = (topics.responses.clone(), None);
                 Outgoing { topic, partition: None, key, value, headers: Vec::new() }
             }
         };
         self.store.append(&record, input.at).expect("the topics were made before");
+    }
+
+    /// A command that names an incident by its number names it by its identifier.
+    fn named(&self, response: &Response) -> Response {
+        let number = response.into.as_ref().and_then(|into| into.parse::<usize>().ok());
+        let known = self.opened.len().max(1);
+        let into = number.and_then(|number| self.opened.get(number % known));
+        Response { into: into.or(response.into.as_ref()).cloned(), ..response.clone() }
+    }
+
+    /// What a sink will say of a page.
+    fn report(&mut self, page: &Escalation) {
+        let (Some(sinks), Some(channel)) = (&self.plan.sinks, &page.channel) else { return };
+        let Some((tool, _)) = channel.split_once(':').filter(|_| page.audience == Audience::Page)
+        else {
+            return;
+        };
+        let is_dead = |(dead, from, until): &(String, Timestamp, Timestamp)| {
+            dead == tool && (*from..*until).contains(&self.now)
+        };
+        let unreached = sinks.dead.iter().any(is_dead);
+        let mut at = self.now + sinks.delay;
+        // In which order partitions are read is nobody's promise.
+        while self.reports.contains_key(&at) || self.plan.inputs.iter().any(|one| one.at == at) {
+            at = at + TimeSpan::from_micros(1);
+        }
+        let delivery = DeliveryReported {
+            escalation: page.id.clone(),
+            sink: tool.to_owned(),
+            tool: tool.to_owned(),
+            outcome: match unreached {
+                true => DeliveryOutcome::Failed,
+                false => DeliveryOutcome::Delivered,
+            },
+            attempts: 1,
+            target: page.target.clone(),
+            channel: Some(channel.clone()),
+            detail: None,
+            unreached,
+            origin: None,
+        };
+        let mut response = Response::new(at, DELIVERER, Command::ReportDelivery);
+        response.incident = Some(page.incident_id.clone());
+        response.delivery = Some(delivery);
+        self.reports.insert(at, Input { at, what: What::Response(Box::new(response)) });
     }
 
     fn fault(&mut self, fault: &Fault) {
@@ -377,10 +436,14 @@ impl<'p> Run<'p> {
                         Violation::new("facts can be read", error.detail)
                     };
                     if topic == self.topics.incidents {
-                        self.duties.fact(decode::<Fact>(&record.value).map_err(unreadable)?)?;
+                        let fact = decode::<Fact>(&record.value).map_err(unreadable)?;
+                        let opens = fact.fact == FactName::Opened;
+                        self.opened.extend(opens.then(|| fact.incident_id.clone()));
+                        self.duties.fact(fact)?;
                     } else {
                         let message = decode::<Escalation>(&record.value).map_err(unreadable)?;
                         self.duties.message(&message)?;
+                        self.report(&message);
                     }
                 }
             }

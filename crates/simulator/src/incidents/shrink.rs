@@ -26,7 +26,7 @@ pub struct Shrunk {
 }
 
 /// How lines of documents begin that a policy or a charter can do without.
-const LINES: [&str; 10] = [
+const LINES: [&str; 12] = [
     "hours:",
     "ack_timeout:",
     "review:",
@@ -34,6 +34,8 @@ const LINES: [&str; 10] = [
     "limits:",
     "damping:",
     "rollback:",
+    "independence:",
+    "freeze:",
     "upstream:",
     "  - {name: second",
     "  - {name: third",
@@ -49,6 +51,8 @@ pub fn shrink(plan: &Plan, sabotage: Sabotage, runs_max: usize) -> Option<Shrunk
     search.simpler(|plan| plan.partitions = 1);
     search.simpler(|plan| plan.slack = TimeSpan::ZERO);
     search.simpler(|plan| plan.terms.is_drill = false);
+    search.simpler(|plan| plan.sinks = None);
+    search.simpler(|plan| plan.sinks.iter_mut().for_each(|sinks| sinks.dead.clear()));
     // Coarsely first: most of a plan has nothing to do with the failure.
     for pieces in [4, 16, usize::MAX] {
         loop {

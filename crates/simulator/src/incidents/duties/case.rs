@@ -8,6 +8,7 @@ use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::Timestamp;
 
 use super::quiet::Quiet;
+use super::reach::Reach;
 use super::wrong;
 use crate::simulation::Violation;
 
@@ -71,6 +72,8 @@ pub(super) struct Case {
     pub(super) entry_reason: &'static str,
     /// What holds pages back, and which.
     pub(super) quiet: Quiet,
+    /// Whom pages were sent to, and whom none has reached.
+    pub(super) reach: Reach,
     /// When people were told of its breaches last.
     pub(super) told_at: Timestamp,
     pub(super) standing: BTreeMap<Kind, Timestamp>,
@@ -101,6 +104,7 @@ impl Case {
             entry: opened.entry.clone(),
             entry_reason: "first",
             quiet: Quiet::default(),
+            reach: Reach::default(),
             told_at: fact.occurred_at,
             standing: BTreeMap::new(),
             made: 0,
@@ -162,6 +166,7 @@ impl Case {
         self.is_resting = false;
         self.quiet.owes = false;
         self.quiet.held = false;
+        self.reach.begin_anew();
     }
 
     /// The deadlines of a step that is entered, anew where it was entered before.
@@ -196,6 +201,7 @@ impl Case {
     /// Takes in the next fact.
     pub(super) fn follow(&mut self, fact: Fact) -> Result<(), Violation> {
         self.take(&fact)?;
+        self.follow_reach(&fact)?;
         self.rest_from(fact.recorded_at);
         self.last = fact;
         Ok(())

@@ -7,6 +7,7 @@ use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::case::Case;
+use super::reach::FAILED;
 use super::wrong;
 use crate::simulation::Violation;
 
@@ -117,7 +118,8 @@ impl Digests {
             }
         }
         self.waiting.remove(&key);
-        if data.carried_by.is_none() {
+        // Another channel of a page that no sink took is no other page.
+        if data.carried_by.is_none() && data.reason != FAILED {
             let sent = self.sent.entry(data.target.clone()).or_default();
             let page = (fact.recorded_at, fact.incident_id.clone());
             if !sent.contains(&page) {

@@ -48,6 +48,11 @@ impl Quiet {
 }
 
 impl Case {
+    /// True where no page whatever goes out.
+    pub(super) fn is_muted(&self) -> bool {
+        self.quiet.is_muted()
+    }
+
     /// True where deadlines rest because nobody is told.
     pub(super) fn rests(&self) -> bool {
         self.quiet.is_muted() || self.quiet.held && self.holds(self.entry_reason).is_some()

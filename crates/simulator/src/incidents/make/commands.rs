@@ -13,7 +13,7 @@ use crate::incidents::plan::{Input, What};
 const PEOPLE: [&str; 5] = ["user:ada", "user:ben", "user:cleo", "user:dora", "user:nobody"];
 
 /// What they say, the more often the more often it stands here.
-const COMMANDS: [Command; 22] = [
+const COMMANDS: [Command; 23] = [
     Command::Acknowledge,
     Command::Acknowledge,
     Command::Acknowledge,
@@ -35,6 +35,7 @@ const COMMANDS: [Command; 22] = [
     Command::Silence,
     Command::Silence,
     Command::Unsilence,
+    Command::Merge,
     // Nobody but the deliver stage may.
     Command::ReportDelivery,
 ];
@@ -98,6 +99,7 @@ fn response(
         Command::Escalate if dice.percent(50) => {
             response.decision = Some(dice.one_of(&[DECISION, DECISION, "none"]).to_owned());
         }
+        Command::Merge => response.into = Some(dice.between(0, 9).to_string()),
         Command::Reassign => response.to = Some(dice.one_of(&PEOPLE).to_owned()),
         Command::Silence => silence(dice, &mut response, subject),
         Command::Unsilence => {

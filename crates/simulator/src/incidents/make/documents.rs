@@ -66,6 +66,9 @@ fn charter(dice: &mut Dice, subject: &Subject, text: &mut String) {
         subject.typed(),
         subject.primary
     );
+    if dice.percent(20) {
+        text.push_str("independence: money\n");
+    }
     if let Some(upstream) = subject.upstream {
         let _ = writeln!(text, "upstream: [{upstream}]");
     }
@@ -153,20 +156,39 @@ fn limits(dice: &mut Dice, text: &mut String, terms: &mut Terms) {
 fn checks(dice: &mut Dice, text: &mut String, terms: &mut Terms) {
     if dice.percent(30) {
         terms.settles_by_itself = false;
-        text.push_str(
-            "sign_offs:\n  - {gate: rollback, roles: [primary, backup], minimum: 1}\n  - {gate: \
-             resolve, severities: [critical], roles: [backup], minimum: 1, distinct_from: \
-             [remediator]}\n",
+        let (roles, minimum) =
+            dice.one_of(&[("backup", 1), ("primary, backup", 1), ("primary, backup", 2)]);
+        let distinct = dice.one_of(&["", ", distinct_from: [remediator]"]);
+        let _ = writeln!(
+            text,
+            "sign_offs:\n  - {{gate: rollback, roles: [primary, backup], minimum: {}}}\n  - {{gate: \
+             resolve, severities: [critical], roles: [{roles}], minimum: {minimum}{distinct}}}",
+            dice.between(1, 2)
         );
     }
     if dice.percent(40) {
         terms.settles_by_itself = false;
-        let third = if dice.percent(20) { ", third_party: backup" } else { "" };
+        let third = match dice.percent(40) {
+            true => dice.one_of(&["backup", "\"group:governance\"", "auditor"]),
+            false => "",
+        };
+        let third = if third.is_empty() { "" } else { &format!(", third_party: {third}") };
         let _ = writeln!(
             text,
             "verification: {{severities: [error, critical], good_windows: {}, on_failure: \
              owner{third}}}",
             dice.between(1, 3)
+        );
+    }
+    if dice.percent(30) {
+        text.push_str(
+            "independence: {money: {verifier_not_in_team_of: [remediator], \
+             approver_not_in_team_of: [primary]}}\n",
+        );
+    }
+    if dice.percent(10) {
+        text.push_str(
+            "freeze: [{from: 2026-03-01, to: 2026-04-01, reason: no changes of charters}]\n",
         );
     }
     if dice.percent(30) {
@@ -189,6 +211,7 @@ fn steps(dice: &mut Dice, text: &mut String) {
             ]),
         };
         let channels = dice.one_of(&["", ", channels: [{tool: email, to: on-call@example.com}]"]);
+        let kinds = dice.one_of(&["", "", ", kinds: [volume, null_rate]"]);
         let mut triggers = vec!["not_acknowledged".to_owned()];
         let mut within = format!("acknowledge_within: {}", minutes(dice.between(2, 8)));
         if dice.percent(50) {
@@ -215,7 +238,7 @@ fn steps(dice: &mut Dice, text: &mut String) {
             if dice.percent(30) { format!(", decisions: [{DECISION}]") } else { String::new() };
         let _ = writeln!(
             text,
-            "  - {{name: {name}, notify: [{notify}]{channels}, {within}{decisions}, escalate_if: \
+            "  - {{name: {name}, notify: [{notify}]{channels}{kinds}, {within}{decisions}, escalate_if: \
              [{triggers}]}}"
         );
     }
