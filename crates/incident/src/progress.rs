@@ -66,7 +66,6 @@ impl Progress {
         let reference = of_reference.map(|(_, run)| run.good_after(from)).min().unwrap_or(0);
         attached.min(reference)
     }
-
 }
 
 #[cfg(test)]
