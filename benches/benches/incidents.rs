@@ -5,13 +5,13 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use watchkeep_benches::incidents::{OPEN, moment, stage, world};
+use watchkeep_benches::incidents::{OPEN, commands, moment, stage, world};
 use watchkeep_benches::world::{AT, breach};
 use watchkeep_incident::escalate::Outputs;
 use watchkeep_model::breach::Breach;
-use watchkeep_model::response::{Command, Response};
 use watchkeep_model::time::TimeSpan;
 
+/// Commands of each kind.
 const ANSWERS: usize = 10_000;
 
 fn decisions(c: &mut Criterion) {
@@ -20,21 +20,16 @@ fn decisions(c: &mut Criterion) {
     let mut group = c.benchmark_group("beside 100,000 open incidents");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
     let moment = moment();
-    let answers: Vec<Response> = open
-        .open_incidents()
-        .step_by(OPEN / ANSWERS)
-        .map(|incident| Response {
-            incident: Some(incident.id.to_owned()),
-            ..Response::new(moment, "user:ada", Command::Acknowledge)
-        })
-        .collect();
-    group.throughput(Throughput::Elements(answers.len() as u64));
-    group.bench_function("acknowledgements", |b| {
+    let commands = commands(&open).map(|all| all[..ANSWERS].to_vec());
+    group.throughput(Throughput::Elements((commands.len() * ANSWERS) as u64));
+    group.bench_function("commands: acknowledge, comment, remediate, one refused", |b| {
         b.iter_batched_ref(
             || open.clone(),
             |stage| {
                 let mut out = Outputs::default();
-                answers.iter().for_each(|one| stage.respond(one, &world, moment, &mut out));
+                for one in commands.iter().flatten() {
+                    stage.respond(one, &world, one.at, &mut out);
+                }
                 black_box(out)
             },
             BatchSize::PerIteration,

@@ -9,12 +9,11 @@
 
 use std::hint::black_box;
 
-use watchkeep_benches::incidents::{OPEN, moment, stage, world};
+use watchkeep_benches::incidents::{OPEN, commands, moment, stage, world};
 use watchkeep_benches::world::breach;
 use watchkeep_benches::{load, processor_seconds};
 use watchkeep_incident::escalate::{Escalate, Outputs};
 use watchkeep_model::breach::Breach;
-use watchkeep_model::response::{Command, Response};
 use watchkeep_model::time::TimeSpan;
 
 /// Ticks in which nothing is due: enough for a clock of 10 ms.
@@ -39,18 +38,16 @@ fn main() {
     });
 
     let mut stage = open.clone();
-    let answers: Vec<Response> = stage
-        .open_incidents()
-        .map(|incident| Response {
-            incident: Some(incident.id.to_owned()),
-            ..Response::new(now, "user:ada", Command::Acknowledge)
-        })
-        .collect();
-    measured("acknowledgement", answers.len(), || {
-        for answer in &answers {
-            stage.respond(answer, &world, now, black_box(&mut Outputs::default()));
-        }
-    });
+    let mut all = 0.0;
+    let names = ["acknowledgement", "comment", "remediation", "refused acknowledgement"];
+    for (name, commands) in names.into_iter().zip(commands(&stage)) {
+        all += measured(name, commands.len(), || {
+            for command in &commands {
+                stage.respond(command, &world, command.at, black_box(&mut Outputs::default()));
+            }
+        });
+    }
+    told("a command, on average of these", all / 4.0);
 
     let mut stage = open.clone();
     measured("breach more, at its own instant", usize::try_from(MORE).unwrap_or_default(), || {
@@ -73,10 +70,15 @@ fn main() {
     println!("load {}", load());
 }
 
-fn measured(what: &str, count: usize, run: impl FnOnce()) {
+/// Seconds of the processor that each took.
+fn measured(what: &str, count: usize, run: impl FnOnce()) -> f64 {
     let before = processor_seconds("self");
     run();
-    let seconds = processor_seconds("self") - before;
-    let each = seconds / count as f64;
+    let each = (processor_seconds("self") - before) / count as f64;
+    told(what, each);
+    each
+}
+
+fn told(what: &str, each: f64) {
     println!("{what}: {:.3} µs of the processor, {:.0} a second", each * 1e6, 1.0 / each);
 }
