@@ -315,7 +315,7 @@ impl Escalate {
             }
             _ if command::is_about_charters(response) => {
                 let rule = "whoever has decided this has no charters topic";
-                self.reject(response, rule.into(), context, now, out);
+                self.reject(response, &id, rule.into(), context, now, out);
             }
             _ => match self.addressed(response) {
                 Ok(ids) => ids.iter().for_each(|incident| {
@@ -340,9 +340,10 @@ impl Escalate {
         now: Timestamp,
         out: &mut Outputs,
     ) {
-        if !self.answered.contains(&response.id()) {
+        let id = response.id();
+        if !self.answered.contains(&id) {
             let from = out.facts.len();
-            self.reject(response, rule, context, now, out);
+            self.reject(response, &id, rule, context, now, out);
             out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
         }
     }
