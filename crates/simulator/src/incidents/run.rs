@@ -277,6 +277,7 @@ impl<'p> Run<'p> {
             attempts: 1,
             target: page.target.clone(),
             channel: Some(channel.clone()),
+            to: None,
             detail: None,
             unreached,
             origin: None,
