@@ -226,11 +226,11 @@ fn a_late_answer_cannot_be_given_out_as_one_in_time() {
         scene.stage.respond(&answer, &scene.world, at(taken), &mut scene.out);
         scene.check();
         let facts = scene.out.facts.iter().rev();
-        let found = facts.filter_map(|fact| match &fact.data {
+        let mut found = facts.filter_map(|fact| match &fact.data {
             FactData::Acknowledged(data) => Some((fact.occurred_at, data.late_by_us)),
             _ => None,
         });
-        found.last().expect("it is acknowledged")
+        found.next_back().expect("it is acknowledged")
     };
     // It was on its way when the timer fired.
     assert_eq!(acknowledged("05-08 00:30:58", "05-08 00:31:01"), (at("05-08 00:30:58"), None));
