@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use watchkeep_log_kafka::admin::KafkaAdmin;
 use watchkeep_log_kafka::settings::KafkaSettings;
+use watchkeep_model::time::Timestamp;
+use watchkeep_tests::chaos::faults::now_us;
 use watchkeep_tests::kafka;
 use watchkeep_tests::service::Service;
 
@@ -158,7 +160,11 @@ fn commands_go_through_real_kafka_and_twice_is_once() {
     incidents(&service, "sign-off", "barbara", &gate, (0, "signed_off"));
 
     let twice = service.folder().join("twice.ndjson");
-    let line = r#"{"at":"2026-01-01T00:00:00Z","by":"user:grace","command":"acknowledge","subject":"shop.price"}"#;
+    // The same instant twice is the same command; one of long ago would be refused.
+    let at = Timestamp::from_micros(now_us());
+    let line = format!(
+        r#"{{"at":"{at}","by":"user:grace","command":"acknowledge","subject":"shop.price"}}"#
+    );
     std::fs::write(&twice, format!("{line}\n{line}\n")).expect("disk");
     let path = twice.to_str().expect("text");
     service.run(&["produce", "--input", path, "--topic", "responses"]);
@@ -187,7 +193,7 @@ fn commands_go_through_real_kafka_and_twice_is_once() {
         (&reject["topic"], &reject["reason"]),
         (&"commands.responses".into(), &"invalid".into())
     );
-    assert!(reject["detail"].as_str().is_some_and(|why| why.contains("`at`")), "{reject}");
+    assert!(reject["detail"].as_str().is_some_and(|why| why.contains("`command`")), "{reject}");
     let handed: Vec<&Value> =
         facts.iter().filter(|fact| fact["data"]["method"] == "reassigned").collect();
     assert_eq!(handed.len(), 1);

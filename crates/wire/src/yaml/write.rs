@@ -1,7 +1,7 @@
 //! Documents as YAML texts that [`read`](super::read) takes as they were.
 
 use serde_json::{Map, Value, json};
-use watchkeep_model::charter::{CharterDocument, Expectation};
+use watchkeep_model::charter::{CharterDocument, Expectation, Learned, Threshold};
 use watchkeep_model::directory::Directory;
 use watchkeep_model::lineage::Edge;
 use watchkeep_model::time::Timestamp;
@@ -101,10 +101,11 @@ pub fn expectation(expectation: &Expectation) -> Value {
     {
         *window = window["size"].take();
     }
+    fields.remove("learned");
     if let Some(Value::Object(mut eased)) = fields.remove("resolve") {
         // Of the easier rule only what differs is written.
         let thresholds =
-            ["above", "below", "after", "p_below", "min", "max", "effect", "objective"];
+            ["above", "below", "after", "change", "p_below", "min", "max", "effect", "objective"];
         eased.retain(|key, _| thresholds.contains(&key.as_str()));
         let first = eased.keys().next().cloned();
         let is_same = |key: &String, value: &Value| fields.get(key) == Some(value);
@@ -113,7 +114,34 @@ pub fn expectation(expectation: &Expectation) -> Value {
             .retain(|key, value| !is_same(key, value) || (all_same && first.as_ref() == Some(key)));
         fields.insert("resolve".into(), Value::Object(eased));
     }
+    if let Some(learned) = &expectation.learned {
+        write_learned(fields, learned);
+    }
     value
+}
+
+/// `learned` in place of the thresholds that are learned, whose numbers mean
+/// nothing, with the rate and the history beside them.
+fn write_learned(fields: &mut Map<String, Value>, learned: &Learned) {
+    let Learned { thresholds, false_alarm_rate, from, resolve_rate } = learned;
+    let resolve = fields.get_mut("resolve").and_then(Value::as_object_mut);
+    if let Some(eased) = resolve {
+        eased.retain(|key, _| thresholds.iter().all(|threshold| threshold.name() != key));
+        if let Some(rate) = resolve_rate {
+            eased.insert("false_alarm_rate".into(), json!(rate));
+        }
+    }
+    let beside = [("false_alarm_rate", json!(false_alarm_rate)), ("from", valued(from))];
+    for threshold in thresholds {
+        let place = match threshold {
+            Threshold::Effect => fields.get_mut("effect").and_then(Value::as_object_mut),
+            _ => Some(&mut *fields),
+        };
+        let Some(place) = place else { continue };
+        let name = if *threshold == Threshold::Effect { "above" } else { threshold.name() };
+        place.insert(name.into(), "learned".into());
+        place.extend(beside.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+    }
 }
 
 /// A directory as the fields of its document.

@@ -80,10 +80,32 @@ expectations:
             baseline: {kind: rolling, windows: 24}
             change: 0.5
             p_below: 0.001
-            resolve: {p_below: 0.001}
+            resolve: {change: 0.25}
             severity: error
     "#]]
     .assert_eq(&written(&documents));
+}
+
+#[test]
+fn learned_thresholds_are_read_back_as_they_were() {
+    let source = "\
+kind: charter
+subject: feature:a
+type: double
+owners: {primary: user:ada}
+expectations:
+  - {name: slow, kind: latency, window: 1h, quantile: p99, above: learned, false_alarm_rate: 0.001, from: 4w, resolve: {false_alarm_rate: 0.01}}
+  - {name: empty, kind: null_rate, window: 1h, above: learned, false_alarm_rate: 0.001, from: 4w}
+  - {name: ends, kind: range, window: 5m, min: learned, max: 9, above: 0.1, false_alarm_rate: 0.001, from: 4w, resolve: {max: 8}}
+  - {name: few, kind: volume, window: 1h, below: learned, above: 100, false_alarm_rate: 0.001, from: 4w}
+  - {name: shape, kind: drift, window: 1h, baseline: {kind: rolling, windows: 24}, effect: {statistic: js, above: learned, false_alarm_rate: 0.001, from: 4w}, resolve: {p_below: 0.01}}
+";
+    let (before, found) = read(&[("a.yaml".into(), source.into())]);
+    assert_eq!(found, []);
+    let files = vec![("b.yaml".to_owned(), written(&before))];
+    let (after, found) = read(&files);
+    assert_eq!(render(&found, &files, Format::Text), "", "{}", files[0].1);
+    assert_eq!(after.charters[0].value, before.charters[0].value, "{}", files[0].1);
 }
 
 fn back(text: &str) -> String {
