@@ -110,7 +110,8 @@ pub fn decode_response(bytes: &[u8], written_at: Timestamp) -> Result<Response, 
             return Err(error);
         }
         map.insert("at".to_owned(), written_at.to_string().into());
-        serde_json::from_value(Value::Object(map)).map_err(|_| error)
+        // What else is wrong is what there is to tell.
+        decode::<Response>(Value::Object(map).to_string().as_bytes())
     })
 }
 

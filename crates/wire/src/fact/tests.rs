@@ -393,4 +393,6 @@ fn a_command_as_json_may_leave_out_when_it_takes_effect() {
     {
         assert!(decode_response(wrong, at).is_err());
     }
+    let told = decode_response(br#"{"by":"user:ada"}"#, at).unwrap_err().to_string();
+    assert!(told.contains("missing field `command`"), "{told}");
 }
