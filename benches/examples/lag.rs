@@ -25,7 +25,9 @@ use watchkeep_wire::telemetry::encode;
 
 /// Features of the stream, the n-th most frequent with a share of 1/n^1.1.
 const FEATURES: usize = 1_000;
-/// Events in a second of event time: the lag of a busy deployment.
+/// Events in a second of event time, by default: the lag of a busy deployment.
+/// With more of them a lag of as many events is within fewer windows, which
+/// tells what the windows need from what the lag does.
 const EVENTS_EACH_SECOND: u64 = 10_000;
 const PARTITIONS: u32 = 8;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -34,12 +36,14 @@ const STALLED_AFTER: Duration = Duration::from_secs(120);
 
 fn main() {
     let events: u64 = argument("--events").map_or(5_000_000, |n| n.parse().expect("--events N"));
+    let per_second =
+        argument("--per-second").map_or(EVENTS_EACH_SECOND, |n| n.parse().expect("--per-second N"));
     let is_avro = argument("--encoding").is_some_and(|name| name == "avro");
     let cluster = Cluster::start(1).unwrap_or_else(|why| panic!("{why}"));
     let mut service = Service::kafka(&cluster, "lag", PARTITIONS, "avro", "");
     println!("load before: {}", load());
     let begun = Instant::now();
-    let bytes = write(&KafkaSettings::new(cluster.bootstrap()), events, is_avro);
+    let bytes = write(&KafkaSettings::new(cluster.bootstrap()), events, per_second, is_avro);
     let took = begun.elapsed().as_secs_f64();
     println!("wrote {events} events of {} bytes in {took:.0} s", bytes / events.max(1));
     service.start();
@@ -58,13 +62,13 @@ struct Sample {
 }
 
 /// Writes the events and returns their bytes.
-fn write(settings: &KafkaSettings, events: u64, is_avro: bool) -> u64 {
+fn write(settings: &KafkaSettings, events: u64, per_second: u64, is_avro: bool) -> u64 {
     let mut appender = KafkaAppender::open(settings).expect("a producer");
     let mut generator = Generator::new(Settings {
         scenario: Scenario::Steady,
         features: FEATURES,
         events: Some(events),
-        rate_per_s: EVENTS_EACH_SECOND,
+        rate_per_s: per_second,
         zipf: 1.1,
         out_of_orderness: TimeSpan::SECOND.times(5),
         ..Settings::default()
