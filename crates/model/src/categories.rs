@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::frequent::{Frequent, Sketch};
+use crate::frequent::{Frequent, Sketch, mixed};
 use crate::identifier;
 
 /// Categories counted exactly. Beyond it they are sampled by hash, and a sketch
@@ -232,11 +232,7 @@ fn stable_hash(text: &str) -> u64 {
     for byte in text.bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
     }
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^= hash >> 33;
-    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ (hash >> 33)
+    mixed(hash)
 }
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ impl Prefix {
 }
 
 /// The finaliser of MurmurHash3.
-fn mixed(mut hash: u64) -> u64 {
+pub(crate) fn mixed(mut hash: u64) -> u64 {
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^= hash >> 33;
