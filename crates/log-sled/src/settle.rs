@@ -338,6 +338,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_records_of_a_topic_that_is_quiet_since_are_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [_, before] = three_commits(folder.path());
+        let (store, mut log) = open(folder.path());
+        let positions = vec![(Partition::new("in", 0), 4)];
+        log.commit(Transaction { positions, records: Vec::new() }).unwrap();
+        drop((store, log));
+        // Nothing of the last commit is gone, and no gap is left.
+        let last = before.keys().filter(|key| key[0] == b'r').next_back().unwrap();
+        tree(folder.path()).remove(last).unwrap();
+        let why = SledStore::open(folder.path()).err().map(|error| error.to_string());
+        let why = why.expect("it opened");
+        assert!(why.contains("after commit 6 the store held") && why.contains("restore"), "{why}");
+    }
+
+    #[test]
     fn a_store_of_the_earlier_format_is_read_and_written_on() {
         let folder = tempfile::tempdir().unwrap();
         let [before, _] = three_commits(folder.path());
