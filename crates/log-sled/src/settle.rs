@@ -346,7 +346,7 @@ mod tests {
         log.commit(Transaction { positions, records: Vec::new() }).unwrap();
         drop((store, log));
         // Nothing of the last commit is gone, and no gap is left.
-        let last = before.keys().filter(|key| key[0] == b'r').next_back().unwrap();
+        let last = before.keys().rfind(|key| key[0] == b'r').unwrap();
         tree(folder.path()).remove(last).unwrap();
         let why = SledStore::open(folder.path()).err().map(|error| error.to_string());
         let why = why.expect("it opened");
