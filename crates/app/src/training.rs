@@ -24,6 +24,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) columns: Vec<&'a str>,
     /// Columns of a text file whose cells stay text even where all are numbers.
     pub(crate) text: &'a [String],
+    /// What parts the cells of a text file, where its suffix does not tell.
+    pub(crate) delimiter: Option<u8>,
 }
 
 /// What a file holds.
@@ -36,6 +38,7 @@ pub(crate) struct TrainingSet {
 
 /// Reads a file: Parquet, an Avro container file, CSV or TSV, or NDJSON, told by
 /// its first bytes and its suffix; the latter two also packed by gzip or zstd.
+/// A text file whose delimiter is given is one of columns, whatever its suffix.
 ///
 /// # Errors
 /// It cannot be read, with row and column, or has no such column.
@@ -49,6 +52,9 @@ pub(crate) fn read(path: &Path, wanted: &Wanted<'_>) -> anyhow::Result<TrainingS
     }
     let length = file.read(&mut begin).with_context(|| name.clone())?;
     match &begin[..length] {
+        b"PAR1" | b"Obj\x01" if wanted.delimiter.is_some() => {
+            bail!("{name}: only text files have a delimiter: leave --delimiter out");
+        }
         b"PAR1" => parquet::read(path, wanted, &mut table).with_context(|| name.clone())?,
         b"Obj\x01" => {
             let file = BufReader::new(File::open(path).with_context(|| name.clone())?);
@@ -64,7 +70,7 @@ pub(crate) fn read(path: &Path, wanted: &Wanted<'_>) -> anyhow::Result<TrainingS
             table.rows = rows.with_context(|| name.clone())?;
             overflow.map_or(Ok(()), Err).with_context(|| name.clone())?;
         }
-        _ => match delimited::delimiter(path) {
+        _ => match wanted.delimiter.or_else(|| delimited::delimiter(path)) {
             Some(delimiter) => delimited::read(path, delimiter, wanted, &mut table)
                 .with_context(|| name.clone())?,
             None => ndjson::read(path, wanted, &mut table)?,

@@ -11,7 +11,7 @@ use super::{Configured, Formatted};
 pub(crate) enum Baselines {
     /// Summarise the columns of a training set, for `baseline: {kind: profile, id}`
     #[command(
-        after_help = "Examples:\n  watchkeep baselines capture --input train.parquet --id churn-2026-01 -c watchkeep.toml\n  watchkeep baselines capture --input train.csv.gz --id churn-2026-01 --feature churn.age=age --feature churn.plan=plan_code --text plan_code --out churn.ndjson\n\nReads Parquet, Avro container files, CSV and TSV with names in the first line (.gz and .zst too), and NDJSON. An id keeps its content: a new training set has a new id, which the charter then names. A service reads what was captured when it starts."
+        after_help = "Examples:\n  watchkeep baselines capture --input train.parquet --id churn-2026-01 -c watchkeep.toml\n  watchkeep baselines capture --input train.csv.gz --id churn-2026-01 --feature churn.age=age --feature churn.plan=plan_code --text plan_code --out churn.ndjson\n\nReads Parquet, Avro container files, CSV and TSV with names in the first line (.gz and .zst too; --delimiter ';' for another mark between cells), and NDJSON. An id keeps its content: a new training set has a new id, which the charter then names. A service reads what was captured when it starts."
     )]
     Capture(Capture),
     /// List what was captured
@@ -43,6 +43,9 @@ pub(crate) struct Capture {
     /// Column of CSV or TSV whose numbers are codes and not quantities
     #[arg(long, value_name = "COLUMN")]
     pub(crate) text: Vec<String>,
+    /// What parts the cells of a text file: one character, or tab; without it by the suffix, .csv or .tsv
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    pub(crate) delimiter: Option<u8>,
     /// Feature version that it is of; without it of every version
     #[arg(long, value_name = "VERSION")]
     pub(crate) version: Option<String>,
@@ -85,6 +88,15 @@ pub(crate) struct BaselineSource {
     pub(crate) from: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) configured: Configured,
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [b'"' | b'\n' | b'\r'] => Err("a quotation mark or line end parts no cells".to_owned()),
+        [one] if one.is_ascii() => Ok(*one),
+        _ => Err("write one ASCII character, such as ';', or tab".to_owned()),
+    }
 }
 
 /// `name=column`; `name` alone is a column of that name.

@@ -1,6 +1,6 @@
 //! `watchkeep baselines capture`, `list` and `show`: training sets as baselines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use crate::{Outcome, profiles, service};
 
 /// Quantiles that `show` tells.
 const QUANTILES: [f64; 7] = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99];
+/// Features that are told by name where an id takes more of them.
+const NAMES_TOLD: usize = 5;
 /// Categories that `show` lists.
 const CATEGORIES_SHOWN: usize = 20;
 
@@ -42,6 +44,7 @@ fn capture(arguments: &cli::Capture) -> anyhow::Result<Outcome> {
     let wanted = Wanted {
         columns: arguments.feature.iter().map(|pair| pair.column.as_str()).collect(),
         text: &arguments.text,
+        delimiter: arguments.delimiter,
     };
     let set = training::read(&arguments.input, &wanted)?;
     for (column, why) in &set.left_out {
@@ -129,11 +132,42 @@ fn write_topic(config: &Config, captured: &[Profile]) -> anyhow::Result<()> {
                 == (&profile.id, &profile.feature, &profile.feature_version)
         })
     };
+    tell_of_additions(&before, captured.iter().filter(|profile| !known(profile)));
     for profile in captured.iter().filter(|profile| !known(profile)) {
         appender.append(outgoing::profile(&topic, profile, encoding), None)?;
     }
     appender.flush()?;
     Ok(())
+}
+
+/// An id that was there takes further features: what names it is judged for
+/// them from now on, which is rarely meant where a new training set has an old id.
+fn tell_of_additions<'a>(before: &[Profile], added: impl Iterator<Item = &'a Profile>) {
+    let mut added_to: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for profile in added.filter(|added| before.iter().any(|other| other.id == added.id)) {
+        added_to.entry(&profile.id).or_default().push(&profile.feature);
+    }
+    for (id, added) in added_to {
+        let held: BTreeSet<&str> =
+            before.iter().filter(|p| p.id == id).map(|p| p.feature.as_str()).collect();
+        let held_since = before.iter().filter(|p| p.id == id).map(|p| p.captured_at).max();
+        complain(&format!(
+            "the id {id} was captured before, last at {} ({}); now it has further features: {}. \
+             Windows of these that ended before were judged without it",
+            held_since.unwrap_or_default(),
+            listed(held),
+            listed(added),
+        ));
+    }
+}
+
+/// Names, of many the first few.
+fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    match names.len() > NAMES_TOLD {
+        true => format!("{} and {} more", names[..NAMES_TOLD].join(", "), names.len() - NAMES_TOLD),
+        false => names.join(", "),
+    }
 }
 
 /// A line of a list.

@@ -21,12 +21,31 @@ pub(super) fn delimiter(path: &Path) -> Option<u8> {
     }
 }
 
+/// A line of names that would be one column and looks like several: as many
+/// programs of countries with a decimal comma export CSV.
+fn refuse_another_delimiter(only_name: &str) -> anyhow::Result<()> {
+    let found = DELIMITERS.iter().find(|(_, mark, _)| only_name.contains(*mark));
+    match found {
+        Some((name, _, written)) => bail!(
+            "line 1: the names `{only_name}` seem to be parted by a {name}, which the suffix does \
+             not tell: add --delimiter {written}"
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Delimiters that are looked for: name, character, as the command line takes it.
+const DELIMITERS: [(&str, char, &str); 4] =
+    [("semicolon", ';', "';'"), ("tab", '\t', "tab"), ("bar", '|', "'|'"), ("comma", ',', "','")];
+
 /// A column by both readings until it is clear which one holds.
 #[derive(Default)]
 struct Undecided {
     /// `None` once a cell was no number.
     numbers: Option<Column>,
     text: Column,
+    /// Cells that are numbers with a decimal comma.
+    decimal_commas: u64,
 }
 
 pub(super) fn read(
@@ -38,6 +57,9 @@ pub(super) fn read(
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).from_reader(input::open_unpacked(path)?);
     let names: Vec<String> = reader.headers()?.iter().map(|name| name.trim().to_owned()).collect();
+    if let ([name], None) = (&names[..], wanted.delimiter) {
+        refuse_another_delimiter(name)?;
+    }
     let mut columns: Vec<Option<Undecided>> = Vec::new();
     for (index, name) in names.iter().enumerate() {
         if names[..index].contains(name) {
@@ -45,7 +67,7 @@ pub(super) fn read(
         }
         let stays_text = wanted.text.contains(name);
         let numbers = (!stays_text).then(Column::default);
-        columns.push(wanted.wants(name).then(|| Undecided { numbers, text: Column::default() }));
+        columns.push(wanted.wants(name).then(|| Undecided { numbers, ..Undecided::default() }));
     }
     if let Some(missing) = wanted.text.iter().find(|name| !names.contains(name)) {
         bail!("there is no column `{missing}`");
@@ -61,7 +83,16 @@ pub(super) fn read(
         table.rows += 1;
     }
     for (name, column) in names.into_iter().zip(columns) {
-        if let Some(Undecided { numbers, text }) = column {
+        if let Some(Undecided { numbers, text, decimal_commas }) = column {
+            if decimal_commas > 0
+                && decimal_commas == text.summary.categories.total()
+                && !wanted.text.contains(&name)
+            {
+                bail!(
+                    "column `{name}`: every cell is a number with a decimal comma, which would be \
+                     text: export it with a point, or say that it is text with --text {name}"
+                );
+            }
             let is_numeric = |column: &Column| {
                 let summary = &column.summary;
                 summary.numbers.count() + summary.non_finite_count > 0
@@ -88,6 +119,15 @@ impl Undecided {
                 Err(_) => self.numbers = None,
             }
         }
+        let is_decimal = |cell: &str| {
+            cell.split_once(',').is_some_and(|(whole, part)| {
+                let whole = whole.strip_prefix(['-', '+']).unwrap_or(whole);
+                let digits =
+                    |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+                digits(whole) && digits(part)
+            })
+        };
+        self.decimal_commas += u64::from(is_decimal(trimmed));
         // As other files and telemetry write a boolean.
         let text = match trimmed {
             "True" | "TRUE" => "true",

@@ -113,7 +113,7 @@ fn avro_file(path: &Path) {
 }
 
 fn all_wanted() -> Wanted<'static> {
-    Wanted { columns: Vec::new(), text: &[] }
+    Wanted { columns: Vec::new(), text: &[], delimiter: None }
 }
 
 fn hashes(path: &Path) -> Vec<(String, String)> {
@@ -145,7 +145,7 @@ fn error(name: &str, bytes: &[u8], columns: Vec<&str>) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
-    let failed = read(&path, &Wanted { columns, text: &[] });
+    let failed = read(&path, &Wanted { columns, text: &[], delimiter: None });
     let text = format!("{:#}", failed.err().expect("it is refused"));
     text.replace(&folder.path().display().to_string(), "")
 }
@@ -165,6 +165,9 @@ fn what_is_wrong_is_named_with_its_place() {
         error("a.parquet", b"PAR1 and nothing more", vec![]),
         error("a.avro", b"Obj\x01 and nothing more", vec![]),
         error("empty.ndjson", b"", vec![]),
+        error("a.csv", b"a;b\n1,5;2\n", vec![]),
+        error("a.tsv", b"a,b\n1,2\n", vec![]),
+        error("a.csv", b"a,b\n1,\"2,5\"\n2,\"3,0\"\n", vec![]),
     ];
     expect_test::expect![[r#"
         /a.csv: fix the line, or export the file anew: CSV error: record 2 (line: 3, byte: 8): found record with 1 fields, but the previous record has 2 fields
@@ -178,7 +181,23 @@ fn what_is_wrong_is_named_with_its_place() {
         /a.ndjson: no column of it holds numbers, booleans or strings
         /a.parquet: no Parquet file that can be read; snappy, zstd and gzip are unpacked: Parquet error: Invalid Parquet file. Corrupt footer
         /a.avro: malformed: no Avro container file: Cannot convert i64 to usize: -49
-        /empty.ndjson: there is no row in it"#]].assert_eq(&shown.join("\n"));
+        /empty.ndjson: there is no row in it
+        /a.csv: line 1: the names `a;b` seem to be parted by a semicolon, which the suffix does not tell: add --delimiter ';'
+        /a.tsv: line 1: the names `a,b` seem to be parted by a comma, which the suffix does not tell: add --delimiter ','
+        /a.csv: column `b`: every cell is a number with a decimal comma, which would be text: export it with a point, or say that it is text with --text b"#]].assert_eq(&shown.join("\n"));
+}
+
+#[test]
+fn a_delimiter_that_is_given_holds_for_any_text_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["t.csv", "t.txt"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "a;b\n1;x,y\n2;z\n").unwrap();
+        let wanted = Wanted { columns: Vec::new(), text: &[], delimiter: Some(b';') };
+        let set = read(&path, &wanted).unwrap();
+        assert_eq!(set.columns["a"].numbers.count(), 2, "{name}");
+        assert_eq!(set.columns["b"].categories.total(), 2, "{name}");
+    }
 }
 
 #[test]
@@ -187,7 +206,7 @@ fn columns_of_text_files_are_numbers_where_every_cell_is_one() {
     let path = folder.path().join("t.csv");
     std::fs::write(&path, "a,b,c,d\n1,1,01,True\n,x,02,FALSE\n2.5e3,2,,true\n").unwrap();
     let text = ["c".to_owned()];
-    let set = read(&path, &Wanted { columns: Vec::new(), text: &text }).unwrap();
+    let set = read(&path, &Wanted { columns: Vec::new(), text: &text, delimiter: None }).unwrap();
     let counts = |name: &str| {
         let summary = &set.columns[name];
         (summary.numbers.count(), summary.categories.total(), summary.null_count)
