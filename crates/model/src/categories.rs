@@ -2,11 +2,12 @@
 //! and of those that are frequent.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::frequent::{Frequent, Sketch, mixed};
+use crate::frequent::{Frequent, SETS, Sketch, mixed};
 use crate::identifier;
 
 /// Categories counted exactly. Beyond it they are sampled by hash, and a sketch
@@ -14,6 +15,9 @@ use crate::identifier;
 pub const CATEGORIES_MAX: usize = 8192;
 /// A longer category is kept as its beginning and its hash.
 pub const CATEGORY_BYTES_MAX: usize = 256;
+
+/// Entries of a map that are walked through in the time of one look-up.
+const WALKED_PER_LOOKUP: usize = 6;
 
 /// Counts of categories.
 ///
@@ -50,25 +54,24 @@ impl Categories {
 
     /// Adds all of another's.
     pub fn merge(&mut self, other: &Self) {
-        if other.level == 0 {
-            other.counts.iter().for_each(|(category, count)| self.add(category, *count));
-            return;
-        }
-        let own = if self.level == 0 {
-            Some(Box::new(Sketch::of(&self.counts)))
-        } else {
-            self.sketch.take()
+        let own = match (self.level, other.level) {
+            (0, 0) => None,
+            (0, _) => Some(Box::new(Sketch::of(&self.counts))),
+            _ => self.sketch.take(),
         };
-        self.sketch = own.zip(other.sketch.as_deref()).map(|(mut own, other)| {
-            own.merge(other);
-            own
+        self.sketch = own.and_then(|mut own| {
+            match other.level {
+                0 => own.add_all(&other.counts),
+                _ => own.merge(other.sketch.as_deref()?),
+            }
+            Some(own)
         });
         self.total += other.total;
         if other.level > self.level {
             self.level = other.level;
             self.drop_below_level();
         }
-        other.counts.iter().for_each(|(category, count)| self.keep(category, *count));
+        self.keep_all(&other.counts);
     }
 
     /// (category, count), ascending by name: all at level 0, else the sample.
@@ -92,12 +95,18 @@ impl Categories {
         self.sketch.as_deref()
     }
 
-    /// The sketch, made where the counts are exact; `None` where it is not known.
-    pub fn sketched(&self) -> Option<Cow<'_, Sketch>> {
-        match self.level {
-            0 => Some(Cow::Owned(Sketch::of(&self.counts))),
-            _ => self.sketch().map(Cow::Borrowed),
+    /// Events of each of the [`SETS`] sets of categories that a sketch counts;
+    /// `None` where they are not known.
+    pub fn sets(&self) -> Option<Cow<'_, [u64]>> {
+        if self.level > 0 {
+            return self.sketch().map(|sketch| Cow::Borrowed(sketch.sets()));
         }
+        let mut sets = vec![0u64; SETS];
+        for (category, count) in &self.counts {
+            let of_set = &mut sets[Sketch::set_of(category)];
+            *of_set = of_set.saturating_add(*count);
+        }
+        Some(Cow::Owned(sets))
     }
 
     /// The frequent ones beyond level 0, where they are known. The count of one
@@ -148,7 +157,9 @@ impl Categories {
     /// can be trusted beyond level 0. Without a sketch they are those of the sample.
     pub fn top(&self, n: usize) -> (Vec<(String, u64)>, Option<Frequent>) {
         let frequent = self.frequent();
-        let mut all: Vec<(&str, u64)> = self.counts.iter().map(|(c, n)| (&**c, *n)).collect();
+        let cut = Cut::of_largest(self.counts.values().copied(), n);
+        let mut all: Vec<(&str, u64)> =
+            cut.taken(self.counts.iter().map(|(category, count)| (&**category, *count)), |it| it.1);
         for (category, count) in frequent.iter().flat_map(|frequent| &frequent.counts) {
             if !self.counts.contains_key(category) {
                 all.push((category, *count));
@@ -193,6 +204,39 @@ impl Categories {
             return;
         }
         self.counts.insert(category.into(), count);
+        self.hold_bound();
+    }
+
+    /// Takes many categories in, few by looking each of them up, many by one walk
+    /// through both.
+    fn keep_all(&mut self, others: &BTreeMap<Box<str>, u64>) {
+        // Where the bound may be passed, the sketch is made of all of them at once.
+        let stays = self.level > 0 || self.counts.len() + others.len() <= CATEGORIES_MAX;
+        if stays && others.len() * WALKED_PER_LOOKUP < self.counts.len() {
+            others.iter().for_each(|(category, count)| self.keep(category, *count));
+            return;
+        }
+        let level = self.level;
+        let mut others =
+            others.iter().filter(|(category, _)| Self::is_kept_at(category, level)).peekable();
+        let own = std::mem::take(&mut self.counts);
+        let mut all = Vec::with_capacity(own.len() + others.size_hint().1.unwrap_or_default());
+        for (category, mut count) in own {
+            while let Some((other, more)) = others.next_if(|(other, _)| **other < category) {
+                all.push((other.clone(), *more));
+            }
+            if let Some((_, more)) = others.next_if(|(other, _)| **other == category) {
+                count += more;
+            }
+            all.push((category, count));
+        }
+        all.extend(others.map(|(other, more)| (other.clone(), *more)));
+        self.counts = all.into_iter().collect();
+        self.hold_bound();
+    }
+
+    /// Samples, or samples fewer, once there are too many.
+    fn hold_bound(&mut self) {
         if self.level == 0 && self.counts.len() > CATEGORIES_MAX {
             self.sketch = Some(Box::new(Sketch::of(&self.counts)));
         }
@@ -209,6 +253,48 @@ impl Categories {
 
     fn kept(&self) -> u64 {
         self.counts.values().sum()
+    }
+}
+
+/// Which of many counts are the largest: those above a count, and the first of
+/// those that are equal to it. Found without comparing a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Every larger count is one of them.
+    above: u64,
+    /// So many of the counts that are equal to it are, too.
+    ties: usize,
+}
+
+impl Cut {
+    /// That of the `n` largest.
+    pub fn of_largest(counts: impl Iterator<Item = u64>, n: usize) -> Self {
+        let mut counts: Vec<u64> = counts.collect();
+        if n == 0 {
+            return Self { above: u64::MAX, ties: 0 };
+        }
+        if counts.len() <= n {
+            return Self { above: 0, ties: n };
+        }
+        let (larger, above, _) = counts.select_nth_unstable_by(n - 1, |a, b| b.cmp(a));
+        let above = *above;
+        Self { above, ties: n - larger.iter().filter(|count| **count > above).count() }
+    }
+
+    /// The largest in the order in which they come, where the first of equal ones
+    /// are taken: with items ascending by name, as if ties went by name.
+    pub fn taken<T>(self, items: impl Iterator<Item = T>, count: impl Fn(&T) -> u64) -> Vec<T> {
+        let mut ties = self.ties;
+        let mut is_taken = |item: &T| match count(item).cmp(&self.above) {
+            Ordering::Less => false,
+            Ordering::Greater => true,
+            Ordering::Equal => {
+                let is_left = ties > 0;
+                ties = ties.saturating_sub(1);
+                is_left
+            }
+        };
+        items.filter(|item| is_taken(item)).collect()
     }
 }
 

@@ -68,8 +68,13 @@ impl Sketch {
     /// That of counted categories.
     pub fn of(counts: &BTreeMap<Box<str>, u64>) -> Self {
         let mut sketch = Self::default();
-        counts.iter().for_each(|(category, count)| sketch.add(category, *count));
+        sketch.add_all(counts);
         sketch
+    }
+
+    /// Adds all events of counted categories.
+    pub fn add_all(&mut self, counts: &BTreeMap<Box<str>, u64>) {
+        counts.iter().for_each(|(category, count)| self.add(category, *count));
     }
 
     /// Adds `count` events of a category.

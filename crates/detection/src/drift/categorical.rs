@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering;
 
+use watchkeep_model::categories::Cut;
 use watchkeep_model::frequent::{SETS, Sketch};
 use watchkeep_model::summary::{Categories, Summary};
 use watchkeep_model::window::{Bins, Drift};
 
+use super::unseen::{Row, unseen_of_rows};
 use super::{Comparison, binned, unseen_against};
 use crate::statistics as st;
 
@@ -24,13 +26,21 @@ const OTHER_BINS: usize = 64;
 pub fn categorical(current: &Summary, reference: &Summary) -> Comparison {
     let (values, against) = (&current.categories, &reference.categories);
     let mut drift = Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
-    unseen_against(&mut drift, values, against);
-    let level = values.level().max(against.level());
-    let bins = match (level > 0).then(|| values.sketched().zip(against.sketched())).flatten() {
-        Some((values, against)) => by_set(&values, &against),
-        // Exact counts, or none but a sample on one side at least: what one side
-        // samples and the other does not would look new or gone.
-        None => by_name(&values.at_level(level), &against.at_level(level)),
+    let bins = match values.level().max(against.level()) {
+        0 => {
+            let rows = rows(values, against);
+            unseen_of_rows(&mut drift, &rows);
+            by_name(&rows, (0, 0))
+        }
+        level => {
+            unseen_against(&mut drift, values, against);
+            by_set(values, against).unwrap_or_else(|| {
+                // Of one side at least there is but a sample: what one side samples
+                // and the other does not would look new or gone.
+                let (values, against) = (values.at_level(level), against.at_level(level));
+                by_name(&rows(&values, &against), (values.other(), against.other()))
+            })
+        }
     };
     binned(&mut drift, bins, current.null_count, reference.null_count);
     let table = drift.bins.as_ref();
@@ -38,62 +48,69 @@ pub fn categorical(current: &Summary, reference: &Summary) -> Comparison {
     Comparison { drift, p_value: p_value.unwrap_or(1.0) }
 }
 
-/// The most frequent of both by name, the rest as one.
-fn by_name(values: &Categories, against: &Categories) -> Bins {
-    let mut order = rows(values, against);
-    // Of many only the most frequent are put in order.
-    let frequent =
-        |a: &Row<'_>, b: &Row<'_>| (b.1.0 + b.1.1).cmp(&(a.1.0 + a.1.1)).then_with(|| a.0.cmp(b.0));
-    let rest = if order.len() > CATEGORY_BINS_MAX {
-        order.select_nth_unstable_by(CATEGORY_BINS_MAX, frequent);
-        order.split_off(CATEGORY_BINS_MAX)
-    } else {
-        Vec::new()
-    };
-    order.sort_unstable_by(frequent);
+/// The most frequent of both by name, the rest as one beside `others`.
+fn by_name(rows: &[Row<'_>], others: (u64, u64)) -> Bins {
+    let both = |row: &Row<'_>| row.1.0 + row.1.1;
+    let cut = Cut::of_largest(rows.iter().map(both), CATEGORY_BINS_MAX);
+    let mut frequent = cut.taken(rows.iter(), |row| both(row));
+    frequent.sort_unstable_by(|a, b| both(b).cmp(&both(a)).then_with(|| a.0.cmp(b.0)));
     let mut bins = Bins::default();
-    order.iter().for_each(|(name, (a, b))| push(&mut bins, (*name).to_owned(), *a, *b));
-    let (a, b) = rest
-        .iter()
-        .fold((values.other(), against.other()), |(a, b), (_, row)| (a + row.0, b + row.1));
-    push(&mut bins, OTHER_BIN.to_owned(), a, b);
+    frequent.iter().for_each(|(name, (a, b))| push(&mut bins, (*name).to_owned(), *a, *b));
+    let all = rows.iter().fold(others, |(a, b), (_, row)| (a + row.0, b + row.1));
+    let named = |counts: &[u64]| counts.iter().sum::<u64>();
+    let rest = (all.0 - named(&bins.current), all.1 - named(&bins.reference));
+    push(&mut bins, OTHER_BIN.to_owned(), rest.0, rest.1);
     bins
 }
 
 /// The sets of categories that a sketch counts: a set with a frequent category
-/// is a bin by its name, all others are put together into [`OTHER_BINS`].
+/// is a bin by its name, all others are put together into [`OTHER_BINS`]. `None`
+/// where the sets of one side are not known.
 ///
 /// Every category is in one bin, the same on both sides, and counts are exact.
 /// Which ones stand alone depends on both sides' sum alone, as it does for few
 /// categories: chosen by one side, those would be chosen that chance has made
 /// frequent there, and quiet windows would look changed.
-fn by_set(values: &Sketch, against: &Sketch) -> Bins {
-    let mut both = values.clone();
-    both.merge(against);
+fn by_set(values: &Categories, against: &Categories) -> Option<Bins> {
+    let both = match (values.sketch(), against.sketch()) {
+        (Some(sketch), _) => with(sketch, against)?,
+        (None, Some(sketch)) => with(sketch, values)?,
+        (None, None) => return None,
+    };
+    let (values, against) = (values.sets()?, against.sets()?);
     let mut alone: Vec<(usize, Box<str>)> = Vec::new();
+    let mut is_alone = [false; SETS];
     for (name, _) in both.frequent().counts {
         let set = Sketch::set_of(&name);
         // Where two frequent ones are in one set, it has the name of the larger.
-        if alone.iter().all(|(other, _)| *other != set) {
+        if alone.len() < CATEGORY_BINS_MAX - OTHER_BINS && !is_alone[set] {
+            is_alone[set] = true;
             alone.push((set, name));
         }
     }
-    alone.truncate(CATEGORY_BINS_MAX - OTHER_BINS);
     let (mut current, mut reference) = (vec![0; OTHER_BINS], vec![0; OTHER_BINS]);
     let mut bins = Bins::default();
     for (set, name) in &alone {
-        push(&mut bins, name.to_string(), values.sets()[*set], against.sets()[*set]);
+        push(&mut bins, name.to_string(), values[*set], against[*set]);
     }
-    let mut is_alone = [false; SETS];
-    alone.iter().for_each(|(set, _)| is_alone[*set] = true);
     for set in (0..SETS).filter(|set| !is_alone[*set]) {
-        current[set % OTHER_BINS] += values.sets()[set];
-        reference[set % OTHER_BINS] += against.sets()[set];
+        current[set % OTHER_BINS] += values[set];
+        reference[set % OTHER_BINS] += against[set];
     }
     for (at, (current, reference)) in current.into_iter().zip(reference).enumerate() {
         push(&mut bins, format!("(other {} of {OTHER_BINS})", at + 1), current, reference);
     }
-    bins
+    Some(bins)
+}
+
+/// The sketch of both; `None` where the other's is not known.
+fn with(sketch: &Sketch, other: &Categories) -> Option<Sketch> {
+    let mut both = sketch.clone();
+    match (other.level(), other.sketch()) {
+        (0, _) => both.add_all(other.counts()),
+        (_, other) => both.merge(other?),
+    }
+    Some(both)
 }
 
 /// A bin, where either side has something in it.
@@ -104,9 +121,6 @@ fn push(bins: &mut Bins, name: String, current: u64, reference: u64) {
         bins.reference.push(reference);
     }
 }
-
-/// A category with its counts in the window and in the baseline.
-type Row<'a> = (&'a str, (u64, u64));
 
 /// Every category of either, ascending by name.
 fn rows<'a>(values: &'a Categories, against: &'a Categories) -> Vec<Row<'a>> {

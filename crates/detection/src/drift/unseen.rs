@@ -3,6 +3,7 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 
+use watchkeep_model::categories::Cut;
 use watchkeep_model::summary::Categories;
 use watchkeep_model::window::Drift;
 
@@ -11,6 +12,23 @@ const UNSEEN_NAMES_MAX: usize = 20;
 /// Of exact counts, a category with more than one in so many events is judged
 /// by itself, as it is beyond the bound of exact counts.
 const FREQUENT_SHARE: u64 = 256;
+
+/// A category with its counts in the window and in the baseline.
+pub(super) type Row<'a> = (&'a str, (u64, u64));
+
+/// Fills in the share and the names of the window's categories that the baseline
+/// has not, where both count every one.
+pub(super) fn unseen_of_rows(drift: &mut Drift, rows: &[Row<'_>]) {
+    let total: u64 = rows.iter().map(|(_, (current, _))| current).sum();
+    let strangers: Vec<(&str, u64)> = rows
+        .iter()
+        .filter(|(_, row)| row.1 == 0 && row.0 > 0)
+        .map(|(n, row)| (*n, row.0))
+        .collect();
+    let new: u64 = strangers.iter().map(|(_, count)| count).sum();
+    drift.unseen_share = (total > 0).then(|| new as f64 / total as f64);
+    drift.unseen = named(strangers);
+}
 
 /// Fills in the share and the names of the categories that are not allowed.
 pub fn unseen(drift: &mut Drift, current: &Categories, allowed: impl Fn(&str) -> bool) {
@@ -73,9 +91,17 @@ fn fill(
             Some((new_of_frequent as f64 + of_rest) / (of_frequent + rest) as f64)
         }
     };
-    strangers.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    drift.unseen =
-        strangers.into_iter().take(UNSEEN_NAMES_MAX).map(|(name, _)| name.to_owned()).collect();
+    // Frequent ones and those of the sample are in one order by name again.
+    strangers.sort_unstable();
+    drift.unseen = named(strangers);
+}
+
+/// The most frequent of them, which come ascending by name, ties by name.
+fn named(strangers: Vec<(&str, u64)>) -> Vec<String> {
+    let cut = Cut::of_largest(strangers.iter().map(|(_, count)| *count), UNSEEN_NAMES_MAX);
+    let mut named = cut.taken(strangers.into_iter(), |(_, count)| *count);
+    named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    named.into_iter().map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Frequent categories with their counts. None where every category is in the

@@ -142,6 +142,29 @@ fn without_a_sketch_nothing_frequent_is_claimed() {
 }
 
 proptest! {
+    #[test]
+    fn a_cut_takes_what_sorting_would(counts in prop::collection::vec(0u64..6, 0..40), n in 0usize..45) {
+        let mut sorted: Vec<(usize, u64)> = counts.iter().copied().enumerate().collect();
+        sorted.sort_by_key(|(at, count)| (std::cmp::Reverse(*count), *at));
+        sorted.truncate(n);
+        sorted.sort_unstable();
+        let cut = Cut::of_largest(counts.iter().copied(), n);
+        prop_assert_eq!(cut.taken(counts.into_iter().enumerate(), |(_, count)| *count), sorted);
+    }
+
+    /// Many are taken in by one walk, few by looking each of them up.
+    #[test]
+    fn merging_adds_whatever_the_sizes(
+        own in prop::collection::btree_map("[a-e]{0,3}", 1u64..5, 0..60),
+        other in prop::collection::btree_map("[a-e]{0,3}", 1u64..5, 0..60),
+    ) {
+        let mut merged = counted(own.clone());
+        merged.merge(&counted(other.clone()));
+        prop_assert_eq!(merged, counted(own.into_iter().chain(other)));
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
     /// Around the bound, where parts are exact and the whole is not.
