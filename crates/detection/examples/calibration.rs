@@ -6,6 +6,8 @@
 //! cargo run --release --package watchkeep-detection --example calibration -- power --trials 5000
 //! cargo run --release --package watchkeep-detection --example calibration -- dependent --trials 5000
 //! cargo run --release --package watchkeep-detection --example calibration -- volume --trials 100000
+//! cargo run --release --package watchkeep-detection --example calibration -- learned --trials 2000
+//! cargo run --release --package watchkeep-detection --example calibration -- sustained --trials 2000
 //! cargo run --release --package watchkeep-detection --example calibration -- speed --trials 1000
 //! ```
 //!
@@ -29,6 +31,7 @@ use std::time::Instant;
 use watchkeep_detection::drift::{self, Comparison};
 
 use self::trials::counts::{COUNTS, Counts, counted};
+use self::trials::histories::{Days, FIGURES, excess};
 use self::trials::{
     Alarms, Change, LAWS, Law, Random, Shares, Trial, categories, dependent, numbers,
 };
@@ -50,9 +53,14 @@ fn main() -> ExitCode {
         (Some("power"), Some(trials)) => power(trials),
         (Some("dependent"), Some(trials)) => dependent_values(trials),
         (Some("volume"), Some(trials)) => volume(trials),
+        (Some("learned"), Some(trials)) => learned(trials),
+        (Some("sustained"), Some(trials)) => sustained(trials),
         (Some("speed"), Some(trials)) => speed(trials),
         _ => {
-            eprintln!("calibration level|power|dependent|volume|speed [--trials N] [--n VALUES]");
+            eprintln!(
+                "calibration level|power|dependent|volume|learned|sustained|speed [--trials N] \
+                 [--n VALUES]"
+            );
             return ExitCode::from(2);
         }
     }
@@ -172,6 +180,55 @@ fn volume(trials: u64) {
                 format!(" {:.1} |", 100.0 * found.share())
             };
             println!("| {name} | {mean} | {factor} |{}", WINDOWS.map(cell).concat());
+        }
+    }
+}
+
+fn learned(histories: u64) {
+    println!("Share of good windows above a learned bound, over the rate that was asked for.\n");
+    let names: Vec<&str> = FIGURES.iter().map(|(_, name)| *name).collect();
+    println!("| windows, rate | {} |", names.join(" | "));
+    println!("|---|{}", "---:|".repeat(names.len()));
+    for (n, rate) in [(30, 0.01), (100, 0.01), (1_000, 0.01), (300, 0.001), (1_000, 0.001)] {
+        let cell = |(figures, name): &(_, &str)| {
+            let random = &mut seeded(n, (1.0 / rate) as usize, name);
+            format!(" {:.2} |", excess(*figures, n, rate, histories, random))
+        };
+        let cells: String = FIGURES.iter().map(cell).collect();
+        println!("| {n}, {} % |{cells}", 100.0 * rate);
+    }
+}
+
+fn sustained(features: u64) {
+    const RATE: f64 = 0.001;
+    println!("Sums over days at a rate of {RATE}: false alarms of quiet features, over what the");
+    println!(
+        "rate allows, and the day on which a drift of 0.02 standard deviations a day is found.\n"
+    );
+    println!(
+        "| values a day | days of the baseline | 30 days | 90 days | 360 days | found: 10 % | median | 90 % |"
+    );
+    println!("|---:|---:|---:|---:|---:|---:|---:|---:|");
+    for n in [30, 100, 400] {
+        for baseline in [10, 30] {
+            let quiet = Days { n, baseline, judged: 360, drift: 0.0, rate: RATE };
+            let random = &mut seeded(n, baseline, "quiet");
+            let opened: Vec<usize> = (0..features).flat_map(|_| quiet.opened(random)).collect();
+            let excess = |days: usize| {
+                let alarms = opened.iter().filter(|day| **day <= days).count();
+                format!(" {:.2} |", alarms as f64 / (features as f64 * days as f64 * RATE))
+            };
+            let drifting = Days { judged: 60, drift: 0.02, ..quiet };
+            let random = &mut seeded(n, baseline, "drift");
+            let found = |_| drifting.opened(random).first().copied().unwrap_or(drifting.judged + 1);
+            let mut found: Vec<usize> = (0..features).map(found).collect();
+            found.sort_unstable();
+            let day = |share: f64| format!(" {} |", found[(features as f64 * share) as usize]);
+            println!(
+                "| {n} | {baseline} |{}{}",
+                [30, 90, 360].map(excess).concat(),
+                [0.1, 0.5, 0.9].map(day).concat()
+            );
         }
     }
 }

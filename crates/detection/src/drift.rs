@@ -1,16 +1,19 @@
 //! The whole comparison of a window with a baseline.
 
 use watchkeep_model::charter::{Charter, Statistic, ValueType};
-use watchkeep_model::distribution::{Numbers, cell_edges};
 use watchkeep_model::summary::Summary;
 use watchkeep_model::window::{Bins, Drift, Widest};
 
 use crate::statistics as st;
 
+mod aligned;
 mod categorical;
+mod narrow;
 mod unseen;
 
+use self::aligned::Aligned;
 pub use self::categorical::{OTHER_BIN, categorical};
+pub(crate) use self::narrow::hidden_share;
 pub use self::unseen::{unseen, unseen_against};
 
 /// Whether a feature is compared as numbers or as categories.
@@ -92,7 +95,7 @@ pub fn numeric(
     let counts = (&of_current[..], &of_reference[..]);
     let parts = match &groups {
         Some(groups) => st::profile(&groups.values, &groups.values, counts, &bins.edges),
-        None => st::profile(&aligned.values, &aligned.lower_edges(), counts, &bins.edges),
+        None => st::profile(&aligned.values, &aligned.edges, counts, &bins.edges),
     };
     bins.areas = parts.areas;
     bins.widest =
@@ -161,94 +164,6 @@ pub(crate) fn binned(drift: &mut Drift, mut bins: Bins, nulls: u64, reference_nu
     drift.bins = Some(bins);
 }
 
-/// Two distributions over the same cells, ascending.
-struct Aligned {
-    cells: Vec<i32>,
-    /// A number for each cell: its middle, or the number itself where only few are kept.
-    values: Vec<f64>,
-    current: Vec<u64>,
-    reference: Vec<u64>,
-}
-
-impl Aligned {
-    fn new(current: &Numbers, reference: &Numbers) -> Self {
-        let (a, b) = (current.cells(), reference.cells());
-        let mut aligned = Self {
-            cells: Vec::with_capacity(a.len() + b.len()),
-            values: Vec::new(),
-            current: Vec::with_capacity(a.len() + b.len()),
-            reference: Vec::with_capacity(a.len() + b.len()),
-        };
-        let (mut i, mut j) = (0, 0);
-        while i < a.len() || j < b.len() {
-            let cell = match (a.get(i), b.get(j)) {
-                (Some((x, _)), Some((y, _))) => *x.min(y),
-                (Some((x, _)), None) | (None, Some((x, _))) => *x,
-                (None, None) => break,
-            };
-            let take = |from: &[(i32, u64)], at: &mut usize| match from.get(*at) {
-                Some((found, count)) if *found == cell => {
-                    *at += 1;
-                    *count
-                }
-                _ => 0,
-            };
-            aligned.cells.push(cell);
-            aligned.current.push(take(&a, &mut i));
-            aligned.reference.push(take(&b, &mut j));
-        }
-        aligned.values = aligned
-            .cells
-            .iter()
-            .map(|cell| {
-                let (lower, upper) = cell_edges(*cell);
-                lower + (upper - lower) / 2.0
-            })
-            .collect();
-        aligned
-    }
-
-    /// The smallest double of each cell.
-    fn lower_edges(&self) -> Vec<f64> {
-        self.cells.iter().map(|cell| lower_edge(*cell)).collect()
-    }
-
-    /// Quantile bins of the reference, snapped to cells, so that the counts on
-    /// both sides are exact whatever the reference.
-    fn bins(&self, wanted: u32) -> Bins {
-        let total: u64 = self.reference.iter().sum();
-        let wanted = u64::from(wanted.max(1));
-        let mut bins = Bins { current: vec![0], reference: vec![0], ..Bins::default() };
-        let mut before = 0;
-        for at in 0..self.cells.len() {
-            // A bin ends before this cell once it holds its share of the reference.
-            let full = before * wanted >= total * bins.current.len() as u64;
-            if full && bins.reference.last().is_some_and(|n| *n > 0) && before < total {
-                bins.edges.push(lower_edge(self.cells[at]));
-                bins.current.push(0);
-                bins.reference.push(0);
-            }
-            before += self.reference[at];
-            if let (Some(a), Some(b)) = (bins.current.last_mut(), bins.reference.last_mut()) {
-                *a += self.current[at];
-                *b += self.reference[at];
-            }
-        }
-        bins
-    }
-}
-
-/// The smallest double of a cell, so that `edge ≤ value` is what the cell means
-/// on either side of 0.
-fn lower_edge(cell: i32) -> f64 {
-    let (lower, _) = cell_edges(cell);
-    match cell {
-        0 => 0.0,
-        1.. => lower.max(f64::from_bits(1)),
-        _ => lower.next_up(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -293,7 +208,7 @@ mod tests {
         #[test]
         fn the_lower_edge_of_a_cell_is_in_it(value in any::<f64>()) {
             prop_assume!(value.is_finite());
-            let edge = lower_edge(cell_of(value));
+            let edge = aligned::lower_edge(cell_of(value));
             prop_assert_eq!(cell_of(edge), cell_of(value));
             prop_assert!(edge <= value || value == 0.0);
         }

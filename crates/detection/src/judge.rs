@@ -17,7 +17,7 @@ use watchkeep_model::window::{Drift, Judged, SustainedShift, Verdict, VolumeShif
 use crate::baseline::Baseline;
 pub use crate::judge::learned::{Lesson, Sides};
 use crate::slo::Tallies;
-use crate::sustained::{self, Shift};
+use crate::sustained::{self, Shift, Sums};
 
 /// A judgement, with what a breach needs beyond it.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,20 @@ pub struct Evidence<'a> {
     pub lesson: Option<&'a Lesson>,
     /// Shifts of the windows before, where a drift adds them up.
     pub shifts: &'a [Shift],
+}
+
+impl Evidence<'_> {
+    /// Why a comparison of numbers that finds nothing says nothing.
+    fn hidden(&self, measured: Option<&Measured>) -> Option<String> {
+        measured?.drift.as_ref()?.ks_stat?;
+        let share = crate::drift::hidden_share(&self.summary.numbers)?;
+        Some(format!(
+            "{:.0} % of the values lie within 1 % of each other, closer than they are kept where \
+             there are many: whether they have moved is not known; let the producer take off an \
+             offset",
+            100.0 * share
+        ))
+    }
 }
 
 /// Judges a window.
@@ -98,15 +112,30 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
             }
         }
     }
+    let hidden = evidence.hidden(measured.as_ref()).filter(|_| verdict == Verdict::Good);
+    if let Some(why) = hidden {
+        (verdict, resolve, reason) = (Verdict::NotJudged, Verdict::NotJudged, Some(why));
+    }
     let mut shift = None;
+    // What is a breach by itself needs no adding up, and would outlast its end by it.
     if let (Rule::Drift { sustained: Some(sustained), .. }, Some(drift)) =
         (&expectation.rule, measured.as_mut().and_then(|m| m.drift.as_mut()))
         && has_types
+        && verdict == Verdict::Good
     {
         shift = drift.bins.as_ref().and_then(sustained::shift);
-        if let Some(why) = shift.and_then(|of| sustain(drift, of, evidence.shifts, *sustained)) {
-            reason = Some(reason.filter(|_| verdict == Verdict::Bad).unwrap_or(why));
-            (verdict, resolve) = (Verdict::Bad, Verdict::Bad);
+        match shift {
+            Some(of) => {
+                let (sums, why) = sustain(drift, of, evidence.shifts, *sustained);
+                if sums.is_bad() {
+                    (verdict, reason) = (Verdict::Bad, Some(why));
+                }
+                if !sums.is_over() {
+                    resolve = Verdict::Bad;
+                }
+            }
+            // The window is judged by itself; that it is not added up must be seen.
+            None => reason = Some(not_added_up(drift)),
         }
     }
     let bounds = evidence.lesson.and_then(|lesson| lesson.bounds.as_ref().ok());
@@ -140,24 +169,32 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
     }
 }
 
-/// Adds a window's shift to those before; answers with the reason where they
-/// come to a drift.
-fn sustain(drift: &mut Drift, shift: Shift, before: &[Shift], rule: Sustained) -> Option<String> {
+/// Adds a window's shift to those before, and says so for a sum that is bad.
+fn sustain(drift: &mut Drift, shift: Shift, before: &[Shift], rule: Sustained) -> (Sums, String) {
     let shifts: Vec<Shift> = before.iter().copied().chain([shift]).collect();
     let sums = sustained::sums(&shifts, rule.false_alarm_rate);
     let windows = shifts.len() as u64;
     drift.sustained =
         Some(SustainedShift { windows, z: shift.z, sum: sums.sum, above: sums.interval });
-    sums.is_bad().then(|| {
-        format!(
-            "the values have moved {} little by little: over {windows} windows the cumulative sum \
-             {:.2} is above {:.2}, with {} false alarms",
-            if sums.sum > 0.0 { "up" } else { "down" },
-            sums.sum.abs(),
-            sums.interval,
-            rule.false_alarm_rate,
-        )
-    })
+    let why = format!(
+        "the values have moved {} little by little: over {windows} windows the cumulative sum \
+         {:.2} is above {:.2}, with {} false alarms",
+        if sums.sum > 0.0 { "up" } else { "down" },
+        sums.sum.abs(),
+        sums.interval,
+        rule.false_alarm_rate,
+    );
+    (sums, why)
+}
+
+/// Why a window has no shift to add up.
+fn not_added_up(drift: &Drift) -> String {
+    let of_categories = drift.bins.as_ref().is_some_and(|bins| !bins.categories.is_empty());
+    let why = match of_categories {
+        true => "it adds up shifts of numbers, and these are categories",
+        false => "window and baseline lie in one bin and have no order",
+    };
+    format!("`sustained` is not judged: {why}")
 }
 
 /// A window that is not judged at all, with the reason.

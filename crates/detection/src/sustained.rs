@@ -3,9 +3,10 @@
 //! Each window gives the standardised Mann–Whitney shift of its values against
 //! the baseline, from the published bins, ties and all (Lehmann 1975). Two
 //! cumulative sums, of shifts upwards and downwards, take it in less an
-//! allowance (Page 1954). A sum above the decision interval is a drift. The
-//! interval follows from the stated rate by Siegmund's approximation of the
-//! average run length (1985): one false alarm in 1 / rate quiet windows.
+//! allowance (Page 1954). A sum above the decision interval is a drift, until it
+//! is below half of it. The interval follows from the stated rate by Siegmund's
+//! approximation of the average run length (1985), averaged over the error of the
+//! baseline: at most one false alarm in 1 / rate quiet windows.
 //!
 //! A CUSUM and no e-values: its run length to the detection of a shift is the
 //! shortest there is for a given rate (Moustakides 1986), and a rate per
@@ -18,7 +19,9 @@ use watchkeep_model::window::Bins;
 const ALLOWANCE: f64 = 0.25;
 
 /// Standard errors of the baseline that the allowance grows by: all windows
-/// are compared with the same values, whose error the sums would add up.
+/// are compared with the same values, whose error the sums would add up. The
+/// interval allows for the rest of that error; with less here it would be so long
+/// that drifts are found days later, with more they are hidden.
 const BASELINE_ERRORS: f64 = 2.0;
 
 /// What a discrete sum overshoots the interval by, Siegmund's correction twice.
@@ -26,6 +29,14 @@ const OVERSHOOT: f64 = 1.166;
 
 /// Decision intervals up to which a sum grows, so that what has ended clears.
 const SUM_MAX: f64 = 1.5;
+
+/// The part of the interval down to which a drift goes on: a sum that wavers about
+/// the interval is one alarm and not many.
+const OVER_BELOW: f64 = 0.5;
+
+/// Standard errors that one window adds at most: however far away, it is no drift
+/// by itself. Quiet windows are hardly ever farther.
+const STEP_MAX: f64 = 4.0;
 
 /// Windows that the spread of shifts is estimated from; with fewer it is that
 /// of independent values.
@@ -80,36 +91,70 @@ impl Sums {
     pub fn is_bad(self) -> bool {
         self.sum.abs() > self.interval
     }
+
+    /// True where a drift that there was has ended.
+    pub fn is_over(self) -> bool {
+        self.sum.abs() <= OVER_BELOW * self.interval
+    }
 }
 
 /// Adds up the shifts of windows in their order.
 pub fn sums(shifts: &[Shift], rate: f64) -> Sums {
     let scale = spread(shifts);
     let error = shifts.iter().map(|shift| shift.baseline_error).fold(0.0, f64::max);
-    let allowance = ALLOWANCE + BASELINE_ERRORS * error / scale;
-    let interval = decision_interval(rate, allowance);
+    let error = error / scale;
+    let allowance = ALLOWANCE + BASELINE_ERRORS * error;
+    let interval = decision_interval(rate, allowance, error);
     let most = SUM_MAX * interval;
     let (mut up, mut down) = (0.0_f64, 0.0_f64);
     for shift in shifts {
-        let step = shift.z / scale;
+        let step = (shift.z / scale).clamp(-STEP_MAX, STEP_MAX);
         up = (up + step - allowance).clamp(0.0, most);
         down = (down - step - allowance).clamp(0.0, most);
     }
     Sums { sum: if up >= down { up } else { -down }, interval }
 }
 
-/// The interval at which both sums together give one false alarm in 1 / rate windows.
-pub fn decision_interval(rate: f64, allowance: f64) -> f64 {
-    let run_length = |interval: f64| {
-        let x = 2.0 * allowance * (interval + OVERSHOOT);
-        (x.exp() - 1.0 - x) / (2.0 * allowance * allowance)
-    };
-    let (mut low, mut high) = (0.0, 400.0 / allowance.max(0.1));
-    for _ in 0..80 {
+/// The interval at which both sums together give one false alarm in 1 / rate
+/// windows, where what every shift has in common is normal with the standard
+/// deviation `error`: the error of the baseline, which nobody knows.
+pub fn decision_interval(rate: f64, allowance: f64, error: f64) -> f64 {
+    let (mut low, mut high) = (0.0, INTERVAL_MAX);
+    for _ in 0..40 {
         let middle = f64::midpoint(low, high);
-        if run_length(middle) < 2.0 / rate { low = middle } else { high = middle }
+        if false_alarms(middle, allowance, error) > rate { low = middle } else { high = middle }
     }
     high
+}
+
+/// Beyond any interval of a rate that can be stated.
+const INTERVAL_MAX: f64 = 400.0;
+
+/// False alarms a window of both sums together: the mean of the upward one's over
+/// the baseline's error, by the trapezoidal rule, and as many of the downward one.
+fn false_alarms(interval: f64, allowance: f64, error: f64) -> f64 {
+    const STEPS: i32 = 12;
+    const ERRORS: f64 = 6.0;
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for step in -STEPS..=STEPS {
+        let at = f64::from(step) / f64::from(STEPS) * ERRORS;
+        let weight = (-at * at / 2.0).exp();
+        sum += weight / run_length(interval, at * error - allowance);
+        weights += weight;
+    }
+    2.0 * sum / weights
+}
+
+/// Windows until a sum that moves by `drift` and a standard error at random is
+/// above the interval, on average (Siegmund 1985); at least one.
+fn run_length(interval: f64, drift: f64) -> f64 {
+    let barrier = interval + OVERSHOOT;
+    let x = -2.0 * drift * barrier;
+    let length = match x.abs() < 1e-6 {
+        true => barrier * barrier,
+        false => (x.exp() - 1.0 - x) / (2.0 * drift * drift),
+    };
+    length.max(1.0)
 }
 
 /// The spread of shifts from window to window, at least that of independent

@@ -39,8 +39,8 @@ fn quiet_windows_keep_the_rate() {
     let (features, days, rate) = (400, 60, 0.001);
     for n in [30, 100, 400] {
         let alarms = (0..features).filter(|seed| found(*seed, n, days, 0.0, rate).is_some());
-        let share = alarms.count() as f64 / (features as f64 * days as f64);
-        assert!(share <= 1.5 * rate, "{n} values a day: {share} at {rate}");
+        // 24 are allowed, of which this is above in one of 400 measurements.
+        assert!(alarms.count() <= 38, "{n} values a day");
     }
 }
 
@@ -54,11 +54,34 @@ fn a_drift_that_no_window_shows_is_found_within_the_month() {
     }
 }
 
+/// One day that is far away is no drift, and two in a row are.
+#[test]
+fn one_window_is_no_drift() {
+    let shifts = |zs: &[f64]| {
+        let of = |z: &f64| Shift { z: *z, baseline_error: 0.18 };
+        zs.iter().map(of).collect::<Vec<_>>()
+    };
+    let sums_of = |zs: &[f64]| sums(&shifts(zs), 0.001);
+    assert!(!sums_of(&[0.0, 90.0]).is_bad() && !sums_of(&[0.0, 90.0]).is_over());
+    assert!(sums_of(&[0.0, 90.0, 90.0]).is_bad());
+    // The breach goes on until the sum is down to half of the interval.
+    let falling = [90.0, 90.0, 0.0, 0.0, 0.0];
+    assert!(!sums_of(&falling).is_bad() && !sums_of(&falling).is_over(), "{:?}", sums_of(&falling));
+    assert!(sums_of(&[&falling[..], &[0.0; 4]].concat()).is_over());
+}
+
+/// A poor baseline is far from every window, and that is allowed for.
+#[test]
+fn the_error_of_the_baseline_lengthens_the_interval() {
+    let [exact, poor] = [0.0, 0.3].map(|error| decision_interval(0.001, 0.85, error));
+    assert!(poor > exact + 1.0, "{exact} {poor}");
+}
+
 #[test]
 fn the_interval_is_that_of_the_tables() {
     // Hawkins and Olwell 1998: both sums together, allowance 0.5, decision
     // interval 4.77: a false alarm in 370 windows.
-    let interval = decision_interval(1.0 / 370.0, 0.5);
+    let interval = decision_interval(1.0 / 370.0, 0.5, 0.0);
     assert!((interval - 4.77).abs() < 0.1, "{interval}");
 }
 

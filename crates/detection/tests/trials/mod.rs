@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each program that includes this uses a part of it")]
 
 pub(crate) mod counts;
+pub(crate) mod histories;
 pub(crate) mod many;
 
 use watchkeep_detection::drift::{self, Comparison};
