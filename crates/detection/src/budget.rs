@@ -16,10 +16,14 @@
 //!   2021, "Asynchronous online testing of multiple hypotheses", the variant
 //!   for local dependence): features that are fed by one dataset change together.
 //! - `false_alarms`: alpha spending. Nine tenths of the number are shared
-//!   evenly over as many tests as the period before had; the rest, and all of
-//!   a first period, over an endless series that sums to one. By linearity the
+//!   evenly over as many tests as the period before had; of what is left then,
+//!   and of all in a first period, each test is granted a part that gets smaller
+//!   without end. By linearity the
 //!   expected number of false alarms is at most the sum of the levels, however
 //!   the tests depend on each other.
+//!
+//! No level is above the p-value that the expectation asks for: it would find
+//! nothing more.
 //!
 //! Every period begins anew, so that a long quiet time does not leave levels
 //! that no change could reach.
@@ -81,6 +85,8 @@ pub struct Test {
     pub at: Timestamp,
     /// The p-value.
     pub p_value: f64,
+    /// What the expectation asks of it. A higher level would be spent on nothing.
+    pub p_below: f64,
     /// True where both keys of the expectation say bad: the effect counts too.
     pub both_keys: bool,
     /// Summaries partitions that share the budget.
@@ -92,7 +98,7 @@ impl Budgets {
     pub fn test(&mut self, domain: &Arc<str>, terms: &AlertBudget, test: &Test) -> Granted {
         let budget = self.0.entry(domain.clone()).or_default();
         budget.turn(terms, test.at);
-        let level = budget.level(terms, test.partitions);
+        let level = budget.level(terms, test.partitions).min(test.p_below);
         let discovery = test.both_keys && test.p_value <= level;
         budget.note(level, discovery, test.both_keys);
         Granted {
@@ -160,7 +166,7 @@ impl Budget {
             AlertBudget::FalseDiscoveryRate { rate, .. } => self.lord(rate, share, number),
             AlertBudget::FalseAlarms { count, .. } => self.spend(count * share, number),
         };
-        level.min(1.0)
+        level.clamp(0.0, 1.0)
     }
 
     /// LORD++: the wealth to begin with, then what each discovery earns. The
@@ -176,12 +182,12 @@ impl Budget {
         wealth * share * lord_weight(number) + earned.sum::<f64>()
     }
 
-    /// Alpha spending.
+    /// Alpha spending: evenly over as many tests as there were, and of what is
+    /// left then, or in a first period, the part that falls to the next one.
     fn spend(&self, count: f64, number: u64) -> f64 {
         match self.tests_before {
-            0 => count * series_weight(number),
             before if number <= before => count * EVEN_SHARE / before as f64,
-            before => count * (1.0 - EVEN_SHARE) * series_weight(number - before),
+            before => (count - self.spent) * next_part(number - before),
         }
     }
 
@@ -210,13 +216,16 @@ fn lord_weight(j: u64) -> f64 {
     0.0722 * (j.max(2.0)).ln() / (j * log.sqrt().exp())
 }
 
-/// The weight of the j-th test of a series that sums to one: proportional to
-/// 1 / ((j + 1) log²(j + 1)). It falls more slowly than 1 / j², so that late
-/// tests of a long series keep some power.
-fn series_weight(j: u64) -> f64 {
-    let j = j as f64 + 1.0;
-    // The sum over j of the above is 2.10974…
-    1.0 / (2.1098 * j * j.ln().powi(2))
+/// The part of what is left that the j-th test is granted: what an endless series
+/// of weights 1 / ((j + 1) log²(j + 1)) has in its j-th place, over all from there
+/// on, which are about 1 / log(j + ½).
+///
+/// The weights fall more slowly than 1 / j², so that late tests of a long series
+/// keep some power. Parts of what is left never come to more than the whole, and
+/// what a test could not use is there for those after it.
+fn next_part(j: u64) -> f64 {
+    let j = j as f64;
+    (j + 0.5).ln() / ((j + 1.0) * (j + 1.0).ln().powi(2))
 }
 
 #[cfg(test)]

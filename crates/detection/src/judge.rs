@@ -36,6 +36,8 @@ pub struct Opinion {
     pub is_far: bool,
     /// The window's shift, where a drift adds them up.
     pub shift: Option<Shift>,
+    /// True where the window is bad by such a sum alone, and not by its p-value.
+    pub is_by_sum: bool,
 }
 
 /// What a window is judged by.
@@ -116,7 +118,7 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
     if let Some(why) = hidden {
         (verdict, resolve, reason) = (Verdict::NotJudged, Verdict::NotJudged, Some(why));
     }
-    let mut shift = None;
+    let (mut shift, mut is_by_sum) = (None, false);
     // What is a breach by itself needs no adding up, and would outlast its end by it.
     if let (Rule::Drift { sustained: Some(sustained), .. }, Some(drift)) =
         (&expectation.rule, measured.as_mut().and_then(|m| m.drift.as_mut()))
@@ -124,18 +126,21 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
         && verdict == Verdict::Good
     {
         shift = drift.bins.as_ref().and_then(sustained::shift);
-        match shift {
-            Some(of) => {
-                let (sums, why) = sustain(drift, of, evidence.shifts, *sustained);
+        let summed = match shift {
+            Some(of) => sustain(drift, of, evidence.shifts, *sustained),
+            None => Err(no_order(drift)),
+        };
+        match summed {
+            Ok((sums, why)) => {
                 if sums.is_bad() {
-                    (verdict, reason) = (Verdict::Bad, Some(why));
+                    (verdict, reason, is_by_sum) = (Verdict::Bad, Some(why), true);
                 }
                 if !sums.is_over() {
                     resolve = Verdict::Bad;
                 }
             }
             // The window is judged by itself; that it is not added up must be seen.
-            None => reason = Some(not_added_up(drift)),
+            Err(why) => reason = Some(format!("`sustained` is not judged: {why}")),
         }
     }
     let bounds = evidence.lesson.and_then(|lesson| lesson.bounds.as_ref().ok());
@@ -151,6 +156,7 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
         sides,
         is_far,
         shift,
+        is_by_sum,
         effect: measured.as_ref().and_then(|m| m.effect),
         judged: Judged {
             expectation: expectation.name.clone(),
@@ -169,11 +175,18 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
     }
 }
 
-/// Adds a window's shift to those before, and says so for a sum that is bad.
-fn sustain(drift: &mut Drift, shift: Shift, before: &[Shift], rule: Sustained) -> (Sums, String) {
+/// Adds a window's shift to those before, and says what a bad sum means.
+fn sustain(
+    drift: &mut Drift,
+    shift: Shift,
+    before: &[Shift],
+    rule: Sustained,
+) -> Result<(Sums, String), String> {
     let shifts: Vec<Shift> = before.iter().copied().chain([shift]).collect();
-    let sums = sustained::sums(&shifts, rule.false_alarm_rate);
     let windows = shifts.len() as u64;
+    let Some(sums) = sustained::sums(&shifts, rule.false_alarm_rate) else {
+        return Err(format!("it has {windows} of {} windows", Sustained::WINDOWS_MIN));
+    };
     drift.sustained =
         Some(SustainedShift { windows, z: shift.z, sum: sums.sum, above: sums.interval });
     let why = format!(
@@ -184,17 +197,17 @@ fn sustain(drift: &mut Drift, shift: Shift, before: &[Shift], rule: Sustained) -
         sums.interval,
         rule.false_alarm_rate,
     );
-    (sums, why)
+    Ok((sums, why))
 }
 
 /// Why a window has no shift to add up.
-fn not_added_up(drift: &Drift) -> String {
+fn no_order(drift: &Drift) -> String {
     let of_categories = drift.bins.as_ref().is_some_and(|bins| !bins.categories.is_empty());
     let why = match of_categories {
         true => "it adds up shifts of numbers, and these are categories",
         false => "window and baseline lie in one bin and have no order",
     };
-    format!("`sustained` is not judged: {why}")
+    why.to_owned()
 }
 
 /// A window that is not judged at all, with the reason.

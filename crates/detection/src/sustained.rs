@@ -12,7 +12,10 @@
 //! shortest there is for a given rate (Moustakides 1986), and a rate per
 //! window is what a charter states.
 
+use watchkeep_model::charter::Sustained;
 use watchkeep_model::window::Bins;
+
+use crate::statistics::quantile_sorted;
 
 /// Shift per window, in standard errors, from which on the sums grow. Half the
 /// shift that is to be found fastest: half a standard error.
@@ -38,9 +41,15 @@ const OVER_BELOW: f64 = 0.5;
 /// by itself. Quiet windows are hardly ever farther.
 const STEP_MAX: f64 = 4.0;
 
-/// Windows that the spread of shifts is estimated from; with fewer it is that
-/// of independent values.
-const SPREAD_WINDOWS_MIN: usize = 10;
+/// The differences of neighbours that show the spread: a tenth may be outliers,
+/// and days that differ by the weekday are no few.
+const SPREAD_QUANTILE: f64 = 0.9;
+/// That quantile of the size of a standard normal value.
+const SPREAD_OF_NORMAL: f64 = 1.644_853_6;
+
+/// Most that windows are taken to follow each other; where they do more, there
+/// are no two of them that tell different things.
+const CARRY_MAX: f64 = 0.9;
 
 /// The shift of one window against its baseline.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -98,11 +107,15 @@ impl Sums {
     }
 }
 
-/// Adds up the shifts of windows in their order.
-pub fn sums(shifts: &[Shift], rate: f64) -> Sums {
+/// Adds up the shifts of windows in their order; `None` for fewer than
+/// [`Sustained::WINDOWS_MIN`].
+pub fn sums(shifts: &[Shift], rate: f64) -> Option<Sums> {
+    if shifts.len() < Sustained::WINDOWS_MIN {
+        return None;
+    }
     let scale = spread(shifts);
+    // In units of the spread, too: a baseline is made of windows that differ as these do.
     let error = shifts.iter().map(|shift| shift.baseline_error).fold(0.0, f64::max);
-    let error = error / scale;
     let allowance = ALLOWANCE + BASELINE_ERRORS * error;
     let interval = decision_interval(rate, allowance, error);
     let most = SUM_MAX * interval;
@@ -112,7 +125,7 @@ pub fn sums(shifts: &[Shift], rate: f64) -> Sums {
         up = (up + step - allowance).clamp(0.0, most);
         down = (down - step - allowance).clamp(0.0, most);
     }
-    Sums { sum: if up >= down { up } else { -down }, interval }
+    Some(Sums { sum: if up >= down { up } else { -down }, interval })
 }
 
 /// The interval at which both sums together give one false alarm in 1 / rate
@@ -157,17 +170,40 @@ fn run_length(interval: f64, drift: f64) -> f64 {
     length.max(1.0)
 }
 
-/// The spread of shifts from window to window, at least that of independent
-/// values. It is taken from neighbours, so that a slow drift is no part of it.
+/// How much quiet windows differ, as sums over them see it, at least as much as
+/// independent values make them. From neighbours, so that a slow drift is no part
+/// of it; more where neighbours are alike, by the variance of the mean of a
+/// process that keeps so much of the value before (AR(1)). What chance alone may
+/// give counts as nothing, and an estimate beyond it is put higher by twice its error.
 fn spread(shifts: &[Shift]) -> f64 {
-    if shifts.len() < SPREAD_WINDOWS_MIN {
-        return 1.0;
-    }
     let mut steps: Vec<f64> = shifts.windows(2).map(|pair| (pair[1].z - pair[0].z).abs()).collect();
     steps.sort_unstable_by(f64::total_cmp);
-    let median = f64::midpoint(steps[(steps.len() - 1) / 2], steps[steps.len() / 2]);
-    // The median of |x| of a normal x is 0.6745 deviations, a difference has twice the variance.
-    (median / (0.674_489_75 * std::f64::consts::SQRT_2)).max(1.0)
+    let Some(step) = quantile_sorted(&steps, SPREAD_QUANTILE) else { return 1.0 };
+    let carry = carry(shifts);
+    // A difference has 2 (1 − carry) times the variance of one.
+    let one = step / SPREAD_OF_NORMAL / (2.0 * (1.0 - carry)).sqrt();
+    let summed = one * ((1.0 + carry) / (1.0 - carry)).sqrt();
+    let error = 1.0 / (shifts.len() as f64).sqrt();
+    if summed < 1.0 + error { 1.0 } else { summed * (1.0 + 2.0 * error) }
+}
+
+/// The correlation of neighbours about a straight line, through which a slow
+/// drift is none; what few windows make of it too little is put back (Kendall 1954).
+fn carry(shifts: &[Shift]) -> f64 {
+    let n = shifts.len() as f64;
+    let middle = (n - 1.0) / 2.0;
+    let mean = shifts.iter().map(|shift| shift.z).sum::<f64>() / n;
+    let places = || (0..shifts.len()).map(|at| at as f64 - middle);
+    let squares: f64 = places().map(|at| at * at).sum();
+    let slope = places().zip(shifts).map(|(at, shift)| at * shift.z).sum::<f64>() / squares;
+    let rest: Vec<f64> =
+        places().zip(shifts).map(|(at, shift)| shift.z - mean - slope * at).collect();
+    let variance: f64 = rest.iter().map(|rest| rest * rest).sum();
+    if variance <= 0.0 {
+        return 0.0;
+    }
+    let found = rest.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / variance;
+    (found + (1.0 + 4.0 * found) / n).clamp(0.0, CARRY_MAX)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use watchkeep_detection::baseline::Baseline;
 use watchkeep_detection::judge::{Evidence, judge};
 use watchkeep_detection::measure::{self, Frame};
 use watchkeep_model::charter::{
-    BaselineSpec, Charter, Expectation, ForSpec, Rule, Severity, ValueType, WindowSpec,
+    BaselineSpec, Charter, Effect, Expectation, ForSpec, Rule, Severity, Statistic, ValueType,
+    WindowSpec,
 };
 use watchkeep_model::summary::{CATEGORIES_MAX, CATEGORY_BYTES_MAX, Summary};
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -310,4 +311,58 @@ fn what_cannot_be_judged_says_why() {
         reason(numbers([1.0; 50]), &baseline(Summary::default())),
         "the baseline has 0 values, fewer than min_samples = 30"
     );
+}
+
+/// Unix times, say: they share a cell of the grid, and an hour later they do too.
+#[test]
+fn numbers_that_lie_too_close_together_are_told_apart_by_their_ends_or_not_judged() {
+    let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    let hour = |at: f64| numbers((0..500).map(|i| 1.78e9 + at + f64::from(i)));
+    let baseline = Baseline::new(&spec(from), Arc::new(hour(0.0)), Vec::new());
+    let within = judged(&hour(100.0), &baseline, None);
+    assert_eq!(within.verdict, Verdict::NotJudged);
+    assert!(within.reason.is_some_and(|why| why.starts_with("100 % of the values lie within 1 %")));
+    let later = judged(&hour(3_600.0), &baseline, None);
+    assert_eq!((later.verdict, later.observed), (Verdict::Bad, Some(1.0)), "{later:?}");
+    assert_eq!(later.drift.as_ref().and_then(|drift| drift.wasserstein), Some(3_600.0));
+    check_figures(later.drift.as_deref().expect("figures"), "later");
+    // One value that comes again and again has nothing to hide.
+    let price = Baseline::new(&spec(from), Arc::new(numbers([5.0; 500])), Vec::new());
+    assert_eq!(judged(&numbers([5.0; 400]), &price, None).verdict, Verdict::Good);
+    assert_eq!(judged(&numbers([5.01; 400]), &price, None).verdict, Verdict::Bad);
+}
+
+/// Nulls are a bin of `psi`, `js` and `hellinger`, and so of their p-value.
+#[test]
+fn nulls_beside_numbers_have_a_test_where_the_effect_has_them() {
+    let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    let with = |share: u64| {
+        let mut summary = numbers((0..400 - 4 * share).map(|n| (n % 100) as f64));
+        summary.merge(&nulls(4 * share));
+        summary
+    };
+    let baseline = Baseline::new(&spec(from), Arc::new(with(2)), Vec::new());
+    let verdict = |statistic, share| {
+        let (spec, effect) = (spec(from), Effect { statistic, above: 0.1 });
+        let rule = Rule::Drift {
+            baseline: spec,
+            p_below: 0.01,
+            effect: Some(effect),
+            bins: 10,
+            sustained: None,
+        };
+        let evidence = Evidence {
+            shifts: &[],
+            summary: &with(share),
+            baseline: Ok(&baseline),
+            silent_for: None,
+            tallies: None,
+            lesson: None,
+        };
+        judge(&Expectation { rule, ..expectation() }, &Charter::default(), &evidence).judged.verdict
+    };
+    for statistic in [Statistic::Psi, Statistic::Js, Statistic::Hellinger] {
+        assert_eq!((verdict(statistic, 60), verdict(statistic, 3)), (Verdict::Bad, Verdict::Good));
+    }
+    assert_eq!(verdict(Statistic::KsStat, 60), Verdict::Good, "it is of the numbers alone");
 }

@@ -525,7 +525,16 @@ impl Rule {
 
     /// True where the rule rests on a p-value, so that an alert budget applies.
     pub const fn is_test(&self) -> bool {
-        matches!(self, Self::Drift { .. } | Self::Volume { usual: Some(_), .. })
+        self.p_below().is_some()
+    }
+
+    /// What the p-value has to be below, where the rule rests on one.
+    pub const fn p_below(&self) -> Option<f64> {
+        match self {
+            Self::Drift { p_below, .. } => Some(*p_below),
+            Self::Volume { usual: Some(usual), .. } => Some(usual.p_below),
+            _ => None,
+        }
     }
 
     /// The baseline that the rule compares with, if it does.

@@ -17,7 +17,7 @@ fn rate(rate: f64) -> AlertBudget {
 }
 
 fn test(at: Timestamp, p_value: f64, partitions: i32) -> Test {
-    Test { at, p_value, both_keys: p_value < 0.001, partitions }
+    Test { at, p_value, p_below: 0.001, both_keys: p_value < 0.001, partitions }
 }
 
 /// Sum of the first million weights and an upper bound of the rest's, by the
@@ -31,8 +31,27 @@ fn the_weights_sum_to_at_most_one() {
     let rest = 0.0722 * 2.0 * (-v).exp() * (v.powi(3) + 3.0 * v.powi(2) + 6.0 * v + 6.0);
     let lord = sum(lord_weight) + rest;
     assert!((0.9..=1.0).contains(&lord), "{lord}");
-    let series = sum(series_weight) + 1.0 / (2.1098 * (n as f64 + 1.0).ln());
-    assert!((0.999..=1.0).contains(&series), "{series}");
+}
+
+/// What is left after so many tests, of which each may have its part.
+#[test]
+fn parts_of_what_is_left_leave_enough_for_late_tests() {
+    let left = |tests: u64| (1..=tests).map(|j| 1.0 - next_part(j)).product::<f64>();
+    assert!((0.03..0.3).contains(&left(100)) && left(100_000) > 0.3 * left(100));
+    assert!((1..100).all(|j| (0.0..1.0).contains(&next_part(j))));
+}
+
+/// What the first tests of a first period cannot use is left for the others.
+#[test]
+fn no_level_is_above_what_the_expectation_asks_for() {
+    let domain: Arc<str> = "a".into();
+    let mut budgets = Budgets::default();
+    let levels: Vec<f64> = (0..10_000)
+        .map(|_| budgets.test(&domain, &alarms(1.0), &test(day(4), 0.5, 1)).level)
+        .collect();
+    assert!(levels.iter().all(|level| (0.0..=0.001).contains(level)));
+    assert!(levels[9_999] > 2e-6, "{}", levels[9_999]);
+    assert!(levels.iter().sum::<f64>() < 1.0);
 }
 
 #[test]
@@ -43,7 +62,8 @@ fn false_alarms_sum_to_the_number_however_many_tests_there_are() {
     let mut spent = BTreeMap::new();
     for (n, tests) in [(4, 700), (11, 700), (18, 7000), (25, 70)] {
         for _ in 0..tests {
-            let granted = budgets.test(&domain, &alarms(2.0), &test(day(n), 0.5, 1));
+            let quiet = Test { p_below: 0.01, ..test(day(n), 0.5, 1) };
+            let granted = budgets.test(&domain, &alarms(2.0), &quiet);
             assert!(granted.level > 0.0);
             spent.insert(n, granted.spent);
         }

@@ -50,24 +50,27 @@ impl Levels {
     ///
     /// A window is tested once: a revision is held to the level that its first
     /// judgement was granted and spends nothing. While a breach is open nothing
-    /// is tested: whoever looks at it already knows.
+    /// is tested: whoever looks at it already knows. A sum over windows has a rate
+    /// of its own and is no test of this one.
     pub(super) fn ask(
         &mut self,
         opinion: &mut Opinion,
+        p_below: f64,
         start: Timestamp,
         is_open: bool,
         now: Timestamp,
         asked: &mut Asked<'_>,
     ) {
         let Some(p_value) = opinion.judged.p_value else { return };
-        let both_keys = opinion.judged.verdict == Verdict::Bad;
+        let both_keys = opinion.judged.verdict == Verdict::Bad && !opinion.is_by_sum;
         let granted = match (self.0.get(&start), &asked.terms) {
             (Some(first), _) => {
                 let discovery = both_keys && p_value <= first.level;
                 Granted { discovery, ..first.clone() }
             }
             (None, Some((domain, terms))) if !is_open => {
-                let test = Test { at: now, p_value, both_keys, partitions: asked.partitions };
+                let partitions = asked.partitions;
+                let test = Test { at: now, p_value, p_below, both_keys, partitions };
                 let granted = asked.budgets.test(domain, terms, &test);
                 self.0.insert(start, granted.clone());
                 granted

@@ -131,9 +131,9 @@ impl Alarms {
             of_all_versions,
         });
         watched.damping = damping;
-        if opinion.judged.p_value.is_some() {
+        if let Some(p_below) = expectation.rule.p_below() {
             let is_open = watched.alarm.is_open(damping);
-            watched.levels.ask(opinion, measured.start, is_open, now, asked);
+            watched.levels.ask(opinion, p_below, measured.start, is_open, now, asked);
         }
         let line = Line {
             start: measured.start,

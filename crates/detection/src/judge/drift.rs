@@ -6,6 +6,7 @@ use watchkeep_model::summary::Summary;
 use super::{Measured, enough, types};
 use crate::baseline::Baseline;
 use crate::drift::{self, Comparison, Scale};
+use crate::statistics::chi_square_p_value;
 
 /// Effect bound where the charter sets none.
 const EFFECT_DEFAULT: f64 = 0.1;
@@ -45,6 +46,13 @@ pub(super) fn compare(
         Scale::Categorical => (drift::categorical(summary, reference), Statistic::Js),
     };
     let statistic = effect.map_or(usual, |effect| effect.statistic);
+    let p_value = match (scale, statistic) {
+        (Scale::Numeric, Statistic::Psi | Statistic::Js | Statistic::Hellinger) => {
+            with_nulls(p_value, summary, reference)
+        }
+        // Of categories nulls are one more; the other effects are of numbers alone.
+        _ => p_value,
+    };
     let size = drift::statistic(&drift, statistic)
         .ok_or_else(|| format!("{} does not apply to these values", statistic.name()))?;
     Ok(Measured {
@@ -55,6 +63,19 @@ pub(super) fn compare(
         drift: Some(drift),
         ..Measured::default()
     })
+}
+
+/// The p-value of numbers and of nulls beside them, for an effect that is one of
+/// both. A test of numbers knows nothing of nulls, so Pearson's has them, and as
+/// either may be the smaller one, it counts twice (Bonferroni).
+fn with_nulls(of_numbers: f64, current: &Summary, reference: &Summary) -> f64 {
+    let counts = |summary: &Summary| [summary.numbers.count(), summary.null_count];
+    match chi_square_p_value(&counts(current), &counts(reference)) {
+        Some(of_nulls) if current.null_count + reference.null_count > 0 => {
+            (2.0 * of_numbers.min(of_nulls)).min(1.0)
+        }
+        _ => of_numbers,
+    }
 }
 
 /// True where both keys turn.

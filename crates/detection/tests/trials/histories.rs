@@ -119,7 +119,7 @@ impl Days {
             let reference = reference.clone();
             let bins = Bins { edges: DECILES.to_vec(), current, reference, ..Bins::default() };
             shifts.extend(shift(&bins));
-            let sums = sums(&shifts, self.rate);
+            let Some(sums) = sums(&shifts, self.rate) else { continue };
             if sums.is_bad() && !open {
                 days.push(day);
             }

@@ -72,6 +72,12 @@ pub struct Sustained {
     pub from: TimeSpan,
 }
 
+impl Sustained {
+    /// Windows from which on sums are judged: before, nothing tells how much
+    /// windows differ from each other.
+    pub const WINDOWS_MIN: usize = 10;
+}
+
 /// A threshold of a rule that can be learned, named as in charters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -105,17 +105,17 @@ fn both_keys_without_the_level_are_not_judged_and_the_reason_says_why() {
     let out = run_budgeted(&events, SMALL, 50);
     expect![[r#"
         0 r0 NotJudged not tested
-        1 r0 Good test 1 level 4.9e-5 spent 4.9e-5
-        2 r0 NotJudged test 2 level 1.3e-5 spent 6.2e-5
-        3 r0 Good test 3 level 6.2e-6 spent 6.9e-5
-        4 r0 Bad test 4 level 3.7e-6 spent 7.2e-5 Opened
+        1 r0 Good test 1 level 4.2e-5 spent 4.2e-5
+        2 r0 NotJudged test 2 level 1.5e-5 spent 5.7e-5
+        3 r0 Good test 3 level 7.0e-6 spent 6.4e-5
+        4 r0 Bad test 4 level 4.2e-6 spent 6.8e-5 Opened
         5 r0 Bad not tested Sustained
         6 r0 Good not tested Cleared
-        7 r0 Good test 5 level 2.5e-6 spent 7.5e-5"#]]
+        7 r0 Good test 5 level 2.8e-6 spent 7.1e-5"#]]
     .assert_eq(&told(&out));
     let withheld = &out.decided[2].window.judged[0];
     assert_eq!(withheld.verdict, Verdict::NotJudged);
-    expect!["ks_stat 0.4000 is above 0.2 with p-value 7.621e-5 below 0.01; but the alert budget of domain shop asks for a p-value of at most 1.309e-5"].assert_eq(withheld.reason.as_deref().unwrap());
+    expect!["ks_stat 0.4000 is above 0.2 with p-value 7.621e-5 below 0.01; but the alert budget of domain shop asks for a p-value of at most 1.463e-5"].assert_eq(withheld.reason.as_deref().unwrap());
     for cut in [1, 7, 1000] {
         assert_eq!(run_budgeted(&events, SMALL, cut), out);
     }
@@ -131,8 +131,8 @@ fn a_revision_is_held_to_the_level_of_its_window_and_spends_nothing() {
     let out = run_budgeted(&events, SMALL, 50);
     expect![[r#"
         0 r0 NotJudged not tested
-        1 r0 Good test 1 level 4.9e-5 spent 4.9e-5
-        1 r1 Bad test 1 level 4.9e-5 spent 4.9e-5 Opened
+        1 r0 Good test 1 level 4.2e-5 spent 4.2e-5
+        1 r1 Bad test 1 level 4.2e-5 spent 4.2e-5 Opened
         2 r0 Good not tested Cleared"#]]
     .assert_eq(&told(&out));
 }

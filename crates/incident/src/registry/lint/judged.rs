@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::charter::{
-    BaselineSpec, Expectation, Learned, Rule, Statistic, ValueType, WindowSpec,
+    BaselineSpec, Expectation, Learned, Rule, Statistic, Sustained, ValueType, WindowSpec,
 };
 use watchkeep_model::document::Located;
 use watchkeep_model::subject::typed;
+use watchkeep_model::time::TimeSpan;
 
 use super::super::index::NEVER;
 use super::super::pattern;
@@ -67,16 +68,32 @@ fn of_history(place: &Located<()>, path: &str, expectation: &Expectation, found:
         let hint = Some("compare with more windows".to_owned());
         found.warning(place, &format!("{path}.baseline"), "never_judged", message, hint);
     }
+    let windows_in = |from: TimeSpan| {
+        let windows = match expectation.window {
+            WindowSpec::Tumbling { size: step } | WindowSpec::Hopping { hop: step, .. } => {
+                from.as_micros() / step.as_micros().max(1)
+            }
+            // However often they come.
+            WindowSpec::Session { .. } => i64::MAX,
+        };
+        usize::try_from(windows).unwrap_or(0)
+    };
+    if let Rule::Drift { sustained: Some(sustained), .. } = &expectation.rule
+        && windows_in(sustained.from) < Sustained::WINDOWS_MIN - 1
+    {
+        let message = format!(
+            "`sustained` of `{name}` judges no window: it takes {} windows, and before the one \
+             that is judged {} has {}",
+            Sustained::WINDOWS_MIN,
+            sustained.from,
+            windows_in(sustained.from)
+        );
+        let hint = Some("lengthen `from`".to_owned());
+        found.warning(place, &format!("{path}.sustained"), "never_judged", message, hint);
+    }
     let Some(learned) = &expectation.learned else { return };
     let needed = learned.windows_needed();
-    let there_are = match expectation.window {
-        WindowSpec::Tumbling { size: step } | WindowSpec::Hopping { hop: step, .. } => {
-            learned.from.as_micros() / step.as_micros().max(1)
-        }
-        // However often they come.
-        WindowSpec::Session { .. } => i64::MAX,
-    };
-    let there_are = usize::try_from(there_are).unwrap_or(0).min(Learned::WINDOWS_MAX);
+    let there_are = windows_in(learned.from).min(Learned::WINDOWS_MAX);
     if there_are >= needed {
         return;
     }
