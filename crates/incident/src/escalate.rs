@@ -34,6 +34,7 @@ use crate::state::{BreachKey, Incident, State, Timer, key_of};
 mod answers;
 mod digest;
 mod index;
+mod kept;
 mod merge;
 mod near;
 mod place;
@@ -44,6 +45,7 @@ mod silences;
 
 use answers::Answered;
 use index::{Index, What};
+use kept::Incidents;
 use near::Near;
 pub(crate) use place::REPEAT_MIN;
 use place::{Group, find_policy, is_paged, policy_of};
@@ -84,7 +86,7 @@ struct Held {
 #[derive(Clone, Debug)]
 pub struct Escalate {
     settings: Settings,
-    incidents: BTreeMap<String, Incident>,
+    incidents: Incidents,
     progress: BTreeMap<String, Progress>,
     held: BTreeMap<String, Held>,
     near: Near,
@@ -137,7 +139,7 @@ impl Escalate {
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
-            incidents: BTreeMap::new(),
+            incidents: Incidents::default(),
             progress: BTreeMap::new(),
             held: BTreeMap::new(),
             near: Near::default(),
@@ -414,10 +416,11 @@ impl Escalate {
                 }
                 What::Digest(user) => self.digest_due(&user, due_at, context, now, out),
                 What::Incident(id) => {
-                    let check_at = self.progress.get(&id).and_then(|one| one.check_at);
-                    let timer = self.incidents.get(&id).and_then(|one| one.next_timer(check_at));
+                    let id = id.as_str();
+                    let check_at = self.progress.get(id).and_then(|one| one.check_at);
+                    let timer = self.incidents.get(id).and_then(|one| one.next_timer(check_at));
                     let (_, timer) = timer.unwrap_or((due_at, Timer::Settle));
-                    self.decide(&id, context, now, out, |decision| decision.fire(timer, due_at));
+                    self.decide(id, context, now, out, |decision| decision.fire(timer, due_at));
                 }
             }
             self.relate(context, now, out);
@@ -590,7 +593,7 @@ impl Escalate {
         if progress != Progress::default() {
             self.progress.insert(incident.id.clone(), progress);
         }
-        self.incidents.insert(incident.id.clone(), incident);
+        self.incidents.insert(incident);
         self.forget();
     }
 

@@ -1,13 +1,15 @@
 //! Which incidents a command is about, and which commands were carried out
 //! before.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use watchkeep_model::incident::Fact;
 use watchkeep_model::response::{Command, Response};
 use watchkeep_model::subject::typed;
 
 use super::Escalate;
+use super::kept::Lookup;
 use crate::state::State;
 
 /// Commands that are remembered, so that one that is sent twice has one
@@ -24,21 +26,22 @@ const CAUSE: &str = "response ";
 /// Commands that facts tell of, by identifier.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answered {
-    known: BTreeSet<String>,
-    order: VecDeque<String>,
+    known: Lookup<Arc<str>, ()>,
+    order: VecDeque<Arc<str>>,
 }
 
 impl Answered {
     pub(super) fn contains(&self, id: &str) -> bool {
-        self.known.contains(id)
+        self.known.contains_key(id)
     }
 
     /// Takes in the command that led to a fact.
     pub(super) fn note(&mut self, fact: &Fact) {
         let id = fact.cause.as_deref().and_then(|cause| cause.strip_prefix(CAUSE));
-        if let Some(id) = id.filter(|id| !self.known.contains(*id)) {
-            self.known.insert(id.to_owned());
-            self.order.push_back(id.to_owned());
+        if let Some(id) = id.filter(|id| !self.known.contains_key(*id)) {
+            let id: Arc<str> = id.into();
+            self.known.insert(Arc::clone(&id), ());
+            self.order.push_back(id);
             if self.order.len() > ANSWERED_MAX
                 && let Some(oldest) = self.order.pop_front()
             {
@@ -87,7 +90,7 @@ impl Escalate {
     }
 
     pub(super) fn named(&self, id: &str) -> Result<String, String> {
-        if self.incidents.contains_key(id) {
+        if self.incidents.contains(id) {
             return Ok(id.to_owned());
         }
         let none = || Err("there is no such incident".to_owned());
@@ -96,11 +99,9 @@ impl Escalate {
                 "{id} is too short for an incident: give at least {BEGINNING_MIN} characters"
             ));
         }
-        let from = id.to_owned();
-        let mut found = self.incidents.range(from..).map(|(known, _)| known);
-        let mut next = || found.next().filter(|known| known.starts_with(id));
-        match (next(), next()) {
-            (Some(one), None) => Ok(one.clone()),
+        let mut found = self.incidents.beginning_with(id);
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(one.to_owned()),
             (Some(_), Some(_)) => Err(format!("more than one incident begins with {id}")),
             _ => none(),
         }

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::pages::Pages;
 use crate::state::Incident;
 
+use super::kept::{Lookup, Ordered};
 use super::relate::Change;
 
 /// Openings of one group that are remembered for `recurrence`, at least. Beyond
@@ -30,7 +31,7 @@ pub(super) enum What {
     /// An incident that has cleared speaks for others no longer.
     Cover(String),
     /// An incident's timer.
-    Incident(String),
+    Incident(Ordered),
     /// Collected pages to a person go out.
     Digest(String),
 }
@@ -45,34 +46,34 @@ pub(super) struct Index {
     due: BTreeSet<Due>,
     due_of: BTreeMap<What, Timestamp>,
     holds: BTreeMap<Timestamp, BTreeSet<String>>,
-    hold_of: BTreeMap<String, Timestamp>,
-    groups: BTreeMap<String, String>,
-    attached: BTreeMap<String, String>,
-    attached_at: BTreeMap<String, Timestamp>,
-    watching: BTreeMap<String, BTreeSet<String>>,
+    hold_of: Lookup<String, Timestamp>,
+    groups: Lookup<String, String>,
+    attached: Lookup<String, String>,
+    attached_at: Lookup<String, Timestamp>,
+    watching: Lookup<String, BTreeSet<String>>,
     /// Incidents whose verification also looks at a subject.
     references: BTreeMap<String, BTreeSet<String>>,
     roots: BTreeMap<String, BTreeSet<String>>,
     /// Where each incident stood when it was looked at last.
-    stands: BTreeMap<String, Stand>,
+    stands: Lookup<String, Stand>,
     load: BTreeMap<String, u32>,
-    recurrences: BTreeMap<String, Vec<Timestamp>>,
+    recurrences: Lookup<String, Vec<Timestamp>>,
     board: Board,
     resolved: VecDeque<String>,
     /// Resolved ones that wait for their review, which is to find them.
     unreviewed: VecDeque<String>,
     /// Group keys by the incident that is the latest of them.
-    group_of: BTreeMap<String, String>,
+    group_of: Lookup<String, String>,
     /// The incident that each merged one is one with.
-    merged: BTreeMap<String, String>,
+    merged: Lookup<String, String>,
     /// Incidents under each silence.
     silenced: BTreeMap<String, BTreeSet<String>>,
     /// Incidents that each incident speaks for.
     children: BTreeMap<String, BTreeSet<String>>,
     /// Who speaks for an incident.
-    parents: BTreeMap<String, String>,
+    parents: Lookup<String, String>,
     /// Silences that an incident has been under since it opened or reopened.
-    silences_of: BTreeMap<String, Vec<String>>,
+    silences_of: Lookup<String, Vec<String>>,
     pages: Pages,
     /// Open breaches of features that stand for themselves.
     unexplained: BTreeMap<String, BTreeSet<String>>,
@@ -452,7 +453,7 @@ impl Index {
         if before == now {
             return;
         }
-        let mut due = (Timestamp::MIN, What::Incident(id.to_owned()));
+        let mut due = (Timestamp::MIN, What::Incident(id.into()));
         if let Some(before) = before {
             due.0 = before;
             self.due.remove(&due);

@@ -7,6 +7,7 @@ use watchkeep_model::window::Window;
 use super::place::{is_paged, policy_of};
 use super::{Escalate, desk_id};
 use crate::context::Context;
+use crate::progress::Progress;
 use crate::silence::silences_id;
 use crate::state::{Incident, key_of};
 
@@ -26,26 +27,32 @@ impl Escalate {
             self.take_silence(fact);
             return;
         }
-        let incident = match self.incidents.remove(&fact.incident_id) {
-            Some(mut incident) => {
-                incident.apply(fact);
-                incident
-            }
-            None => match Incident::begin(fact) {
-                Some(incident) => incident,
-                None => return,
-            },
-        };
-        let mut progress = self.progress.remove(&fact.incident_id).unwrap_or_default();
+        let id = &fact.incident_id;
+        if self.incidents.contains(id) {
+            self.incidents.get_mut(id).into_iter().for_each(|incident| incident.apply(fact));
+        } else if let Some(incident) = Incident::begin(fact) {
+            self.incidents.insert(incident);
+        }
+        let Some(incident) = self.incidents.get(id) else { return };
+        let mut progress = self.progress.remove(id).unwrap_or_default();
         progress.check_at = match &fact.data {
             FactData::BreachCleared(data) => data.settles_at,
             _ if incident.is_breaching() || !incident.is_open() => None,
             _ => progress.check_at,
         };
+        self.index.take_in(
+            std::slice::from_ref(fact),
+            incident,
+            progress.check_at,
+            &mut self.changes,
+        );
+        if progress != Progress::default() {
+            self.progress.insert(id.clone(), progress);
+        }
         if let FactData::BreachAttached(data) = &fact.data {
             self.unhold(&data.breach_id);
         }
-        self.take_in(incident, progress, std::slice::from_ref(fact));
+        self.forget();
         // What the fact meant for others is on record too.
         self.changes.clear();
     }
