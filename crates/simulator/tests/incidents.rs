@@ -8,7 +8,10 @@
 use std::ops::Range;
 
 use watchkeep_audit::Audit;
-use watchkeep_simulator::incidents::duties::Counts;
+use watchkeep_model::response::{Command, Response};
+use watchkeep_model::time::TimeSpan;
+use watchkeep_simulator::incidents::duties::{Counts, Terms};
+use watchkeep_simulator::incidents::plan::{Fault, Input, What};
 use watchkeep_simulator::incidents::{Plan, Report, crash_everywhere, run, run_sabotaged, shrink};
 use watchkeep_simulator::simulation::Sabotage;
 
@@ -142,4 +145,70 @@ fn a_timer_that_fires_again_after_a_restart_is_found() {
 #[test]
 fn a_quiet_whose_end_has_forgotten_its_pages_is_found() {
     found(Sabotage::ForgottenPages);
+}
+
+/// The stage is away while its step's deadline passes and somebody answers in
+/// time, with so much else that several polls are needed to read it all.
+#[test]
+fn an_answer_that_waits_in_the_log_comes_before_the_deadline_that_it_answers() {
+    let seed = Plan::from_seed(0);
+    let from = seed.from;
+    let after = |minutes: i64| from + TimeSpan::MINUTE.times(minutes);
+    let breach = format!(
+        r#"{{"breach_id":"b","transition":"opened","feature":"f","feature_version":"",
+        "expectation":"e","kind":"volume","severity":"error","window":"1m","window_start":"{from}",
+        "window_end":"{0}","revision":0,"detected_at":"{0}","policy":"simulated",
+        "affected_consumers":[],"exemplars":[],"reason":"simulated"}}"#,
+        after(1)
+    );
+    let breach = What::Breach(Box::new(serde_json::from_str(&breach).expect("a breach")));
+    let mut inputs = vec![Input { at: after(1), what: breach }];
+    let command = |minute: i64, number: i64, command: Command| {
+        let mut response = Response::new(after(minute), "user:ada", command);
+        response.subject = Some("feature:f".to_owned());
+        response.rationale = Some(format!("{number}"));
+        let at = after(minute) + TimeSpan::from_micros(number);
+        Input { at, what: What::Response(Box::new(response)) }
+    };
+    inputs.extend((0..5).map(|number| command(3, number, Command::Comment)));
+    inputs.push(command(3, 9, Command::Acknowledge));
+    inputs.push(command(30, 0, Command::Comment));
+    let plan = Plan {
+        documents: "kind: directory
+users: {ada: {name: Ada}}
+governance: user:ada
+---
+kind: charter
+subject: feature:f
+policy: simulated
+owners: {primary: user:ada}
+---
+kind: policy
+name: simulated
+version: 1
+grouping: {by: [root], group_wait: 0s, group_interval: 1m, repeat_interval: 10m}
+steps: [{name: owner, notify: [{role: primary}], acknowledge_within: 4m}]
+loops: 2
+on_exhausted: {notify: [user:ada]}
+"
+        .to_owned(),
+        inputs,
+        faults: vec![
+            (after(2), Fault::Dribble(2)),
+            (after(2), Fault::Crash(0, TimeSpan::MINUTE.times(20))),
+        ],
+        slack: TimeSpan::ZERO,
+        instances: 1,
+        sinks: None,
+        terms: Terms::default(),
+        ..seed
+    };
+    let report = run(&plan);
+    assert_eq!(report.violation, None);
+    let facts = |name: &str| {
+        let name = format!(r#""fact":"{name}""#);
+        report.lines.iter().filter(|line| line.contains(&name)).count()
+    };
+    let counts = ["opened", "notified", "acknowledged", "escalated"].map(facts);
+    assert_eq!(counts, [1, 1, 1, 0], "{:#?}", report.lines);
 }

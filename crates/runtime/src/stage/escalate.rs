@@ -37,6 +37,17 @@ const CHARTERS_AGE_MAX: TimeSpan = TimeSpan::SECOND.times(10);
 /// putting a wide lineage together takes a while.
 const RUNS_EACH: usize = 25_000;
 
+/// How long decisions wait after an assignment for what lies unread in the log:
+/// an answer that was given while nobody read it comes before the deadline that
+/// it answers. A partition that delivers nothing does not hold them up for longer.
+const CATCH_UP_MAX: TimeSpan = TimeSpan::SECOND.times(30);
+
+/// How long one poll waits at most meanwhile.
+const CATCH_UP_POLL: TimeSpan = TimeSpan::from_micros(50_000);
+
+/// Records that wait meanwhile. Beyond it they are decided, and timers alone wait.
+const CATCH_UP_RECORDS_MAX: usize = 10_000;
+
 /// Settings of the stage.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -102,6 +113,11 @@ pub struct EscalateStage {
     rules: Rules,
     /// Committed position of each assigned partition.
     committed: BTreeMap<Partition, i64>,
+    /// The ends that partitions had when the incident log was folded, of those
+    /// that have not been read up to there.
+    unread: BTreeMap<Partition, i64>,
+    /// When that was.
+    folded_at: Option<Timestamp>,
     /// When charters were read last.
     followed_at: Option<Timestamp>,
     /// When run events were read last.
@@ -126,6 +142,8 @@ impl EscalateStage {
             settings,
             rules,
             committed: BTreeMap::new(),
+            unread: BTreeMap::new(),
+            folded_at: None,
             followed_at: None,
             runs_at: None,
             waiting: VecDeque::new(),
@@ -161,8 +179,12 @@ impl EscalateStage {
         if self.unseen.is_some() {
             wait = wait.min(charters::LOOK_EVERY);
         }
+        if self.catches_up(now()) {
+            wait = CATCH_UP_POLL.min(max_wait);
+        }
         let mut changed = false;
         let (committed, records) = (&mut self.committed, &mut self.waiting);
+        let unread = &mut self.unread;
         let polled = log.poll(wait, &mut |event| match event {
             Event::Assigned { partition, position } => {
                 committed.insert(partition.clone(), position);
@@ -170,10 +192,14 @@ impl EscalateStage {
             }
             Event::Revoked { partition } => {
                 committed.remove(partition);
+                unread.remove(partition);
                 records.clear();
                 changed = true;
             }
             Event::Record(record) => {
+                if unread.get(record.partition).is_some_and(|end| record.offset + 1 >= *end) {
+                    unread.remove(record.partition);
+                }
                 records.push_back(Input {
                     partition: record.partition.clone(),
                     offset: record.offset,
@@ -181,7 +207,7 @@ impl EscalateStage {
                     value: record.value.to_vec(),
                 });
             }
-            Event::CaughtUp { .. } => {}
+            Event::CaughtUp { partition, .. } => _ = unread.remove(partition),
         });
         match polled {
             Ok(()) => {}
@@ -222,6 +248,11 @@ impl EscalateStage {
         if self.escalate.is_none() {
             let (escalate, chain) = self.restore(log)?;
             (self.escalate, self.chain) = (Some(escalate), chain);
+            self.unread = self.find_unread(log)?;
+            self.folded_at = Some(now());
+        }
+        if self.catches_up(now()) && self.waiting.len() < CATCH_UP_RECORDS_MAX {
+            return Ok(());
         }
         self.decide_all(log, &now)
     }
@@ -248,7 +279,10 @@ impl EscalateStage {
                 None => self.waiting.len(),
             };
             let records: Vec<Input> = self.waiting.drain(..count).collect();
-            self.decide(log, &records, now())?;
+            let moment = now();
+            // What was read comes before what is due.
+            let is_timers_turn = (self.waiting.is_empty() || !is_free) && !self.catches_up(moment);
+            self.decide(log, &records, is_timers_turn, moment)?;
             if self.escalate.is_none() {
                 // The log delivers again what was not committed.
                 self.waiting.clear();
@@ -257,6 +291,28 @@ impl EscalateStage {
                 return Ok(());
             }
         }
+    }
+
+    /// What was written and not handed over yet: the end of each partition in
+    /// which there is such a thing.
+    fn find_unread(&self, log: &mut dyn Log) -> Result<BTreeMap<Partition, i64>, LogError> {
+        let mut unread = BTreeMap::new();
+        for (partition, committed) in &self.committed {
+            let (_, end) = log.bounds(partition)?;
+            let polled = self.waiting.iter().rev().find(|input| input.partition == *partition);
+            if polled.map_or(*committed, |input| input.offset + 1) < end {
+                unread.insert(partition.clone(), end);
+            }
+        }
+        Ok(unread)
+    }
+
+    /// True while decisions wait for what was written before this instance was
+    /// to read it. A clock that went back lets them go.
+    fn catches_up(&self, now: Timestamp) -> bool {
+        let waited = self.folded_at.map(|at| now.since(at));
+        !self.unread.is_empty()
+            && waited.is_some_and(|waited| (TimeSpan::ZERO..CATCH_UP_MAX).contains(&waited))
     }
 
     fn is_about_charters(&self, input: &Input) -> bool {
@@ -319,6 +375,7 @@ impl EscalateStage {
         &mut self,
         log: &mut dyn Log,
         records: &[Input],
+        is_timers_turn: bool,
         now: Timestamp,
     ) -> Result<(), StageError> {
         let Some(escalate) = &mut self.escalate else { return Ok(()) };
@@ -364,7 +421,9 @@ impl EscalateStage {
             }
             positions.insert(partition.clone(), offset + 1);
         }
-        escalate.advance(registry, now, &mut outputs);
+        if is_timers_turn {
+            escalate.advance(registry, now, &mut outputs);
+        }
         // Each commit ends with an anchor, so that none of its facts can be cut off.
         let mut chain = self.chain.clone();
         if let Some(chain) = &mut chain {

@@ -32,6 +32,10 @@ const GROUP: &str = "escalate";
 /// hands over one record.
 const TURNS_MAX: usize = 5_000;
 
+/// Turns in a row without a commit after which nothing is to be done at this
+/// instant while deliveries are held.
+const STALLED_MAX: usize = 50;
+
 /// Instants of one run. More mean that something is due again and again.
 const INSTANTS_MAX: usize = 20_000;
 
@@ -340,6 +344,7 @@ impl<'p> Run<'p> {
 
     /// Turns until there is nothing to do at this instant, or nothing can be done.
     fn settle(&mut self) -> Result<(), Violation> {
+        let mut stalled = 0;
         for _ in 0..TURNS_MAX {
             let commits = self.commits;
             for instance in 0..self.instances.len() {
@@ -356,7 +361,9 @@ impl<'p> Run<'p> {
             });
             let is_idle = states.next().is_some_and(|is_idle| is_idle && states.all(|one| one));
             let waits = !self.holds.is_empty() && commits == self.commits;
-            if is_idle && (self.is_read() || waits) {
+            stalled = if waits { stalled + 1 } else { 0 };
+            // Timers wait a while for what is held.
+            if is_idle && (self.is_read() || waits) || stalled > STALLED_MAX {
                 return Ok(());
             }
         }
