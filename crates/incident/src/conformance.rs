@@ -5,6 +5,7 @@
 
 mod gates;
 mod ladder;
+mod quiet;
 #[cfg(test)]
 mod tests;
 
@@ -16,13 +17,14 @@ use watchkeep_model::charter::{Charter, Owners, Severity};
 use watchkeep_model::incident::data::{Entry, Opened, PolicyRevision};
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::Policy;
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::context::Context;
 use crate::decide::gates::share_a_team;
 use crate::report::is_person;
 use crate::report::policies::Policies;
-use crate::state::people::REASSIGNED;
+use crate::state::people::action::ROLLBACK_OVERDUE;
+use crate::state::people::{NOT_ROLLED_BACK, REASSIGNED};
 
 /// How an incident departed from its policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -161,6 +163,8 @@ struct Checker<'a> {
     is_told: bool,
     /// True once no deadline runs any more.
     is_resting: bool,
+    /// What keeps its pages back, while deadlines rest.
+    quiet: quiet::Quiet,
     acknowledged: bool,
     notified: BTreeSet<String>,
     remediated: Option<gates::Remedy>,
@@ -185,6 +189,7 @@ impl<'a> Checker<'a> {
             entry: opened.entry.clone(),
             is_told: false,
             is_resting: false,
+            quiet: quiet::Quiet::default(),
             acknowledged: false,
             notified: BTreeSet::new(),
             remediated: None,
@@ -204,9 +209,14 @@ impl<'a> Checker<'a> {
     }
 
     fn take(&mut self, fact: &Fact) {
+        self.hush(fact);
         match &fact.data {
             FactData::Opened(opened) => self.enters_first(fact, opened),
-            FactData::BreachAttached(_) => self.breaching = true,
+            FactData::BreachAttached(_) => {
+                self.breaching = true;
+                // One that is back at once goes on, one that is back later fails.
+                self.is_resting &= self.remediated.is_some() || self.verified;
+            }
             FactData::BreachCleared(cleared) => {
                 self.breaching = cleared.open_count > 0;
                 self.is_resting |= !self.breaching;
@@ -248,10 +258,13 @@ impl<'a> Checker<'a> {
                 (self.resolved_at, self.breaching) = (None, true);
                 self.stand(Some(&reopened.entry));
             }
+            FactData::ActionRecorded(action) if action.action == ROLLBACK_OVERDUE => {
+                self.missed(fact, NOT_ROLLED_BACK, action.due_at.unwrap_or(fact.occurred_at));
+            }
             FactData::Reviewed(reviewed) => {
                 self.reviewed = true;
                 if let Some(late) = reviewed.late_by_us {
-                    let late = watchkeep_model::time::TimeSpan::from_micros(late);
+                    let late = TimeSpan::from_micros(late);
                     self.find(Departure::ReviewOverdue, fact, format!("the review is {late} late"));
                 }
             }
@@ -269,6 +282,7 @@ impl<'a> Checker<'a> {
     fn stand(&mut self, entry: Option<&Entry>) {
         if let Some(entry) = entry {
             self.entry = entry.clone();
+            self.quiet.begin_anew();
             (self.is_told, self.is_resting) = (false, false);
         }
     }
@@ -287,6 +301,13 @@ impl<'a> Checker<'a> {
             let departure = Departure::ReviewOverdue;
             self.found.push(Deviation { departure, sequence: None, at: due, step: None, what });
         }
+    }
+
+    /// How late an answer to a deadline is; `None` where it was in time or
+    /// nothing was asked.
+    fn late(&self, due_at: Option<Timestamp>, at: Timestamp) -> Option<(Timestamp, TimeSpan)> {
+        let due_at = due_at.filter(|_| !self.is_resting && !self.quiet.rests());
+        due_at.filter(|due_at| *due_at < at).map(|due_at| (due_at, at.since(due_at)))
     }
 
     /// Who holds a role of the incident's charter.

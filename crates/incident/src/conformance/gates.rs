@@ -1,5 +1,7 @@
 //! Signatures, verification and independence.
 
+use std::collections::BTreeSet;
+
 use watchkeep_model::charter::Severity;
 use watchkeep_model::incident::Fact;
 use watchkeep_model::incident::data::{Remediated, SignedOff};
@@ -15,9 +17,9 @@ use crate::report::is_person;
 /// Who stands in place of a role.
 const REMEDIATOR: &str = "remediator";
 
-/// Who remediated and how.
+/// Who remediated since it opened or began anew, and how at last.
 pub(super) struct Remedy {
-    by: String,
+    by: BTreeSet<String>,
     action: RemedyAction,
 }
 
@@ -44,12 +46,13 @@ impl Checker<'_> {
         if remediated.action == RemedyAction::Rollback {
             self.gate(fact, "rollback");
         }
-        if let Some(by) = self.entry.remediate_by.filter(|by| *by < fact.occurred_at) {
-            let late = fact.occurred_at.since(by);
+        if let Some((by, late)) = self.late(self.entry.remediate_by, fact.occurred_at) {
             let what = format!("was to be remediated by {by}, {} did {late} later", fact.actor);
             self.find(Departure::LateRemediation, fact, what);
         }
-        self.remediated = Some(Remedy { by: fact.actor.clone(), action: remediated.action });
+        let mut by = self.remediated.take().map(|before| before.by).unwrap_or_default();
+        by.insert(fact.actor.clone());
+        self.remediated = Some(Remedy { by, action: remediated.action });
         self.is_resting = true;
     }
 
@@ -61,14 +64,10 @@ impl Checker<'_> {
         let class = self.charter.as_deref().and_then(|charter| charter.fields.independence.clone());
         let rules = class.and_then(|class| self.policy.independence.get(&class));
         let roles = rules.map_or(&[][..], |rules| rules.verifier_not_in_team_of.as_slice());
-        let shares = |role: &&String| {
-            let holder = match role.as_str() {
-                REMEDIATOR => self.remediated.as_ref().map(|remedy| remedy.by.as_str()),
-                role => self.holder(role),
-            };
-            holder.is_some_and(|holder| {
-                share_a_team(self.context, holder, &fact.actor, fact.occurred_at)
-            })
+        let is_near = |who: &str| share_a_team(self.context, who, &fact.actor, fact.occurred_at);
+        let shares = |role: &&String| match role.as_str() {
+            REMEDIATOR => self.remediated.iter().flat_map(|one| &one.by).any(|by| is_near(by)),
+            role => self.holder(role).is_some_and(is_near),
         };
         if let Some(role) = roles.iter().find(shares) {
             let what = format!("{} verified and is in the team of the {role}", fact.actor);
@@ -143,7 +142,7 @@ impl Checker<'_> {
         };
         let speaks = |role: &String| holds(role, &self.found_owner);
         let differs = gate.distinct_from.iter().all(|who| match who.as_str() {
-            REMEDIATOR => self.remediated.as_ref().is_none_or(|remedy| remedy.by != *by),
+            REMEDIATOR => !self.remediated.as_ref().is_some_and(|remedy| remedy.by.contains(by)),
             _ => !holds(who, &self.owner),
         });
         signature.gate == gate.gate && signature.approve && differs && gate.roles.iter().any(speaks)

@@ -7,10 +7,12 @@ use watchkeep_model::time::Timestamp;
 
 use super::{Checker, Departure};
 use crate::decide::{ON_EXHAUSTED, entry_step, includes};
-use crate::state::people::HANDOFF;
+use crate::state::people::{HANDOFF, NOT_ROLLED_BACK};
 
-/// Triggers that are no policy's: what happens by itself.
-const BY_ITSELF: [&str; 3] = ["nobody_to_notify", "breach_returned", "verification_failed"];
+/// Triggers that no step lists: what happens by itself, and a rollback that was
+/// ordered and not done.
+const BY_ITSELF: [&str; 4] =
+    ["nobody_to_notify", "breach_returned", "verification_failed", NOT_ROLLED_BACK];
 
 impl Checker<'_> {
     pub(super) fn enters_first(&mut self, fact: &Fact, opened: &Opened) {
@@ -42,7 +44,9 @@ impl Checker<'_> {
             let all = step.escalate_if.is_empty() && timers.contains(&trigger);
             all || step.escalate_if.iter().any(|listed| listed.name() == trigger)
         });
-        if !lists && !BY_ITSELF.contains(&trigger) {
+        // Whoever asks for a decision goes to the step that takes it, from any.
+        let asks = escalated.decision.is_some();
+        if !lists && !asks && !BY_ITSELF.contains(&trigger) {
             let what = format!("{from} does not list {trigger}, which {} asked for", fact.actor);
             self.find(Departure::UnlistedTrigger, fact, what);
         }
@@ -76,8 +80,9 @@ impl Checker<'_> {
         }
         let last = from + 1 >= self.policy.steps.len();
         let again = last && *climb == self.entry.climb + 1;
-        // The step that takes a decision may be asked for another one.
-        let decides = escalated.decision.is_some() && to == from;
+        let decides = escalated.decision.as_ref().is_some_and(|decision| {
+            self.policy.steps.get(to).is_some_and(|step| step.decisions.contains(decision))
+        });
         if to == from + 1 || again || decides {
             return;
         }
@@ -103,11 +108,12 @@ impl Checker<'_> {
         self.is_told = true;
     }
 
-    fn missed(&mut self, fact: &Fact, trigger: &str, due_at: Timestamp) {
+    pub(super) fn missed(&mut self, fact: &Fact, trigger: &str, due_at: Timestamp) {
         let (departure, what) = match trigger {
             "not_acknowledged" => (Departure::LateAcknowledgement, "acknowledged"),
             "not_remediated" => (Departure::LateRemediation, "remediated"),
             "not_decided" => (Departure::LateDecision, "decided"),
+            NOT_ROLLED_BACK => (Departure::LateRemediation, "rolled back"),
             _ => return,
         };
         self.find(departure, fact, format!("was to be {what} by {due_at}, nobody did"));
@@ -194,8 +200,7 @@ impl Checker<'_> {
             let what = format!("{actor} acknowledged: not notified, and without a role in it");
             self.find(Departure::AnsweredByAnother, fact, what);
         }
-        if let Some(by) = self.entry.acknowledge_by.filter(|by| *by < at) {
-            let late = at.since(by);
+        if let Some((by, late)) = self.late(self.entry.acknowledge_by, at) {
             let what = format!("was to be acknowledged by {by}, {actor} did {late} later");
             self.find(Departure::LateAcknowledgement, fact, what);
         }

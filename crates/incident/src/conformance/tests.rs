@@ -5,7 +5,7 @@ use watchkeep_model::response::Command;
 use watchkeep_model::window::Verdict;
 
 use super::*;
-use crate::tests::scene::{Scene, at, drift, nulls};
+use crate::tests::scene::{Scene, at, drift, nulls, response};
 
 fn policies(scene: &Scene) -> Policies {
     Policies::of_all(scene.world.policies.values().cloned())
@@ -129,4 +129,38 @@ fn under_an_unknown_revision_nothing_is_claimed() {
     }
     let held = conformance(&facts, &policies(&scene), &scene.world, at("05-30")).expect("one");
     assert!(!held.checked && held.deviations.is_empty());
+}
+
+#[test]
+fn whoever_answers_while_or_after_deadlines_rested_is_not_late() {
+    let silenced = |answered_at: &str| {
+        let mut scene = Scene::new();
+        scene.breach(&drift("05-08")).run_to("05-08 00:11");
+        let mut wish = response("05-08 00:11", "user:ada", Command::Silence);
+        wish.matchers = vec!["kind=drift".parse().expect("a matcher")];
+        (wish.subject, wish.until) = (None, Some(at("05-08 02:11")));
+        scene.send(&wish).run_to("05-08 00:12");
+        scene.respond(answered_at, "user:edgar", Command::Acknowledge);
+        departures(&scene, &scene.out.facts, answered_at)
+    };
+    assert_eq!(silenced("05-08 01:00"), Vec::<String>::new(), "nobody was asked");
+    // Twenty of its thirty minutes were left when the silence ended.
+    assert_eq!(silenced("05-08 02:20"), Vec::<String>::new());
+    assert_eq!(silenced("05-08 02:40"), ["late_acknowledgement data-steward"]);
+    let mut scene = Scene::new();
+    let breach = drift("05-08");
+    scene.breach(&breach).clear(&breach, "05-08 00:20");
+    scene.respond("05-08 00:40", "user:edgar", Command::Acknowledge);
+    assert_eq!(departures(&scene, &scene.out.facts, "05-08 00:40"), Vec::<String>::new());
+}
+
+#[test]
+fn a_decision_that_is_asked_for_leads_to_its_step_from_any() {
+    let mut scene = Scene::new();
+    scene.breach(&drift("05-08")).run_to("05-08 00:05");
+    scene.respond("05-08 00:06", "user:edgar", Command::Acknowledge);
+    let mut wish = response("05-08 00:10", "user:edgar", Command::Escalate);
+    wish.decision = Some("redefine".into());
+    scene.send(&wish);
+    assert_eq!(departures(&scene, &scene.out.facts, "05-08 00:20"), Vec::<String>::new());
 }
