@@ -30,7 +30,7 @@ use crate::state::{Incident, Timer};
 pub mod breach;
 mod delivery;
 pub mod gates;
-mod learn;
+pub(crate) mod learn;
 pub mod merge;
 mod quiet;
 mod reassign;

@@ -11,44 +11,40 @@ use std::sync::Arc;
 
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::{ExpectationKind, Severity};
-use watchkeep_model::identifier::derived;
-use watchkeep_model::incident::data::{CommandRejected, PolicyRevision};
-use watchkeep_model::incident::{Fact, FactData, FactName};
+use watchkeep_model::incident::Fact;
+use watchkeep_model::incident::data::PolicyRevision;
 use watchkeep_model::policy::Policy;
-use watchkeep_model::response::{Command, Response};
-use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
-use watchkeep_model::window::{Verdict, Window};
 
 use crate::attribution::Marks;
-use crate::command;
 use crate::context::Context;
 pub use crate::decide::Outputs;
-use crate::decide::breach::{Opening, open};
-use crate::decide::respond::stranger;
 use crate::decide::{Decision, World};
 use crate::progress::Progress;
 use crate::silence::Silences;
-use crate::state::{BreachKey, Incident, State, Timer, key_of};
+use crate::state::{Incident, State, Timer, key_of};
 
 mod answers;
+mod commands;
 mod digest;
 mod index;
 mod kept;
 mod merge;
 mod near;
+mod opening;
 mod place;
 pub mod platform;
 mod relate;
 mod restore;
 mod silences;
+mod windows;
 
 use answers::Answered;
 use index::{Index, What};
 use kept::Incidents;
 use near::Near;
 pub(crate) use place::REPEAT_MIN;
-use place::{Group, find_policy, is_paged, policy_of};
+use place::{find_policy, is_paged, policy_of};
 use relate::Change;
 
 /// What may be set.
@@ -221,178 +217,6 @@ impl Escalate {
         }
     }
 
-    /// Counts the good windows of incidents that wait for them, and notices
-    /// bad ones after a remediation. Revisions and windows that the end of the
-    /// input cut off do not count.
-    pub fn window(
-        &mut self,
-        window: &Window,
-        context: &dyn Context,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) {
-        self.begin_past_silences(context, now, out);
-        self.each_judged(window, |stage, id, key, good, is_own| {
-            stage.decide(id, context, now, out, |decision| match is_own {
-                true => decision.window(key, window.window_end, good),
-                false => decision.progress.count(key.clone(), window.window_end, good),
-            });
-        });
-        self.relate(context, now, out);
-    }
-
-    /// True where what breaches now is held or another incident's business:
-    /// it tells nothing of what was done about this one.
-    fn is_of_another(&self, id: &str, key: &BreachKey) -> bool {
-        let is_open = |one: &Incident| one.attached.get(key).is_some_and(|a| !a.open.is_empty());
-        let waits = self.incidents.get(id).is_some_and(|one| !is_open(one) && one.is_open());
-        let is_held = |held: &Held| {
-            let Breach { feature, feature_version, expectation, .. } = &held.breach;
-            (feature, feature_version, expectation) == (&key.0, &key.1, &key.2)
-        };
-        let others = || self.index.watching(&key.0, &key.1);
-        waits
-            && (others().iter().filter(|other| *other != id).any(|other| {
-                self.incidents.get(other).is_some_and(|one| one.is_open() && is_open(one))
-            }) || self.held.values().any(is_held))
-    }
-
-    fn each_judged(
-        &mut self,
-        window: &Window,
-        mut tell: impl FnMut(&mut Self, &str, &crate::state::BreachKey, bool, bool),
-    ) {
-        if window.judged.is_empty() || window.revision > 0 || window.partial {
-            return;
-        }
-        if window.judged.iter().any(|judged| judged.verdict != Verdict::NotJudged) {
-            self.index.judged(&window.feature, window.window_end);
-        }
-        for id in self.index.watching(&window.feature, &window.feature_version) {
-            for judged in &window.judged {
-                let good = match judged.verdict {
-                    Verdict::Good => true,
-                    Verdict::Bad => false,
-                    Verdict::NotJudged => continue,
-                };
-                let key = key_of(&window.feature, &window.feature_version, &judged.expectation);
-                let counts = self.incidents.get(&id).is_some_and(|one| {
-                    let shown = !good || one.people.is_shown_against(judged.baseline.as_deref());
-                    let reference = one.people.reference_subject() == Some(window.feature.as_str());
-                    (one.attached.contains_key(&key) && shown) || reference
-                });
-                if counts {
-                    tell(self, &id, &key, good, good || !self.is_of_another(&id, &key));
-                }
-            }
-        }
-    }
-
-    /// Carries out what somebody wants, or records which rule forbids it. A
-    /// command that names a subject concerns every open incident with that
-    /// root. One that was taken before, by its identifier, has no effect again.
-    pub fn respond(
-        &mut self,
-        response: &Response,
-        context: &dyn Context,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) {
-        let id = response.id();
-        if self.answered.contains(&id) {
-            return;
-        }
-        self.begin_past_silences(context, now, out);
-        let from = out.facts.len();
-        match response.command {
-            Command::Silence | Command::Unsilence => {
-                if let Err(rule) = self.hush(response, &id, context, now, out) {
-                    self.reject(response, &id, rule, context, now, out);
-                }
-            }
-            Command::Merge => {
-                if let Err(rule) = self.merge(response, &id, context, now, out) {
-                    self.reject(response, &id, rule, context, now, out);
-                }
-            }
-            _ if command::is_about_charters(response) => {
-                let rule = "whoever has decided this has no charters topic";
-                self.reject(response, &id, rule.into(), context, now, out);
-            }
-            _ => match self.addressed(response) {
-                Ok(ids) => ids.iter().for_each(|incident| {
-                    self.decide(incident, context, now, out, |decision| {
-                        decision.respond(response, &id);
-                    });
-                }),
-                Err(rule) => self.reject(response, &id, rule, context, now, out),
-            },
-        }
-        self.relate(context, now, out);
-        out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
-    }
-
-    /// Records that a command is not carried out because of a rule that lies
-    /// elsewhere: what it says of itself, or one about charters.
-    pub fn refuse(
-        &mut self,
-        response: &Response,
-        rule: String,
-        context: &dyn Context,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) {
-        let id = response.id();
-        if !self.answered.contains(&id) {
-            let from = out.facts.len();
-            self.reject(response, &id, rule, context, now, out);
-            out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
-        }
-    }
-
-    /// A refusal that belongs to no incident goes to a chain of its own.
-    fn reject(
-        &mut self,
-        response: &Response,
-        id: &str,
-        rule: String,
-        context: &dyn Context,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) {
-        let root = response.subject.as_deref().map(typed);
-        let about = response.proposal.clone().or_else(|| response.charter.clone());
-        let addressed = response.incident.clone().or(root).or(about);
-        let rule = command::check(response)
-            .err()
-            .map(|fault| fault.what)
-            .or_else(|| {
-                // The deliver stage is nobody of the directory.
-                let is_report = response.command == Command::ReportDelivery;
-                if is_report { None } else { stranger(context, &response.by) }
-            })
-            .unwrap_or(rule);
-        let (sequence, previous_hash) = &self.desk;
-        let command = response.command.name().to_owned();
-        let fact = Fact {
-            incident_id: desk_id(),
-            sequence: sequence + 1,
-            fact: FactName::CommandRejected,
-            occurred_at: response.at.min(now),
-            recorded_at: now,
-            actor: response.by.clone(),
-            cause: Some(format!("response {id}")),
-            rationale: response.rationale.clone(),
-            drill: self.settings.drill,
-            data: FactData::CommandRejected(CommandRejected { command, rule, addressed }),
-            previous_hash: previous_hash.clone(),
-            hash: String::new(),
-        }
-        .sealed();
-        self.desk = (fact.sequence, Some(fact.hash.clone()));
-        out.facts.push(fact);
-    }
-
     /// When [`Escalate::advance`] has something to do next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.index.next_due().map(|(due_at, _)| due_at)
@@ -425,128 +249,6 @@ impl Escalate {
             }
             self.relate(context, now, out);
         }
-    }
-
-    /// Opens what has been held until `due_at`, each with every held breach of
-    /// its group, in order of incident.
-    fn open_due(
-        &mut self,
-        due_at: Timestamp,
-        context: &dyn Context,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) {
-        let mut due: Vec<(String, Group)> = Vec::new();
-        for mut group in self.place_held(context, due_at) {
-            if group.members.iter().all(|held| held.due_at > due_at) {
-                continue;
-            }
-            group.members.sort_by(|a, b| {
-                let key = |held: &Held| (held.breach.detected_at, held.breach.breach_id.clone());
-                key(a).cmp(&key(b))
-            });
-            let first = &group.members[0].breach;
-            let detected_at = first.detected_at.as_micros().to_string();
-            let key = &group.placed.group_key;
-            due.push((derived(&["incident", key, &first.breach_id, &detected_at]), group));
-        }
-        // Whom a limit spares further pages shall hear of the worst first.
-        let worst = |group: &Group| {
-            let is_limited =
-                policy_of(&group.members[0].breach, context).limits.per_owner.is_some();
-            let severities = group.members.iter().map(|held| held.breach.severity);
-            std::cmp::Reverse(severities.max().filter(|_| is_limited))
-        };
-        due.sort_by_cached_key(|(id, group)| (worst(group), id.clone()));
-        self.check_platform(&due, due_at, context, now, out);
-        for (id, group) in due {
-            for held in &group.members {
-                self.unhold(&held.breach.breach_id);
-            }
-            self.open_group(id, group, due_at, context, now, out);
-            self.relate(context, now, out);
-        }
-    }
-
-    fn open_group(
-        &mut self,
-        id: String,
-        group: Group,
-        due_at: Timestamp,
-        context: &dyn Context,
-        now: Timestamp,
-        out: &mut Outputs,
-    ) {
-        let Group { placed, attribution, members } = group;
-        let breaches: Vec<&Breach> = members.iter().map(|held| &held.breach).collect();
-        let first = breaches[0];
-        if let Some(open) = self.open_incident_of(&placed.group_key) {
-            for breach in breaches {
-                self.decide(&open, context, now, out, |decision| decision.join(breach));
-            }
-            return;
-        }
-        let root = &placed.root;
-        let charter = context.charter(root, first.window_end);
-        let charter = charter.or_else(|| context.charter(&typed(&first.feature), first.window_end));
-        let name = charter.as_ref().and_then(|charter| charter.fields.policy.as_deref());
-        let policy = find_policy(name.or(first.policy.as_deref()), context);
-        // A breach may have come in late: what counts is when it was first known.
-        let known_at = due_at - policy.grouping.group_wait;
-        let earlier = self.index.latest_of_group(&placed.group_key).and_then(|earlier| {
-            let until = self.incidents.get(&earlier)?.reopens_until?;
-            (known_at <= until).then_some(earlier)
-        });
-        let severity = breaches.iter().map(|breach| breach.severity).max().unwrap_or_default();
-        let limits = policy.attribution.clone();
-        // One that opens again stays where it was attributed to.
-        let again = earlier.as_ref().and_then(|earlier| self.incidents.get(earlier));
-        let root = again.map_or_else(|| placed.root.clone(), |earlier| earlier.root.clone());
-        let child = earlier.as_deref();
-        let latest = breaches.iter().map(|breach| breach.detected_at).max().unwrap_or(now);
-        let as_of = place::as_of(latest, policy.grouping.group_wait, now);
-        let parent = self.parent_of(&root, severity, child, &limits, context, as_of);
-        if let Some(earlier) = earlier {
-            self.decide(&earlier, context, now, out, |decision| {
-                decision.reopen(&breaches, due_at, parent.as_ref());
-            });
-            return;
-        }
-        let revision = PolicyRevision { name: policy.name.clone(), version: policy.version };
-        let policy = match self.policies.get(&revision).filter(|known| ***known == *policy) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let policy = Arc::new(policy.into_owned());
-                self.policies.insert(revision, Arc::clone(&policy));
-                policy
-            }
-        };
-        let recurrences = self.index.recurrences_with(&placed.group_key, due_at);
-        let world = World {
-            context,
-            policy: &policy,
-            charter,
-            load: self.index.load(),
-            recurrences: &recurrences,
-            silences: &self.silences,
-            pages: self.index.pages(),
-            board: self.index.board(),
-            now,
-        };
-        let opening = Opening {
-            id,
-            group_key: placed.group_key,
-            kind: placed.kind,
-            root: placed.root,
-            attribution,
-            breaches,
-            due_at,
-            drill: self.settings.drill,
-            parent,
-        };
-        let from = out.facts.len();
-        let (incident, progress) = open(&opening, &world, out);
-        self.take_in(incident, progress, &out.facts[from..]);
     }
 
     /// Lets rules act on one incident and takes in what they led to.
@@ -664,8 +366,4 @@ fn pinned(
     let policy = Arc::new(find_policy(Some(&revision.name), context).into_owned());
     policies.insert(revision.clone(), Arc::clone(&policy));
     policy
-}
-
-fn desk_id() -> String {
-    derived(&["incident", "commands that concern no incident"])
 }

@@ -109,7 +109,9 @@ pub(crate) fn status(
 ) {
     let mut status = blank(incident, fact, Audience::Status, "", "", world);
     because(&mut status, reason);
-    status.respond_by = incident.respond_by();
+    // What failed is asked for by the step that is entered next.
+    let asks = fact.fact != FactName::VerificationFailed;
+    status.respond_by = incident.respond_by().filter(|_| asks);
     out.push(status);
 }
 

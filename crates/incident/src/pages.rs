@@ -111,8 +111,9 @@ impl Pages {
     }
 
     /// Takes in what a fact changes and tells whose digest that concerns.
-    /// `calm` is true where the incident asks nobody for anything after it.
-    pub(crate) fn note(&mut self, fact: &Fact, calm: bool) -> Vec<String> {
+    /// `calm` is true where the incident asks nobody for anything after it but
+    /// to know that it is theirs: `owed` names who does not know that yet.
+    pub(crate) fn note(&mut self, fact: &Fact, calm: bool, owed: Option<&str>) -> Vec<String> {
         let id = &fact.incident_id;
         match &fact.data {
             FactData::Notified(data) => {
@@ -155,7 +156,8 @@ impl Pages {
                 None => Vec::new(),
             },
             _ if calm => {
-                let users = self.waits_for.get(id).cloned().unwrap_or_default();
+                let mut users = self.waits_for.get(id).cloned().unwrap_or_default();
+                users.retain(|user| owed != Some(user.as_str()));
                 users.iter().for_each(|user| self.leave(user, id));
                 users
             }

@@ -86,6 +86,8 @@ pub struct Acknowledgement {
     pub by: String,
     /// Until when, without a remediation.
     pub expires_at: Option<Timestamp>,
+    /// When it was taken down.
+    pub recorded_at: Timestamp,
 }
 
 /// A remediation that holds.
@@ -286,6 +288,9 @@ impl Incident {
                 let waits = fact.occurred_at < self.entry.enters_at;
                 let is_entry = data.reason != quiet::DIGEST;
                 self.entered |= is_entry && (data.reason != HANDOFF || !waits);
+                if self.owner.as_ref() == Some(&data.target) {
+                    self.people.handed_over |= self.people.assigned.is_some();
+                }
                 self.update = Update { told_at: Some(fact.occurred_at), due_at: None };
                 self.repeat_at = data.repeat_at;
             }
@@ -296,8 +301,11 @@ impl Incident {
             FactData::Acknowledged(data) => {
                 self.state = State::Acknowledged;
                 self.paged.clear();
-                self.acknowledged =
-                    Some(Acknowledgement { by: fact.actor.clone(), expires_at: data.expires_at });
+                self.acknowledged = Some(Acknowledgement {
+                    by: fact.actor.clone(),
+                    expires_at: data.expires_at,
+                    recorded_at: fact.recorded_at,
+                });
             }
             FactData::AcknowledgementExpired(data) => {
                 self.state = State::Triggered;
@@ -468,6 +476,14 @@ impl Incident {
     /// True until it is resolved.
     pub fn is_open(&self) -> bool {
         self.state < State::Resolved
+    }
+
+    /// Who was handed the incident and has not been told, while it is open and
+    /// breaches: also where somebody else has acknowledged it.
+    pub fn handoff_owed(&self) -> Option<&str> {
+        let People { assigned, handed_over, .. } = &self.people;
+        let is_owed = assigned.is_some() && !handed_over && self.is_open() && !self.resting;
+        self.owner.as_deref().filter(|_| is_owed)
     }
 
     /// True where deadlines rest because nobody is told.

@@ -13,6 +13,7 @@ use watchkeep_model::response::RemedyAction;
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
+use super::learn::severity_reopened;
 use super::{Decision, Doing, Outputs, World, entry, entry_step, lateness_us};
 use crate::message;
 use crate::owner;
@@ -146,7 +147,8 @@ impl Decision<'_> {
     /// Opens a resolved incident again and enters its first step.
     pub fn reopen(&mut self, breaches: &[&Breach], due_at: Timestamp, parent: Option<&Parent>) {
         let Some(first) = breaches.first() else { return };
-        let severity = breaches.iter().map(|breach| breach.severity).max().unwrap_or_default();
+        let worst = breaches.iter().map(|breach| breach.severity).max().unwrap_or_default();
+        let severity = severity_reopened(self.incident, self.world.policy, worst);
         let doing = Doing::system(due_at, because_of(first));
         let data = Reopened {
             breach_id: first.breach_id.clone(),

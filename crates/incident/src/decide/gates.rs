@@ -214,7 +214,7 @@ impl Decision<'_> {
 
     fn must_differ<'a>(&self, gate: &'a SignOff, user: &str) -> Option<&'a str> {
         let is = |who: &str| match who {
-            REMEDIATOR => self.incident.remediated.as_ref().is_some_and(|r| r.by == user),
+            REMEDIATOR => self.incident.people.remediators.contains(user),
             role => self.holds(role, user, self.world.now),
         };
         gate.distinct_from.iter().map(String::as_str).find(|who| is(who))
@@ -253,12 +253,10 @@ impl Decision<'_> {
     ) -> Option<String> {
         let class = self.world.charter.as_deref()?.fields.independence.as_deref()?;
         let independence = self.world.policy.independence.get(class)?;
-        let shares = |who: &&String| {
-            let name = match who.as_str() {
-                REMEDIATOR => self.incident.remediated.as_ref().map(|remedy| remedy.by.as_str()),
-                role => self.holder(role),
-            };
-            name.is_some_and(|name| share_a_team(self.world.context, name, &doing.actor, doing.at))
+        let is_near = |name: &str| share_a_team(self.world.context, name, &doing.actor, doing.at);
+        let shares = |who: &&String| match who.as_str() {
+            REMEDIATOR => self.incident.people.remediators.iter().any(|name| is_near(name)),
+            role => self.holder(role).is_some_and(is_near),
         };
         rules(independence).iter().find(shares).cloned()
     }

@@ -3,28 +3,45 @@
 use watchkeep_model::charter::Severity;
 use watchkeep_model::incident::FactData;
 use watchkeep_model::incident::data::{ActionRecorded, Closed, Informed, Resolved, Reviewed};
-use watchkeep_model::policy::Review;
+use watchkeep_model::policy::{Policy, Review};
 use watchkeep_model::response::Response;
 
 use super::{Decision, Doing, lateness_us};
-use crate::state::State;
 use crate::state::people::action;
+use crate::state::{Incident, State};
+
+/// The review that a policy asks for at a severity.
+fn review_of(policy: &Policy, severity: Severity) -> Option<&Review> {
+    let asks =
+        |review: &&Review| review.severities.is_empty() || review.severities.contains(&severity);
+    policy.review.as_ref().filter(asks)
+}
+
+/// True where an incident may not close before somebody has reviewed it. That is
+/// so of every critical one, whatever the policy says.
+fn needs_review(policy: &Policy, severity: Severity) -> bool {
+    severity == Severity::Critical || review_of(policy, severity).is_some()
+}
+
+/// How bad an incident is that breaches of a severity reopen. One that waits for
+/// its review is as bad as it was: a milder breach takes no gate, verification
+/// or review away.
+pub(crate) fn severity_reopened(
+    incident: &Incident,
+    policy: &Policy,
+    severity: Severity,
+) -> Severity {
+    let waits = incident.state == State::Resolved && needs_review(policy, incident.severity);
+    if waits { severity.max(incident.severity) } else { severity }
+}
 
 impl Decision<'_> {
-    /// The review that the policy asks for at this severity.
     fn review_policy(&self) -> Option<&Review> {
-        let severity = self.incident.severity;
-        self.world
-            .policy
-            .review
-            .as_ref()
-            .filter(|review| review.severities.is_empty() || review.severities.contains(&severity))
+        review_of(self.world.policy, self.incident.severity)
     }
 
-    /// True where the incident may not close before somebody has reviewed it.
-    /// That is so of every critical one, whatever the policy says.
     fn needs_review(&self) -> bool {
-        self.incident.severity == Severity::Critical || self.review_policy().is_some()
+        needs_review(self.world.policy, self.incident.severity)
     }
 
     /// The fact of the resolution, with what is due after it. A policy that

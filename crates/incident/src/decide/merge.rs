@@ -10,6 +10,7 @@ use watchkeep_model::time::Timestamp;
 use super::{Decision, Doing};
 use crate::command;
 use crate::decide::respond::stranger;
+use crate::escalate::platform::is_platform;
 use crate::state::{Attached, BreachKey, Incident, State};
 
 /// An incident that shall go on with another's breaches.
@@ -84,6 +85,11 @@ impl Decision<'_> {
         }
         if !into.is_open {
             return Err("the incident that shall go on is over".into());
+        }
+        if is_platform(self.incident) {
+            return Err(
+                "it is the platform's and speaks for all others: merge the other into it".into()
+            );
         }
         // Nobody may get around gates, verification or a review in this way.
         if into.policy != self.incident.policy.name {

@@ -226,23 +226,26 @@ impl Decision<'_> {
         }
         let now = self.world.now;
         let since = incident.quiet.since?;
-        // A clock may go back.
-        let rested = now.since(since).max(TimeSpan::ZERO);
-        let later = |at: Option<Timestamp>| at.map(|at| at + rested);
+        // A deadline rests from when it was set, at the earliest. A clock may go back.
+        let later = |at: Option<Timestamp>, set_at: Timestamp| {
+            at.map(|at| at + now.since(since.max(set_at)).max(TimeSpan::ZERO))
+        };
         let pages = after.owes;
-        let expires_at = incident.acknowledged.as_ref().and_then(|ack| later(ack.expires_at));
-        let rollback_by = later(incident.people.rollback_by);
+        let expires_at =
+            incident.acknowledged.as_ref().and_then(|ack| later(ack.expires_at, ack.recorded_at));
+        let rollback_by = later(incident.people.rollback_by, incident.people.rollback_ordered_at);
         let mut resumes =
             Resumption { pages, entry: None, expires_at, rollback_by, repeat_at: None };
         if incident.exhausted {
-            resumes.repeat_at = later(incident.repeat_at).filter(|_| !pages);
+            resumes.repeat_at = later(incident.repeat_at, since).filter(|_| !pages);
         } else if pages {
             resumes.entry = Some(self.entry(self.step_index(), incident.entry.climb, now));
         } else if incident.entered {
             let mut entry = incident.entry.clone();
-            entry.acknowledge_by = later(entry.acknowledge_by);
-            entry.remediate_by = later(entry.remediate_by);
-            entry.decide_by = later(entry.decide_by);
+            for due_at in [&mut entry.acknowledge_by, &mut entry.remediate_by, &mut entry.decide_by]
+            {
+                *due_at = later(*due_at, incident.entry.enters_at);
+            }
             resumes.entry = Some(entry);
         }
         Some(resumes)

@@ -50,8 +50,7 @@ impl Decision<'_> {
                 });
             }
         };
-        let repaired = self.incident.remediated.as_ref();
-        match (speaks, repaired.is_some_and(|remedy| remedy.by == doing.actor)) {
+        match (speaks, self.incident.people.remediators.contains(&doing.actor)) {
             (true, false) => Ok(()),
             (true, true) => Err(format!(
                 "a third party has to verify what others did: somebody else of {party} may"

@@ -28,7 +28,7 @@ impl Escalate {
         let mut asked: Vec<&Incident> = waiting
             .keys()
             .filter_map(|id| self.incidents.get(id))
-            .filter(|one| asks(one))
+            .filter(|one| asks(one) || one.handoff_owed() == Some(user))
             .collect();
         let worst_first = |one: &Incident| (std::cmp::Reverse(one.severity), one.opened_at);
         asked.sort_by(|a, b| worst_first(a).cmp(&worst_first(b)).then_with(|| a.id.cmp(&b.id)));

@@ -15,6 +15,7 @@ use crate::pages::Pages;
 use crate::state::Incident;
 
 use super::kept::{Lookup, Ordered};
+use super::platform;
 use super::relate::Change;
 
 /// Openings of one group that are remembered for `recurrence`, at least. Beyond
@@ -65,7 +66,7 @@ pub(super) struct Index {
     /// Group keys by the incident that is the latest of them.
     group_of: Lookup<String, String>,
     /// The incident that each merged one is one with.
-    merged: Lookup<String, String>,
+    merged: BTreeMap<String, String>,
     /// Incidents under each silence.
     silenced: BTreeMap<String, BTreeSet<String>>,
     /// Incidents that each incident speaks for.
@@ -269,6 +270,8 @@ impl Index {
                 if is_unexplained(data.kind, &data.feature, &incident.root) {
                     let count = self.unexplained.entry(data.feature.clone()).or_default();
                     count.insert(data.breach_id.clone());
+                } else {
+                    leave(&mut self.unexplained, &data.feature, &data.breach_id);
                 }
                 let key = watch_key(&data.feature, &data.feature_version);
                 self.watching.entry(key).or_default().insert(incident.id.clone());
@@ -291,11 +294,8 @@ impl Index {
                 self.board.clear(&typed(&data.feature), &data.breach_id);
             }
             FactData::Merged(data) => {
-                // What comes of its group belongs to the other from now on.
-                if let Some(key) = self.group_of.get(&incident.id) {
-                    self.groups.insert(key.clone(), data.into.clone());
-                    self.merged.insert(incident.id.clone(), data.into.clone());
-                }
+                self.merged.insert(incident.id.clone(), data.into.clone());
+                self.hand_groups_over(&incident.id, &data.into);
                 self.resolved.push_back(incident.id.clone());
                 self.let_go(incident);
             }
@@ -317,9 +317,23 @@ impl Index {
         }
         self.note_quiet(fact, incident);
         let calm = !incident.is_open() || incident.resting || incident.acknowledged.is_some();
-        for user in self.pages.note(fact, calm) {
+        for user in self.pages.note(fact, calm, incident.handoff_owed()) {
             let due_at = self.pages.digest(&user).map(|digest| digest.due_at);
             self.set_due(What::Digest(user), due_at);
+        }
+    }
+
+    /// What comes of the group of an incident, and of those that were merged into
+    /// it, belongs to another from now on.
+    fn hand_groups_over(&mut self, id: &str, into: &str) {
+        for (earlier, goes_on) in &mut self.merged {
+            if earlier != id && goes_on != id {
+                continue;
+            }
+            into.clone_into(goes_on);
+            if let Some(key) = self.group_of.get(earlier) {
+                self.groups.insert(key.clone(), into.to_owned());
+            }
         }
     }
 
@@ -334,8 +348,12 @@ impl Index {
             }
         }
         for ((feature, version, _), attached) in &incident.attached {
-            // Accepted as it is: no longer evidence, no longer watched.
-            for breach_id in &attached.open {
+            // Accepted as it is: no longer evidence, no longer watched. What a merger
+            // has given to another is that one's, also where a log of several
+            // partitions tells of the other first.
+            let is_own = |breach_id: &&String| self.attached.get(*breach_id) == Some(&incident.id);
+            let own: Vec<&String> = attached.open.iter().filter(is_own).collect();
+            for breach_id in own {
                 self.attached.remove(breach_id);
                 leave(&mut self.unexplained, feature, breach_id);
                 self.board.clear(&typed(feature), breach_id);
@@ -388,9 +406,11 @@ impl Index {
         check_at: Option<Timestamp>,
         changes: &mut VecDeque<Change>,
     ) {
+        let is_attached = |fact: &&Fact| matches!(fact.data, FactData::BreachAttached(_));
+        let attached = facts.iter().filter(is_attached).count() as u64;
         for fact in facts {
             self.note(fact, incident);
-            let change = Change::of(fact, incident);
+            let change = Change::of(fact, incident, attached);
             changes.extend(change.filter(|change| changes.back() != Some(change)));
         }
         self.refresh(incident, check_at);
@@ -401,12 +421,12 @@ impl Index {
         let id = &incident.id;
         let is_open = incident.is_open();
         // What has cleared explains nothing any more once it may settle.
-        let speaks = is_open && !incident.is_breaching() && self.children.contains_key(id);
+        let is_over = is_open && !platform::speaks(incident) && self.children.contains_key(id);
         let now = Stand {
             is_open,
             owner: incident.owner.clone().filter(|_| is_open),
             due_at: incident.next_timer(check_at).map(|(due_at, _)| due_at),
-            covers_until: speaks.then(|| incident.settles_at.or(incident.cleared_at)).flatten(),
+            covers_until: is_over.then(|| incident.settles_at.or(incident.cleared_at)).flatten(),
         };
         let before = match self.stands.get_mut(id) {
             Some(stand) if *stand == now => return,

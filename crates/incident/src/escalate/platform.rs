@@ -8,10 +8,11 @@ use watchkeep_model::incident::data::Attribution;
 use watchkeep_model::policy::Policy;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-use super::place::Placed;
-use super::{Escalate, Group, Held, Outputs};
+use super::place::{Group, Placed};
+use super::{Escalate, Held, Outputs};
 use crate::context::Context;
 use crate::decide::Doing;
+use crate::state::{Attached, Incident, key_of};
 
 /// The root of a platform incident. A charter of this name has its owners,
 /// else the governance group answers.
@@ -29,9 +30,8 @@ const METHOD: &str = "platform";
 impl Escalate {
     /// The open platform incident.
     pub(super) fn platform_incident(&self) -> Option<String> {
-        self.index.open_of_root(PLATFORM).into_iter().find(|id| {
-            self.incidents.get(id).is_some_and(|one| one.kind == ExpectationKind::Platform)
-        })
+        let mut all = self.index.open_of_root(PLATFORM).into_iter();
+        all.find(|id| self.incidents.get(id).is_some_and(is_platform))
     }
 
     /// Opens a platform incident before the groups that are due, where these
@@ -51,7 +51,8 @@ impl Escalate {
         }) else {
             return;
         };
-        if self.platform_incident().is_some() {
+        let known = self.platform_incident().and_then(|id| self.incidents.get(&id));
+        if known.is_some_and(speaks) {
             return;
         }
         let new: Vec<&Breach> = due
@@ -108,20 +109,17 @@ impl Escalate {
         out: &mut Outputs,
     ) {
         let Some(id) = self.platform_incident() else { return };
-        let Some(incident) = self.incidents.get(&id).filter(|one| one.is_breaching()) else {
-            return;
-        };
+        let Some(incident) = self.incidents.get(&id) else { return };
+        let Some(share) = share_of(incident) else { return };
+        let (breach_id, severity) = (share.open.first().cloned(), share.severity);
+        let Some(breach_id) = breach_id else { return };
         let revision = incident.policy.clone();
-        let open = incident.attached.iter().find_map(|(key, attached)| {
-            Some((key.2.clone(), attached.open.first()?.clone(), attached.severity))
-        });
         let policy = self.pinned_policy(&revision, context);
-        let Some((expectation, breach_id, severity)) = open else { return };
         let limit = policy.limits.platform_incident_share.unwrap_or(1.0);
         let (affected, watched) =
             (self.index.unexplained_with(std::iter::empty()), self.index.watched(now));
         let few = affected < u64::from(policy.attribution.min_features);
-        if expectation != EXPECTATION || !few && affected as f64 > limit * watched as f64 {
+        if !few && affected as f64 > limit * watched as f64 {
             return;
         }
         let cleared = Breach {
@@ -130,6 +128,30 @@ impl Escalate {
             ..breach(&policy, severity, affected, watched, limit, now)
         };
         self.decide(&id, context, now, out, |decision| decision.clear(&cleared));
+        // What people have merged into it may breach on, and says nothing of others.
+        if self.incidents.get(&id).is_some_and(Incident::is_breaching) {
+            self.release_all(&id, "cleared", context, now, out);
+        }
+    }
+}
+
+/// True for the incident of the platform.
+pub(crate) fn is_platform(incident: &Incident) -> bool {
+    incident.root == PLATFORM && incident.kind == ExpectationKind::Platform
+}
+
+/// The share of features that breach, where it is too large.
+fn share_of(incident: &Incident) -> Option<&Attached> {
+    let key = key_of(PLATFORM, "", EXPECTATION);
+    incident.attached.get(&key).filter(|share| !share.open.is_empty())
+}
+
+/// True while an incident stands for others: it breaches, or too large a share
+/// of all features does where it is the platform's.
+pub(super) fn speaks(incident: &Incident) -> bool {
+    match is_platform(incident) {
+        true => share_of(incident).is_some(),
+        false => incident.is_breaching(),
     }
 }
 

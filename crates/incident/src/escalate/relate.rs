@@ -1,12 +1,15 @@
 //! Which incident speaks for which. One whose root lies downstream of another's
 //! root is inhibited while the other breaches at the same severity or a worse
-//! one: its people would be paged for what they cannot mend.
+//! one: its people would be paged for what they cannot mend. So is one with the
+//! same root in another group that is only about what lies downstream of it,
+//! where the other is about the root itself.
 
 use std::collections::BTreeSet;
 
 use watchkeep_model::charter::Severity;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::AttributionLimits;
+use watchkeep_model::subject::{typed, untyped};
 use watchkeep_model::time::Timestamp;
 
 use super::place::as_of;
@@ -25,6 +28,14 @@ pub(super) const UPSTREAM: &str = "upstream";
 /// taken to go round in a circle.
 const LINE_MAX: usize = 32;
 
+/// Where an incident stands that others may explain.
+pub(super) struct Place<'a> {
+    /// Its root, a typed name.
+    pub(super) root: &'a str,
+    /// True where a breach of it is one of the root itself.
+    pub(super) is_of_root: bool,
+}
+
 /// What has happened to an incident that may concern others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
@@ -35,15 +46,21 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// What a fact means for others, `incident` being what came of it.
-    pub(super) fn of(fact: &Fact, incident: &Incident) -> Option<Self> {
+    /// What a fact means for others, `incident` being what came of it and of
+    /// those that were written with it, by which so many breaches have joined.
+    pub(super) fn of(fact: &Fact, incident: &Incident, attached: u64) -> Option<Self> {
         let id = fact.incident_id.clone();
         match &fact.data {
             FactData::Opened(_) | FactData::Reopened(_) | FactData::SeverityChanged(_) => {
                 Some(Self::Rose(id))
             }
-            // The first that is open speaks for others anew.
-            FactData::BreachAttached(_) if incident.open_count == 1 => Some(Self::Rose(id)),
+            // What did not breach before speaks for others anew, and what is now
+            // about its root for those that are only about what lies below.
+            FactData::BreachAttached(data)
+                if incident.open_count <= attached || typed(&data.feature) == incident.root =>
+            {
+                Some(Self::Rose(id))
+            }
             FactData::Resolved(_) | FactData::Merged(_) => Some(Self::Ended(id)),
             _ => None,
         }
@@ -67,17 +84,23 @@ impl Escalate {
     fn rose(&mut self, id: &str, context: &dyn Context, now: Timestamp, out: &mut Outputs) {
         let Some(incident) = self.incidents.get(id) else { return };
         let (root, severity) = (incident.root.clone(), incident.severity);
-        if let Some(by) = incident.quiet.inhibited_by.clone()
-            && !self.covers(&by, severity)
-        {
-            self.release(id, "severity", context, now, out);
+        let is_of_root = is_about_root(incident);
+        if let Some(by) = incident.quiet.inhibited_by.clone() {
+            let has_root = self.incidents.get(&by).is_some_and(|one| one.root == root);
+            if !self.covers(&by, severity) {
+                self.release(id, "severity", context, now, out);
+            } else if has_root && is_of_root {
+                self.release(id, "root", context, now, out);
+            }
         }
         if !self.covers(id, severity) || !self.index.others_open(id) {
             return;
         }
         let limits = self.limits_of(id, context);
         let as_of = self.as_of(id, context, now);
-        for child in self.incidents_near(&root, Way::Down, &limits, context, as_of) {
+        let mut below = if is_of_root { self.with_root(&root, false) } else { Vec::new() };
+        below.extend(self.incidents_near(&root, Way::Down, &limits, context, as_of));
+        for child in below {
             let speaks_for_itself = self.incidents.get(&child).is_some_and(|one| {
                 one.is_open() && one.severity <= severity && one.quiet.inhibited_by.is_none()
             });
@@ -115,10 +138,11 @@ impl Escalate {
     ) {
         let Some(incident) = self.incidents.get(child) else { return };
         let by = incident.quiet.inhibited_by.clone().unwrap_or_default();
-        let (root, severity) = (incident.root.clone(), incident.severity);
+        let place = Place { root: &incident.root.clone(), is_of_root: is_about_root(incident) };
+        let severity = incident.severity;
         let limits = self.limits_of(child, context);
         let as_of = self.as_of(child, context, now);
-        let next = self.parent_of(&root, severity, Some(child), &limits, context, as_of);
+        let next = self.parent_of(&place, severity, Some(child), &limits, context, as_of);
         let doing = Doing::system(now, format!("incident {by}"));
         self.decide(child, context, now, out, |decision| match next {
             Some(next) if next.id != by => decision.inhibit(&next.id, next.rule, &doing),
@@ -127,11 +151,11 @@ impl Escalate {
         });
     }
 
-    /// The incident that speaks for one with this root and severity: of the
-    /// nearest upstream the worst, then the first by identifier.
+    /// The incident that speaks for one in this place and of this severity: of
+    /// the nearest upstream the worst, then the first by identifier.
     pub(super) fn parent_of(
         &mut self,
-        root: &str,
+        place: &Place<'_>,
         severity: Severity,
         child: Option<&str>,
         limits: &AttributionLimits,
@@ -142,18 +166,33 @@ impl Escalate {
             return None;
         }
         if let Some(id) = self.platform_incident()
-            && root != PLATFORM
+            && place.root != PLATFORM
             && self.covers(&id, severity)
         {
             return Some(Parent { id, rule: platform::RULE });
         }
-        let near = self.incidents_near(root, Way::Up, limits, context, at);
+        let mut near = if place.is_of_root { Vec::new() } else { self.with_root(place.root, true) };
+        near.extend(self.incidents_near(place.root, Way::Up, limits, context, at));
         let may = |id: &&String| {
             child.is_none_or(|child| id.as_str() != child && !self.line_of(id).contains(child))
                 && self.covers(id, severity)
         };
         let id = near.iter().find(may)?.clone();
         Some(Parent { id, rule: UPSTREAM })
+    }
+
+    /// Open incidents with this root that are about itself, or are not: the
+    /// worst first, then by identifier.
+    fn with_root(&self, root: &str, is_of_root: bool) -> Vec<String> {
+        let mut all: Vec<&Incident> = self
+            .index
+            .open_of_root(root)
+            .iter()
+            .filter_map(|id| self.incidents.get(id))
+            .filter(|one| is_about_root(one) == is_of_root)
+            .collect();
+        all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.id.cmp(&b.id)));
+        all.iter().map(|incident| incident.id.clone()).collect()
     }
 
     /// Open incidents whose roots lie that way, nearest first, then the worst,
@@ -185,7 +224,7 @@ impl Escalate {
     /// True where an incident speaks for others of a severity.
     fn covers(&self, id: &str, severity: Severity) -> bool {
         self.incidents.get(id).is_some_and(|incident| {
-            incident.is_open() && incident.is_breaching() && incident.severity >= severity
+            incident.is_open() && platform::speaks(incident) && incident.severity >= severity
         })
     }
 
@@ -217,4 +256,13 @@ impl Escalate {
         };
         self.pinned_policy(&policy, context).attribution.clone()
     }
+}
+
+/// True for an incident about its root itself, and not only about what lies
+/// downstream of it: a breach of the root has joined it.
+fn is_about_root(incident: &Incident) -> bool {
+    [incident.root.as_str(), untyped(&incident.root)].into_iter().any(|name| {
+        let from = (name.to_owned(), String::new(), String::new());
+        incident.attached.range(from..).next().is_some_and(|(key, _)| key.0 == name)
+    })
 }

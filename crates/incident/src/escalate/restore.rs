@@ -4,8 +4,9 @@ use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::window::Window;
 
+use super::Escalate;
+use super::commands::desk_id;
 use super::place::{is_paged, policy_of};
-use super::{Escalate, desk_id};
 use crate::context::Context;
 use crate::progress::Progress;
 use crate::silence::silences_id;

@@ -41,7 +41,7 @@ fn page(incident: &str, at: Timestamp) -> Fact {
 fn after(pages: &[(&str, i64)]) -> Pages {
     let mut all = Pages::default();
     for (incident, minute) in pages {
-        all.note(&page(incident, at(*minute)), false);
+        all.note(&page(incident, at(*minute)), false, None);
     }
     all
 }

@@ -1,7 +1,7 @@
 //! What people's commands leave behind in an incident, and what is due after
 //! its resolution. A fold of facts like the rest of the state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::incident::data::{ActionRecorded, Notified, OwnerResolved, Resolved};
 use watchkeep_model::incident::{Fact, FactData};
@@ -57,6 +57,10 @@ pub struct People {
     pub rollback_proposed: bool,
     /// By when a signed rollback must be done.
     pub rollback_by: Option<Timestamp>,
+    /// When that was taken down.
+    pub rollback_ordered_at: Timestamp,
+    /// Everybody who remediated since it opened, reopened or failed.
+    pub remediators: BTreeSet<String>,
     /// What a verification is compared with.
     pub reference: Option<String>,
     /// True once the third party was asked to confirm.
@@ -103,8 +107,9 @@ impl People {
                     self.rollback_by = None;
                 }
             }
-            FactData::ActionRecorded(data) => self.action(data, &fact.actor),
+            FactData::ActionRecorded(data) => self.action(data, fact),
             FactData::Remediated(_) => {
+                self.remediators.insert(fact.actor.clone());
                 self.rollback_by = None;
                 self.missed.remove("not_remediated");
                 self.missed.remove(NOT_ROLLED_BACK);
@@ -159,13 +164,16 @@ impl People {
         }
     }
 
-    fn action(&mut self, data: &ActionRecorded, actor: &str) {
+    fn action(&mut self, data: &ActionRecorded, fact: &Fact) {
         match data.action.as_str() {
             action::ROLLBACK_PROPOSED => self.rollback_proposed = true,
-            action::ROLLBACK_ORDERED => self.rollback_by = data.due_at,
+            action::ROLLBACK_ORDERED => {
+                self.rollback_by = data.due_at;
+                self.rollback_ordered_at = fact.recorded_at;
+            }
             action::ROLLBACK_OVERDUE => self.miss(NOT_ROLLED_BACK, data.due_at.unwrap_or_default()),
             action::VERIFICATION_ASKED => self.is_third_party_asked = true,
-            action::VERIFICATION_CONFIRMED => self.confirmed_by = Some(actor.to_owned()),
+            action::VERIFICATION_CONFIRMED => self.confirmed_by = Some(fact.actor.clone()),
             action::REVIEW_OVERDUE => self.is_review_overdue = true,
             action::ACTION_DONE => {
                 let place = self.open_actions.iter().position(|one| *one == data.detail);
@@ -179,6 +187,7 @@ impl People {
         self.decision = None;
         self.rollback_proposed = false;
         self.rollback_by = None;
+        self.remediators.clear();
         self.confirmed_by = None;
         self.is_third_party_asked = false;
     }

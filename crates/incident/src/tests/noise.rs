@@ -424,3 +424,35 @@ fn ten_thousand_breaches_through_one_dataset_are_one_page_to_its_owner() {
     // than twenty features are affected. Each of them once.
     assert_eq!(told, ["user:ken", "user:ada", "user:edgar"]);
 }
+
+#[test]
+fn whoever_is_handed_what_another_has_acknowledged_is_told_when_there_is_room() {
+    let (mut scene, _) = burst_of(9, "05-08");
+    scene.run_to("05-08 00:02");
+    let mut taken = response("05-08 00:05", "user:ada", Command::Acknowledge);
+    let first = scene.out.facts.iter().find_map(|fact| match &fact.data {
+        FactData::NotificationSkipped(_) => Some(fact.incident_id.clone()),
+        _ => None,
+    });
+    (taken.incident, taken.subject) = (first.clone(), None);
+    let mut handed = response("05-08 00:06", "user:ada", Command::Reassign);
+    (handed.incident, handed.subject) = (first.clone(), None);
+    handed.to = Some("user:edgar".into());
+    scene.send(&taken).send(&handed);
+    // A fact in between changes nothing.
+    let mut remark = response("05-08 00:07", "user:ada", Command::Comment);
+    (remark.incident, remark.subject) = (first.clone(), None);
+    scene.send(&remark).run_to("05-08 00:12");
+    let told: Vec<(&str, &str)> = scene
+        .out
+        .facts
+        .iter()
+        .filter(|fact| Some(&fact.incident_id) == first.as_ref())
+        .filter_map(|fact| match &fact.data {
+            FactData::Notified(data) => Some((data.target.as_str(), data.reason.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [("user:edgar", "digest")]);
+    scene.check();
+}

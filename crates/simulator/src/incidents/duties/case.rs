@@ -34,6 +34,9 @@ const OF_STEP: [Kind; 4] = [Kind::Acknowledge, Kind::Remediate, Kind::Decide, Ki
 /// Deadlines that go by the order of time among themselves.
 const LADDER: [Kind; 4] = [Kind::Acknowledge, Kind::Expiry, Kind::Remediate, Kind::Decide];
 
+/// The expectation of the platform that too few features breach at once.
+const SHARE: &str = "platform_incident_share";
+
 /// What silences and people can ask about an incident.
 #[derive(Clone, Debug)]
 pub(super) struct Labels {
@@ -54,6 +57,8 @@ pub(super) struct Case {
     pub(super) labels: Labels,
     /// Breaches that are attached and open.
     pub(super) open: BTreeSet<String>,
+    /// Of these, those that say that too large a share of all features breaches.
+    pub(super) share: BTreeSet<String>,
     pub(super) is_resolved: bool,
     is_closed: bool,
     pub(super) is_acknowledged: bool,
@@ -72,11 +77,15 @@ pub(super) struct Case {
     pub(super) entry_reason: &'static str,
     /// What holds pages back, and which.
     pub(super) quiet: Quiet,
+    /// Who was put in the owner's place and has not been told.
+    pub(super) handoff: Option<String>,
     /// Whom pages were sent to, and whom none has reached.
     pub(super) reach: Reach,
     /// When people were told of its breaches last.
     pub(super) told_at: Timestamp,
     pub(super) standing: BTreeMap<Kind, Timestamp>,
+    /// When those were set that no step sets.
+    pub(super) set_at: BTreeMap<Kind, Timestamp>,
     pub(super) made: u64,
     pub(super) fired: u64,
     pub(super) answered: u64,
@@ -92,6 +101,7 @@ impl Case {
             last: fact.clone(),
             labels: labels(opened),
             open: BTreeSet::new(),
+            share: BTreeSet::new(),
             is_resolved: false,
             is_closed: false,
             is_acknowledged: false,
@@ -104,9 +114,11 @@ impl Case {
             entry: opened.entry.clone(),
             entry_reason: "first",
             quiet: Quiet::default(),
+            handoff: None,
             reach: Reach::default(),
             told_at: fact.occurred_at,
             standing: BTreeMap::new(),
+            set_at: BTreeMap::new(),
             made: 0,
             fired: 0,
             answered: 0,
@@ -243,6 +255,7 @@ impl Case {
                 self.quiet.owes = false;
                 self.answer(&[Kind::Acknowledge, Kind::Expiry, Kind::Repeat]);
                 self.set(Kind::Expiry, data.expires_at);
+                self.set_at.insert(Kind::Expiry, fact.recorded_at);
             }
             FactData::SeverityChanged(data) => {
                 self.labels.severity = data.to;
@@ -252,6 +265,8 @@ impl Case {
             }
             FactData::OwnerResolved(data) => {
                 self.labels.owner = data.owner.clone().unwrap_or_default();
+                let by_hand = data.method.as_deref() == Some("reassigned");
+                self.handoff = data.owner.clone().filter(|_| by_hand);
                 self.labels.is_unowned = data.unowned;
             }
             FactData::Remediated(_) => {
@@ -270,6 +285,9 @@ impl Case {
             FactData::VerificationFailed(_) => self.begin_anew(),
             FactData::BreachAttached(data) => {
                 self.open.insert(data.breach_id.clone());
+                if data.expectation == SHARE {
+                    self.share.insert(data.breach_id.clone());
+                }
                 self.labels.features.insert(data.feature.clone());
                 self.is_resting &= self.is_remediated || self.is_verified;
                 if !self.standing.contains_key(&Kind::Update) {
@@ -278,6 +296,7 @@ impl Case {
             }
             FactData::BreachCleared(data) => {
                 self.open.remove(&data.breach_id);
+                self.share.remove(&data.breach_id);
                 self.is_resting |= self.open.is_empty();
                 self.settles_at = data.settles_at;
             }
@@ -296,6 +315,7 @@ impl Case {
                 self.begin_anew();
                 self.answer(&[Kind::Review, Kind::Close]);
                 self.open.clear();
+                self.share.clear();
                 self.labels.features.clear();
                 self.is_resolved = false;
                 self.settles_at = None;
@@ -337,9 +357,11 @@ impl Case {
         }
     }
 
-    /// True where a page of the incident is of use.
-    pub(super) fn asks(&self) -> bool {
-        !self.is_resolved && !self.is_resting && !self.is_acknowledged
+    /// True where a page of the incident to somebody is of use: to ask them, or
+    /// to tell them that it is theirs.
+    pub(super) fn asks(&self, target: &str) -> bool {
+        let is_theirs = self.handoff.as_deref() == Some(target);
+        !self.is_resolved && !self.is_resting && (!self.is_acknowledged || is_theirs)
     }
 
     /// Nothing that is due is left.

@@ -161,6 +161,12 @@ impl Digests {
                 return Err(wrong("pages are held back for a reason", "there was room", fact));
             }
         }
+        // What somebody has answered by then is not asked for any more.
+        self.waiting.retain(|(target, incident), waiting| {
+            let case = cases.get(incident);
+            let is_answered = case.is_some_and(|case| case.is_acknowledged && !case.asks(target));
+            waiting.is_parked || waiting.digest_at > now || !is_answered
+        });
         self.waited = self.waiting.keys().map(|(target, _)| target.clone()).collect();
         self.waiting.values_mut().for_each(|waiting| waiting.was_parked = false);
         for ((target, _), fact) in std::mem::take(&mut self.carried) {
@@ -197,8 +203,8 @@ impl Digests {
         cases: &BTreeMap<String, Case>,
         now: Timestamp,
     ) -> Result<(), Violation> {
-        let left = self.waiting.iter().find(|((_, incident), waiting)| {
-            let asks = cases.get(incident).is_some_and(Case::asks);
+        let left = self.waiting.iter().find(|((target, incident), waiting)| {
+            let asks = cases.get(incident).is_some_and(|case| case.asks(target));
             asks && !waiting.is_parked && waiting.digest_at <= now
         });
         match left {

@@ -175,10 +175,7 @@ impl Case {
         let goes_on = asks && !self.quiet.is_muted() && !is_held;
         match (resumes, self.quiet.since.filter(|_| goes_on)) {
             (None, None) => Ok(()),
-            (Some(resumes), Some(since)) => {
-                let rested = fact.recorded_at.since(since).max(TimeSpan::ZERO);
-                self.go_on(resumes, rested, fact)
-            }
+            (Some(resumes), Some(since)) => self.go_on(resumes, since, fact),
             (resumes, since) => {
                 let is = format!("it rests since {since:?}, and that goes on with {resumes:?}");
                 Err(wrong(TELLS, &is, fact))
@@ -189,17 +186,17 @@ impl Case {
     fn go_on(
         &mut self,
         resumes: &Resumption,
-        rested: TimeSpan,
+        since: Timestamp,
         fact: &Fact,
     ) -> Result<(), Violation> {
         if resumes.pages != self.quiet.owes {
             let why = format!("pages were held back: {}", self.quiet.owes);
             return Err(wrong("no page that was held back is lost", &why, fact));
         }
-        self.later(Kind::Expiry, resumes.expires_at, rested, fact)?;
-        self.later(Kind::Rollback, resumes.rollback_by, rested, fact)?;
+        self.later(Kind::Expiry, resumes.expires_at, since, fact)?;
+        self.later(Kind::Rollback, resumes.rollback_by, since, fact)?;
         if self.is_exhausted && !resumes.pages {
-            return self.later(Kind::Repeat, resumes.repeat_at, rested, fact);
+            return self.later(Kind::Repeat, resumes.repeat_at, since, fact);
         }
         if self.is_exhausted {
             self.answer(&[Kind::Repeat]);
@@ -207,9 +204,9 @@ impl Case {
             self.enters_anew(entry, fact)?;
             self.stand_on(entry);
         } else if let Some(entry) = &resumes.entry {
-            self.later(Kind::Acknowledge, entry.acknowledge_by, rested, fact)?;
-            self.later(Kind::Remediate, entry.remediate_by, rested, fact)?;
-            self.later(Kind::Decide, entry.decide_by, rested, fact)?;
+            self.later(Kind::Acknowledge, entry.acknowledge_by, since, fact)?;
+            self.later(Kind::Remediate, entry.remediate_by, since, fact)?;
+            self.later(Kind::Decide, entry.decide_by, since, fact)?;
         } else if !self.standing.contains_key(&Kind::Enter) {
             return Err(wrong(TELLS, "the step is entered, and none is told", fact));
         }
@@ -234,14 +231,22 @@ impl Case {
         Err(wrong(TELLS, &format!("{:?} is to begin anew", self.entry), fact))
     }
 
-    /// A deadline that stands has moved by the time for which it rested.
+    /// A deadline that stands has moved by the time for which it rested: since
+    /// that began, or since it was set where that was later.
     fn later(
         &mut self,
         kind: Kind,
         to: Option<Timestamp>,
-        rested: TimeSpan,
+        since: Timestamp,
         fact: &Fact,
     ) -> Result<(), Violation> {
+        let set_at = match kind {
+            Kind::Expiry | Kind::Rollback => self.set_at.get(&kind).copied(),
+            Kind::Repeat => None,
+            _ => Some(self.entry.enters_at),
+        };
+        let since = since.max(set_at.unwrap_or(since));
+        let rested = fact.recorded_at.since(since).max(TimeSpan::ZERO);
         let Some(before) = self.standing.get_mut(&kind) else { return Ok(()) };
         let wanted = *before + rested;
         if to != Some(wanted) {

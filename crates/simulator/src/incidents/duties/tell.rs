@@ -22,7 +22,10 @@ impl Case {
     pub(super) fn act(&mut self, data: &ActionRecorded, fact: &Fact) -> Result<(), Violation> {
         match data.action.as_str() {
             GOES_ON => self.flaps_on(data.due_at, fact)?,
-            "rollback_ordered" => self.set(Kind::Rollback, data.due_at),
+            "rollback_ordered" => {
+                self.set(Kind::Rollback, data.due_at);
+                self.set_at.insert(Kind::Rollback, fact.recorded_at);
+            }
             "rollback_overdue" => {
                 in_time(fact, data.due_at.unwrap_or(fact.occurred_at), data.late_by_us)?;
                 if self.rests() || self.is_resting || self.is_resolved || !self.is_exhausted {
@@ -57,6 +60,7 @@ impl Case {
         let told = Told { step: &data.step, climb: data.climb, is_digest, reason: &data.reason };
         self.tell(&told, data.repeat_at, fact)?;
         self.told_at = fact.occurred_at;
+        self.handoff = self.handoff.take().filter(|who| *who != data.target);
         self.answer(&[Kind::Update]);
         Ok(())
     }

@@ -1,0 +1,126 @@
+//! People's commands: to which incidents they go, and refusals that belong to
+//! none.
+
+use watchkeep_model::identifier::derived;
+use watchkeep_model::incident::data::CommandRejected;
+use watchkeep_model::incident::{Fact, FactData, FactName};
+use watchkeep_model::response::{Command, Response};
+use watchkeep_model::subject::typed;
+use watchkeep_model::time::Timestamp;
+
+use super::{Escalate, Outputs};
+use crate::command;
+use crate::context::Context;
+use crate::decide::respond::stranger;
+
+impl Escalate {
+    /// Carries out what somebody wants, or records which rule forbids it. A
+    /// command that names a subject concerns every open incident with that
+    /// root. One that was taken before, by its identifier, has no effect again.
+    pub fn respond(
+        &mut self,
+        response: &Response,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let id = response.id();
+        if self.answered.contains(&id) {
+            return;
+        }
+        self.begin_past_silences(context, now, out);
+        let from = out.facts.len();
+        match response.command {
+            Command::Silence | Command::Unsilence => {
+                if let Err(rule) = self.hush(response, &id, context, now, out) {
+                    self.reject(response, &id, rule, context, now, out);
+                }
+            }
+            Command::Merge => {
+                if let Err(rule) = self.merge(response, &id, context, now, out) {
+                    self.reject(response, &id, rule, context, now, out);
+                }
+            }
+            _ if command::is_about_charters(response) => {
+                let rule = "whoever has decided this has no charters topic";
+                self.reject(response, &id, rule.into(), context, now, out);
+            }
+            _ => match self.addressed(response) {
+                Ok(ids) => ids.iter().for_each(|incident| {
+                    self.decide(incident, context, now, out, |decision| {
+                        decision.respond(response, &id);
+                    });
+                }),
+                Err(rule) => self.reject(response, &id, rule, context, now, out),
+            },
+        }
+        self.relate(context, now, out);
+        out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
+    }
+
+    /// Records that a command is not carried out because of a rule that lies
+    /// elsewhere: what it says of itself, or one about charters.
+    pub fn refuse(
+        &mut self,
+        response: &Response,
+        rule: String,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let id = response.id();
+        if !self.answered.contains(&id) {
+            let from = out.facts.len();
+            self.reject(response, &id, rule, context, now, out);
+            out.facts[from..].iter().for_each(|fact| self.answered.note(fact));
+        }
+    }
+
+    /// A refusal that belongs to no incident goes to a chain of its own.
+    fn reject(
+        &mut self,
+        response: &Response,
+        id: &str,
+        rule: String,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let root = response.subject.as_deref().map(typed);
+        let about = response.proposal.clone().or_else(|| response.charter.clone());
+        let addressed = response.incident.clone().or(root).or(about);
+        let rule = command::check(response)
+            .err()
+            .map(|fault| fault.what)
+            .or_else(|| {
+                // The deliver stage is nobody of the directory.
+                let is_report = response.command == Command::ReportDelivery;
+                if is_report { None } else { stranger(context, &response.by) }
+            })
+            .unwrap_or(rule);
+        let (sequence, previous_hash) = &self.desk;
+        let command = response.command.name().to_owned();
+        let fact = Fact {
+            incident_id: desk_id(),
+            sequence: sequence + 1,
+            fact: FactName::CommandRejected,
+            occurred_at: response.at.min(now),
+            recorded_at: now,
+            actor: response.by.clone(),
+            cause: Some(format!("response {id}")),
+            rationale: response.rationale.clone(),
+            drill: self.settings.drill,
+            data: FactData::CommandRejected(CommandRejected { command, rule, addressed }),
+            previous_hash: previous_hash.clone(),
+            hash: String::new(),
+        }
+        .sealed();
+        self.desk = (fact.sequence, Some(fact.hash.clone()));
+        out.facts.push(fact);
+    }
+}
+
+/// The identifier of the chain of commands that concern no incident.
+pub(super) fn desk_id() -> String {
+    derived(&["incident", "commands that concern no incident"])
+}
