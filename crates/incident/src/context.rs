@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use watchkeep_model::charter::Charter;
 use watchkeep_model::directory::Directory;
+use watchkeep_model::incident::data::PolicyRevision;
 use watchkeep_model::policy::{Notify, NotifyTarget, Policy, Step, Trigger};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
@@ -16,6 +17,11 @@ pub trait Context {
     fn charter(&self, subject: &str, at: Timestamp) -> Option<Arc<Charter>>;
     /// A policy by its name.
     fn policy(&self, name: &str) -> Option<&Policy>;
+    /// A policy in a certain revision, where it is known: what opened under an
+    /// earlier one goes on by it.
+    fn policy_of(&self, revision: &PolicyRevision) -> Option<&Policy> {
+        self.policy(&revision.name).filter(|policy| policy.version == revision.version)
+    }
     /// Who there is.
     fn directory(&self) -> &Directory;
     /// Who there was at an instant: for owners, which a later look at an

@@ -182,6 +182,9 @@ pub struct Documents {
     pub lineage: Vec<Located<Vec<Edge>>>,
     /// Policies.
     pub policies: Vec<Located<Policy>>,
+    /// Policies as they were published before, in order. A folder has none:
+    /// there every version is a document of its own.
+    pub earlier_policies: Vec<Policy>,
     /// Subjects and patterns whose charter ends at an instant. A folder has
     /// none: there a charter is gone with its document.
     pub withdrawn: Vec<(String, Timestamp)>,

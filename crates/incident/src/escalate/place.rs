@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::{Charter, ExpectationKind, Lifecycle};
-use watchkeep_model::incident::data::Attribution;
+use watchkeep_model::incident::data::{Attribution, PolicyRevision};
 use watchkeep_model::policy::{AttributionLimits, GroupKey, LOOPS_MAX, Policy, STEPS_MAX, Step};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -263,9 +263,23 @@ pub(super) fn policy_of<'a>(breach: &Breach, context: &'a dyn Context) -> Cow<'a
 /// names that are unique, bounds that hold.
 pub(super) fn find_policy<'a>(name: Option<&str>, context: &'a dyn Context) -> Cow<'a, Policy> {
     let found = name.and_then(|name| context.policy(name));
-    let Some(policy) = found.or_else(|| context.policy(DEFAULT_POLICY)) else {
-        return Cow::Borrowed(built_in());
-    };
+    match found.or_else(|| context.policy(DEFAULT_POLICY)) {
+        Some(policy) => sound(policy),
+        None => Cow::Borrowed(built_in()),
+    }
+}
+
+/// A policy in a certain revision; where that is not known any more, the one
+/// of its name that holds now.
+pub(super) fn find_revision<'a>(
+    revision: &PolicyRevision,
+    context: &'a dyn Context,
+) -> Cow<'a, Policy> {
+    let known = context.policy_of(revision).map(sound);
+    known.unwrap_or_else(|| find_policy(Some(&revision.name), context))
+}
+
+fn sound(policy: &Policy) -> Cow<'_, Policy> {
     let steps = &policy.steps;
     let is_new = |(at, step): (usize, &Step)| steps[..at].iter().all(|one| one.name != step.name);
     let sound = (1..=STEPS_MAX).contains(&steps.len())

@@ -25,6 +25,7 @@ use watchkeep_model::charter::{Charter, CharterDocument, CharterFields, WindowSp
 use watchkeep_model::directory::{AbsenceOf, Directory, OverrideOf};
 use watchkeep_model::document::{Diagnostic, Documents, Located};
 use watchkeep_model::identifier::sha256;
+use watchkeep_model::incident::data::PolicyRevision;
 use watchkeep_model::json;
 use watchkeep_model::lineage::{Edge, RunEvent};
 use watchkeep_model::policy::Policy;
@@ -46,6 +47,8 @@ const CACHED_SUBJECTS_MAX: usize = 200_000;
 pub struct Registry {
     index: Arc<Index>,
     policies: BTreeMap<String, Policy>,
+    /// Policies in every version that is known, for what opened under it.
+    revisions: Arc<BTreeMap<PolicyRevision, Policy>>,
     /// Subjects and patterns of the documents that say `deduplicate`.
     deduplicating: BTreeSet<String>,
     directory: Directory,
@@ -120,6 +123,7 @@ impl Registry {
         let mut other = Self {
             index: self.index.clone(),
             policies: self.policies.clone(),
+            revisions: self.revisions.clone(),
             deduplicating: self.deduplicating.clone(),
             directory: self.directory.clone(),
             directories: self.directories.clone(),
@@ -147,6 +151,7 @@ impl Registry {
             directories,
             lineage,
             policies,
+            earlier_policies,
             withdrawn,
             edges: of_all_time,
             directories_since,
@@ -162,6 +167,7 @@ impl Registry {
             deduplicating,
             index: Arc::new(Index::new(values, &withdrawn)),
             policies: newest(&policies),
+            revisions: Arc::new(revisions(&policies, earlier_policies)),
             directory: joined(&directories),
             directories: directories_since.into(),
             ..Self::default()
@@ -338,6 +344,11 @@ impl Registry {
         self.deduplicating.iter().any(|known| pattern::matches(known, &subject))
     }
 
+    /// Every policy in every version that is known, by name and version.
+    pub fn revisions(&self) -> impl Iterator<Item = &Policy> {
+        self.revisions.values()
+    }
+
     /// Every policy, by name.
     pub fn policies(&self) -> impl Iterator<Item = &Policy> {
         self.policies.values()
@@ -436,6 +447,10 @@ impl Context for Registry {
         Self::policy(self, name)
     }
 
+    fn policy_of(&self, revision: &PolicyRevision) -> Option<&Policy> {
+        self.revisions.get(revision)
+    }
+
     fn directory(&self) -> &Directory {
         Self::directory(self)
     }
@@ -471,6 +486,19 @@ fn newest(policies: &[Located<Policy>]) -> BTreeMap<String, Policy> {
         }
     }
     newest
+}
+
+/// Policies by name and version: those of the past, and over them those that
+/// hold; of equal ones the first.
+fn revisions(
+    policies: &[Located<Policy>],
+    earlier: Vec<Policy>,
+) -> BTreeMap<PolicyRevision, Policy> {
+    let known = policies.iter().rev().map(|policy| policy.value.clone());
+    let named = |policy: Policy| {
+        (PolicyRevision { name: policy.name.clone(), version: policy.version }, policy)
+    };
+    earlier.into_iter().chain(known).map(named).collect()
 }
 
 /// All directories as one; what two define is taken from the first.

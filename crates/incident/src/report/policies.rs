@@ -29,7 +29,7 @@ impl Policies {
                 all.add(policy);
             }
         }
-        registry.policies().for_each(|policy| all.add(policy.clone()));
+        registry.revisions().for_each(|policy| all.add(policy.clone()));
         all
     }
 

@@ -9,7 +9,7 @@ use watchkeep_model::charter::{
     Charter, CharterFields, ExpectationKind, Lifecycle, Owners, Rollback, Severity,
 };
 use watchkeep_model::directory::Directory;
-use watchkeep_model::incident::data::Resumption;
+use watchkeep_model::incident::data::{PolicyRevision, Resumption};
 use watchkeep_model::incident::{Fact, FactData, check_link};
 use watchkeep_model::json;
 use watchkeep_model::policy::Policy;
@@ -36,6 +36,11 @@ impl Context for World {
     }
     fn policy(&self, name: &str) -> Option<&Policy> {
         self.policies.get(name)
+    }
+    /// The key of one that holds no more is anything but its name.
+    fn policy_of(&self, revision: &PolicyRevision) -> Option<&Policy> {
+        let is = |one: &&Policy| (&one.name, one.version) == (&revision.name, revision.version);
+        self.policies.values().find(is)
     }
     fn directory(&self) -> &Directory {
         &self.directory

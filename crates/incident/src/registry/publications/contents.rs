@@ -28,6 +28,8 @@ pub struct Contents {
     subjects: BTreeMap<String, SubjectHistory>,
     /// Everything but charters, as it was written, by kind and name.
     others: BTreeMap<(RevisionKind, String), Value>,
+    /// Policies as they were before, in order of their publication.
+    earlier: Vec<Value>,
     /// The same of people and lineage, from an instant on; null where it was
     /// withdrawn.
     history: BTreeMap<(RevisionKind, String), BTreeMap<Timestamp, Value>>,
@@ -57,10 +59,13 @@ impl Contents {
             drop(history.split_off(&from));
             history.insert(from, revision.content.clone());
         }
-        if revision.content.is_null() {
-            self.others.remove(&key);
+        let before = if revision.content.is_null() {
+            self.others.remove(&key)
         } else {
-            self.others.insert(key, revision.content.clone());
+            self.others.insert(key, revision.content.clone())
+        };
+        if revision.kind == RevisionKind::Policy {
+            self.earlier.extend(before);
         }
     }
 
@@ -127,6 +132,7 @@ impl Contents {
         }
         let mut directory = Directory::default();
         let mut edges: Vec<Edge> = Vec::new();
+        documents.earlier_policies = self.earlier.iter().filter_map(read).collect();
         documents.edges = self.edges_of_all_time();
         documents.directories_since = self.directories();
         for ((kind, name), content) in &self.others {
