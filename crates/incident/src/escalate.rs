@@ -44,7 +44,7 @@ use index::{Index, What};
 use kept::Incidents;
 use near::Near;
 pub(crate) use place::REPEAT_MIN;
-use place::{find_policy, is_paged, policy_of};
+use place::{find_revision, is_paged, policy_of};
 use relate::Change;
 
 /// What may be set.
@@ -354,7 +354,9 @@ impl Escalate {
     }
 }
 
-/// The policy as it was when the first incident opened under this revision.
+/// The policy as it was when the first incident opened under this revision,
+/// after a restart as the registry knows it in this revision. Only where that
+/// is not there any more, the one of its name that holds now.
 fn pinned(
     policies: &mut BTreeMap<PolicyRevision, Arc<Policy>>,
     revision: &PolicyRevision,
@@ -363,7 +365,7 @@ fn pinned(
     if let Some(policy) = policies.get(revision) {
         return Arc::clone(policy);
     }
-    let policy = Arc::new(find_policy(Some(&revision.name), context).into_owned());
+    let policy = Arc::new(find_revision(revision, context).into_owned());
     policies.insert(revision.clone(), Arc::clone(&policy));
     policy
 }

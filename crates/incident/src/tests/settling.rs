@@ -10,7 +10,7 @@ use watchkeep_model::window::Verdict::{Bad, Good};
 
 use crate::escalate::{Escalate, Outputs, Settings};
 
-use super::scene::{DELAY, Scene, at, breach, drift};
+use super::scene::{DELAY, Scene, at, breach, drift, window};
 
 #[test]
 fn an_error_waits_for_two_good_windows_after_the_clearing() {
@@ -48,6 +48,25 @@ fn good_windows_count_from_the_remediation() {
         05-10 00:00:00 Verified: by good_windows, 2 good
         05-10 00:00:00 Resolved: verified
     "#]].assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn windows_that_ended_before_the_repair_tell_nothing_of_it() {
+    let mut scene = Scene::new();
+    let bad = drift("05-08");
+    scene.breach(&bad).run_to("05-10 06:00");
+    scene.respond("05-10 06:00", "user:edgar", Command::Remediate);
+    // The watermark lies more than a day behind.
+    for (end, now) in [("05-09", "05-10 06:05"), ("05-10", "05-10 06:10"), ("05-11", "05-11 07:00")]
+    {
+        let Scene { stage, world, out, .. } = &mut scene;
+        stage.window(&window(&bad, end, Bad), world, at(now), out);
+    }
+    let story = scene.story();
+    let facts = ["Remediated", "VerificationFailed"].map(|fact| story.matches(fact).count());
+    assert_eq!(facts, [1, 1], "{story}");
+    assert!(story.contains("05-11 07:00:00 VerificationFailed"), "{story}");
     scene.check();
 }
 
@@ -217,4 +236,24 @@ fn an_earlier_breach_that_clears_leaves_the_standing_one() {
     scene.window(&standing, "05-09", Good).clear(&standing, "05-09");
     assert!(scene.story().contains("drift left 0"), "{}", scene.story());
     scene.check();
+}
+
+#[test]
+fn an_incident_goes_on_by_its_own_revision_after_a_restart() {
+    let mut scene = Scene::new();
+    scene.breach(&drift("05-08")).run_to("05-08 00:10");
+    let mut newer = scene.world.policies["flights"].clone();
+    newer.version += 1;
+    newer.steps[2].name = "committee".into();
+    let older = scene.world.policies.insert("flights".into(), newer).unwrap();
+    let next_step = |scene: &Scene| {
+        let mut again = Escalate::new(Settings::default());
+        scene.out.facts.iter().for_each(|fact| again.restore_fact(fact));
+        again.advance(&scene.world, at("05-08 00:31"), &mut Outputs::default());
+        let step = again.open_incidents().next().unwrap().step.to_owned();
+        step
+    };
+    assert_eq!(next_step(&scene), "committee", "nothing else is known of it");
+    scene.world.policies.insert("flights version 3".into(), older);
+    assert_eq!(next_step(&scene), "architect");
 }
