@@ -34,6 +34,9 @@ const REASONED: [&str; 2] = ["remediated", "merged"];
 /// The action that tells that it goes on to flap.
 const FLAPPING_GOES_ON: &str = "flapping_goes_on";
 
+/// The action that somebody who refused may not sign any more.
+const REFUSAL_LAPSED: &str = "refusal_lapsed";
+
 /// Reasons by which an incident resolves without anybody saying so.
 const BY_ITSELF: [&str; 2] = ["cleared", "verified"];
 
@@ -341,6 +344,17 @@ impl Story {
         self.signatures.iter().any(|((of, _), yes)| of == gate && !yes)
     }
 
+    /// Who refused may not sign any more, by roles that policy and charter
+    /// know alone: only what was a refusal is taken back by it.
+    fn forget_refusals(&mut self, line: &Line<'_>) {
+        let informed = line.data.get("informed").and_then(serde_json::Value::as_array);
+        for one in informed.into_iter().flatten() {
+            let of = |name: &str| one.get(name).and_then(serde_json::Value::as_str);
+            let key = (of("role").unwrap_or_default(), of("target").unwrap_or_default());
+            self.signatures.retain(|(gate, by), yes| *yes || (gate.as_str(), by.as_str()) != key);
+        }
+    }
+
     fn may_resolve(&self, line: &Line<'_>, found: &mut Found) {
         let reason = line.text("reason").unwrap_or_default();
         let by_itself = BY_ITSELF.contains(&reason);
@@ -489,7 +503,7 @@ impl Story {
             "escalated" => self.enter(line),
             "exhausted" => self.exhausted = true,
             "signed_off" => {
-                self.decided = true;
+                self.decided |= line.data.get("undecided").is_none();
                 let approves = line.data.get("approve").and_then(serde_json::Value::as_bool);
                 let word = approves.unwrap_or_default();
                 self.signatures.insert((text("gate"), line.actor.clone()), word);
@@ -522,6 +536,9 @@ impl Story {
             }
             "flapping_started" => {
                 self.flapping = Some(line.text("ends_at").map(str::to_owned));
+            }
+            "action_recorded" if line.text("action") == Some(REFUSAL_LAPSED) => {
+                self.forget_refusals(line);
             }
             "action_recorded" if line.text("action") == Some(FLAPPING_GOES_ON) => {
                 self.flapping = Some(line.text("due_at").map(str::to_owned));

@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::decide::gates::share_a_team;
 use crate::report::is_person;
 use crate::report::policies::Policies;
-use crate::state::people::action::ROLLBACK_OVERDUE;
+use crate::state::people::action::{REFUSAL_LAPSED, ROLLBACK_OVERDUE};
 use crate::state::people::{NOT_ROLLED_BACK, REASSIGNED};
 
 /// How an incident departed from its policy.
@@ -248,6 +248,9 @@ impl<'a> Checker<'a> {
             FactData::Escalated(escalated) => self.escalated(fact, escalated),
             FactData::Exhausted(exhausted) => self.exhausted(fact, exhausted),
             FactData::SignedOff(signed) => self.signed(fact, signed),
+            FactData::ActionRecorded(action) if action.action == REFUSAL_LAPSED => {
+                self.refusal_lapsed(action);
+            }
             FactData::Remediated(remediated) => self.remediated(fact, remediated),
             FactData::Verified(_) => self.verified(fact),
             FactData::VerificationFailed(_) => self.begin_anew(),

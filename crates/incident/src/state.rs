@@ -14,7 +14,7 @@ use watchkeep_model::time::Timestamp;
 pub mod people;
 pub mod quiet;
 
-use people::{HANDOFF, People};
+use people::{HANDOFF, People, action};
 use quiet::{Quiet, Update, step_of};
 
 /// Where an incident stands.
@@ -320,7 +320,7 @@ impl Incident {
                 self.enter(&data.entry, if failed { "verification_failed" } else { "escalated" });
             }
             FactData::SignedOff(data) => {
-                self.decided = true;
+                self.decided |= !data.undecided;
                 self.signatures.insert((data.gate.clone(), fact.actor.clone()), data.approve);
             }
             FactData::Remediated(data) => {
@@ -328,7 +328,8 @@ impl Incident {
                 self.remediated = Some(Remedy { by: fact.actor.clone(), action: data.action });
                 self.resting = true;
                 self.decided = true;
-                self.counting_from = data.windows_seen_to;
+                // Windows lag behind: one that ended before shows nothing of it.
+                self.counting_from = data.windows_seen_to.max(Some(fact.occurred_at));
             }
             FactData::Verified(_) => {
                 self.state = State::Verified;
@@ -360,6 +361,11 @@ impl Incident {
                 self.state = State::Closed;
                 self.resting = true;
                 self.repeat_at = None;
+            }
+            FactData::ActionRecorded(data) if data.action == action::REFUSAL_LAPSED => {
+                for one in &data.informed {
+                    self.signatures.remove(&(one.role.clone(), one.target.clone()));
+                }
             }
             FactData::ActionRecorded(data) if data.action == UPDATE_SENT => {
                 self.update = Update { told_at: Some(fact.occurred_at), due_at: None };

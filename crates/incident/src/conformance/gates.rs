@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use watchkeep_model::charter::Severity;
 use watchkeep_model::incident::Fact;
-use watchkeep_model::incident::data::{Remediated, SignedOff};
+use watchkeep_model::incident::data::{ActionRecorded, Remediated, SignedOff};
 use watchkeep_model::policy::SignOff;
 use watchkeep_model::response::RemedyAction;
 use watchkeep_model::time::Timestamp;
@@ -42,6 +42,13 @@ impl Checker<'_> {
         });
     }
 
+    /// Who refused may not sign any more.
+    pub(super) fn refusal_lapsed(&mut self, lapsed: &ActionRecorded) {
+        for one in &lapsed.informed {
+            self.signatures.retain(|sign| sign.gate != one.role || sign.by != one.target);
+        }
+    }
+
     pub(super) fn remediated(&mut self, fact: &Fact, remediated: &Remediated) {
         if remediated.action == RemedyAction::Rollback {
             self.gate(fact, "rollback");
@@ -67,6 +74,10 @@ impl Checker<'_> {
         let is_near = |who: &str| share_a_team(self.context, who, &fact.actor, fact.occurred_at);
         let shares = |role: &&String| match role.as_str() {
             REMEDIATOR => self.remediated.iter().flat_map(|one| &one.by).any(|by| is_near(by)),
+            "primary" => {
+                let found = [self.owner.as_deref(), self.found_owner.as_deref(), self.holder(role)];
+                found.into_iter().flatten().any(is_near)
+            }
             role => self.holder(role).is_some_and(is_near),
         };
         if let Some(role) = roles.iter().find(shares) {

@@ -186,13 +186,19 @@ impl Decision<'_> {
         let incident = &*self.incident;
         let after_clearing = !incident.is_breaching()
             && incident.cleared_at.is_some_and(|cleared| cleared < self.world.now);
-        let fails = after_clearing || incident.state >= State::Remediated;
+        // Windows lag behind: one that ended before the repair tells nothing of it.
+        let is_of_before = incident.state == State::Remediated
+            && incident.counting_from.is_some_and(|from| breach.window_end <= from);
+        let fails = after_clearing || (incident.state >= State::Remediated && !is_of_before);
         let (rested, owes) = (incident.resting, incident.quiet.owes);
         let update_at = if fails { None } else { self.update_at() };
         self.attach(breach, doing, update_at);
         // Silences may be about a subject that has joined.
         self.match_silences(doing);
         self.progress.check_at = None;
+        if is_of_before && !fails {
+            return;
+        }
         if fails {
             self.fail(doing, &breach.feature, &breach.expectation, breach.window_end);
         } else if rested && owes && !self.incident.rests() {
@@ -383,6 +389,7 @@ impl Decision<'_> {
             }
             reason = "verified";
         }
+        self.lapse_refusals("resolve", doing);
         if !self.gate_is_open("resolve", doing.at) {
             return;
         }

@@ -4,19 +4,24 @@
 use std::collections::BTreeSet;
 
 use watchkeep_model::incident::FactData;
-use watchkeep_model::incident::data::{Escalated, SignedOff};
+use watchkeep_model::incident::data::{ActionRecorded, Escalated, Informed, SignedOff};
 use watchkeep_model::policy::{NotifyTarget, SignOff, Trigger};
 use watchkeep_model::response::Response;
 use watchkeep_model::time::Timestamp;
 
+use super::respond::stranger;
 use super::rollback::ROLLBACK;
 use super::{Decision, Doing, includes};
 use crate::context::Context;
 use crate::schedule::typed_user;
-use crate::state::State;
+use crate::state::people::action;
+use crate::state::{Incident, State};
 
 /// Who did what stands in place of a role.
 const REMEDIATOR: &str = "remediator";
+
+/// The role of whoever is accountable.
+const PRIMARY: &str = "primary";
 
 /// The gate that a resolution passes.
 const RESOLVE: &str = "resolve";
@@ -58,13 +63,30 @@ impl Decision<'_> {
         });
         let signed = u32::try_from(others).unwrap_or(u32::MAX) + u32::from(approve);
         let needed = strictest.map_or(1, |gate| gate.minimum.max(1));
-        let data = SignedOff { gate: gate.to_owned(), approve, role, signed, needed };
+        // A refusal is a decision, one agreement of several is none yet.
+        let undecided = self.leaves_undecided(gate, !approve || signed >= needed);
+        let data = SignedOff { gate: gate.to_owned(), approve, role, signed, needed, undecided };
         self.record(doing, FactData::SignedOff(data));
         if gate == ROLLBACK {
             self.order_rollback(doing);
         }
         self.settle(doing);
         Ok(())
+    }
+
+    /// True where the present step still waits for its decision after a
+    /// signature at a gate, which is `enough` for that gate. It waits for what
+    /// somebody asked it for, else for any of its decisions.
+    fn leaves_undecided(&self, gate: &str, enough: bool) -> bool {
+        let incident = &*self.incident;
+        let waits = incident.entry.decide_by.is_some() && !incident.decided && !incident.resting;
+        let step = self.world.policy.steps.get(self.step_index());
+        let decisions = step.map_or(&[][..], |step| &step.decisions);
+        let concerns = match &incident.people.decision {
+            Some(asked) => asked == gate,
+            None => decisions.is_empty() || decisions.iter().any(|one| one == gate),
+        };
+        waits && !(concerns && enough)
     }
 
     /// True where somebody can judge whether it is over.
@@ -111,7 +133,9 @@ impl Decision<'_> {
             return Err(format!("{} has decided on {decision} already", doing.actor));
         }
         let signed = u32::from(approve);
-        let data = SignedOff { gate: decision.to_owned(), approve, role, signed, needed: 1 };
+        let undecided = self.leaves_undecided(decision, true);
+        let gate = decision.to_owned();
+        let data = SignedOff { gate, approve, role, signed, needed: 1, undecided };
         self.record(doing, FactData::SignedOff(data));
         Ok(())
     }
@@ -190,6 +214,38 @@ impl Decision<'_> {
         signatures.filter(move |((gate, _), yes)| gate == name && !**yes).map(|((_, by), _)| by)
     }
 
+    /// A refusal counts as long as an agreement of the same person would:
+    /// whoever repaired since, holds the role no more or has left cannot take
+    /// it back, and what they closed would stay closed for good.
+    pub(super) fn lapse_refusals(&mut self, name: &str, doing: &Doing) {
+        let lapsed: Vec<Informed> = self
+            .refusing(name)
+            .filter(|by| !self.may_still_sign(name, by, doing.at))
+            .map(|by| Informed { target: by.clone(), role: name.to_owned() })
+            .collect();
+        if lapsed.is_empty() {
+            return;
+        }
+        let who: Vec<&str> = lapsed.iter().map(|one| one.target.as_str()).collect();
+        let detail = format!(
+            "{} refused at the gate {name} and may not sign it any more: that counts no longer",
+            who.join(", ")
+        );
+        let data = ActionRecorded {
+            informed: lapsed,
+            ..ActionRecorded::new(action::REFUSAL_LAPSED, detail)
+        };
+        self.record(&doing.at(doing.at), FactData::ActionRecorded(data));
+    }
+
+    fn may_still_sign(&self, name: &str, by: &str, at: Timestamp) -> bool {
+        let doing = Doing { actor: by.to_owned(), ..Doing::system(at, "") };
+        stranger(self.world.context, by).is_none()
+            && self.gates(name).any(|gate| {
+                self.signing_role(gate, &doing).is_some() && self.must_differ(gate, by).is_none()
+            })
+    }
+
     /// Whose signatures count for a gate.
     fn counting<'a>(
         &'a self,
@@ -229,13 +285,13 @@ impl Decision<'_> {
     /// incident over makes nobody a signer.
     pub(super) fn speaks_as(&self, role: &str, user: &str, at: Timestamp) -> bool {
         let is_found = self.incident.people.found_owner.as_deref() == Some(user);
-        (role == "primary" && is_found) || self.is_holder(role, user, at)
+        (role == PRIMARY && is_found) || self.is_holder(role, user, at)
     }
 
     /// Whoever answers for the incident counts as its primary, also where a
     /// colleague named them.
     pub(super) fn holds(&self, role: &str, user: &str, at: Timestamp) -> bool {
-        let answers = role == "primary" && self.incident.owner.as_deref() == Some(user);
+        let answers = role == PRIMARY && self.incident.owner.as_deref() == Some(user);
         answers || self.is_holder(role, user, at)
     }
 
@@ -256,6 +312,12 @@ impl Decision<'_> {
         let is_near = |name: &str| share_a_team(self.world.context, name, &doing.actor, doing.at);
         let shares = |who: &&String| match who.as_str() {
             REMEDIATOR => self.incident.people.remediators.iter().any(|name| is_near(name)),
+            // Who is primary by inheritance is so as much as one that is written.
+            PRIMARY => {
+                let Incident { owner, people, .. } = &*self.incident;
+                let found = [owner.as_deref(), people.found_owner.as_deref(), self.holder(PRIMARY)];
+                found.into_iter().flatten().any(is_near)
+            }
             role => self.holder(role).is_some_and(is_near),
         };
         rules(independence).iter().find(shares).cloned()

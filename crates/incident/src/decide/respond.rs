@@ -129,8 +129,11 @@ impl Decision<'_> {
         if self.incident.state == State::Verified {
             return Err("the incident is verified already".into());
         }
-        if action == RemedyAction::Rollback && !self.gate_is_open(ROLLBACK, doing.at) {
-            return Err(self.why_closed(ROLLBACK, doing.at));
+        if action == RemedyAction::Rollback {
+            self.lapse_refusals(ROLLBACK, doing);
+            if !self.gate_is_open(ROLLBACK, doing.at) {
+                return Err(self.why_closed(ROLLBACK, doing.at));
+            }
         }
         let windows_seen_to = self.seen_to();
         let late = |trigger| self.incident.people.late_by_us(trigger, doing.at);
@@ -163,6 +166,7 @@ impl Decision<'_> {
         if !accepted && self.verification().is_some() && self.incident.state != State::Verified {
             return Err("the incident is not verified".into());
         }
+        self.lapse_refusals("resolve", doing);
         if !self.gate_is_open("resolve", doing.at) {
             return Err(self.why_closed("resolve", doing.at));
         }

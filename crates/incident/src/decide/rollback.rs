@@ -80,7 +80,11 @@ impl Decision<'_> {
         let within = self.world.charter.as_deref().and_then(|c| c.fields.rollback.within);
         let Some(within) = within else { return };
         let is_due = self.incident.people.rollback_by.is_some();
-        if is_due || self.incident.resting || !self.gate_is_open(ROLLBACK, doing.at) {
+        if is_due || self.incident.resting {
+            return;
+        }
+        self.lapse_refusals(ROLLBACK, doing);
+        if !self.gate_is_open(ROLLBACK, doing.at) {
             return;
         }
         let due_at = doing.at + within;

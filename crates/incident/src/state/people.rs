@@ -38,6 +38,9 @@ pub mod action {
     pub const VERIFICATION_CONFIRMED: &str = "verification_confirmed";
     /// An action of the review is done; `detail` is what it was.
     pub const ACTION_DONE: &str = "action_done";
+    /// Who refused at a gate may not sign it any more; `informed` names them,
+    /// with the gate as the role.
+    pub const REFUSAL_LAPSED: &str = "refusal_lapsed";
     /// The review is not there by its date.
     pub const REVIEW_OVERDUE: &str = "review_overdue";
 }
@@ -100,7 +103,7 @@ impl People {
             }
             FactData::Exhausted(data) => self.miss(&data.trigger, data.due_at),
             FactData::SignedOff(data) => {
-                if self.decision.as_ref() == Some(&data.gate) {
+                if self.decision.as_ref() == Some(&data.gate) && !data.undecided {
                     self.decision = None;
                 }
                 if data.gate == "rollback" && !data.approve {

@@ -485,7 +485,7 @@ pub struct Escalated {
 pub struct ActionRecorded {
     /// `comment`, `feedback`, `rollback_proposed`, `rollback_ordered`,
     /// `rollback_overdue`, `verification_asked`, `verification_confirmed`, `review_overdue`,
-    /// `action_done`, `update_sent` or `flapping_goes_on`.
+    /// `action_done`, `refusal_lapsed`, `update_sent` or `flapping_goes_on`.
     pub action: String,
     /// In words.
     pub detail: String,
@@ -532,6 +532,10 @@ pub struct SignedOff {
     pub signed: u32,
     /// How many are needed.
     pub needed: u32,
+    /// True where a step waits for a decision (`decide_within`) and this takes
+    /// none; absent otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undecided: bool,
 }
 
 /// A command was against a rule.

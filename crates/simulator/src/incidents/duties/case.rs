@@ -275,8 +275,10 @@ impl Case {
                 self.is_decided = true;
             }
             FactData::SignedOff(data) => {
-                self.answer(&[Kind::Decide]);
-                self.is_decided = true;
+                if !data.undecided {
+                    self.answer(&[Kind::Decide]);
+                    self.is_decided = true;
+                }
                 if data.gate == "rollback" && !data.approve {
                     self.answer(&[Kind::Rollback]);
                 }
