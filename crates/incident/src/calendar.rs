@@ -57,14 +57,14 @@ pub fn wall_clock(at: Timestamp, zone: &str) -> Option<Timestamp> {
 /// The instant at which the wall clock of a zone shows as much more than at
 /// `from` as `plain` is later than `from`: with a hand-over at nine, nine
 /// o'clock of a later day whatever the clocks did between. The first of two
-/// such instants; `None` where the zone is unknown.
+/// such instants, and the change of the clocks where there is none, so that of
+/// two the later `plain` never gives the earlier instant; `None` where the zone
+/// is unknown.
 pub fn on_wall_clock(from: Timestamp, plain: Timestamp, zone: &str) -> Option<Timestamp> {
     let zone = TimeZone::get(zone).ok()?;
     let begin = local(from, &zone)?;
     let passed = jiff::SignedDuration::from_micros(plain.since(from).as_micros());
-    let clock = begin.checked_add(passed).ok()?;
-    let at = zone.to_ambiguous_timestamp(clock).compatible().ok()?;
-    Some(Timestamp::from_micros(at.as_microsecond()))
+    shown(begin.checked_add(passed).ok()?, &zone, Which::First)
 }
 
 fn spans_of<'a>(
@@ -107,7 +107,11 @@ fn occurrence(day: Date, time: TimeOfDay, zone: &TimeZone, which: Which) -> Opti
     let minutes = if midnight { 0 } else { time.minutes() };
     let hour = i8::try_from(minutes / 60).ok()?;
     let minute = i8::try_from(minutes % 60).ok()?;
-    let clock: DateTime = day.at(hour, minute, 0, 0);
+    shown(day.at(hour, minute, 0, 0), zone, which)
+}
+
+/// The instant at which a zone's wall clock shows this.
+fn shown(clock: DateTime, zone: &TimeZone, which: Which) -> Option<Timestamp> {
     let at = |offset: jiff::tz::Offset| offset.to_timestamp(clock).ok();
     let found = match zone.to_ambiguous_timestamp(clock).offset() {
         AmbiguousOffset::Unambiguous { offset } => at(offset)?,

@@ -155,23 +155,42 @@ fn duty(
     Err(passed_over)
 }
 
+/// Turns of whole hours are counted on the wall clock of the rota's zone, so
+/// that a hand-over at nine in the morning, or at nine in the evening, stays
+/// there when the clocks change; shorter ones by the time that passes.
+const ON_WALL_CLOCK: TimeSpan = TimeSpan::HOUR;
+
+/// The zone by whose wall clock a layer's turns are counted.
+fn clock_of<'z>(layer: &Layer, zone: Option<&'z str>) -> Option<&'z str> {
+    zone.filter(|_| layer.every.is_multiple_of(ON_WALL_CLOCK))
+}
+
+/// When a turn of a layer begins; `None` beyond the calendar.
+fn begin_of(layer: &Layer, zone: Option<&str>, turn: i64) -> Option<Timestamp> {
+    let passed = layer.every.as_micros().checked_mul(turn)?;
+    let plain = Timestamp::from_micros(layer.from.as_micros().checked_add(passed)?);
+    let on_clock =
+        clock_of(layer, zone).and_then(|zone| calendar::on_wall_clock(layer.from, plain, zone));
+    Some(on_clock.unwrap_or(plain))
+}
+
 /// Whose turn it is, an index into the layer's users; `None` before the first
-/// turn. Turns of whole days are counted on the zone's wall clock, so that a
-/// hand-over at nine stays at nine when the clocks change.
+/// turn.
 fn turn(layer: &Layer, zone: Option<&str>, at: Timestamp) -> Option<usize> {
     let every = layer.every.as_micros();
     if at < layer.from || every <= 0 || layer.users.is_empty() {
         return None;
     }
-    let whole_days = layer.every.is_multiple_of(TimeSpan::DAY);
-    let elapsed = match zone {
-        Some(zone) if whole_days => calendar::wall_clock(at, zone)
-            .zip(calendar::wall_clock(layer.from, zone))
-            .map_or_else(|| at.since(layer.from), |(now, from)| now.since(from)),
-        _ => at.since(layer.from),
-    };
-    let turns = elapsed.as_micros().max(0) / every;
-    usize::try_from(turns).ok().map(|turns| turns % layer.users.len())
+    let elapsed = clock_of(layer, zone)
+        .and_then(|zone| calendar::wall_clock(at, zone).zip(calendar::wall_clock(layer.from, zone)))
+        .map_or_else(|| at.since(layer.from), |(now, from)| now.since(from));
+    let mut turn = elapsed.as_micros().max(0) / every;
+    // An hour that the clocks show twice belongs to the turn that its first
+    // showing has reached.
+    while begin_of(layer, zone, turn + 1).is_some_and(|begin| begin <= at) {
+        turn += 1;
+    }
+    usize::try_from(turn).ok().map(|turn| turn % layer.users.len())
 }
 
 /// Turns of one layer that are looked ahead for changes.
@@ -218,15 +237,15 @@ fn turns(
     // Wall clocks are less than a day from UTC, so this begins early enough.
     let elapsed = after.since(layer.from).as_micros().max(0);
     let first = (elapsed / every - TimeSpan::DAY.as_micros() / every - 1).max(0);
-    let zone = zone.filter(|_| layer.every.is_multiple_of(TimeSpan::DAY));
     for turn in first..first.saturating_add(TURNS_AHEAD_MAX) {
-        let plain = layer.from + layer.every.times(turn);
-        if plain > until + TimeSpan::DAY {
-            break;
-        }
-        match zone.and_then(|zone| calendar::on_wall_clock(layer.from, plain, zone)) {
+        match begin_of(layer, zone, turn) {
+            // Of a wall clock's instants none comes before an earlier turn's.
+            Some(at) if at > until => break,
             Some(at) => add(at),
-            None => add(plain),
+            None => break,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
