@@ -60,7 +60,7 @@ const LIFECYCLES: [(&str, Lifecycle); 4] = [
 
 pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<CharterDocument> {
     let map = w.mapping(node, &FIELDS)?;
-    let subject = w.required(map, "subject", Walk::text);
+    let subject = w.required(map, "subject", Walk::name);
     let value_type = w.field(map, "type", |w, node| w.choice(node, &TYPES));
     let fields = CharterFields {
         description: w.field(map, "description", Walk::text),
@@ -70,21 +70,21 @@ pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<CharterDocument> {
             .field(map, "tier", |w, node| w.small(node, 1..=4))
             .and_then(|tier| u8::try_from(tier).ok()),
         lifecycle: w.field(map, "lifecycle", |w, node| w.choice(node, &LIFECYCLES)),
-        view: w.field(map, "view", Walk::text),
-        group: w.field(map, "group", Walk::text),
-        system: w.field(map, "system", Walk::text),
-        domain: w.field(map, "domain", Walk::text),
+        view: w.field(map, "view", Walk::name),
+        group: w.field(map, "group", Walk::name),
+        system: w.field(map, "system", Walk::name),
+        domain: w.field(map, "domain", Walk::name),
         owners: w.field(map, "owners", owners).unwrap_or_default(),
-        subscribers: w.field(map, "subscribers", Walk::texts),
-        consumers: w.field(map, "consumers", Walk::texts),
-        upstream: w.field(map, "upstream", Walk::texts),
+        subscribers: w.field(map, "subscribers", Walk::names),
+        consumers: w.field(map, "consumers", Walk::names),
+        upstream: w.field(map, "upstream", Walk::names),
         external_dependencies: w.field(map, "external_dependencies", Walk::texts),
         business_outcomes: w.field(map, "business_outcomes", Walk::texts),
         duties: w.field(map, "duties", Walk::texts),
         limitations: w.field(map, "limitations", Walk::texts),
         decision_rights: w.field(map, "decision_rights", Walk::texts),
-        independence: w.field(map, "independence", Walk::text),
-        policy: w.field(map, "policy", Walk::text),
+        independence: w.field(map, "independence", Walk::name),
+        policy: w.field(map, "policy", Walk::name),
         runbook: w.field(map, "runbook", Walk::text),
         runbook_reviewed_at: w.field(map, "runbook_reviewed_at", Walk::instant),
         rollback: w.field(map, "rollback", rollback).unwrap_or_default(),
@@ -121,7 +121,7 @@ fn holder(w: &mut Walk<'_>, node: &Node) -> Option<String> {
     if matches!(node.value, super::node::Value::Sequence(_)) {
         return w.wrong_type(node, "one name", "name one user, or a group of them");
     }
-    w.text(node)
+    w.name(node)
 }
 
 fn rollback(w: &mut Walk<'_>, node: &Node) -> Option<Rollback> {
@@ -129,13 +129,13 @@ fn rollback(w: &mut Walk<'_>, node: &Node) -> Option<Rollback> {
     Some(Rollback {
         procedure: w.field(map, "procedure", Walk::text),
         within: w.field(map, "within", Walk::positive_span),
-        criteria: w.field(map, "criteria", Walk::texts),
+        criteria: w.field(map, "criteria", Walk::names),
     })
 }
 
 fn approval(w: &mut Walk<'_>, node: &Node) -> Option<Approval> {
     let map = w.mapping(node, &["by", "at"])?;
-    let by = w.required(map, "by", Walk::text);
+    let by = w.required(map, "by", Walk::name);
     let at = w.required(map, "at", Walk::instant);
     Some(Approval { by: by?, at: at? })
 }

@@ -30,7 +30,7 @@ pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<Directory> {
         schedules: w.field(map, "schedules", |w, node| w.named(node, schedule)).unwrap_or_default(),
         systems: w.field(map, "systems", |w, node| w.named(node, system)).unwrap_or_default(),
         domains: w.field(map, "domains", |w, node| w.named(node, domain)).unwrap_or_default(),
-        governance: w.field(map, "governance", Walk::text),
+        governance: w.field(map, "governance", Walk::name),
         absences: w.field(map, "absences", |w, n| w.list(n, absence_of)).unwrap_or_default(),
         overrides: w.field(map, "overrides", |w, n| w.list(n, override_of)).unwrap_or_default(),
     })
@@ -42,8 +42,8 @@ pub(super) fn lineage(w: &mut Walk<'_>, node: &Node) -> Option<Vec<Edge>> {
     w.required(map, "edges", |w, node| {
         w.list(node, |w, node| {
             let map = w.mapping(node, &["from", "to", "last_seen"])?;
-            let from = w.required(map, "from", Walk::text);
-            let to = w.required(map, "to", Walk::text);
+            let from = w.required(map, "from", Walk::name);
+            let to = w.required(map, "to", Walk::name);
             let last_seen = w.field(map, "last_seen", Walk::instant);
             Some(Edge { from: from?, to: to?, last_seen })
         })
@@ -95,15 +95,15 @@ fn absence(w: &mut Walk<'_>, node: &Node) -> Option<Absence> {
 
 fn absence_of(w: &mut Walk<'_>, node: &Node) -> Option<AbsenceOf> {
     let map = w.mapping(node, &["user", "from", "to"])?;
-    let user = w.required(map, "user", Walk::text);
+    let user = w.required(map, "user", Walk::name);
     let (from, to) = w.period(map)?;
     Some(AbsenceOf { user: user?, absence: Absence { from, to } })
 }
 
 fn override_of(w: &mut Walk<'_>, node: &Node) -> Option<OverrideOf> {
     let map = w.mapping(node, &["schedule", "user", "from", "to"])?;
-    let schedule = w.required(map, "schedule", Walk::text);
-    let user = w.field(map, "user", Walk::text);
+    let schedule = w.required(map, "schedule", Walk::name);
+    let user = w.field(map, "user", Walk::name);
     let (from, to) = w.period(map)?;
     Some(OverrideOf { schedule: schedule?, exception: Override { user, from, to } })
 }
@@ -111,8 +111,8 @@ fn override_of(w: &mut Walk<'_>, node: &Node) -> Option<OverrideOf> {
 fn group(w: &mut Walk<'_>, node: &Node) -> Option<Group> {
     let map = w.mapping(node, &["lead", "members"])?;
     Some(Group {
-        lead: w.field(map, "lead", Walk::text),
-        members: w.field(map, "members", Walk::texts).unwrap_or_default(),
+        lead: w.field(map, "lead", Walk::name),
+        members: w.field(map, "members", Walk::names).unwrap_or_default(),
     })
 }
 
@@ -127,7 +127,7 @@ fn schedule(w: &mut Walk<'_>, node: &Node) -> Option<Schedule> {
 
 fn layer(w: &mut Walk<'_>, node: &Node) -> Option<Layer> {
     let map = w.mapping(node, &["users", "every", "from"])?;
-    let users = w.required(map, "users", Walk::texts);
+    let users = w.required(map, "users", Walk::names);
     let every = w.required(map, "every", Walk::positive_span);
     let from = w.required(map, "from", Walk::instant);
     Some(Layer { users: users?, every: every?, from: from? })
@@ -135,7 +135,7 @@ fn layer(w: &mut Walk<'_>, node: &Node) -> Option<Layer> {
 
 fn exception(w: &mut Walk<'_>, node: &Node) -> Option<Override> {
     let map = w.mapping(node, &["user", "from", "to"])?;
-    let user = w.field(map, "user", Walk::text);
+    let user = w.field(map, "user", Walk::name);
     let (from, to) = w.period(map)?;
     Some(Override { user, from, to })
 }
@@ -143,17 +143,17 @@ fn exception(w: &mut Walk<'_>, node: &Node) -> Option<Override> {
 fn system(w: &mut Walk<'_>, node: &Node) -> Option<System> {
     let map = w.mapping(node, &["owner", "domain", "parent"])?;
     Some(System {
-        owner: w.field(map, "owner", Walk::text),
-        domain: w.field(map, "domain", Walk::text),
-        parent: w.field(map, "parent", Walk::text),
+        owner: w.field(map, "owner", Walk::name),
+        domain: w.field(map, "domain", Walk::name),
+        parent: w.field(map, "parent", Walk::name),
     })
 }
 
 fn domain(w: &mut Walk<'_>, node: &Node) -> Option<Domain> {
     let map = w.mapping(node, &["owner", "parent", "alert_budget"])?;
     Some(Domain {
-        owner: w.field(map, "owner", Walk::text),
-        parent: w.field(map, "parent", Walk::text),
+        owner: w.field(map, "owner", Walk::name),
+        parent: w.field(map, "parent", Walk::name),
         alert_budget: w.field(map, "alert_budget", alert_budget),
     })
 }

@@ -70,7 +70,7 @@ pub(super) fn read(
     value_type: Option<ValueType>,
 ) -> Option<Expectation> {
     let map = w.any_mapping(node)?;
-    let name = w.required(map, "name", Walk::text);
+    let name = w.required(map, "name", Walk::name);
     let kind = w.required(map, "kind", expected_kind);
     let parameters = kind.and_then(parameters);
     if let Some(parameters) = parameters {

@@ -61,7 +61,7 @@ const REMEDIATOR: &str = "remediator";
 
 pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<Policy> {
     let map = w.mapping(node, &FIELDS)?;
-    let name = w.required(map, "name", Walk::text);
+    let name = w.required(map, "name", Walk::name);
     let version = w.field(map, "version", |w, node| w.small(node, 0..=u32::MAX));
     let steps = w.required(map, "steps", |w, node| {
         let steps = w.list(node, steps::step)?;

@@ -177,6 +177,9 @@ impl<'a> Walk<'a> {
         let map = self.any_mapping(node)?;
         let mut values = BTreeMap::new();
         for entry in map.entries {
+            if !self.is_short(&entry.key, entry.place) {
+                continue;
+            }
             if let Some(value) = self.entry(entry, &mut read) {
                 values.insert(entry.key.clone(), value);
             }

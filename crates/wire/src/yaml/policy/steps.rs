@@ -28,7 +28,7 @@ pub(super) fn step(w: &mut Walk<'_>, node: &Node) -> Option<Step> {
     let known = [&FIELDS[..], &["skip_if_empty"]].concat();
     let map = w.mapping(node, &known)?;
     w.unsupported(map, "skip_if_empty", "`skip_if_empty`");
-    let name = w.required(map, "name", Walk::text);
+    let name = w.required(map, "name", Walk::name);
     let step = Step {
         name: name.clone().unwrap_or_default(),
         kinds: w.field(map, "kinds", |w, node| w.list(node, kind)).unwrap_or_default(),

@@ -4,11 +4,15 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use watchkeep_model::document::nearest;
+use watchkeep_model::document::{Place, nearest};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::super::node::{Node, Value};
 use super::{Walk, shorten};
+use crate::telemetry::FEATURE_BYTES_MAX;
+
+/// Longest name of anything: telemetry's longest with its type before it.
+const NAME_BYTES_MAX: usize = "feature:".len() + FEATURE_BYTES_MAX;
 
 impl Walk<'_> {
     /// Text. What YAML takes for a number or a truth value must be in quotes.
@@ -29,6 +33,27 @@ impl Walk<'_> {
             }
             _ => self.wrong_type(node, "text", "write one text"),
         }
+    }
+
+    /// The name of something, which others refer to.
+    pub(in crate::yaml) fn name(&mut self, node: &Node) -> Option<String> {
+        let name = self.text(node)?;
+        self.is_short(&name, node.place).then_some(name)
+    }
+
+    /// A list of names.
+    pub(in crate::yaml) fn names(&mut self, node: &Node) -> Option<Vec<String>> {
+        self.list(node, Self::name)
+    }
+
+    /// False, with a finding, where a name is longer than telemetry may have one.
+    pub(in crate::yaml) fn is_short(&mut self, name: &str, place: Place) -> bool {
+        let bytes = name.len();
+        if bytes > NAME_BYTES_MAX {
+            let message = format!("the name has {bytes} bytes and may have {NAME_BYTES_MAX}");
+            self.report(place, "bound", message, None);
+        }
+        bytes <= NAME_BYTES_MAX
     }
 
     /// A list of texts.
