@@ -1,7 +1,9 @@
 //! Inputs of the benchmarks: made up, seeded, the same in every run; and what
 //! they measure a process and the machine by.
 
+pub mod charters;
 pub mod incidents;
+pub mod lineages;
 pub mod world;
 
 use watchkeep_model::summary::Summary;
