@@ -45,8 +45,9 @@ pub const ITSELF: &str = "itself";
 /// Method of a subject of which no source is known.
 pub const LINEAGE_UNKNOWN: &str = "lineage_unknown";
 
-/// What runs showed within this time explains any breach below, however small:
-/// the trouble may only begin to show. What is older has to show by now.
+/// What runs showed, or an incident took in, within this time explains any breach
+/// below, however small: the trouble may only begin to show. What is older has to
+/// show by now.
 const RECENT: TimeSpan = TimeSpan::DAY;
 
 /// Nodes that one search upstream looks at. A wider lineage is searched no
@@ -98,7 +99,8 @@ pub(crate) struct Search<'a> {
     coverages: BTreeMap<Node, Coverage>,
     /// Where a node with evidence hands the blame on.
     handed: BTreeMap<Node, Option<Node>>,
-    /// Nodes whose runs went wrong long ago, which does not show in what they feed.
+    /// Nodes about which something was known long ago that does not show in what
+    /// they feed.
     outlived: BTreeSet<Node>,
 }
 
@@ -191,8 +193,16 @@ impl<'a> Search<'a> {
         if let Some(next) = self.handed.get(&node) {
             return *next;
         }
-        let above = self.upstream_evidence(node);
-        let next = self.best_of(&above).filter(|next| {
+        let nearest = self.upstream_evidence(node).with_evidence;
+        let nearest = if nearest.iter().any(|evident| self.covers(*evident)) {
+            nearest
+        } else {
+            // What feeds much else that is well explains it less than what lies
+            // further up and shows in most of what it feeds.
+            let covering = self.covering_evidence(node);
+            if covering.is_empty() { nearest } else { covering }
+        };
+        let next = self.best_of(&nearest).filter(|next| {
             // A node that explains what it feeds keeps the blame from one that
             // does not, however popular.
             !self.covers(node) || self.covers(*next)
@@ -201,8 +211,8 @@ impl<'a> Search<'a> {
         next
     }
 
-    /// The nearest nodes upstream with evidence. What runs showed long ago is
-    /// evidence only where enough of what the node feeds breaches: otherwise it
+    /// The nearest nodes upstream with evidence. What runs showed, or an incident
+    /// took in, long ago is evidence only where enough of what the node feeds breaches: otherwise it
     /// has been well since.
     fn upstream_evidence(&mut self, node: Node) -> Ancestors {
         loop {
@@ -219,21 +229,40 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// True where nothing speaks against a node but what its runs showed long ago.
+    /// Of the nodes upstream with evidence that cover enough the nearest, all at
+    /// the same distance.
+    fn covering_evidence(&mut self, node: Node) -> Vec<Node> {
+        let mut found: (u32, Vec<Node>) = (u32::MAX, Vec::new());
+        for (above, distance) in self.ancestors(node, false).nodes {
+            if distance > found.0 {
+                break;
+            }
+            if self.has_evidence(above) && self.covers(above) {
+                found.0 = distance;
+                found.1.push(above);
+            }
+        }
+        found.1
+    }
+
+    /// True where nothing speaks against a node but what its runs showed long
+    /// ago, or an incident that is open still and took nothing in for as long.
     fn is_old(&self, node: Node) -> bool {
-        let is_old = self.trouble(node).is_some_and(|(since, _)| since + RECENT < self.at);
-        is_old && !self.board.breaches(node) && self.board.open_incident(node).is_none()
+        let is_recent = |since: Timestamp| since + RECENT >= self.at;
+        let trouble = self.trouble(node).is_some_and(|(since, _)| is_recent(since));
+        let incident = self.board.open_incident(node).is_some()
+            && self.board.struck_at(node).is_none_or(is_recent);
+        !trouble && !incident && !self.board.breaches(node)
     }
 
     /// Of several nodes with evidence equally near: the one that covers most,
     /// then the first by name.
-    fn best_of(&mut self, above: &Ancestors) -> Option<Node> {
-        let nearest: Vec<Node> = above.with_evidence.clone();
-        if let [only] = nearest[..] {
+    fn best_of(&mut self, nearest: &[Node]) -> Option<Node> {
+        if let [only] = *nearest {
             return Some(only);
         }
         let mut best: Option<(f64, Node)> = None;
-        for node in nearest {
+        for node in nearest.iter().copied() {
             let ratio = self.coverage(node).ratio();
             let wins = best.is_none_or(|(most, known)| {
                 ratio > most || (ratio == most && self.name(node) < self.name(known))
@@ -253,9 +282,8 @@ impl<'a> Search<'a> {
 
     /// True where something is known to be wrong with the node itself.
     fn has_evidence(&self, node: Node) -> bool {
-        self.board.breaches(node)
-            || self.board.open_incident(node).is_some()
-            || (self.trouble(node).is_some() && !self.outlived.contains(&node))
+        let is_told = || self.board.open_incident(node).is_some() || self.trouble(node).is_some();
+        self.board.breaches(node) || (is_told() && !self.outlived.contains(&node))
     }
 
     fn trouble(&self, node: Node) -> Option<(Timestamp, &'a str)> {

@@ -118,6 +118,12 @@ pub enum RunState {
 /// run tells it of every column of its schema.
 pub const COLUMN_IS_THERE: &str = "column is there";
 
+/// Name of the check that a run read or wrote any row.
+pub const ROWS_ARE_THERE: &str = "there are rows";
+
+/// Name of the check that a column has any value where there are rows.
+pub const VALUES_ARE_THERE: &str = "there are values";
+
 /// A check of data and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Assertion {

@@ -38,6 +38,8 @@ struct Subject {
     breaches: BTreeMap<String, OpenBreach>,
     /// Open incidents of which it is the root, by identifier.
     incidents: BTreeMap<String, ExpectationKind>,
+    /// The latest breach that an incident with this root took in.
+    struck_at: Option<Timestamp>,
     counted: Counted,
 }
 
@@ -150,6 +152,13 @@ impl Board {
         }
     }
 
+    /// An incident with this root took in a breach.
+    pub(crate) fn struck(&mut self, root: &str, detected_at: Timestamp) {
+        let number = self.number(root);
+        let struck_at = &mut self.subjects[number].struck_at;
+        *struck_at = (*struck_at).max(Some(detected_at));
+    }
+
     /// How many subjects breach.
     pub(crate) const fn breaching(&self) -> usize {
         self.breaching
@@ -169,6 +178,7 @@ impl Board {
                 judged_at: None,
                 breaches: BTreeMap::new(),
                 incidents: BTreeMap::new(),
+                struck_at: None,
                 counted: Counted::Not,
             });
         }
@@ -296,6 +306,12 @@ impl Board {
     pub(crate) fn open_incidents(&self, node: Node) -> impl Iterator<Item = &str> {
         let incidents = self.subject(node).map(|subject| subject.incidents.keys());
         incidents.into_iter().flatten().map(String::as_str)
+    }
+
+    /// When the latest breach was detected that an incident with this root took
+    /// in.
+    pub(crate) fn struck_at(&self, node: Node) -> Option<Timestamp> {
+        self.subject(node)?.struck_at
     }
 
     /// The kind of the first open incident with this root.

@@ -24,9 +24,12 @@ const TOGETHER_MIN: usize = 2;
 /// What a page costs.
 const PAGE: i64 = 1_000;
 
-/// The most that a subject costs which should breach and does not: three of them
-/// weigh as much as two pages.
-const SPARED_MAX: i64 = PAGE * 2 / 3;
+/// The most that a subject costs which should breach and does not: five of them
+/// weigh as much as two pages. Were it less, a node of which two parts in three
+/// breach whole would take them in, though they are two roots; were it more, a
+/// fault that shows in little more than `min_coverage` of what its node feeds
+/// would be told as several.
+const SPARED_MAX: i64 = PAGE * 2 / 5;
 
 /// Nodes among which every choice is tried: at most a thousand choices.
 const EXACT_MAX: usize = 10;
@@ -41,6 +44,9 @@ struct Candidate {
     distance: u32,
     /// Watched subjects below that do not breach.
     spared: usize,
+    /// Nodes below: of two that explain the same the one that lies below the
+    /// other has fewer.
+    below: usize,
     /// Breaching subjects below that stand for themselves in other incidents.
     loners: usize,
     accountable: bool,
@@ -76,8 +82,9 @@ impl Unexplained {
 }
 
 /// What a root saves. Then those that nothing else explains, then those for
-/// whom somebody answers, then the nearest, then the first by name.
-type Rank<'n> = (i64, usize, bool, Reverse<u32>, Reverse<&'n str>);
+/// whom somebody answers, then the nearest, then what feeds the fewest nodes,
+/// then the first by name.
+type Rank<'n> = (i64, usize, bool, Reverse<u32>, Reverse<usize>, Reverse<&'n str>);
 
 /// Roots that were chosen, by their places in the list of candidates.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +95,8 @@ struct Plan<'n> {
     orphans: usize,
     /// How far the roots are from what they explain.
     distance: u32,
+    /// How much the roots feed.
+    below: usize,
     /// Ascending, so that what is equal otherwise does not depend on numbers.
     names: Vec<&'n str>,
     chosen: Vec<usize>,
@@ -184,6 +193,7 @@ impl<'a> Search<'a> {
             members,
             distance,
             spared: 0,
+            below: 0,
             loners: 0,
             accountable: false,
         };
@@ -223,6 +233,7 @@ impl<'a> Search<'a> {
         };
         candidate.loners = others.iter().filter(stands_alone).count();
         candidate.spared = coverage.watched - coverage.breaching;
+        candidate.below = coverage.nodes;
         let covers = coverage.is_whole
             && coverage.ratio() >= self.limits.min_coverage
             && coverage.breaching >= self.min_features();
@@ -261,6 +272,7 @@ impl<'w> Weighing<'w> {
             candidate.members.len() + candidate.loners,
             candidate.accountable,
             Reverse(candidate.distance),
+            Reverse(candidate.below),
             Reverse(name),
         )
     }
@@ -357,6 +369,7 @@ impl<'w> Weighing<'w> {
             roots: chosen.len() + alone,
             orphans: taken().filter(|candidate| !candidate.accountable).count(),
             distance: taken().map(|candidate| candidate.distance).sum(),
+            below: taken().map(|candidate| candidate.below).sum(),
             names,
             chosen,
         }

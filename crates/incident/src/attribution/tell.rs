@@ -11,8 +11,8 @@ use super::{
 /// What a losing candidate feeds is counted up to so many watched subjects that
 /// do not breach, and so many edges; beyond it enough is told to see that it
 /// covers too little.
-const TOLD_SPARED_MAX: usize = 1_000;
-const TOLD_WORK_MAX: usize = 4_000;
+const TOLD_SPARED_MAX: usize = 100;
+const TOLD_WORK_MAX: usize = 1_000;
 
 /// Losing candidates that are told of, the nearest first.
 const CANDIDATES_MAX: usize = 8;
@@ -26,7 +26,13 @@ impl Search<'_> {
         let explained = subjects.iter().copied().find(|subject| *subject != root);
         let Some(subject) = explained else {
             let method = if self.is_placed(root) { ITSELF } else { LINEAGE_UNKNOWN };
+            let candidates = self.losers(root, root);
+            let least = self.limits.min_coverage;
+            let covers = |one: &Candidate| one.coverage.is_some_and(|share| share >= least);
             let why = match method {
+                ITSELF if candidates.iter().any(covers) => {
+                    "what lies upstream explains too little besides, or is explained otherwise"
+                }
                 ITSELF => "no upstream node breaches by itself or covers enough",
                 _ => "no lineage of the subject is known",
             };
@@ -34,7 +40,7 @@ impl Search<'_> {
                 method: method.into(),
                 evidence: vec![why.into()],
                 coverage: 1.0,
-                candidates: self.losers(root, root),
+                candidates,
             };
         };
         let coverage = self.coverage(root);
@@ -72,7 +78,7 @@ impl Search<'_> {
         nodes.truncate(CANDIDATES_MAX);
         let mut losers: Vec<Candidate> = Vec::new();
         for (node, _) in nodes {
-            let why_not = self.why_not(node, root);
+            let why_not = self.why_not(node, root, subject == root);
             let coverage = self.coverages.get(&node).and_then(super::Coverage::known);
             losers.push(Candidate { node: self.name(node).to_owned(), coverage, why_not });
         }
@@ -90,7 +96,8 @@ impl Search<'_> {
         losers
     }
 
-    fn why_not(&mut self, node: Node, root: Node) -> String {
+    /// Why a node is not the root; `is_alone` where the root explains itself only.
+    fn why_not(&mut self, node: Node, root: Node, is_alone: bool) -> String {
         let root_name = self.name(root);
         if self.has_evidence(node) {
             return if self.by_evidence(node) == root {
@@ -105,7 +112,7 @@ impl Search<'_> {
         if self.outlived.contains(&node) {
             let least = self.limits.min_coverage;
             return format!(
-                "what its runs showed is older than {RECENT}, and less than {least} of what it feeds breaches"
+                "what was wrong with it is older than {RECENT}, and less than {least} of what it feeds breaches"
             );
         }
         let (nothing, least) = ("nothing is known to be wrong with it", self.limits.min_coverage);
@@ -134,6 +141,12 @@ impl Search<'_> {
         if breaching < least {
             return format!(
                 "{nothing}, and only {breaching} subjects downstream breach, not {least}"
+            );
+        }
+        let spared = watched - breaching;
+        if is_alone {
+            return format!(
+                "{nothing}, and {spared} of {watched} watched subjects downstream do not breach: that {root_name} broke by itself is the simpler story"
             );
         }
         if self.has_evidence(root) && root != node {

@@ -131,6 +131,25 @@ fn of_nodes_equally_near_the_one_that_covers_most_then_the_first_by_name() {
 }
 
 #[test]
+fn a_popular_node_with_a_trouble_of_its_own_does_not_hide_what_lies_behind_it() {
+    // The popular one feeds the view directly, what failed by way of another.
+    let edges = "dpopular > v1, v2\npfailed > pnext\npnext > v1\nv1 > f1, f2, f3\nv2 > f4, f5, f6";
+    let case = || Case::new(edges).breaching("f1 f2 f3 pfailed dpopular");
+    let why = case()
+        .watched("f4 f5 f6")
+        .check("f1=pfailed f2=pfailed f3=pfailed pfailed=pfailed dpopular=dpopular");
+    let popular = why["pfailed"].candidates.iter().find(|one| one.node == "dataset:dpopular");
+    assert_eq!(
+        popular.unwrap().why_not,
+        "less than 0.6 of what it feeds breaches, unlike pipeline:pfailed"
+    );
+    // Where the popular one explains as much it is nearer.
+    case().breaching("f4 f5 f6").check(
+        "f1=dpopular f2=dpopular f3=dpopular pfailed=pfailed dpopular=dpopular f4=dpopular f5=dpopular f6=dpopular",
+    );
+}
+
+#[test]
 fn far_nodes_are_not_asked() {
     let case = || Case::new(CHAIN).breaching("f1 d").watched("f2");
     case().within(|limits| limits.max_depth = 2).check("f1=f1 d=d");
@@ -268,6 +287,25 @@ fn what_an_open_incident_is_about_is_evidence() {
 }
 
 #[test]
+fn an_incident_that_waits_for_its_signature_takes_nothing_in_for_ever() {
+    let case = |breaching: &str, watched: &str, struck: &str| {
+        let mut case = Case::new(CHAIN).breaching(breaching).watched(watched);
+        case.board.incident("view:v", "an-incident", Some(ExpectationKind::Drift));
+        case.board.struck("view:v", at(struck));
+        case
+    };
+    case("f4", "f1 f2 f3 f5", "05-07 13:00").check("f4=v");
+    let why = case("f4", "f1 f2 f3 f5", "05-07 11:00").check("f4=f4");
+    let told = &why["f4"].candidates[0].why_not;
+    assert_eq!(
+        told,
+        "what was wrong with it is older than 1d, and less than 0.6 of what it feeds breaches"
+    );
+    // Where most of what it feeds breaches it is not over.
+    case("f1 f2 f4", "f3 f5", "05-07 11:00").check("f1=v f2=v f4=v");
+}
+
+#[test]
 fn a_circle_ends_and_has_one_root() {
     let edges = "d1 > d2\nd2 > d3\nd3 > d1\nd3 > f1";
     Case::new(edges).breaching("f1").check("f1=f1");
@@ -334,7 +372,7 @@ fn a_failed_run_is_evidence_until_one_ends_well() {
     };
     let why = old(&[]).check("f1=f1");
     let why_not = &why["f1"].candidates[0].why_not;
-    assert!(why_not.starts_with("what its runs showed is older than 1d"), "{why_not}");
+    assert!(why_not.starts_with("what was wrong with it is older than 1d"), "{why_not}");
     old(&["f2", "f3"]).check("f1=p");
     let again = [run("05-08 09:00", RunState::Failed), run("05-08 10:00", RunState::Completed)];
     build(&again).check("f1=f1");

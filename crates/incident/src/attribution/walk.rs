@@ -27,6 +27,8 @@ pub(super) struct Coverage {
     pub(super) breaching: usize,
     /// Subjects downstream that are watched, those included.
     pub(super) watched: usize,
+    /// Nodes downstream, watched or not.
+    pub(super) nodes: usize,
     /// False where counting was given up: enough did not breach already.
     pub(super) is_whole: bool,
 }
@@ -141,6 +143,7 @@ impl Search<'_> {
                     }
                     self.marks.is_new(link.to);
                     next.push(link.to);
+                    coverage.nodes += 1;
                     if self.board.breaches(link.to) {
                         coverage.breaching += 1;
                         coverage.watched += 1;

@@ -286,6 +286,7 @@ impl Index {
                     root: Some(incident.root.clone()),
                 };
                 self.board.breach(&typed(&data.feature), &data.breach_id, open);
+                self.board.struck(&incident.root, data.detected_at);
             }
             FactData::BreachCleared(data) => {
                 self.attached.remove(&data.breach_id);

@@ -8,7 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchkeep_model::lineage::{COLUMN_IS_THERE, RunEvent, RunState};
+use watchkeep_model::lineage::{
+    COLUMN_IS_THERE, ROWS_ARE_THERE, RunEvent, RunState, VALUES_ARE_THERE,
+};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::{Lineage, Node};
@@ -102,9 +104,8 @@ pub(super) fn of(runs: &[RunEvent], lineage: &Lineage) -> BTreeMap<Node, Trouble
     }
     for ((name, assertion, column), results) in checks {
         if let Some(node) = lineage.node(name) {
-            let check =
-                column.map_or(assertion.to_owned(), |column| format!("{assertion} of {column}"));
-            spans.entry(node).or_default().extend(broken(&check, &results));
+            let what = broken_words(assertion, column);
+            spans.entry(node).or_default().extend(broken(&what, &results));
         }
     }
     spans.retain(|_, of_node| !of_node.is_empty());
@@ -192,13 +193,23 @@ fn missing(events: &[&RunEvent], spans: &mut Vec<Span>) {
     }
 }
 
+/// What is wrong where a check does not hold.
+fn broken_words(assertion: &str, column: Option<&str>) -> String {
+    match (assertion, column) {
+        (COLUMN_IS_THERE, Some(column)) => format!("column {column} was gone"),
+        (ROWS_ARE_THERE, None) => "there were no rows".to_owned(),
+        (VALUES_ARE_THERE, Some(column)) => format!("column {column} had no values"),
+        (_, Some(column)) => format!("assertion {assertion} of {column} failed"),
+        (_, None) => format!("assertion {assertion} failed"),
+    }
+}
+
 /// From a check that did not hold until the next that does.
-fn broken(check: &str, results: &[(Timestamp, bool)]) -> Vec<Span> {
+fn broken(what: &str, results: &[(Timestamp, bool)]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut open: Option<Timestamp> = None;
-    let span = |since: Timestamp, until| {
-        (Kind::Assertion, since, until, format!("assertion {check} failed at {since}"))
-    };
+    let span =
+        |since: Timestamp, until| (Kind::Assertion, since, until, format!("{what} at {since}"));
     for (at, success) in results {
         match (success, open) {
             (false, None) => open = Some(*at),

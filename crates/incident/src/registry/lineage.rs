@@ -8,6 +8,7 @@ use watchkeep_model::lineage::{Edge, RunEvent};
 use watchkeep_model::time::Timestamp;
 
 use super::index::{ALWAYS, Index, NEVER};
+use super::pattern;
 use crate::context::Declared;
 use crate::lineage::{Builder, Lineage};
 
@@ -41,7 +42,7 @@ pub(super) fn edges(
 ) -> (Vec<Edge>, BTreeMap<Ends, Source>) {
     let mut edges: BTreeMap<Ends, Edge> = BTreeMap::new();
     let mut sources: BTreeMap<Ends, Source> = BTreeMap::new();
-    let mut subjects: BTreeSet<&str> = index.named().collect();
+    let mut subjects: BTreeSet<&str> = index.named().chain(listed(index)).collect();
     for (number, document) in lineage.iter().enumerate() {
         let paths = document.items("edges");
         for (at, edge) in document.value.iter().enumerate() {
@@ -59,6 +60,15 @@ pub(super) fn edges(
     (edges.into_values().collect(), sources)
 }
 
+/// The nodes that charters list as sources or users. What a pattern says of
+/// them holds although no document is about them alone.
+fn listed(index: &Index) -> impl Iterator<Item = &str> {
+    let lists = index.documents.iter().flat_map(|document| {
+        [document.fields.upstream.as_ref(), document.fields.consumers.as_ref()]
+    });
+    lists.flatten().flatten().map(String::as_str)
+}
+
 /// The edges that charters in force at an instant declare for a subject.
 fn declared(index: &Index, subject: &str, at: Timestamp) -> Vec<(Edge, Source)> {
     let documents = index.matching(subject, at);
@@ -70,15 +80,19 @@ fn declared(index: &Index, subject: &str, at: Timestamp) -> Vec<(Edge, Source)> 
             list.as_ref().map(|list| (number, list))
         });
         let Some((number, others)) = field else { continue };
+        let about = index.documents[number].subject.as_str();
+        // A pattern for `dataset:*` may name some of them as sources of all
+        // others: they are not made from themselves nor from each other.
+        let is_among = about != subject && others.iter().any(|other| other == subject);
         for (place, other) in others.iter().enumerate() {
+            if is_among && pattern::matches(about, other) {
+                continue;
+            }
             let edge = match name {
                 "upstream" => Edge::declared(other.clone(), subject),
                 _ => Edge::declared(subject, other.clone()),
             };
-            // A pattern for `dataset:*` may name one of them as upstream.
-            if edge.from != edge.to || index.documents[number].subject == subject {
-                found.push((edge, Source::Charter(number, format!("{name}[{place}]"))));
-            }
+            found.push((edge, Source::Charter(number, format!("{name}[{place}]"))));
         }
     }
     found
@@ -113,7 +127,7 @@ pub(super) fn graph<'a>(
     named: &dyn Fn(&'a str) -> &'a str,
 ) -> Lineage {
     let mut builder = Builder::default();
-    let mut subjects: BTreeSet<&str> = index.named().collect();
+    let mut subjects: BTreeSet<&str> = index.named().chain(listed(index)).collect();
     let always = written.documents.iter().flatten().map(|edge| (edge, ALWAYS, NEVER));
     let of_time = written.of_all_time.iter().map(|(edge, since, until)| (edge, *since, *until));
     // Where there is a history it has all edges that are written now.

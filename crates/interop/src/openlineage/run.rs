@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use watchkeep_model::lineage::{
-    Assertion, COLUMN_IS_THERE, Ownership, RunEvent, RunState, ShownRun,
+    Assertion, COLUMN_IS_THERE, Ownership, ROWS_ARE_THERE, RunEvent, RunState, ShownRun,
+    VALUES_ARE_THERE,
 };
 use watchkeep_model::subject::has_type;
 use watchkeep_model::time::Timestamp;
@@ -156,6 +157,15 @@ struct AssertionRead {
     assertion: String,
     success: bool,
     column: Option<String>,
+    severity: Option<String>,
+}
+
+impl AssertionRead {
+    /// False where whoever wrote the check wants to be warned only.
+    fn is_grave(&self) -> bool {
+        let severity = self.severity.as_deref().unwrap_or_default();
+        !["warn", "warning", "info"].iter().any(|light| severity.eq_ignore_ascii_case(light))
+    }
 }
 
 /// Reads one event. `is_known` tells which typed names the charters and
@@ -266,15 +276,16 @@ fn dataset(shown: &mut ShownRun, dataset: Dataset) -> String {
         }
         for statistics in facets.output_statistics.into_iter().chain(facets.data_quality_metrics) {
             let Some(rows) = statistics.row_count else { continue };
-            check("there are rows", None, rows > 0);
+            check(ROWS_ARE_THERE, None, rows > 0);
             for (column, metrics) in statistics.column_metrics.into_iter().take(COLUMNS_MAX) {
                 if let Some(nulls) = metrics.null_count.filter(|_| rows > 0) {
-                    check("there are values", Some(column), nulls < rows);
+                    check(VALUES_ARE_THERE, Some(column), nulls < rows);
                 }
             }
         }
         let checks = facets.data_quality_assertions.map(|facet| facet.assertions);
-        for AssertionRead { assertion, success, column } in checks.unwrap_or_default() {
+        let checks = checks.unwrap_or_default().into_iter().filter(AssertionRead::is_grave);
+        for AssertionRead { assertion, success, column, .. } in checks {
             let check = Assertion { node: node.clone(), assertion, column, success };
             shown.event.assertions.push(check);
         }
