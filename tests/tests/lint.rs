@@ -156,7 +156,7 @@ const ERRORS: [Finding; 27] = [
         "expectations[1].name",
         "duplicate_expectation",
         "an expectation `missing` already",
-        "",
+        "another name",
     ),
     ("shop.yaml", 28, 10, "subject", "naming", "`featur:shop.stock`", "`feature:shop.stock`"),
     (

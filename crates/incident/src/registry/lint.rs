@@ -35,7 +35,7 @@ pub use links::{DeadLinks, links};
 pub use playbook::PLAYBOOK_RULES;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 36] = [
+pub const RULES: [(&str, &str); 37] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, so neither wins. Keep one, or make one \
@@ -117,7 +117,8 @@ pub const RULES: [(&str, &str); 36] = [
     ("tier1_rollback", "What matters most should have a way back: `rollback` with a procedure."),
     (
         "lineage_cycle",
-        "Data cannot be made from themselves; the root of a breach would be anywhere.",
+        "Data cannot be made from themselves; the root of a breach would be anywhere. What runs have \
+         shown is not looked at here: a job that reads what it wrote before is usual.",
     ),
     ("parent_cycle", "A system or domain cannot be a part of itself."),
     (
@@ -142,7 +143,7 @@ pub const RULES: [(&str, &str); 36] = [
     (
         "stale_runbook",
         "A runbook that nobody has followed for longer than `review_every` may describe a system \
-         that is no more.",
+         that is no more. Without a `runbook_reviewed_at` of its own it is looked at with the charter.",
     ),
     (
         "contradiction",
@@ -157,6 +158,11 @@ pub const RULES: [(&str, &str); 36] = [
         "never_judged",
         "The expectation would watch nothing: it looks at values of another type than the feature's, \
          what it learns from or compares with can never be long enough, or no window of the history given with `--history` had enough for it.",
+    ),
+    (
+        "never_bad",
+        "The bound lies where no window can be beyond it: a share above 1, or fewer events than none. \
+         The expectation would watch nothing.",
     ),
     (
         "unknown_profile",

@@ -48,6 +48,13 @@ pub(super) fn check(folder: &Folder<'_>, now: Timestamp, found: &mut Found) {
         let runbook = first(fields(), |fields| fields.runbook.as_ref());
         let looked_at = first(fields(), |fields| fields.runbook_reviewed_at.as_ref());
         if let (Some(_), Some((dated, at))) = (runbook, looked_at)
+            && *at > now
+        {
+            let message = format!("the runbook was checked {at}, which is still to come");
+            let hint = Some("write the day of the last check".to_owned());
+            let place = &folder.charters[dated];
+            found.warning(place, "runbook_reviewed_at", "stale_runbook", message, hint);
+        } else if let (Some(_), Some((dated, at))) = (runbook, looked_at)
             && *at + *every < now
         {
             let due = *at + *every;

@@ -7,6 +7,8 @@ use watchkeep_model::directory::{Directory, PERSON_TYPES};
 
 use super::super::index::NEVER;
 use super::{Folder, Found, did_you_mean, meaning, windows};
+// The policy that exists without a document.
+use crate::context::DEFAULT_POLICY;
 
 /// Systems or domains in one another that are asked for an owner; cycles end
 /// here too, and are a finding of their own.
@@ -37,7 +39,8 @@ fn own(folder: &Folder<'_>, found: &mut Found, number: usize) {
         let name = &expectation.name;
         if !names.insert(name) {
             let message = format!("the charter has an expectation `{name}` already");
-            found.error(place, &format!("{path}.name"), "duplicate_expectation", message, None);
+            let hint = Some("give one of the two another name".to_owned());
+            found.error(place, &format!("{path}.name"), "duplicate_expectation", message, hint);
         }
         if let Rule::Slo { good, .. } = &expectation.rule
             && good.conditions() > 1
@@ -83,14 +86,16 @@ fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool)
     {
         let message = format!("{backup} is the primary too");
         let place = &folder.charters[number];
-        found.error(place, "owners.backup", "primary_is_backup", message, None);
+        let hint = Some("name somebody else, or no backup".to_owned());
+        found.error(place, "owners.backup", "primary_is_backup", message, hint);
     } else if let (Some((_, primary)), Some((number, backup))) = (primary, backup)
         && let [only] = &behind(folder.registry.directory(), primary)[..]
         && behind(folder.registry.directory(), backup) == [only.clone()]
     {
         let message = format!("there is nobody behind {backup} but {only}, who is the primary");
         let place = &folder.charters[number];
-        found.warning(place, "owners.backup", "primary_is_backup", message, None);
+        let hint = Some("name somebody else, or no backup".to_owned());
+        found.warning(place, "owners.backup", "primary_is_backup", message, hint);
     }
     if let Some((number, name)) = primary
         && behind(folder.registry.directory(), name).is_empty()
@@ -146,14 +151,26 @@ fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool)
     }
 
     let class = first(folder, &documents, |fields| fields.independence.as_deref());
-    let policy = first(folder, &documents, |fields| fields.policy.as_deref())
-        .and_then(|(_, name)| folder.registry.policy(name));
-    if let (Some((number, class)), Some(policy)) = (class, policy)
-        && !policy.independence.contains_key(class)
-    {
-        let hint = did_you_mean(class, policy.independence.keys().map(String::as_str));
-        let message = format!("policy `{}` has no independence class `{class}`", policy.name);
-        found.error(&folder.charters[number], "independence", "unknown_class", message, hint);
+    let policy = first(folder, &documents, |fields| fields.policy.as_deref());
+    let name = policy.map_or(DEFAULT_POLICY, |(_, name)| name);
+    let Some((number, class)) = class else { return };
+    let place = &folder.charters[number];
+    match folder.registry.policy(name) {
+        Some(policy) if !policy.independence.contains_key(class) => {
+            let hint = did_you_mean(class, policy.independence.keys().map(String::as_str))
+                .or_else(|| Some("write its rules under `independence` of the policy".to_owned()));
+            let message = format!("policy `{}` has no independence class `{class}`", policy.name);
+            found.error(place, "independence", "unknown_class", message, hint);
+        }
+        // The pattern may be there for others, which name a policy.
+        None if name == DEFAULT_POLICY && (exact || expectations.is_some()) => {
+            let message = format!(
+                "{subject} names no policy, and the built-in one has no independence class `{class}`"
+            );
+            let hint = Some("name a `policy` with the class".to_owned());
+            found.warning(place, "independence", "unknown_class", message, hint);
+        }
+        _ => {}
     }
 }
 

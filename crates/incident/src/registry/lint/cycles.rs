@@ -24,13 +24,14 @@ fn lineage(folder: &Folder<'_>, found: &mut Found) {
     }
     for cycle in cycles(&users) {
         let message = format!("cycle in the lineage: {}", shown(&cycle));
+        let hint = Some("take one of these edges away".to_owned());
         let ends = (cycle[0].to_owned(), cycle[1 % cycle.len()].to_owned());
         match folder.sources.get(&ends) {
             Some(Source::Lineage(number, path)) => {
-                found.error(&folder.lineage[*number], path, "lineage_cycle", message, None);
+                found.error(&folder.lineage[*number], path, "lineage_cycle", message, hint);
             }
             Some(Source::Charter(number, path)) => {
-                found.error(&folder.charters[*number], path, "lineage_cycle", message, None);
+                found.error(&folder.charters[*number], path, "lineage_cycle", message, hint);
             }
             None => {}
         }
@@ -51,7 +52,8 @@ fn parents(
         let message = format!("the {what} is a part of itself: {}", shown(&cycle));
         let place = folder.directories.iter().find(|d| d.fields.contains_key(&field));
         if let Some(document) = place.or(folder.directories.first()) {
-            found.error(document, &field, "parent_cycle", message, None);
+            let hint = Some("take one `parent` away".to_owned());
+            found.error(document, &field, "parent_cycle", message, hint);
         }
     }
 }

@@ -34,8 +34,18 @@ impl History {
     }
 }
 
+/// An expectation that judged nothing of a subject.
+struct Unjudged {
+    message: String,
+    hint: String,
+    /// Further subjects of which it judged nothing.
+    others: usize,
+}
+
 pub(super) fn check(folder: &Folder<'_>, history: &History, found: &mut Found) {
     let registry = folder.registry;
+    // By document and place: a pattern may stand for thousands of features.
+    let mut all: BTreeMap<(usize, String), Unjudged> = BTreeMap::new();
     for ((subject, window), most) in &history.0 {
         let documents = registry.index.matching(subject, NEVER);
         let source = documents.iter().find_map(|&number| {
@@ -53,9 +63,17 @@ pub(super) fn check(folder: &Folder<'_>, history: &History, found: &mut Found) {
                     "`{}` would have judged none of {} windows of {subject}: {why}",
                     expectation.name, most.windows
                 );
-                found.warning(place, &path, "never_judged", message, Some(hint));
+                let others = |known: &mut Unjudged| known.others += 1;
+                let first = Unjudged { message, hint, others: 0 };
+                all.entry((number, path)).and_modify(others).or_insert(first);
             }
         }
+    }
+    for ((number, path), Unjudged { mut message, hint, others }) in all {
+        if others > 0 {
+            message.push_str(&format!("; nor any of {others} further subjects"));
+        }
+        found.warning(&folder.charters[number], &path, "never_judged", message, Some(hint));
     }
 }
 

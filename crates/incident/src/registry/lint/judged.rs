@@ -41,6 +41,7 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
         let value_type = fields().find_map(|(_, f)| f.r#type);
         for (expectation, path) in expectations.iter().zip(place.items("expectations")) {
             of_history(place, &path, expectation, found);
+            of_bound(place, &path, expectation, found);
             if let Some(value_type) = value_type {
                 of_type(place, &path, expectation, value_type, found);
             }
@@ -107,6 +108,42 @@ fn of_history(place: &Located<()>, path: &str, expectation: &Expectation, found:
         false => "lengthen `from`, or take a higher rate".to_owned(),
     };
     found.warning(place, path, "never_judged", message, Some(hint));
+}
+
+/// Tells a bound beyond which nothing can be.
+fn of_bound(place: &Located<()>, path: &str, expectation: &Expectation, found: &mut Found) {
+    if expectation.learned.is_some() {
+        return;
+    }
+    let (field, bound, what) = match &expectation.rule {
+        Rule::NullRate { above, .. } | Rule::ErrorRate { above, .. } => {
+            ("above", *above, "a share")
+        }
+        Rule::Range { above, .. } | Rule::Categories { above, .. } => ("above", *above, "a share"),
+        Rule::Drift { effect: Some(effect), .. } => {
+            let what = match effect.statistic {
+                Statistic::Js | Statistic::Hellinger | Statistic::KsStat => "this effect",
+                Statistic::UnseenShare => "a share",
+                Statistic::Psi | Statistic::Wasserstein | Statistic::WassersteinNorm => return,
+            };
+            ("effect.above", effect.above, what)
+        }
+        Rule::Volume { below: Some(0), above: None, usual: None } => {
+            let message =
+                format!("`{}` is never bad: no window has fewer than 0 events", expectation.name);
+            let hint = Some("lower than 1 is no event at all: write `below: 1`".to_owned());
+            found.warning(place, &format!("{path}.below"), "never_bad", message, hint);
+            return;
+        }
+        _ => return,
+    };
+    if bound >= 1.0 {
+        let name = &expectation.name;
+        let message =
+            format!("`{name}` is never bad: {what} is 1 at most, and never above {bound}");
+        let hint = Some("write a bound below 1".to_owned());
+        found.warning(place, &format!("{path}.{field}"), "never_bad", message, hint);
+    }
 }
 
 /// Tells an expectation that looks at values of a type that the feature has not.

@@ -81,7 +81,8 @@ fn charter(folder: &Folder<'_>, names: &mut Names<'_>, number: usize, place: &Lo
         && folder.registry.policy(name).is_none()
     {
         let known = folder.registry.policies().map(|policy| policy.name.as_str());
-        let hint = did_you_mean(name, known);
+        let hint = did_you_mean(name, known)
+            .or_else(|| Some("write a document `kind: policy` of this name".to_owned()));
         names.found.error(
             place,
             "policy",
@@ -174,7 +175,8 @@ impl Names<'_> {
             _ => ("unknown_schedule", self.directory.schedules.keys().collect()),
         };
         let hint = nearest(bare, known.into_iter().map(String::as_str))
-            .map(|near| format!("did you mean `{kind}:{near}`?"));
+            .map(|near| format!("did you mean `{kind}:{near}`?"))
+            .or_else(|| Some(format!("write it under `{kind}s` of a directory")));
         self.found.error(document, field, rule, format!("unknown {kind} `{bare}`"), hint);
     }
 
@@ -205,7 +207,8 @@ impl Names<'_> {
         let untyped = name.split_once(':').map(|(_, bare)| bare);
         let hint = match untyped {
             Some(bare) if known.contains(&bare) => Some(format!("write `{bare}`, without a type")),
-            _ => did_you_mean(name, known.iter().copied()),
+            _ => did_you_mean(name, known.iter().copied())
+                .or_else(|| Some(format!("write it under `{what}s` of a directory"))),
         };
         self.found.error(document, field, rule, format!("unknown {what} `{name}`"), hint);
     }
@@ -225,6 +228,13 @@ impl Names<'_> {
             let message = format!("`{name}` has two types, and nothing is ever called so");
             let hint = Some(format!("write `{second}:{rest}` or `{kind}:{rest}`"));
             self.found.error(document, "subject", "naming", message, hint);
+        } else if let Some(unseen) = bare.chars().find(|c| is_unseen(*c)) {
+            let message = format!(
+                "the name has the character U+{:04X} in it, which cannot be seen",
+                u32::from(unseen)
+            );
+            let hint = Some("write the name anew".to_owned());
+            self.found.warning(document, "subject", "naming", message, hint);
         } else if bare.contains(char::is_whitespace) {
             let message =
                 format!("`{name}` has a space in it, which names of telemetry seldom have");
@@ -290,6 +300,16 @@ impl Names<'_> {
             .copied()
             .unwrap_or_default()
     }
+}
+
+/// Control characters, and those that take no room: a name that has one looks
+/// like another and is not.
+fn is_unseen(character: char) -> bool {
+    let takes_no_room = matches!(
+        character,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}'
+    );
+    character.is_control() || takes_no_room
 }
 
 /// `user, group or schedule`.

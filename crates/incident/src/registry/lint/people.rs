@@ -15,6 +15,10 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
                 departed(directory, found, place, &format!("owners.{role}"), name);
             }
         }
+        let subscribers = folder.registry.index.documents[number].fields.subscribers.iter();
+        for (name, path) in subscribers.flatten().zip(place.items("subscribers")) {
+            departed(directory, found, place, &path, name);
+        }
     }
     for document in folder.directories {
         of_directory(directory, found, document);

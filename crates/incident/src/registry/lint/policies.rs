@@ -19,7 +19,8 @@ fn steps(found: &mut Found, document: &Located<Policy>) {
     for (step, path) in policy.steps.iter().zip(document.items("steps")) {
         if !names.insert(step.name.as_str()) {
             let message = format!("the policy has a step `{}` already", step.name);
-            found.error(document, &format!("{path}.name"), "duplicate_step", message, None);
+            let hint = Some("give one of the two another name".to_owned());
+            found.error(document, &format!("{path}.name"), "duplicate_step", message, hint);
         }
     }
     let on_failure = policy.verification.as_ref().and_then(|v| v.on_failure.as_deref());

@@ -116,24 +116,24 @@ fn unknown_names() {
     check(
         "kind: charter\nsubject: feature:a\nowners: {primary: user:adda, backup: group:flight, reviewer: schedule:roto, executive: user:zoe}\n",
         expect![[r#"
-        0.yaml:3:19 owners.primary error[unknown_user] unknown user `adda` => did you mean `user:ada`?
-        0.yaml:3:38 owners.backup error[unknown_group] unknown group `flight` => did you mean `group:flights`?
-        0.yaml:3:62 owners.reviewer error[unknown_schedule] unknown schedule `roto` => did you mean `schedule:rota`?
-        0.yaml:3:88 owners.executive error[unknown_user] unknown user `zoe`
-    "#]],
+            0.yaml:3:19 owners.primary error[unknown_user] unknown user `adda` => did you mean `user:ada`?
+            0.yaml:3:38 owners.backup error[unknown_group] unknown group `flight` => did you mean `group:flights`?
+            0.yaml:3:62 owners.reviewer error[unknown_schedule] unknown schedule `roto` => did you mean `schedule:rota`?
+            0.yaml:3:88 owners.executive error[unknown_user] unknown user `zoe` => write it under `users` of a directory
+        "#]],
     );
     check(
         &charter(
             "group: group:fights\nsystem: bord\ndomain: operation\npolicy: flights\nsubscribers: [user:grce]\napprovals: [{by: user:kenn, at: 2013-04-01}]",
         ),
         expect![[r#"
-        0.yaml:4:8 group error[unknown_group] unknown group `fights` => did you mean `group:flights`?
-        0.yaml:5:9 system error[unknown_system] unknown system `bord` => did you mean `board`?
-        0.yaml:6:9 domain error[unknown_domain] unknown domain `operation` => did you mean `operations`?
-        0.yaml:7:9 policy error[unknown_policy] unknown policy `flights`
-        0.yaml:8:15 subscribers[0] error[unknown_user] unknown user `grce` => did you mean `user:grace`?
-        0.yaml:9:18 approvals[0].by error[unknown_user] unknown user `kenn` => did you mean `user:ken`?
-    "#]],
+            0.yaml:4:8 group error[unknown_group] unknown group `fights` => did you mean `group:flights`?
+            0.yaml:5:9 system error[unknown_system] unknown system `bord` => did you mean `board`?
+            0.yaml:6:9 domain error[unknown_domain] unknown domain `operation` => did you mean `operations`?
+            0.yaml:7:9 policy error[unknown_policy] unknown policy `flights` => write a document `kind: policy` of this name
+            0.yaml:8:15 subscribers[0] error[unknown_user] unknown user `grce` => did you mean `user:grace`?
+            0.yaml:9:18 approvals[0].by error[unknown_user] unknown user `kenn` => did you mean `user:ken`?
+        "#]],
     );
     check(
         &charter(
@@ -152,8 +152,8 @@ fn unknown_names() {
             0.yaml:3:101 schedules.new.overrides[0].user error[unknown_user] unknown user `adda` => did you mean `user:ada`?
             0.yaml:4:24 systems.new.owner error[unknown_user] unknown user `kan` => did you mean `user:ken`?
             0.yaml:4:42 systems.new.domain error[unknown_domain] unknown domain `saling` => did you mean `sailing`?
-            0.yaml:4:58 systems.new.parent error[unknown_system] unknown system `boat`
-            0.yaml:5:42 domains.new.parent error[unknown_domain] unknown domain `nothing`
+            0.yaml:4:58 systems.new.parent error[unknown_system] unknown system `boat` => write it under `systems` of a directory
+            0.yaml:5:42 domains.new.parent error[unknown_domain] unknown domain `nothing` => write it under `domains` of a directory
         "#]],
     );
 }
@@ -189,8 +189,8 @@ fn policies() {
     check(
         &policy("{role: primary}", "").replace("name: two", "name: one"),
         expect![[r#"
-        0.yaml:5:12 steps[1].name error[duplicate_step] the policy has a step `one` already
-    "#]],
+            0.yaml:5:12 steps[1].name error[duplicate_step] the policy has a step `one` already => give one of the two another name
+        "#]],
     );
     let classes = policy("{role: primary}", "independence: {monetisation: {}}\n---");
     check(
@@ -237,8 +237,8 @@ fn backups() {
     check(
         "kind: charter\nsubject: feature:a\nowners: {primary: user:ada, backup: user:ada}\n",
         expect![[r#"
-        0.yaml:3:37 owners.backup error[primary_is_backup] user:ada is the primary too
-    "#]],
+            0.yaml:3:37 owners.backup error[primary_is_backup] user:ada is the primary too => name somebody else, or no backup
+        "#]],
     );
     check(
         "kind: charter\nsubject: feature:a\nowners: {primary: user:ada, backup: user:ken}\n",
@@ -260,15 +260,15 @@ fn backups() {
     check(
         "kind: charter\nsubject: feature:a\nowners: {primary: user:ada, backup: schedule:rota}\n",
         expect![[r#"
-            0.yaml:3:37 owners.backup warning[primary_is_backup] there is nobody behind schedule:rota but user:ada, who is the primary
+            0.yaml:3:37 owners.backup warning[primary_is_backup] there is nobody behind schedule:rota but user:ada, who is the primary => name somebody else, or no backup
         "#]],
     );
     // Inherited by two features and said once, where it is written.
     check(
         "kind: charter\nsubject: feature:*\nowners: {primary: user:ada, backup: user:ada}\n---\nkind: charter\nsubject: feature:a\n---\nkind: charter\nsubject: feature:b\n",
         expect![[r#"
-        0.yaml:3:37 owners.backup error[primary_is_backup] user:ada is the primary too
-    "#]],
+            0.yaml:3:37 owners.backup error[primary_is_backup] user:ada is the primary too => name somebody else, or no backup
+        "#]],
     );
 }
 
@@ -369,8 +369,8 @@ fn expectations() {
     check(
         &two("slow", "slow", "5m"),
         expect![[r#"
-        0.yaml:6:12 expectations[1].name error[duplicate_expectation] the charter has an expectation `slow` already
-    "#]],
+            0.yaml:6:12 expectations[1].name error[duplicate_expectation] the charter has an expectation `slow` already => give one of the two another name
+        "#]],
     );
     check(
         &two("slow", "slower", "90s"),
@@ -430,20 +430,20 @@ fn cycles() {
     check(
         "kind: lineage\nedges:\n  - {from: dataset:a, to: view:b}\n  - {from: view:b, to: model:c}\n  - {from: model:c, to: dataset:a}\n  - {from: view:b, to: dataset:a}\n",
         expect![[r#"
-        0.yaml:3:5 edges[0] error[lineage_cycle] cycle in the lineage: dataset:a → view:b → dataset:a
-    "#]],
+            0.yaml:3:5 edges[0] error[lineage_cycle] cycle in the lineage: dataset:a → view:b → dataset:a => take one of these edges away
+        "#]],
     );
     check(
         &charter("upstream: [dataset:d]\nconsumers: [dataset:d]"),
         expect![[r#"
-        0.yaml:4:12 upstream[0] error[lineage_cycle] cycle in the lineage: dataset:d → feature:a → dataset:d
-    "#]],
+            0.yaml:4:12 upstream[0] error[lineage_cycle] cycle in the lineage: dataset:d → feature:a → dataset:d => take one of these edges away
+        "#]],
     );
     check(
         &charter("upstream: [feature:a]"),
         expect![[r#"
-        0.yaml:4:12 upstream[0] error[lineage_cycle] cycle in the lineage: feature:a → feature:a
-    "#]],
+            0.yaml:4:12 upstream[0] error[lineage_cycle] cycle in the lineage: feature:a → feature:a => take one of these edges away
+        "#]],
     );
     check(
         "kind: charter\nsubject: dataset:*\nowners: {primary: user:ada}\nupstream: [dataset:a]\n---\nkind: charter\nsubject: dataset:a\n",
@@ -452,8 +452,8 @@ fn cycles() {
     check(
         "kind: directory\nsystems: {x: {parent: y}, y: {parent: x}}\ndomains: {z: {parent: z}}\n",
         expect![[r#"
-        0.yaml:2:23 systems.x.parent error[parent_cycle] the system is a part of itself: x → y → x
-        0.yaml:3:23 domains.z.parent error[parent_cycle] the domain is a part of itself: z → z
-    "#]],
+            0.yaml:2:23 systems.x.parent error[parent_cycle] the system is a part of itself: x → y → x => take one `parent` away
+            0.yaml:3:23 domains.z.parent error[parent_cycle] the domain is a part of itself: z → z => take one `parent` away
+        "#]],
     );
 }

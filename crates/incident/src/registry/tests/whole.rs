@@ -98,6 +98,7 @@ fn findings_of_meaning_are_shown_like_those_of_spelling() {
           |
         6 | policy: ride
           |         ^
+          = write a document `kind: policy` of this name
 
         error[missing_field]: `good` is missing
           --> a.yaml:9:5 (charter feature:ride.price, expectations[0].good)
@@ -122,6 +123,7 @@ fn findings_of_meaning_are_shown_like_those_of_spelling() {
            |
         11 |   - {name: slow, kind: latency, window: 1h, quantile: p99, above: 1s}
            |            ^
+          = give one of the two another name
 
         9 errors
     "#]].assert_eq(&render(&found, &files, Format::Text));
