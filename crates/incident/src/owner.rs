@@ -14,7 +14,7 @@ use crate::decide::gates::share_a_team;
 use crate::schedule::{Presence, answering_unless};
 
 /// Parents of a system or domain that are asked; a longer line is taken to end there.
-const PARENTS_MAX: usize = 8;
+pub(crate) const PARENTS_MAX: usize = 8;
 
 /// Who answers, and how that was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

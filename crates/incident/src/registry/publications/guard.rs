@@ -5,7 +5,10 @@
 //!   its tier counts: two other people for tier 1; else whoever holds a role of
 //!   it, or is governance, publishes alone, and anybody else needs one of them.
 //! - A policy that loses a gate, an independence rule or a freeze that is not
-//!   over needs the approvals that it asked for itself.
+//!   over needs the approvals that it asked for itself. Any other change of a
+//!   policy, of a system or of a domain needs what a change of those charters of
+//!   tier 1 would need that it concerns: whoever may turn their pages away may
+//!   as well take their owner.
 //! - People who come into a group or rota of which gates ask need the approvals
 //!   of those gates, and another governance that of the one before.
 //!
@@ -23,6 +26,7 @@ use watchkeep_model::time::Timestamp;
 use super::Difference;
 use super::gate::{self, CHARTER, Case, GROUP_DEPTH_MAX, Requirement, gate_of_tier, people_of};
 use super::gate::{is_of_changes, policy_of};
+use crate::owner::PARENTS_MAX;
 use crate::registry::Registry;
 use crate::schedule::typed_user;
 
@@ -40,6 +44,7 @@ pub fn requirements(
         let Some(policy) = before.policy(&difference.name) else { continue };
         found.extend(of_policy(before, policy, after.policy(&difference.name), (by, at)));
     }
+    found.extend(of_belonging(registries, differences, by));
     found.extend(of_people(registries, differences, by));
     found.extend(of_governance(registries, by));
     found
@@ -65,14 +70,18 @@ fn of_policy(
     if is_lifted || loses_rules {
         gates.extend(policy.sign_offs.iter().filter(|gate| is_of_changes(gate)).cloned());
     }
-    if gates.is_empty() && !is_lifted && !loses_rules {
-        return Vec::new();
-    }
+    let is_lifted = is_lifted || loses_rules || !gates.is_empty();
     let charters = before.subjects().filter_map(|subject| {
         let guarding = policy_of(before, subject)?;
         (guarding.name == policy.name).then(|| before.charter(subject, Timestamp::MAX))?
     });
-    let charters: Vec<Arc<Charter>> = charters.collect();
+    let mut charters: Vec<Arc<Charter>> = charters.collect();
+    if !is_lifted {
+        charters.retain(|charter| charter.fields.tier == Some(1));
+        let Some(first) = charters.first() else { return Vec::new() };
+        gates = gates_of(before, first);
+        gates.retain(|gate| gate.gate == CHARTER);
+    }
     if gates.is_empty() {
         gates.extend(charters.iter().map(|charter| gate_of_tier(charter.fields.tier)));
         gates.sort_by_key(|gate| std::cmp::Reverse(gate.minimum));
@@ -82,6 +91,67 @@ fn of_policy(
     let subject = format!("policy:{}", policy.name);
     let charters: Vec<&Charter> = charters.iter().map(AsRef::as_ref).collect();
     gates.iter().filter_map(|gate| of_several(&subject, gate, &charters, (before, by))).collect()
+}
+
+/// Systems and domains to which charters of tier 1 belong, and which have
+/// another owner or lie elsewhere now.
+fn of_belonging(
+    registries: [&Registry; 2],
+    differences: &[Difference],
+    by: &str,
+) -> Vec<Requirement> {
+    const PLACES: [RevisionKind; 2] = [RevisionKind::System, RevisionKind::Domain];
+    if !differences.iter().any(|difference| PLACES.contains(&difference.kind)) {
+        return Vec::new();
+    }
+    let [before, after] = registries;
+    let charters = before.subjects().filter_map(|subject| before.charter(subject, Timestamp::MAX));
+    let mut moved: BTreeMap<String, Vec<Arc<Charter>>> = BTreeMap::new();
+    for charter in charters.filter(|charter| charter.fields.tier == Some(1)) {
+        let known = owner_of_place(&charter, before.directory());
+        if let Some((place, _)) = &known
+            && known != owner_of_place(&charter, after.directory())
+        {
+            moved.entry(place.clone()).or_default().push(charter);
+        }
+    }
+    let mut found = Vec::new();
+    for (place, charters) in &moved {
+        let charters: Vec<&Charter> = charters.iter().map(AsRef::as_ref).collect();
+        let gates = gates_of(before, charters[0]).into_iter().filter(|gate| gate.gate == CHARTER);
+        found.extend(gates.filter_map(|gate| of_several(place, &gate, &charters, (before, by))));
+    }
+    found
+}
+
+/// The system or domain that answers for a charter which names no primary, and
+/// its owner.
+fn owner_of_place(charter: &Charter, directory: &Directory) -> Option<(String, String)> {
+    let fields = &charter.fields;
+    if fields.owners.primary.is_some() {
+        return None;
+    }
+    let mut domain = fields.domain.as_ref();
+    let mut next = fields.system.as_ref();
+    for _ in 0..PARENTS_MAX {
+        let Some((name, system)) = next.and_then(|name| Some((name, directory.systems.get(name)?)))
+        else {
+            break;
+        };
+        if let Some(owner) = &system.owner {
+            return Some((format!("system:{name}"), owner.clone()));
+        }
+        domain = domain.or(system.domain.as_ref());
+        next = system.parent.as_ref();
+    }
+    for _ in 0..PARENTS_MAX {
+        let (name, place) = domain.and_then(|name| Some((name, directory.domains.get(name)?)))?;
+        if let Some(owner) = &place.owner {
+            return Some((format!("domain:{name}"), owner.clone()));
+        }
+        domain = place.parent.as_ref();
+    }
+    None
 }
 
 /// True where a gate is at least as hard to open as another.
