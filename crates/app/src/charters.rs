@@ -241,7 +241,7 @@ fn rules_of(
         (Wanted::OfFiles, CharterSource::Unset) => of_folder(None, pane, &mut played)?,
         (_, CharterSource::Topic | CharterSource::Unset) => {
             let rules = of_topic(config);
-            follow(&rules, &mut Store::open_existing(config)?.reader()?)?;
+            follow(&rules, &mut Store::reader_or_service(config)?)?;
             Seen::nothing(rules)
         }
     };
@@ -250,7 +250,7 @@ fn rules_of(
         RunsFrom::Files(files) => Ok(rules.with_files(files)?.finished()),
         RunsFrom::Topic => {
             let rules = rules.with_topic(config, None);
-            follow_runs(&rules, &mut Store::open_existing(config)?.reader()?)?;
+            follow_runs(&rules, &mut Store::reader_or_service(config)?)?;
             let Unusable { count, last } = rules.runs().unusable();
             if let Some(last) = last {
                 complain(&format!(

@@ -10,7 +10,7 @@
 //! | `POST /v1/telemetry` | NDJSON lines into the embedded log |
 //! | `/v1/lineage` | what a node is made from, or what is made from it; JSON |
 //! | `POST /v1/lineage`, `POST /api/v1/lineage` | one OpenLineage event into the embedded log |
-//! | `/v1/topics/NAME` | records of the topics that incidents are told from |
+//! | `/v1/topics/NAME` | records of the topics that incidents and charters are told from |
 //! | `POST /v1/responses` | a command of somebody, and what came of it |
 //! | `/v1/proposals` | changes of charters that were asked for, JSON |
 //! | `/` | the page |

@@ -81,12 +81,12 @@ impl Store {
         Ok(Self::open(config)?)
     }
 
-    /// A reader of what incidents are told from, through the service where it
-    /// holds the embedded log.
+    /// A reader of what incidents and charters are told from, through the
+    /// service where it holds the embedded log.
     ///
     /// # Errors
     /// There is no log, or those of the log.
-    pub(crate) fn reader_of_incidents(config: &Config) -> anyhow::Result<Reader> {
+    pub(crate) fn reader_or_service(config: &Config) -> anyhow::Result<Reader> {
         let opened = Self::open_existing(config);
         if let (Err(error), LogConfig::Embedded { .. }) = (&opened, &config.log)
             && let Some(LogError::Fatal(why)) = error.downcast_ref()

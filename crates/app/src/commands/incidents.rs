@@ -149,7 +149,7 @@ pub(super) fn read(source: &IncidentSource) -> anyhow::Result<BTreeMap<String, V
         return Ok(incidents);
     }
     let config = Config::load_required(source.configured.file.as_deref())?;
-    let mut reader = Store::reader_of_incidents(&config)?;
+    let mut reader = Store::reader_or_service(&config)?;
     read_topic(&mut reader, &config.topics.named("incidents"), &mut keep)?;
     Ok(incidents)
 }

@@ -133,7 +133,7 @@ fn read(arguments: &ReportOf, windows: Windows) -> anyhow::Result<Input> {
 }
 
 fn windows_of_log(config: &Config, keep: &mut impl FnMut(&Window)) -> anyhow::Result<()> {
-    let mut reader = Store::reader_of_incidents(config)?;
+    let mut reader = Store::reader_or_service(config)?;
     let topic = config.topics.named("windows");
     for number in 0..reader.partition_count(&topic)? {
         let partition = Partition::new(topic.as_str(), number);

@@ -1,4 +1,4 @@
-//! `GET /v1/topics/NAME`: records of the topics that incidents are told from,
+//! `GET /v1/topics/NAME`: records of the topics that incidents and charters are told from,
 //! for commands that cannot open a log which this process holds.
 
 use std::sync::Arc;

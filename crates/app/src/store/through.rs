@@ -13,9 +13,10 @@ use watchkeep_runtime::log::LogError;
 use super::StoredRecord;
 use crate::commands::produce::get;
 
-/// Topics that a service reads out, without their prefix: what incidents are
-/// told from.
-pub(crate) const READ_OUT: [&str; 3] = ["incidents", "breaches", "windows"];
+/// Topics that a service reads out, without their prefix: what incidents and
+/// charters are told from.
+pub(crate) const READ_OUT: [&str; 6] =
+    ["incidents", "breaches", "windows", "charters", "policies", "lineage"];
 
 /// Where a service reads its topics out.
 pub(crate) const PATH: &str = "/v1/topics";

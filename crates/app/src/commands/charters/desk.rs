@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::output::complain;
 use crate::responses::OUTRUN;
 use crate::service::clock;
-use crate::store::Store;
+use crate::store::{Reader, Store};
 use crate::{charters, retention};
 
 /// The topic as it is, and a way to write to it.
@@ -34,6 +34,43 @@ pub(super) struct Desk {
     store: Store,
     rules: Rules,
     topics: Topics,
+}
+
+/// The topic as it is, for who only reads.
+pub(super) struct Known {
+    pub(super) config: Config,
+    pub(super) publications: Arc<Publications>,
+    pub(super) registry: Arc<Registry>,
+}
+
+impl Known {
+    /// Reads the topic of the configured log, through the service where it
+    /// holds the embedded one.
+    ///
+    /// # Errors
+    /// The configuration, the log, a record that is none of ours.
+    pub(super) fn read(configured: &Configured) -> anyhow::Result<Self> {
+        let config = Config::load_required(configured.file.as_deref())?;
+        let mut reader = Store::reader_or_service(&config)?;
+        let topics = Topics::new(&config.topics.prefix, &config.topics.telemetry);
+        require(&topics, &mut reader)?;
+        let rules = charters::of_topic(&config);
+        charters::follow(&rules, &mut reader)?;
+        let (publications, registry) =
+            rules.publications().unwrap_or_else(|| (Arc::default(), rules.registry()));
+        Ok(Self { config, publications, registry })
+    }
+}
+
+/// # Errors
+/// One of the topics of charters is not there.
+fn require(topics: &Topics, reader: &mut Reader) -> anyhow::Result<()> {
+    for topic in [&topics.charters, &topics.policies] {
+        if reader.partition_count(topic)? == 0 {
+            return Err(LogError::NoTopic(topic.to_string()).into());
+        }
+    }
+    Ok(())
 }
 
 /// A desk, or who has the log.
@@ -103,7 +140,11 @@ impl Desk {
         match Self::of(config)? {
             Held::No(desk) => Ok(*desk),
             Held::ByOther(_, why) => {
-                bail!("{why}: stop the service that has the embedded log, or use Kafka")
+                bail!(
+                    "{why}: stop the service that has the embedded log, publish, and start it \
+                     again; while it runs `watchkeep charters propose` and `approve` change \
+                     charters through it"
+                )
             }
         }
     }
@@ -121,11 +162,7 @@ impl Desk {
         }
         let store = opened?;
         let topics = Topics::new(&config.topics.prefix, &config.topics.telemetry);
-        for topic in [&topics.charters, &topics.policies] {
-            if store.reader()?.partition_count(topic)? == 0 {
-                return Err(LogError::NoTopic(topic.to_string()).into());
-            }
-        }
+        require(&topics, &mut store.reader()?)?;
         let rules = charters::of_topic(&config);
         let publications = Arc::default();
         let registry = rules.registry();

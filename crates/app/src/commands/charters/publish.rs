@@ -13,10 +13,11 @@ use watchkeep_model::charter::CharterDocument;
 use watchkeep_model::revision::RevisionKind;
 use watchkeep_model::time::Timestamp;
 
-use super::desk::{Act, Desk, somebody};
+use super::desk::{Act, Desk, Known, somebody};
 use crate::Outcome;
 use crate::charters::{Folder, Texts, texts};
 use crate::cli::{Diff, Publish};
+use crate::config::Config;
 use crate::output::{Format, Output, Table, complain, grouped};
 
 /// What was or would be published.
@@ -36,7 +37,7 @@ struct Published {
 /// The folder has errors, the log cannot be used.
 pub(super) fn publish(arguments: &Publish) -> anyhow::Result<Outcome> {
     let mut desk = Desk::open(&arguments.configured)?;
-    let folder = folder(arguments.charters.as_deref(), &desk)?;
+    let folder = folder(arguments.charters.as_deref(), &desk.config)?;
     let differences = changes(&desk.publications.newest(), &folder.documents(), true);
     let act = Act {
         ticket: arguments.ticket.clone(),
@@ -76,9 +77,9 @@ pub(super) fn publish(arguments: &Publish) -> anyhow::Result<Outcome> {
 /// # Errors
 /// The folder has errors, the log cannot be read.
 pub(super) fn diff(arguments: &Diff) -> anyhow::Result<Outcome> {
-    let desk = Desk::open(&arguments.configured)?;
-    let folder = folder(arguments.charters.as_deref(), &desk)?;
-    let differences = changes(&desk.publications.newest(), &folder.documents(), true);
+    let known = Known::read(&arguments.configured)?;
+    let folder = folder(arguments.charters.as_deref(), &known.config)?;
+    let differences = changes(&known.publications.newest(), &folder.documents(), true);
     let changed: Vec<Changed> = differences.iter().map(Changed::by).collect();
     let mut output = Output::new();
     match arguments.formatted.format {
@@ -90,11 +91,11 @@ pub(super) fn diff(arguments: &Diff) -> anyhow::Result<Outcome> {
     Ok(if changed.is_empty() { Outcome::Fine } else { Outcome::Found })
 }
 
-fn folder(named: Option<&Path>, desk: &Desk) -> anyhow::Result<Folder> {
-    let folder = named.or(desk.config.charters.as_deref());
+fn folder(named: Option<&Path>, config: &Config) -> anyhow::Result<Folder> {
+    let folder = named.or(config.charters.as_deref());
     let folder =
         folder.context("name the charter folder with --charters DIR, or set charters.folder")?;
-    let folder = Folder::read(folder, desk.config.time.pane)?;
+    let folder = Folder::read(folder, config.time.pane)?;
     folder.refuse_errors()?;
     Ok(folder)
 }

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use serde_json::Value;
+use watchkeep_incident::registry::Registry;
 use watchkeep_incident::registry::publications::{Publications, field_changes};
 use watchkeep_model::revision::{Revision, RevisionKind};
 use watchkeep_model::subject::{has_type, typed};
 use watchkeep_model::time::Timestamp;
 
-use super::desk::Desk;
+use super::desk::Known;
 use super::publish::shown;
 use crate::charters::{self, Wanted};
 use crate::cli::{ChartersHistory, ChartersShow};
@@ -41,15 +42,15 @@ struct Line {
 /// # Errors
 /// The log.
 pub(super) fn history(arguments: &ChartersHistory) -> anyhow::Result<Outcome> {
-    let desk = Desk::open(&arguments.configured)?;
-    let keys = keys(&arguments.subject, &desk);
+    let known = Known::read(&arguments.configured)?;
+    let keys = keys(&arguments.subject, &known.registry);
     let mut lines: Vec<Line> = Vec::new();
     for (kind, name) in &keys {
-        lines.extend(changed(&desk.publications, *kind, name));
+        lines.extend(changed(&known.publications, *kind, name));
     }
     let names: Vec<&str> = keys.iter().map(|(_, name)| name.as_str()).collect();
-    let remarks = desk.publications.remarks().iter();
-    lines.extend(remarks.filter(|r| concerns(&desk.publications, r, &names)).map(remark));
+    let remarks = known.publications.remarks().iter();
+    lines.extend(remarks.filter(|r| concerns(&known.publications, r, &names)).map(remark));
     lines.sort_by_key(|line| line.at);
     let mut output = Output::new();
     match arguments.formatted.format {
@@ -66,7 +67,7 @@ pub(super) fn history(arguments: &ChartersHistory) -> anyhow::Result<Outcome> {
 
 /// What a name stands for: a thing of the directory, or a subject with the
 /// patterns that its charter comes from.
-fn keys(name: &str, desk: &Desk) -> Vec<(RevisionKind, String)> {
+fn keys(name: &str, registry: &Registry) -> Vec<(RevisionKind, String)> {
     use RevisionKind::{Domain, Group, Policy, Schedule, System, User};
     for kind in [Policy, User, Group, Schedule, System, Domain] {
         if let Some(bare) = name.strip_prefix(kind.name()).and_then(|rest| rest.strip_prefix(':')) {
@@ -74,7 +75,7 @@ fn keys(name: &str, desk: &Desk) -> Vec<(RevisionKind, String)> {
         }
     }
     let subject = if has_type(name) { name.to_owned() } else { typed(name) };
-    let charter = desk.registry.charter(&subject, Timestamp::MAX);
+    let charter = registry.charter(&subject, Timestamp::MAX);
     let mut names = charter.map(|charter| charter.from.clone()).unwrap_or_default();
     if !names.contains(&subject) {
         names.insert(0, subject);

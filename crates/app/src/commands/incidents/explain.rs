@@ -158,7 +158,7 @@ pub(super) fn each<T: Stored>(
         return each_of_folder(folder, name, handle);
     }
     let config = Config::load_required(source.configured.file.as_deref())?;
-    let mut reader = Store::reader_of_incidents(&config)?;
+    let mut reader = Store::reader_or_service(&config)?;
     let topic = config.topics.named(name);
     let mut is_whole = true;
     for number in 0..reader.partition_count(&topic)? {
