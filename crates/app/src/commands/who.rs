@@ -5,10 +5,11 @@ mod print;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
-use watchkeep_incident::context::{DEFAULT_POLICY, default_policy};
+use watchkeep_incident::context::{Context as _, DEFAULT_POLICY, default_policy};
 use watchkeep_incident::hook::{self, Hook};
 use watchkeep_incident::lineage::reach::{Direction, reach};
 use watchkeep_incident::registry::Registry;
@@ -299,16 +300,26 @@ fn unfilled() -> Hook {
     Hook { now: None, why, until: None, next: None }
 }
 
+/// An empty charter for a node that the lineage knows and no charter is about.
+fn uncharted(registry: &Registry, subject: &str) -> Option<Arc<Charter>> {
+    let subject = typed(subject);
+    registry.lineage().node(&subject)?;
+    Some(Arc::new(Charter { subject, ..Charter::default() }))
+}
+
 fn answer(
     registry: &Registry,
     subject: &str,
     at: Timestamp,
     incidents: Option<&BTreeMap<String, Vec<Fact>>>,
 ) -> Option<Answer> {
-    let charter = &*registry.charter(subject, at)?;
+    let charter = &*registry.charter(subject, at).or_else(|| uncharted(registry, subject))?;
     let open = incidents.map(open);
     let load = |user: &str| {
-        let owned = open.iter().flatten().filter(|(i, _)| i.owner.as_deref() == Some(user));
+        // Its own incidents are not why somebody else would have to answer for it.
+        let owned = open.iter().flatten().filter(|(incident, affected)| {
+            incident.owner.as_deref() == Some(user) && !affected.contains(&charter.subject)
+        });
         u32::try_from(owned.count()).unwrap_or(u32::MAX)
     };
     let (owner, resolution) = hook::of_charter(charter, registry, at, &load);

@@ -1,8 +1,9 @@
 //! `report owners`: the load of each person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use watchkeep_model::charter::CharterFields;
 use watchkeep_model::incident::{Fact, FactData, FactName};
 use watchkeep_model::policy::{Hours, TimeOfDay, Weekday, Working};
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -29,7 +30,7 @@ pub struct Load {
     /// Middle time from the incident's opening to their acknowledgement, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_to_acknowledge: Option<i64>,
-    /// Subjects whose charter names them as the primary owner.
+    /// Subjects, and patterns, whose charter names them as the primary owner.
     pub primary_of: u64,
 }
 
@@ -45,7 +46,13 @@ pub fn owners(
     for facts in incidents.values() {
         one(registry, facts, period, &mut loads, &mut waits);
     }
-    for subject in registry.named() {
+    let named: BTreeSet<&str> = registry.named().collect();
+    for subject in registry.subjects() {
+        // What a pattern only inherits is counted at the wider one.
+        let sets = |fields: &CharterFields| fields.owners.primary.is_some();
+        if !named.contains(subject) && !registry.sets(subject, period.to, sets) {
+            continue;
+        }
         let charter = registry.charter(subject, period.to);
         let primary = charter.and_then(|charter| charter.fields.owners.primary.clone());
         if let Some(primary) = primary.filter(|name| is_person(name)) {

@@ -97,9 +97,10 @@ pub struct Review {
 /// Somebody who is named and cannot answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StaleOwner {
-    /// The subject or pattern.
+    /// The subject or pattern; `system:…`, `domain:…` or `directory` where the
+    /// directory names them.
     pub charter: String,
-    /// The role.
+    /// The role, `owner` or `governance`.
     pub role: &'static str,
     /// Who, a typed name.
     pub name: String,
@@ -196,7 +197,7 @@ pub fn stewardship(
         stale_edges: stale_edges(registry, period.to),
         coverage: coverage(registry, seen, period.to),
         found: found(registry, incidents, period),
-        outcomes: outcomes(&charters, incidents, period),
+        outcomes: outcomes(registry, &charters, incidents, period),
         cadence: cadence(publications, seen, period),
     }
 }
@@ -250,6 +251,20 @@ fn stale_owners(registry: &Registry, charters: &[(&str, &Charter)]) -> Vec<Stale
                 stale.push(StaleOwner { charter, role, name, why });
             }
         }
+    }
+    let directory = registry.directory();
+    let systems = directory.systems.iter().map(|(name, one)| ("system", name, &one.owner));
+    let domains = directory.domains.iter().map(|(name, one)| ("domain", name, &one.owner));
+    for (kind, place, owner) in systems.chain(domains) {
+        let Some(name) = owner.clone() else { continue };
+        if let Some(why) = gone(directory, &name, GROUP_DEPTH_MAX) {
+            stale.push(StaleOwner { charter: format!("{kind}:{place}"), role: "owner", name, why });
+        }
+    }
+    if let Some(name) = directory.governance.clone()
+        && let Some(why) = gone(directory, &name, GROUP_DEPTH_MAX)
+    {
+        stale.push(StaleOwner { charter: "directory".into(), role: "governance", name, why });
     }
     stale
 }
@@ -355,6 +370,7 @@ fn found(registry: &Registry, incidents: &BTreeMap<String, Vec<Fact>>, period: P
 }
 
 fn outcomes(
+    registry: &Registry,
     charters: &[(&str, &Charter)],
     incidents: &BTreeMap<String, Vec<Fact>>,
     period: Period,
@@ -365,30 +381,48 @@ fn outcomes(
             by_outcome.entry(outcome).or_default().insert(subject);
         }
     }
-    let affected = |facts: &[Fact], subjects: &BTreeSet<&str>| {
-        facts.iter().any(|fact| match &fact.data {
-            FactData::Opened(opened) => {
-                let mut features = opened.affected_features.iter();
-                subjects.contains(opened.root.as_str())
-                    || features.any(|feature| subjects.contains(typed(feature).as_str()))
-            }
-            FactData::BreachAttached(breach) => subjects.contains(typed(&breach.feature).as_str()),
-            _ => false,
-        })
-    };
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    let opened = incidents
+        .values()
+        .filter(|facts| facts.first().is_some_and(|first| period.has(first.occurred_at)));
+    for facts in opened {
+        let mut hindered: BTreeSet<String> = BTreeSet::new();
+        for subject in affected(facts) {
+            let charter = registry.charter(&subject, period.to);
+            hindered.extend(
+                charter
+                    .iter()
+                    .flat_map(|charter| charter.fields.business_outcomes.iter().flatten().cloned()),
+            );
+        }
+        for outcome in hindered {
+            *counts.entry(outcome).or_default() += 1;
+        }
+    }
     by_outcome
         .into_iter()
-        .map(|(outcome, subjects)| {
-            let opened = incidents
-                .values()
-                .filter(|facts| facts.first().is_some_and(|first| period.has(first.occurred_at)));
-            Outcome {
-                outcome: outcome.to_owned(),
-                incidents: opened.filter(|facts| affected(facts, &subjects)).count() as u64,
-                charters: subjects.into_iter().map(str::to_owned).collect(),
-            }
+        .map(|(outcome, subjects)| Outcome {
+            outcome: outcome.to_owned(),
+            incidents: counts.get(outcome).copied().unwrap_or_default(),
+            charters: subjects.into_iter().map(str::to_owned).collect(),
         })
         .collect()
+}
+
+/// Typed names of the root of an incident and of everything that breached in it.
+fn affected(facts: &[Fact]) -> BTreeSet<String> {
+    let mut subjects = BTreeSet::new();
+    for fact in facts {
+        match &fact.data {
+            FactData::Opened(opened) => {
+                subjects.insert(opened.root.clone());
+                subjects.extend(opened.affected_features.iter().map(|name| typed(name)));
+            }
+            FactData::BreachAttached(breach) => _ = subjects.insert(typed(&breach.feature)),
+            _ => {}
+        }
+    }
+    subjects
 }
 
 pub(super) fn cadence(publications: Option<&Publications>, seen: &Seen, period: Period) -> Cadence {
