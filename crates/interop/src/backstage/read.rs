@@ -95,6 +95,15 @@ impl Reader<'_> {
             return;
         }
         let version = at.required("apiVersion");
+        // Of a plugin, such as a template of the scaffolder.
+        if let Some(version) = &version
+            && let Some((group, _)) = version.split_once('/')
+            && group != "backstage.io"
+            && let Some(kind) = at.required("kind")
+        {
+            at.lost(&format!("a charter folder has no {kind} of {version}"));
+            return;
+        }
         if let Some(version) = &version
             && !version.starts_with("backstage.io/v1")
         {
