@@ -278,6 +278,13 @@ fn a_folder_needs_the_approvals_that_a_proposal_needs() {
     forbidden(&service, &publishing(&folder, "user:ada", &[]));
     let folder = Folder::write(&service, &files(charter(1, 0.3))[..2]);
     forbidden(&service, &publishing(&folder, "user:ada", &[]));
+    // Its pages are not turned away without them either.
+    let mut turned = files(charter(1, 0.3));
+    turned[1].1 = turned[1].1.replace("{role: primary}", "{user: user:linus}");
+    let folder = Folder::write(&service, &turned);
+    let error = forbidden(&service, &publishing(&folder, "user:linus", &[]));
+    assert!(error.contains("policy:standard: the gate charter needs 2 more"), "{error}");
+    succeed(&service, &publishing(&folder, "user:ada", &both));
 }
 
 #[test]
@@ -302,6 +309,12 @@ fn what_guards_charters_is_not_taken_away_without_those_whom_it_asks() {
     let inside = [&steward[..], &["--effective-from", "2095-01-01"]].concat();
     let error = forbidden(&service, &publishing(&folder, "user:ada", &inside));
     assert!(error.contains("until 2100-01-01") && error.contains("peak season"), "{error}");
+    let change = later[2].1.clone();
+    let path = proposal(&service, &change);
+    let path = path.to_str().expect("text");
+    let dated = ["propose", path, "--by", "user:linus", "--effective-from", "2095-01-01"];
+    let error = forbidden(&service, &dated);
+    assert!(error.contains("until 2100-01-01"), "{error}");
     for (what, file, from, to) in [
         (
             "policy:standard",

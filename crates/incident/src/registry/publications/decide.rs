@@ -136,7 +136,11 @@ impl Desk<'_> {
             let what = format!("the command is about {subject}, and a document about {other}");
             return Err(Forbidden::Fault(what));
         }
-        self.after(&differences).map_err(Forbidden::Fault)?;
+        let after = self.after(&differences).map_err(Forbidden::Fault)?;
+        let (registries, from) = ([self.registry, &after], act.response.effective_from);
+        if let Some(rule) = gate::frozen_later(registries, &differences, act.now, from) {
+            return Err(Forbidden::Rule(rule));
+        }
         let lines: Vec<String> = differences.iter().map(|d| json::to_line(&d.after)).collect();
         let at = act.response.at.to_string();
         let id = derived(&["proposal", &at, &act.by, &lines.join("\n")]);

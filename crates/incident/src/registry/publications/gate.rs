@@ -87,12 +87,32 @@ pub fn frozen(
     at: Timestamp,
     effective_from: Option<Timestamp>,
 ) -> Option<String> {
+    frozen_at(registries, differences, Some(at), (at, effective_from))
+}
+
+/// The same of what is only proposed at `at`: a freeze that holds now may be
+/// over when it is approved, one that holds at its dates never is.
+pub(super) fn frozen_later(
+    registries: [&Registry; 2],
+    differences: &[Difference],
+    at: Timestamp,
+    effective_from: Option<Timestamp>,
+) -> Option<String> {
+    frozen_at(registries, differences, None, (at, effective_from))
+}
+
+fn frozen_at(
+    registries: [&Registry; 2],
+    differences: &[Difference],
+    acts_at: Option<Timestamp>,
+    (now, effective_from): (Timestamp, Option<Timestamp>),
+) -> Option<String> {
     let charters = differences.iter().filter(|d| d.kind == RevisionKind::Charter);
     for difference in charters {
-        let mut instants = vec![at];
+        let mut instants: Vec<Timestamp> = acts_at.into_iter().collect();
         // What is dated back acts from now on.
         let dates = effective_from.into_iter().chain(new_dates(difference));
-        instants.extend(dates.filter(|date| *date > at));
+        instants.extend(dates.filter(|date| *date > now));
         for registry in registries {
             let Some(policy) = policy_of(registry, &difference.name) else { continue };
             let holds = |f: &&Freeze| instants.iter().any(|at| f.from <= *at && *at < f.to);
