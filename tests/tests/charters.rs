@@ -312,7 +312,8 @@ fn what_guards_charters_is_not_taken_away_without_those_whom_it_asks() {
     let change = later[2].1.clone();
     let path = proposal(&service, &change);
     let path = path.to_str().expect("text");
-    let dated = ["propose", path, "--by", "user:linus", "--effective-from", "2095-01-01"];
+    let dated = ["propose", path, "--by", "user:linus", "--rationale", "nights are noisy"];
+    let dated = [&dated[..], &["--effective-from", "2095-01-01"]].concat();
     let error = forbidden(&service, &dated);
     assert!(error.contains("until 2100-01-01"), "{error}");
     for (what, file, from, to) in [
