@@ -127,6 +127,7 @@ fn clean(failure: Failure, veil: &Veil) -> Failure {
     match failure {
         Failure::Passing(why) => Failure::Passing(text(why)),
         Failure::Busy { why, after } => Failure::Busy { why: text(why), after },
+        Failure::Address(why) => Failure::Address(text(why)),
         Failure::Message(why) => Failure::Message(text(why)),
         Failure::Settings(why) => Failure::Settings(text(why)),
     }

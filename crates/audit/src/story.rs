@@ -450,7 +450,9 @@ impl Story {
             false => step == self.entry.step && climb == self.entry.climb(),
         };
         match line.text("reason").unwrap_or_default() {
-            "limited" => _ = self.limited.insert((target, step, climb)),
+            _ if line.text("digest_at").is_some() => {
+                self.limited.insert((target, step, climb));
+            }
             "silenced" | "inhibited" | "flapping" => self.held |= stands_on,
             _ => {}
         }

@@ -27,6 +27,7 @@ use crate::state::{Incident, State, Timer, key_of};
 mod answers;
 mod commands;
 mod digest;
+mod digests;
 mod index;
 mod kept;
 mod merge;

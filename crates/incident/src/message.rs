@@ -10,6 +10,7 @@ use watchkeep_model::incident::{Fact, FactData, FactName};
 use watchkeep_model::policy::Channel;
 
 use crate::decide::World;
+use crate::schedule::{Presence, answering};
 use crate::state::{Incident, State};
 
 /// Where messages come from, a URI reference as CloudEvents asks for.
@@ -56,6 +57,7 @@ pub(crate) fn tell(
                 let mut notice = blank(incident, fact, Audience::Inform, target, "", world);
                 notice.target = Some(target.clone());
                 notice.role = Some(informed.role.clone());
+                notice.channel = own_contact(target, fact, world);
                 because(&mut notice, "breach");
                 out.push(notice);
             }
@@ -66,6 +68,7 @@ pub(crate) fn tell(
                 let mut notice = blank(incident, fact, Audience::Inform, target, "", world);
                 notice.target = Some(target.clone());
                 notice.role = Some(informed.role.clone());
+                notice.channel = own_contact(target, fact, world);
                 because(&mut notice, &data.action);
                 notice.respond_by = data.due_at;
                 notice.custom_details.insert(data.action.clone(), data.detail.clone());
@@ -97,6 +100,22 @@ fn scope<'w>(data: &Notified, world: &'w World<'_>) -> Option<&'w str> {
     };
     let is_it = |one: &&Channel| one.tool == tool && (one.to.is_none() || one.to.as_deref() == to);
     step.channels.iter().find(is_it)?.scope.as_deref()
+}
+
+/// Tools that ring: a notice asks for nothing.
+const RINGING: [&str; 2] = ["pagerduty", "alertmanager"];
+
+/// How a person is told who is not asked: by the first of their own contacts
+/// that does not ring. A model or dashboard that is informed has none.
+fn own_contact(target: &str, fact: &Fact, world: &World<'_>) -> Option<String> {
+    let directory = world.context.directory();
+    let is_party = ["user:", "group:", "schedule:"].iter().any(|kind| target.starts_with(kind));
+    let Presence::Present(user) = answering(directory, target, fact.occurred_at) else {
+        return None;
+    };
+    let contacts = &directory.user(&user).filter(|_| is_party)?.contacts;
+    let quiet = contacts.iter().find(|own| !RINGING.contains(&own.tool.as_str()))?;
+    Some(format!("{}:{}", quiet.tool, quiet.to))
 }
 
 /// Writes a message to everybody who follows the incident.
@@ -138,10 +157,8 @@ fn blank(
     let listed = usize::try_from(world.policy.grouping.max_listed).unwrap_or(usize::MAX);
     let (affected_features, affected_count) = incident.affected(listed);
     let procedure = fields.and_then(|fields| fields.rollback.procedure.as_ref());
-    let sequence = fact.sequence.to_string();
-    let parts = ["escalation", &incident.id, &sequence, audience.name(), target, channel];
     Escalation {
-        id: derived(&parts),
+        id: id(fact, audience, target, channel),
         r#type: format!("watchkeep.escalation.{}", audience.name()),
         source: SOURCE.into(),
         subject: incident.root.clone(),
@@ -175,6 +192,16 @@ fn blank(
         drill: fact.drill,
         custom_details: details(incident, fields),
     }
+}
+
+fn id(fact: &Fact, audience: Audience, target: &str, channel: &str) -> String {
+    let sequence = fact.sequence.to_string();
+    derived(&["escalation", &fact.incident_id, &sequence, audience.name(), target, channel])
+}
+
+/// The identifier of the message of a `notified` fact.
+pub(crate) fn page_id(fact: &Fact, data: &Notified) -> String {
+    id(fact, Audience::Page, &data.target, &data.channel)
 }
 
 const fn action(state: State) -> EventAction {

@@ -13,7 +13,6 @@ use watchkeep_model::policy::Rate;
 use watchkeep_model::time::Timestamp;
 
 use crate::state::DELIVERY_FAILED;
-use crate::state::quiet::LIMITED;
 
 /// Pages to one person that are remembered. A larger `burst` counts as this.
 const PAGES_MAX: usize = 1_000;
@@ -130,7 +129,7 @@ impl Pages {
                 self.leave(&data.target, id);
                 vec![data.target.clone()]
             }
-            FactData::NotificationSkipped(data) if data.reason == LIMITED => {
+            FactData::NotificationSkipped(data) if data.digest_at.is_some() => {
                 let (Some(user), Some(due_at)) = (&data.target, data.digest_at) else {
                     return Vec::new();
                 };

@@ -346,6 +346,13 @@ impl Incident {
                 self.update.due_at = None;
                 self.reopens_until = Some(data.reopens_until);
             }
+            FactData::DeliveryReported(data) => {
+                let failed = data.channel.as_ref().filter(|_| data.unreached);
+                let paged = data.target.as_ref().and_then(|target| self.paged.get_mut(target));
+                if let Some((paged, channel)) = paged.zip(failed) {
+                    paged.failed.insert(channel.clone());
+                }
+            }
             FactData::Reopened(data) => self.reopen(data),
             FactData::Exhausted(_) => {
                 self.exhausted = true;
@@ -373,7 +380,6 @@ impl Incident {
             FactData::Opened(_)
             | FactData::ActionRecorded(_)
             | FactData::CommandRejected(_)
-            | FactData::DeliveryReported(_)
             | FactData::FlappingStarted(_)
             | FactData::FlappingEnded(_)
             | FactData::Silenced(_)
@@ -437,9 +443,15 @@ impl Incident {
             role: data.role.clone(),
             at,
             channels: BTreeSet::new(),
+            failed: BTreeSet::new(),
         });
         if data.reason != DELIVERY_FAILED && paged.at != at {
-            *paged = Paged { role: data.role.clone(), at, channels: BTreeSet::new() };
+            let (channels, failed) = (BTreeSet::new(), BTreeSet::new());
+            *paged = Paged { role: data.role.clone(), at, channels, failed };
+        }
+        if data.reason == DELIVERY_FAILED && data.carried_by.is_some() {
+            // The report is in the log of the incident that spoke for this one.
+            paged.failed.clone_from(&paged.channels);
         }
         paged.channels.insert(data.channel.clone());
     }
@@ -591,6 +603,8 @@ pub struct Paged {
     pub at: Timestamp,
     /// By what, each with its address.
     pub channels: BTreeSet<String>,
+    /// Those of them that no sink took.
+    pub failed: BTreeSet<String>,
 }
 
 /// What is due. Of several timers of one incident at one instant the first in

@@ -351,6 +351,24 @@ fn what_is_resolved_before_it_could_be_sent_is_not_sent() {
 }
 
 #[test]
+fn a_page_that_waits_is_not_sent_once_somebody_has_answered() {
+    let mut scene = Scene::new(&[sink("chat", Tool::Slack)]);
+    scene.write(&[page("a1", "a", "slack:x")]);
+    scene.turn();
+    scene.turn();
+    let mut answered = status("b3", "b", EventAction::Acknowledge);
+    answered.reason = "acknowledged".into();
+    let mut handed = page("b2", "b", "slack:x");
+    handed.reason = "handoff".into();
+    scene.write(&[page("b1", "b", "slack:x"), handed, answered]);
+    scene.turn();
+    let first = scene.out.pop().expect("a request");
+    scene.answer(&first, Ok(()));
+    assert_eq!(scene.settle(&Ok(())), ["b2 to x", "b3 to x"]);
+    assert!(scene.story().contains(&"b1 chat Dropped 0".to_owned()), "{:?}", scene.story());
+}
+
+#[test]
 fn a_crash_sends_again_what_is_not_reported_and_nothing_else() {
     let mut scene = Scene::new(&[sink("pager", Tool::Pagerduty)]);
     scene.write(&[page("a1", "a", "pagerduty"), page("b1", "b", "pagerduty")]);
@@ -626,6 +644,27 @@ fn alerts_are_kept_alive_until_they_end() {
     assert_eq!(scene.settle(&Ok(())), ["a3 to x"]);
     scene.wait(TimeSpan::HOUR);
     assert_eq!(scene.settle(&Ok(())), [""; 0]);
+}
+
+#[test]
+fn an_answer_does_not_change_the_severity_under_which_an_alert_fires() {
+    let mut scene = Scene::new(&[sink("alerts", Tool::Alertmanager)]);
+    scene.write(&[page("a1", "a", "alertmanager:x")]);
+    assert_eq!(scene.settle(&Ok(())), ["a1 to x"]);
+    let worse = |message: Escalation| Escalation { severity: Severity::Critical, ..message };
+    scene.write(&[worse(status("a2", "a", EventAction::Acknowledge))]);
+    assert_eq!(scene.settle(&Ok(())), [""; 0]);
+    scene.wait(TimeSpan::MINUTE);
+    scene.turn();
+    let refresh = scene.out.pop().expect("a request");
+    assert_eq!(shown(&refresh), "a2 to x");
+    assert_eq!(refresh.alerts[0].message.severity, Severity::Error);
+    scene.answer(&refresh, Ok(()));
+    scene.write(&[worse(page("a3", "a", "alertmanager:x"))]);
+    scene.turn();
+    let page = scene.out.pop().expect("a request");
+    let previous = page.alerts[0].previous.as_ref().map(|previous| previous.severity);
+    assert_eq!(previous, Some(Severity::Error), "its alert is ended with this one");
 }
 
 #[test]

@@ -223,6 +223,8 @@ fn judge(tool: Tool, mut response: http::Response<Body>, now: Timestamp) -> Resu
         300..400 => Failure::Settings(format!(
             "HTTP {status}: it is somewhere else: set the address that is redirected to"
         )),
+        // So Slack tells of one channel: the hook itself is right.
+        404 | 410 if tool == Tool::Slack && answer.starts_with("channel_") => Failure::Message(why),
         401 | 403 | 404 | 405 | 407 | 410 => Failure::Settings(why),
         // PagerDuty tells so of a key that it does not know.
         400 if tool == Tool::Pagerduty && answer.contains("routing") => Failure::Settings(why),

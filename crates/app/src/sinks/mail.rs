@@ -69,11 +69,13 @@ impl Mail {
 }
 
 /// SMTP tells by its first digit whether trying again makes sense; 53x is
-/// about who we are, not about the message. Source: RFC 5321, 4.2.1; RFC 4954, 6.
+/// about who we are, not about the message. A mailbox that is busy, greylisted
+/// or full is one of many. Source: RFC 5321, 4.2.1 and 4.2.3; RFC 4954, 6.
 fn failure(error: &SmtpError) -> Failure {
     let why = if is_timeout(error) { "no answer in time".to_owned() } else { error.to_string() };
     match error.status().map(u16::from) {
         Some(530..=539) => Failure::Settings(why),
+        Some(450 | 452) => Failure::Address(why),
         Some(400..=499) | None => Failure::Passing(why),
         Some(_) => Failure::Message(why),
     }

@@ -47,9 +47,12 @@ impl Escalate {
             }
             _ => match self.addressed(response) {
                 Ok(ids) => ids.iter().for_each(|incident| {
+                    let carried = self.carried_by(response);
+                    let from = (out.facts.len(), out.escalations.len());
                     self.decide(incident, context, now, out, |decision| {
                         decision.respond(response, &id);
                     });
+                    self.reach_carried(response, &carried, from, context, now, out);
                 }),
                 Err(rule) => self.reject(response, &id, rule, context, now, out),
             },

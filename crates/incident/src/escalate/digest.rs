@@ -1,6 +1,9 @@
 //! Pages beyond `limits.per_owner`, collected and sent as one message.
 
 use watchkeep_model::escalation::{Audience, Escalation};
+use watchkeep_model::incident::FactData;
+use watchkeep_model::incident::data::DeliveryOutcome;
+use watchkeep_model::response::{DELIVERER, Response};
 use watchkeep_model::time::Timestamp;
 
 use super::index::What;
@@ -62,6 +65,70 @@ impl Escalate {
             let listed = self.listed_max(carrier.as_ref().map(|(id, _)| id.as_str()), context);
             let pages = pages.iter_mut().filter(|message| message.audience == Audience::Page);
             pages.for_each(|page| list(page, &carried, listed));
+        }
+    }
+
+    /// The incidents that a message spoke for of which a report tells.
+    pub(super) fn carried_by(&self, response: &Response) -> Vec<String> {
+        let report = response.delivery.as_ref().filter(|_| response.by == DELIVERER);
+        report.map_or_else(Vec::new, |report| self.index.carried_by(&report.escalation))
+    }
+
+    /// Where a digest has not reached its person, the pages of those for which
+    /// it spoke are still owed: by the next contact, or once more by the same
+    /// channel where it was dropped with its own incident. What the message of
+    /// that one says now (written from `from` on), else that of the first which
+    /// still asks, speaks for the others again.
+    pub(super) fn reach_carried(
+        &mut self,
+        response: &Response,
+        carried: &[String],
+        from: (usize, usize),
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let Some(report) = response.delivery.as_ref().filter(|_| !carried.is_empty()) else {
+            return;
+        };
+        if !report.unreached && report.outcome != DeliveryOutcome::Dropped {
+            return;
+        }
+        let told = |out: &Outputs, from: usize| {
+            out.facts[from..].iter().find_map(|fact| match &fact.data {
+                FactData::Notified(data) if data.carried_by.is_none() => {
+                    Some((fact.incident_id.clone(), data.channel.clone()))
+                }
+                _ => None,
+            })
+        };
+        let mut speaker = told(out, from.0);
+        let mut messages = from.1..out.escalations.len();
+        let mut listed: Vec<String> = Vec::new();
+        let doing = Doing::system(now, format!("response {}", response.id()));
+        for id in carried {
+            let asks = self.incidents.get(id).is_some_and(asks);
+            if !asks {
+                continue;
+            }
+            let from = (out.facts.len(), out.escalations.len());
+            self.decide(id, context, now, out, |decision| {
+                decision.reach_again(report, speaker.as_ref(), &doing);
+            });
+            let is_carried = out.facts.get(from.0).is_some_and(
+                |fact| matches!(&fact.data, FactData::Notified(data) if data.carried_by.is_some()),
+            );
+            if is_carried {
+                listed.extend(self.incidents.get(id).map(in_short));
+            } else if speaker.is_none() {
+                speaker = told(out, from.0);
+                messages = from.1..out.escalations.len();
+            }
+        }
+        let most = self.listed_max(speaker.as_ref().map(|(id, _)| id.as_str()), context);
+        if let Some(pages) = out.escalations.get_mut(messages) {
+            let pages = pages.iter_mut().filter(|message| message.audience == Audience::Page);
+            pages.for_each(|page| list(page, &listed, most));
         }
     }
 

@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::pages::Pages;
 use crate::state::Incident;
 
+use super::digests::Digests;
 use super::kept::{Lookup, Ordered};
 use super::platform;
 use super::relate::Change;
@@ -76,6 +77,7 @@ pub(super) struct Index {
     /// Silences that an incident has been under since it opened or reopened.
     silences_of: Lookup<String, Vec<String>>,
     pages: Pages,
+    digests: Digests,
     /// Open breaches of features that stand for themselves.
     unexplained: BTreeMap<String, BTreeSet<String>>,
 }
@@ -132,6 +134,11 @@ impl Index {
             self.due_of.insert(what.clone(), due_at);
             self.due.insert((due_at, what));
         }
+    }
+
+    /// The incidents that a message speaks for besides its own.
+    pub(super) fn carried_by(&self, escalation: &str) -> Vec<String> {
+        self.digests.carried_by(escalation)
     }
 
     /// Incidents under a silence.
@@ -317,6 +324,7 @@ impl Index {
             _ => {}
         }
         self.note_quiet(fact, incident);
+        self.digests.note(fact);
         let calm = !incident.is_open() || incident.resting || incident.acknowledged.is_some();
         for user in self.pages.note(fact, calm, incident.handoff_owed()) {
             let due_at = self.pages.digest(&user).map(|digest| digest.due_at);

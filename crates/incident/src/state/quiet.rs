@@ -146,7 +146,7 @@ impl Quiet {
 
     fn limit(&mut self, data: &NotificationSkipped) {
         let (Some(target), Some(role)) = (&data.target, &data.role) else { return };
-        if data.reason == LIMITED {
+        if data.digest_at.is_some() {
             self.limited.insert(target.clone(), role.clone());
         } else {
             self.limited.remove(target);

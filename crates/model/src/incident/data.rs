@@ -419,7 +419,8 @@ pub struct NotificationSkipped {
     /// When an exhausted incident tries again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat_at: Option<Timestamp>,
-    /// When a page beyond `limits.per_owner` goes out with others in a digest.
+    /// When a page beyond `limits.per_owner`, or one that no contact of its
+    /// person took, goes out with others in a digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest_at: Option<Timestamp>,
 }

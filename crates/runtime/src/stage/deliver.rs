@@ -164,6 +164,10 @@ pub enum Failure {
         /// How long it wants to be left alone; absent where it did not say.
         after: Option<TimeSpan>,
     },
+    /// The one address does not take it now: try again. Of the sink it says
+    /// nothing, which may take what is for others.
+    #[error("{0}")]
+    Address(String),
     /// The sink does not take this message, however often it is sent.
     #[error("{0}")]
     Message(String),

@@ -25,6 +25,7 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use self::case::Case;
 use self::digests::Digests;
 use self::flaps::Flaps;
+use self::reach::Carried;
 use self::silences::Silences;
 use crate::simulation::Violation;
 
@@ -106,6 +107,7 @@ pub struct Duties {
     desks: BTreeMap<String, Fact>,
     silences: Silences,
     digests: Digests,
+    carried: Carried,
     flaps: Flaps,
     /// When the latest fact was written.
     now: Timestamp,
@@ -140,6 +142,7 @@ impl Duties {
     pub fn under(terms: Terms) -> Self {
         Self {
             digests: Digests::under(terms.per_owner),
+            carried: Carried::default(),
             flaps: Flaps::under(terms.flap),
             terms,
             cases: BTreeMap::new(),
@@ -229,6 +232,12 @@ impl Duties {
                 self.merged.insert(id.clone(), data.into.clone());
             }
             _ => {}
+        }
+        let again = self.carried.follow(&fact);
+        if let FactData::DeliveryReported(report) = &fact.data {
+            for other in again {
+                self.cases.get_mut(&other).into_iter().for_each(|case| case.owes_again(report));
+            }
         }
         match self.cases.get_mut(&id) {
             Some(case) => {
@@ -353,6 +362,7 @@ impl Duties {
         }
         self.silences.commit()?;
         self.digests.commit(&self.cases, self.now)?;
+        self.cases.values_mut().try_for_each(Case::end_reach)?;
         for case in self.cases.values() {
             case.holds_for_a_reason()?;
             case.reaches_otherwise()?;

@@ -52,11 +52,11 @@ impl Health {
         *self = Self { worked: true, ..Self::default() };
     }
 
-    /// The sink did not take something. What is wrong with a message says
-    /// nothing against the sink.
+    /// The sink did not take something. What is wrong with a message, or with
+    /// one address, says nothing against the sink.
     pub fn failure(&mut self, failure: &Failure, steady: Timestamp) {
         match failure {
-            Failure::Message(_) => {}
+            Failure::Message(_) | Failure::Address(_) => {}
             Failure::Busy { why, after } => {
                 self.failed(why, 0, steady);
                 let after = after.unwrap_or(BUSY_DEFAULT).clamp(TimeSpan::ZERO, BUSY_MAX);

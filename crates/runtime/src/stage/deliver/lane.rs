@@ -9,6 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use watchkeep_incident::state::people::HANDOFF;
 use watchkeep_model::charter::Severity;
 use watchkeep_model::escalation::{Audience, Escalation, EventAction};
 use watchkeep_model::incident::data::DeliveryOutcome;
@@ -68,6 +69,18 @@ impl Job {
         self.message.event_action == EventAction::Resolve
     }
 
+    /// True where it tells that somebody is at it, or has done something.
+    fn answers(&self) -> bool {
+        let is_answer = |reason: &str| ["acknowledged", "remediated", "verified"].contains(&reason);
+        self.message.audience == Audience::Status && is_answer(reason_of(&self.message))
+    }
+
+    /// True for a page that asks for an answer. One that hands an incident over
+    /// tells whose it is, whoever has answered.
+    fn asks(&self) -> bool {
+        self.message.audience == Audience::Page && reason_of(&self.message) != HANDOFF
+    }
+
     /// What goes first where several are due: less is sooner.
     fn haste(&self) -> (Reverse<Severity>, Timestamp, i64) {
         let is_page = self.message.audience == Audience::Page;
@@ -86,6 +99,12 @@ impl Job {
         self.first_tried_at.into_iter().chain(failing).any(long)
             || (health.is_dead() && health.is_paused(steady))
     }
+}
+
+/// Why a message is sent; in an exercise the details tell it.
+fn reason_of(message: &Escalation) -> &str {
+    let in_a_drill = message.custom_details.get("drill_reason").filter(|_| message.drill);
+    in_a_drill.map_or(&message.reason, String::as_str)
 }
 
 /// A message that is waited for no more.
@@ -180,14 +199,16 @@ impl Lane {
         self.flying.as_ref().is_some_and(|(own, _)| *own == ticket)
     }
 
-    /// Takes a message. A resolve makes what still waits before it needless;
+    /// Takes a message. An answer makes pages needless that still wait before
+    /// it; a resolve makes everything so;
     /// where nothing of the incident was ever handed to the sink, the resolve
     /// as well. A webhook's receiver gets the whole story.
     pub fn push(&mut self, place: usize, job: Job, was_handed: bool, done: &mut Vec<Done>) {
         let key = (job.message.incident_id.clone(), job.to.clone());
         let flies = matches!(&self.flying, Some((_, Flying::Job(own))) if *own == key);
         let thread = self.threads.entry(key).or_default();
-        let mut needless = Vec::new();
+        let mut needless: Vec<Job> = Vec::new();
+        let mut why = "the incident was resolved before it could be sent";
         if job.is_resolve() && self.sink.tool != Tool::Webhook {
             needless.extend(thread.drain(usize::from(flies).min(thread.len())..));
             self.count -= needless.len();
@@ -199,12 +220,21 @@ impl Lane {
                 self.count += 1;
             }
         } else {
+            if job.answers() && self.sink.tool != Tool::Webhook {
+                let first = usize::from(flies).min(thread.len());
+                let (asks, rest): (Vec<Job>, Vec<Job>) =
+                    thread.drain(first..).partition(|job| job.asks());
+                needless = asks;
+                thread.extend(rest);
+                self.count -= needless.len();
+                why = "somebody answered before it could be sent";
+            }
             thread.push_back(job);
             self.count += 1;
         }
         self.threads.retain(|_, thread| !thread.is_empty());
         for job in needless {
-            let detail = Some("the incident was resolved before it could be sent".to_owned());
+            let detail = Some(why.to_owned());
             done.push(Done { sink: place, job, outcome: DeliveryOutcome::Dropped, detail });
         }
     }

@@ -99,7 +99,10 @@ impl Book {
             let repeats = previous.as_ref().is_some_and(|last| is_no_news(tool, last, message));
             let mut pages = Vec::new();
             if let Some(thread) = thread {
-                thread.last = message.clone();
+                thread.last = match repeats {
+                    true => as_it_fires(&thread.last, message),
+                    false => message.clone(),
+                };
                 if message.audience == Audience::Page {
                     thread.page(message.time);
                 }
@@ -187,6 +190,17 @@ fn is_no_news(tool: Tool, last: &Escalation, message: &Escalation) -> bool {
             Tool::Alertmanager => true,
             Tool::Webhook | Tool::Slack | Tool::Email => false,
         }
+}
+
+/// What an alert says that is not sent anew: the news, under the severity that
+/// it was sent with. That is one of its labels, and another label is another
+/// alert, which would ring because somebody has answered; the next page that
+/// goes out carries it.
+fn as_it_fires(last: &Escalation, message: &Arc<Escalation>) -> Arc<Escalation> {
+    if last.severity == message.severity {
+        return message.clone();
+    }
+    Arc::new(Escalation { severity: last.severity, ..Escalation::clone(message) })
 }
 
 /// The sinks of a page or notice; true where its channel names them.

@@ -132,15 +132,22 @@ impl Digests {
     fn hold(&mut self, data: &NotificationSkipped, fact: &Fact) -> Result<(), Violation> {
         let Some(target) = data.target.clone() else { return Ok(()) };
         let key = (target.clone(), fact.incident_id.clone());
-        if data.reason != "limited" {
+        let is_limited = data.reason == "limited";
+        // What no contact took is tried again, too.
+        let Some(digest_at) = data.digest_at else {
+            if is_limited {
+                return Err(wrong(DIGESTS, "it does not say when", fact));
+            }
             self.waiting.remove(&key);
             return Ok(());
-        }
-        let Some(digest_at) = data.digest_at else {
-            return Err(wrong(DIGESTS, "it does not say when", fact));
         };
         let (step, climb) = (data.step.clone(), data.climb);
-        self.held.push((target, fact.clone()));
+        if is_limited {
+            self.held.push((target, fact.clone()));
+        } else {
+            // Others wait with it from now on.
+            self.waited.insert(target);
+        }
         self.waiting
             .insert(key, Waiting { digest_at, step, climb, is_parked: false, was_parked: false });
         Ok(())

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use watchkeep_model::identifier::derived;
+use watchkeep_model::incident::data::{DeliveryOutcome, DeliveryReported};
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::Timestamp;
 
@@ -21,6 +23,55 @@ pub(super) struct Reach {
     paged: BTreeMap<String, (Timestamp, BTreeSet<String>)>,
     /// Who is to be asked otherwise now.
     owed: Option<String>,
+    /// Who is to be asked because the message that spoke for this incident has
+    /// reached nobody; true where the same channel may do, for nobody refused.
+    owed_again: BTreeMap<String, bool>,
+    /// Who was asked, or passed over, before it was read that they are to be.
+    early: Vec<(String, Option<Fact>)>,
+}
+
+/// A message: incident, person, channel and instant.
+type Message = (String, String, String, Timestamp);
+
+/// Which incidents each message speaks for besides its own. Facts of several
+/// incidents of one commit come in any order.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    /// By identifier.
+    messages: BTreeMap<String, Message>,
+    of: BTreeMap<Message, BTreeSet<String>>,
+}
+
+impl Carried {
+    /// Takes in a fact of any incident and tells whose pages are owed again.
+    pub(super) fn follow(&mut self, fact: &Fact) -> BTreeSet<String> {
+        match &fact.data {
+            FactData::Notified(data) if data.reason == FAILED || data.reason == "digest" => {
+                let incident = data.carried_by.as_ref().unwrap_or(&fact.incident_id).clone();
+                let (target, channel) = (data.target.clone(), data.channel.clone());
+                let message = (incident, target, channel, fact.recorded_at);
+                if data.carried_by.is_some() {
+                    self.of.entry(message).or_default().insert(fact.incident_id.clone());
+                } else {
+                    let sequence = fact.sequence.to_string();
+                    let (id, target) = (&fact.incident_id, &data.target);
+                    let parts = ["escalation", id, &sequence, "page", target, &data.channel];
+                    self.messages.insert(derived(&parts), message);
+                }
+                BTreeSet::new()
+            }
+            FactData::DeliveryReported(data) => {
+                let is_lost = data.unreached || data.outcome == DeliveryOutcome::Dropped;
+                if !is_lost && data.outcome != DeliveryOutcome::Delivered {
+                    return BTreeSet::new();
+                }
+                let message = self.messages.remove(&data.escalation);
+                let of = message.and_then(|message| self.of.remove(&message));
+                of.filter(|_| is_lost).unwrap_or_default()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
 }
 
 impl Reach {
@@ -36,7 +87,15 @@ impl Case {
         match &fact.data {
             FactData::Notified(data) if data.reason == FAILED => {
                 let round = self.reach.paged.entry(data.target.clone()).or_default();
-                if owed.as_ref() != Some(&data.target) || !round.1.insert(data.channel.clone()) {
+                let is_other = round.1.insert(data.channel.clone());
+                let is_owed = owed.as_ref() == Some(&data.target);
+                let again = match is_owed {
+                    true => None,
+                    false => self.reach.owed_again.remove(&data.target),
+                };
+                if owed.is_none() && again.is_none() {
+                    self.reach.early.push((data.target.clone(), Some(fact.clone())));
+                } else if !is_owed && again.is_none() || !is_other && again != Some(true) {
                     return Err(wrong(REACHES, &format!("{owed:?} was to be asked"), fact));
                 }
             }
@@ -47,7 +106,13 @@ impl Case {
                 }
                 round.1.insert(data.channel.clone());
             }
-            FactData::NotificationSkipped(data) if owed == data.target => {}
+            FactData::NotificationSkipped(data) if owed.is_some() && owed == data.target => {}
+            FactData::NotificationSkipped(data) if owed.is_none() => {
+                let target = data.target.clone().unwrap_or_default();
+                if self.reach.owed_again.remove(&target).is_none() {
+                    self.reach.early.push((target, None));
+                }
+            }
             _ if owed.is_some() => {
                 return Err(wrong(REACHES, &format!("{owed:?} is not"), fact));
             }
@@ -64,6 +129,38 @@ impl Case {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The message that spoke for this incident has reached nobody.
+    pub(super) fn owes_again(&mut self, report: &DeliveryReported) {
+        let Some((target, channel)) = report.target.as_ref().zip(report.channel.as_ref()) else {
+            return;
+        };
+        if let Some(place) = self.reach.early.iter().position(|(early, _)| early == target) {
+            self.reach.early.remove(place);
+            return;
+        }
+        let is_it = self.reach.paged.get(target).is_some_and(|(_, all)| all.contains(channel));
+        if is_it && self.asks("") && !self.is_muted() {
+            let is_again = report.outcome == DeliveryOutcome::Dropped;
+            self.reach.owed_again.insert(target.clone(), is_again);
+        }
+    }
+
+    /// All facts of a commit are read: nobody was asked for nothing.
+    ///
+    /// # Errors
+    /// Somebody was, or somebody was not who had to be.
+    pub(super) fn end_reach(&mut self) -> Result<(), Violation> {
+        let early = std::mem::take(&mut self.reach.early);
+        let owed = std::mem::take(&mut self.reach.owed_again);
+        if let Some(fact) = early.into_iter().find_map(|(_, fact)| fact) {
+            return Err(wrong(REACHES, "nobody was to be asked", &fact));
+        }
+        match owed.keys().next().filter(|_| self.asks("") && !self.is_muted()) {
+            None => Ok(()),
+            Some(target) => Err(wrong(REACHES, &format!("{target} is not, once more"), &self.last)),
+        }
     }
 
     /// Everybody whom no page reached was asked otherwise.
