@@ -472,6 +472,10 @@ impl Incident {
         self.state = State::Triggered;
         self.acknowledged = None;
         self.remediated = None;
+        // The clearing did not hold: deadlines run again, and what breaches
+        // from now on joins. In a log the window that fails comes before the
+        // breach that it opens, which must not fail it a second time.
+        self.cleared_at = None;
         self.fired.clear();
         self.signatures.clear();
         self.exhausted = false;
@@ -484,7 +488,6 @@ impl Incident {
         self.attached.clear();
         self.open_features.clear();
         self.open_count = 0;
-        self.cleared_at = None;
         self.settles_at = None;
         self.counting_from = None;
         self.reopens_until = None;

@@ -191,7 +191,7 @@ impl Decision<'_> {
             && incident.counting_from.is_some_and(|from| breach.window_end <= from);
         let fails = after_clearing || (incident.state >= State::Remediated && !is_of_before);
         let (rested, owes) = (incident.resting, incident.quiet.owes);
-        let update_at = if fails { None } else { self.update_at() };
+        let update_at = if fails || self.has_told(breach) { None } else { self.update_at() };
         self.attach(breach, doing, update_at);
         // Silences may be about a subject that has joined.
         self.match_silences(doing);
@@ -211,6 +211,16 @@ impl Decision<'_> {
             }
             self.check_triggers(doing);
         }
+    }
+
+    /// True for the breach whose window has failed the verification just now:
+    /// those who follow the incident were told by that.
+    fn has_told(&self, breach: &Breach) -> bool {
+        let incident = &*self.incident;
+        let key = key_of(&breach.feature, &breach.feature_version, &breach.expectation);
+        incident.counting_from == Some(breach.window_end)
+            && incident.update.told_at == Some(self.world.now)
+            && incident.attached.contains_key(&key)
     }
 
     fn attach(&mut self, breach: &Breach, doing: &Doing, update_at: Option<Timestamp>) {
