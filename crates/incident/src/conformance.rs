@@ -5,16 +5,17 @@
 
 mod gates;
 mod ladder;
-mod quiet;
+mod rest;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
 use watchkeep_model::charter::{Charter, Owners, Severity};
-use watchkeep_model::incident::data::{Entry, Opened, PolicyRevision};
+use watchkeep_model::incident::data::{DeliveryOutcome, Entry, Opened, PolicyRevision};
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::Policy;
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -36,6 +37,10 @@ pub enum Departure {
     LateRemediation,
     /// Nobody decided in time.
     LateDecision,
+    /// A rollback was signed off and not done in time.
+    LateRollback,
+    /// A fact tells another deadline than the policy gives.
+    WrongDeadline,
     /// An acknowledgement was not followed by a remediation.
     AcknowledgementExpired,
     /// It began at another step than its kind asks for.
@@ -52,6 +57,8 @@ pub enum Departure {
     WrongChannel,
     /// Nobody was notified at a step, and no fact says why.
     NobodyNotified,
+    /// Somebody whom a step names was not notified, and no fact says why.
+    NotNotified,
     /// Somebody answered who was not notified and holds no role.
     AnsweredByAnother,
     /// A person gave the incident to another.
@@ -149,6 +156,21 @@ pub fn conformance(
     Some(held)
 }
 
+/// A span to the second, in its two largest units.
+fn in_words(span: TimeSpan) -> String {
+    let seconds = span.as_micros().div_euclid(1_000_000);
+    let units = [(86_400, 'd'), (3_600, 'h'), (60, 'm'), (1, 's')];
+    let mut left = seconds;
+    let parts = units.iter().map(|(length, name)| {
+        let count = left.div_euclid(*length);
+        left -= count * length;
+        (count, name)
+    });
+    let told = parts.skip_while(|(count, _)| *count == 0).take(2).filter(|(count, _)| *count > 0);
+    let told: Vec<String> = told.map(|(count, name)| format!("{count}{name}")).collect();
+    if told.is_empty() { "less than a second".to_owned() } else { told.join(" ") }
+}
+
 /// What is known of the incident while its facts are gone through.
 struct Checker<'a> {
     policy: &'a Policy,
@@ -161,12 +183,18 @@ struct Checker<'a> {
     entry: Entry,
     /// True where somebody of the present entry was notified or passed over.
     is_told: bool,
-    /// True once no deadline runs any more.
-    is_resting: bool,
-    /// What keeps its pages back, while deadlines rest.
-    quiet: quiet::Quiet,
+    /// What keeps its deadlines from running.
+    rest: rest::Rest,
     acknowledged: bool,
+    /// True once a page has not arrived: other channels may be tried then.
+    undelivered: bool,
     notified: BTreeSet<String>,
+    /// Whose pages have waited for a digest.
+    waiting: BTreeSet<String>,
+    /// Who was asked as the present step was entered …
+    asked: Option<told::Asked>,
+    /// … until that has been held against the step.
+    is_checked: bool,
     remediated: Option<gates::Remedy>,
     verified: bool,
     breaching: bool,
@@ -188,10 +216,13 @@ impl<'a> Checker<'a> {
             found_owner: opened.owner.clone(),
             entry: opened.entry.clone(),
             is_told: false,
-            is_resting: false,
-            quiet: quiet::Quiet::default(),
+            rest: rest::Rest::default(),
             acknowledged: false,
+            undelivered: false,
             notified: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            asked: None,
+            is_checked: false,
             remediated: None,
             verified: false,
             breaching: true,
@@ -209,21 +240,27 @@ impl<'a> Checker<'a> {
     }
 
     fn take(&mut self, fact: &Fact) {
-        self.hush(fact);
+        self.all_asked(Some(fact.recorded_at));
+        self.judge(fact);
+        self.rest.take(fact);
+        self.rest.mark(fact.recorded_at);
+    }
+
+    fn judge(&mut self, fact: &Fact) {
         match &fact.data {
             FactData::Opened(opened) => self.enters_first(fact, opened),
             FactData::BreachAttached(_) => {
                 self.breaching = true;
-                // One that is back at once goes on, one that is back later fails.
-                self.is_resting &= self.remediated.is_some() || self.verified;
+                // What fails a remediation says so in a fact of its own.
+                self.rest.answered &= self.remediated.is_some();
             }
             FactData::BreachCleared(cleared) => {
                 self.breaching = cleared.open_count > 0;
-                self.is_resting |= !self.breaching;
+                self.rest.answered |= !self.breaching;
             }
             FactData::SeverityChanged(changed) => {
                 self.severity = changed.to;
-                self.stand(changed.entry.as_ref());
+                self.enters(fact, changed.entry.as_ref());
             }
             FactData::OwnerResolved(resolved) => {
                 self.owner.clone_from(&resolved.owner);
@@ -237,13 +274,18 @@ impl<'a> Checker<'a> {
                 }
             }
             FactData::Notified(notified) => self.notified(fact, notified),
-            FactData::NotificationSkipped(_) => self.is_told = true,
-            FactData::Acknowledged(_) => self.acknowledged(fact),
+            FactData::NotificationSkipped(skipped) => {
+                self.is_told = true;
+                self.notes_skip(fact, skipped);
+                let limited = skipped.target.as_ref().filter(|_| skipped.digest_at.is_some());
+                self.waiting.extend(limited.cloned());
+            }
+            FactData::Acknowledged(acknowledged) => self.acknowledged(fact, acknowledged),
             FactData::AcknowledgementExpired(expired) => {
                 let what = format!("{} acknowledged and did nothing in time", expired.by);
                 self.find(Departure::AcknowledgementExpired, fact, what);
                 self.acknowledged = false;
-                self.stand(expired.entry.as_ref());
+                self.enters(fact, expired.entry.as_ref());
             }
             FactData::Escalated(escalated) => self.escalated(fact, escalated),
             FactData::Exhausted(exhausted) => self.exhausted(fact, exhausted),
@@ -252,22 +294,29 @@ impl<'a> Checker<'a> {
                 self.refusal_lapsed(action);
             }
             FactData::Remediated(remediated) => self.remediated(fact, remediated),
-            FactData::Verified(_) => self.verified(fact),
+            FactData::Verified(verified) => self.verified(fact, verified),
             FactData::VerificationFailed(_) => self.begin_anew(),
+            FactData::Unsilenced(data) => self.resumes(fact, data.resumes.as_ref()),
+            FactData::Uninhibited(data) => self.resumes(fact, data.resumes.as_ref()),
+            FactData::FlappingEnded(data) => self.resumes(fact, data.resumes.as_ref()),
+            FactData::DeliveryReported(data) => {
+                self.undelivered |= data.outcome != DeliveryOutcome::Delivered;
+            }
+            FactData::ActionRecorded(said) if said.action == ROLLBACK_OVERDUE => {
+                self.missed(fact, NOT_ROLLED_BACK, said.due_at.unwrap_or(fact.occurred_at));
+            }
             FactData::Resolved(_) => self.resolved(fact),
             FactData::Reopened(reopened) => {
                 self.begin_anew();
                 self.severity = reopened.severity;
                 (self.resolved_at, self.breaching) = (None, true);
-                self.stand(Some(&reopened.entry));
-            }
-            FactData::ActionRecorded(action) if action.action == ROLLBACK_OVERDUE => {
-                self.missed(fact, NOT_ROLLED_BACK, action.due_at.unwrap_or(fact.occurred_at));
+                self.reviewed = false;
+                self.enters(fact, Some(&reopened.entry));
             }
             FactData::Reviewed(reviewed) => {
                 self.reviewed = true;
                 if let Some(late) = reviewed.late_by_us {
-                    let late = TimeSpan::from_micros(late);
+                    let late = in_words(TimeSpan::from_micros(late));
                     self.find(Departure::ReviewOverdue, fact, format!("the review is {late} late"));
                 }
             }
@@ -277,20 +326,30 @@ impl<'a> Checker<'a> {
 
     /// What a returning breach or a failed verification takes back.
     fn begin_anew(&mut self) {
-        (self.acknowledged, self.verified, self.is_resting) = (false, false, false);
+        (self.acknowledged, self.verified, self.rest.answered) = (false, false, false);
         self.remediated = None;
         self.signatures.clear();
+    }
+
+    /// A step begins, with deadlines that are the policy's.
+    fn enters(&mut self, fact: &Fact, entry: Option<&Entry>) {
+        self.all_asked(None);
+        if let Some(entry) = entry {
+            self.deadlines(fact, entry);
+        }
+        self.stand(entry);
     }
 
     fn stand(&mut self, entry: Option<&Entry>) {
         if let Some(entry) = entry {
             self.entry = entry.clone();
-            self.quiet.begin_anew();
-            (self.is_told, self.is_resting) = (false, false);
+            (self.is_told, self.asked, self.is_checked) = (false, None, false);
+            self.rest.enter();
         }
     }
 
     fn end(&mut self, at: Timestamp) {
+        self.all_asked(None);
         let review = self.policy.review.as_ref();
         let asked =
             review.filter(|r| r.severities.is_empty() || r.severities.contains(&self.severity));
@@ -304,13 +363,6 @@ impl<'a> Checker<'a> {
             let departure = Departure::ReviewOverdue;
             self.found.push(Deviation { departure, sequence: None, at: due, step: None, what });
         }
-    }
-
-    /// How late an answer to a deadline is; `None` where it was in time or
-    /// nothing was asked.
-    fn late(&self, due_at: Option<Timestamp>, at: Timestamp) -> Option<(Timestamp, TimeSpan)> {
-        let due_at = due_at.filter(|_| !self.is_resting && !self.quiet.rests());
-        due_at.filter(|due_at| *due_at < at).map(|due_at| (due_at, at.since(due_at)))
     }
 
     /// Who holds a role of the incident's charter.

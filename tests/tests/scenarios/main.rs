@@ -7,10 +7,14 @@
 mod play;
 mod reader;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use watchkeep_incident::conformance::{Departure, conformance};
+use watchkeep_incident::report::policies::Policies;
+use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_tests::binary;
 
 use play::Restarts;
@@ -119,6 +123,59 @@ fn the_audit_has_nothing_against_what_happens() {
         findings.extend(audit.finish().findings);
     }
     assert!(findings.is_empty(), "{findings:#?}");
+}
+
+/// What is on record of a stage that follows the rules accuses nobody of what
+/// the rules do not allow, and of lateness only who was late.
+#[test]
+fn conformance_has_nothing_against_what_the_rules_do() {
+    let mut accused = Vec::new();
+    for File { name, scenario, .. } in files() {
+        let played = play::play(scenario, Restarts::None);
+        let facts = played.moments.iter().flat_map(|moment| &moment.facts);
+        let mut incidents: BTreeMap<&str, Vec<Fact>> = BTreeMap::new();
+        facts.for_each(|f| incidents.entry(&f.incident_id).or_default().push(f.clone()));
+        let policies = Policies::of(&scenario.registry, None);
+        for facts in incidents.values() {
+            let held = conformance(facts, &policies, &scenario.registry, scenario.ends);
+            for one in held.into_iter().flat_map(|held| held.deviations) {
+                let fact =
+                    one.sequence.and_then(|number| facts.iter().find(|f| f.sequence == number));
+                if !is_human(one.departure, fact.map(|fact| &fact.data)) {
+                    accused.push(format!("{name} {}: {one:?}", facts[0].incident_id));
+                }
+            }
+        }
+    }
+    assert!(accused.is_empty(), "{accused:#?}");
+}
+
+/// True for what people do, or leave undone, whatever the rules are.
+fn is_human(departure: Departure, shown_by: Option<&FactData>) -> bool {
+    match (departure, shown_by) {
+        (Departure::LateAcknowledgement, Some(FactData::Acknowledged(data))) => {
+            data.late_by_us.is_some()
+        }
+        (Departure::LateRemediation, Some(FactData::Remediated(data))) => data.late_by_us.is_some(),
+        (Departure::UnlistedTrigger, Some(FactData::Escalated(data))) => {
+            data.trigger == "requested" && data.decision.is_none()
+        }
+        (
+            Departure::WrongEntryStep
+            | Departure::OutOfOrder
+            | Departure::WrongDeadline
+            | Departure::WrongTarget
+            | Departure::WrongChannel
+            | Departure::NobodyNotified
+            | Departure::NotNotified
+            | Departure::GateBypassed
+            | Departure::Unverified
+            | Departure::NotIndependent
+            | Departure::ResolvedByItself,
+            _,
+        ) => false,
+        _ => true,
+    }
 }
 
 #[test]

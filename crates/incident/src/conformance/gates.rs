@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use watchkeep_model::charter::Severity;
+use watchkeep_model::charter::{Owners, Severity};
 use watchkeep_model::incident::Fact;
-use watchkeep_model::incident::data::{ActionRecorded, Remediated, SignedOff};
+use watchkeep_model::incident::data::{ActionRecorded, Remediated, SignedOff, Verified};
 use watchkeep_model::policy::SignOff;
 use watchkeep_model::response::RemedyAction;
 use watchkeep_model::time::Timestamp;
 
-use super::{Checker, Departure};
+use super::{Checker, Departure, in_words};
 use crate::decide::gates::share_a_team;
 use crate::decide::includes;
 use crate::report::is_person;
@@ -53,25 +53,29 @@ impl Checker<'_> {
         if remediated.action == RemedyAction::Rollback {
             self.gate(fact, "rollback");
         }
-        if let Some((by, late)) = self.late(self.entry.remediate_by, fact.occurred_at) {
+        let (at, is_first) = (fact.occurred_at, self.remediated.is_none());
+        let by = self.entry.remediate_by.filter(|by| is_first && self.rest.was_missed(*by, at));
+        if let Some(by) = by {
+            let late = in_words(at.since(by));
             let what = format!("was to be remediated by {by}, {} did {late} later", fact.actor);
             self.find(Departure::LateRemediation, fact, what);
         }
         let mut by = self.remediated.take().map(|before| before.by).unwrap_or_default();
         by.insert(fact.actor.clone());
         self.remediated = Some(Remedy { by, action: remediated.action });
-        self.is_resting = true;
+        self.rest.answered = true;
     }
 
-    pub(super) fn verified(&mut self, fact: &Fact) {
+    pub(super) fn verified(&mut self, fact: &Fact, verified: &Verified) {
         self.verified = true;
-        if !is_person(&fact.actor) {
-            return;
-        }
+        let by_person = is_person(&fact.actor).then_some(&fact.actor);
+        let who = by_person.or(verified.confirmed_by.as_ref());
+        self.third_party(fact, verified, who.map(String::as_str));
+        let Some(who) = who else { return };
         let class = self.charter.as_deref().and_then(|charter| charter.fields.independence.clone());
         let rules = class.and_then(|class| self.policy.independence.get(&class));
         let roles = rules.map_or(&[][..], |rules| rules.verifier_not_in_team_of.as_slice());
-        let is_near = |who: &str| share_a_team(self.context, who, &fact.actor, fact.occurred_at);
+        let is_near = |of: &str| share_a_team(self.context, of, who, fact.occurred_at);
         let shares = |role: &&String| match role.as_str() {
             REMEDIATOR => self.remediated.iter().flat_map(|one| &one.by).any(|by| is_near(by)),
             "primary" => {
@@ -81,14 +85,54 @@ impl Checker<'_> {
             role => self.holder(role).is_some_and(is_near),
         };
         if let Some(role) = roles.iter().find(shares) {
-            let what = format!("{} verified and is in the team of the {role}", fact.actor);
+            let what = format!("{who} verified and is in the team of the {role}");
+            self.find(Departure::NotIndependent, fact, what);
+        }
+    }
+
+    /// Whether the windows and the party that the policy names bear it out.
+    /// `who` said so; nobody did where the windows alone show it.
+    fn third_party(&mut self, fact: &Fact, verified: &Verified, who: Option<&str>) {
+        let asked = self.policy.verification.as_ref();
+        let asked =
+            asked.filter(|v| v.severities.is_empty() || v.severities.contains(&self.severity));
+        let Some(asked) = asked else { return };
+        let (needed, seen) = (asked.good_windows.max(1), verified.good_windows);
+        let party = asked.third_party.as_deref();
+        // Without a third party a person's word needs no windows.
+        if (who.is_none() || party.is_some()) && seen < needed {
+            let what = format!("verified after {seen} good windows, the policy wants {needed}");
+            self.find(Departure::Unverified, fact, what);
+        }
+        let Some(party) = party else { return };
+        let Some(who) = who else {
+            let what = format!("the policy wants {party} to verify, nobody did");
+            return self.find(Departure::Unverified, fact, what);
+        };
+        let is_known = ["user:", "group:", "schedule:"].iter().any(|kind| party.starts_with(kind));
+        let at = fact.occurred_at;
+        let speaks = match (Owners::ROLES.contains(&party), is_known) {
+            (true, _) => {
+                let is_found = party == "primary" && self.found_owner.as_deref() == Some(who);
+                is_found || self.holder(party).is_some_and(|of| includes(self.context, of, who, at))
+            }
+            (_, true) => includes(self.context, party, who, at),
+            // Somebody passes on the word of who is not in the directory.
+            _ => true,
+        };
+        let repaired = self.remediated.as_ref().is_some_and(|remedy| remedy.by.contains(who));
+        if !speaks {
+            let what = format!("{who} verified, the policy wants {party} to");
+            self.find(Departure::NotIndependent, fact, what);
+        } else if repaired {
+            let what = format!("{who} verified for {party} what they had done themselves");
             self.find(Departure::NotIndependent, fact, what);
         }
     }
 
     pub(super) fn resolved(&mut self, fact: &Fact) {
         self.resolved_at = Some(fact.occurred_at);
-        self.is_resting = true;
+        self.rest.answered = true;
         let gates = self.gates("resolve").count();
         if gates > 0 {
             self.gate(fact, "resolve");

@@ -1,27 +1,31 @@
 //! Steps, deadlines and who was told.
 
 use watchkeep_model::incident::Fact;
-use watchkeep_model::incident::data::{Entry, Escalated, Exhausted, Notified, Opened};
+use watchkeep_model::incident::data::{
+    Acknowledged, Entry, Escalated, Exhausted, Notified, Opened,
+};
 use watchkeep_model::policy::{NotifyTarget, Step, Trigger};
 use watchkeep_model::time::Timestamp;
 
-use super::{Checker, Departure};
+use super::{Checker, Departure, in_words};
 use crate::decide::{ON_EXHAUSTED, entry_step, includes};
+use crate::state::DELIVERY_FAILED;
 use crate::state::people::{HANDOFF, NOT_ROLLED_BACK};
+use crate::state::quiet::DIGEST;
 
-/// Triggers that no step lists: what happens by itself, and a rollback that was
-/// ordered and not done.
+/// Triggers that are no policy's: what happens by itself.
 const BY_ITSELF: [&str; 4] =
     ["nobody_to_notify", "breach_returned", "verification_failed", NOT_ROLLED_BACK];
 
 impl Checker<'_> {
     pub(super) fn enters_first(&mut self, fact: &Fact, opened: &Opened) {
         let wanted = self.policy.steps.get(entry_step(self.policy, opened.kind));
-        if let Some(wanted) = wanted.filter(|step| step.name != opened.entry.step) {
-            let (kind, name) = (opened.kind.name(), &wanted.name);
-            let what = format!("{kind} begins at {name}, it began at {}", opened.entry.step);
-            self.find(Departure::WrongEntryStep, fact, what);
-        }
+        let Some(wanted) = wanted.filter(|step| step.name != opened.entry.step) else {
+            return self.deadlines(fact, &opened.entry);
+        };
+        let (kind, name) = (opened.kind.name(), &wanted.name);
+        let what = format!("{kind} begins at {name}, it began at {}", opened.entry.step);
+        self.find(Departure::WrongEntryStep, fact, what);
     }
 
     fn step(&self, name: &str) -> Option<(usize, &Step)> {
@@ -44,9 +48,7 @@ impl Checker<'_> {
             let all = step.escalate_if.is_empty() && timers.contains(&trigger);
             all || step.escalate_if.iter().any(|listed| listed.name() == trigger)
         });
-        // Whoever asks for a decision goes to the step that takes it, from any.
-        let asks = escalated.decision.is_some();
-        if !lists && !asks && !BY_ITSELF.contains(&trigger) {
+        if !lists && !BY_ITSELF.contains(&trigger) && !self.asks_for_decision(escalated) {
             let what = format!("{from} does not list {trigger}, which {} asked for", fact.actor);
             self.find(Departure::UnlistedTrigger, fact, what);
         }
@@ -54,7 +56,15 @@ impl Checker<'_> {
         if trigger == Trigger::VerificationFailed.name() {
             self.begin_anew();
         }
-        self.stand(Some(&escalated.entry));
+        self.enters(fact, Some(&escalated.entry));
+    }
+
+    /// True where somebody asked for a decision, and the step takes it: from
+    /// wherever the incident stands, it goes there.
+    fn asks_for_decision(&self, escalated: &Escalated) -> bool {
+        let step = self.step(&escalated.to_step).map(|(_, step)| step);
+        let decision = escalated.decision.as_ref();
+        decision.zip(step).is_some_and(|(decision, step)| step.decisions.contains(decision))
     }
 
     /// The next step, or the first one of the next climb.
@@ -80,10 +90,7 @@ impl Checker<'_> {
         }
         let last = from + 1 >= self.policy.steps.len();
         let again = last && *climb == self.entry.climb + 1;
-        let decides = escalated.decision.as_ref().is_some_and(|decision| {
-            self.policy.steps.get(to).is_some_and(|step| step.decisions.contains(decision))
-        });
-        if to == from + 1 || again || decides {
+        if to == from + 1 || again || self.asks_for_decision(escalated) {
             return;
         }
         let departure = match to > from {
@@ -113,7 +120,7 @@ impl Checker<'_> {
             "not_acknowledged" => (Departure::LateAcknowledgement, "acknowledged"),
             "not_remediated" => (Departure::LateRemediation, "remediated"),
             "not_decided" => (Departure::LateDecision, "decided"),
-            NOT_ROLLED_BACK => (Departure::LateRemediation, "rolled back"),
+            NOT_ROLLED_BACK => (Departure::LateRollback, "rolled back"),
             _ => return,
         };
         self.find(departure, fact, format!("was to be {what} by {due_at}, nobody did"));
@@ -122,7 +129,7 @@ impl Checker<'_> {
     /// A step that was entered without a word about anybody.
     fn untold(&mut self, fact: &Fact) {
         let Entry { enters_at, .. } = self.entry;
-        if !self.is_told && enters_at < fact.occurred_at && !self.is_resting {
+        if !self.is_told && enters_at < fact.occurred_at && !self.rest.answered {
             let what = "nobody was notified, and nothing says why".to_owned();
             self.find(Departure::NobodyNotified, fact, what);
         }
@@ -130,15 +137,20 @@ impl Checker<'_> {
 
     pub(super) fn notified(&mut self, fact: &Fact, notified: &Notified) {
         self.is_told = true;
+        self.notes_page(fact, notified);
         self.notified.insert(notified.target.clone());
         let at = fact.occurred_at;
         // Whom somebody put in the owner's place, by their own contacts.
         if notified.reason == HANDOFF && self.owner.as_ref() == Some(&notified.target) {
             return;
         }
+        // Whom a digest tells of what was asked of them then: rotas and owners
+        // may have changed since.
+        let waited = self.waiting.contains(&notified.target) && notified.reason == DIGEST;
         if notified.step == ON_EXHAUSTED {
             let named = &self.policy.on_exhausted.notify;
-            if !named.iter().any(|name| includes(self.context, name, &notified.target, at)) {
+            let names = |name| includes(self.context, name, &notified.target, at);
+            if !waited && !named.iter().any(|name| names(name)) {
                 let what = format!("on_exhausted does not lead to {}", notified.target);
                 self.find(Departure::WrongTarget, fact, what);
             }
@@ -155,21 +167,9 @@ impl Checker<'_> {
             .filter(|one| one.severities.is_empty() || one.severities.contains(&self.severity))
             .map(|one| &one.target)
             .collect();
-        let reaches = |target: &&NotifyTarget| match target {
-            NotifyTarget::Role(role) if role == "primary" => {
-                self.owner.as_ref() == Some(&notified.target)
-            }
-            NotifyTarget::Role(role) => self
-                .holder(role)
-                .is_some_and(|holder| includes(self.context, holder, &notified.target, at)),
-            NotifyTarget::User(name) | NotifyTarget::Group(name) => {
-                includes(self.context, name, &notified.target, at)
-            }
-            // Whoever stood in when somebody was away is not known any more.
-            NotifyTarget::Schedule(name) => self.is_of_rota(name, &notified.target),
-        };
         let channels: Vec<String> = step.channels.iter().map(|one| one.tool.clone()).collect();
-        let is_named = names.iter().any(reaches);
+        let is_named =
+            waited || names.iter().any(|target| self.leads_to(target, &notified.target, at));
         if !is_named {
             let what = format!(
                 "{} was notified as {}, whom the step does not lead to",
@@ -180,27 +180,27 @@ impl Checker<'_> {
         let tool = notified.channel.split(':').next().unwrap_or_default();
         // Another incident's message goes over its channels.
         let is_own = notified.carried_by.is_none();
+        // Nor does one that another contact has to take.
+        let is_own = is_own && !(self.undelivered && notified.reason == DELIVERY_FAILED);
         if is_own && !channels.is_empty() && !channels.iter().any(|channel| channel == tool) {
             let what = format!("over {}, the step has {}", notified.channel, channels.join(", "));
             self.find(Departure::WrongChannel, fact, what);
         }
     }
 
-    fn is_of_rota(&self, name: &str, person: &str) -> bool {
-        let Some(rota) = self.context.directory().schedule(name) else { return false };
-        let own = rota.layers.iter().flat_map(|layer| &layer.users);
-        let standing_in = rota.overrides.iter().filter_map(|over| over.user.as_ref());
-        own.chain(standing_in).any(|user| crate::schedule::typed_user(user) == person)
-    }
-
-    pub(super) fn acknowledged(&mut self, fact: &Fact) {
-        self.acknowledged = true;
+    pub(super) fn acknowledged(&mut self, fact: &Fact, acknowledged: &Acknowledged) {
+        self.lasts(fact, acknowledged);
+        let is_first = !std::mem::replace(&mut self.acknowledged, true);
+        // One answer is what the deadline asked for.
+        let due = self.entry.acknowledge_by.take();
         let (actor, at) = (&fact.actor, fact.occurred_at);
         if !self.notified.contains(actor) && !self.has_a_role(actor, at) {
             let what = format!("{actor} acknowledged: not notified, and without a role in it");
             self.find(Departure::AnsweredByAnother, fact, what);
         }
-        if let Some((by, late)) = self.late(self.entry.acknowledge_by, at) {
+        let by = due.filter(|by| is_first && self.rest.was_missed(*by, at));
+        if let Some(by) = by {
+            let late = in_words(at.since(by));
             let what = format!("was to be acknowledged by {by}, {actor} did {late} later");
             self.find(Departure::LateAcknowledgement, fact, what);
         }

@@ -88,7 +88,8 @@ fn what_is_planted_is_found() {
     assert_eq!(found, ["unverified data-steward"]);
     let found = planted(&|facts| {
         each(facts, &|fact| {
-            if let FactData::Acknowledged(_) = fact.data {
+            if let FactData::Acknowledged(data) = &mut fact.data {
+                data.expires_at = Some(at("05-08 01:10"));
                 fact.actor = "user:mary".into();
                 fact.occurred_at = at("05-08 00:40");
             }
@@ -118,6 +119,52 @@ fn a_gate_without_its_signature_is_found() {
     assert_eq!(departures(&scene, &facts, "05-12"), Vec::<String>::new());
     facts.retain(|fact| !matches!(fact.data, FactData::SignedOff(_)));
     assert_eq!(departures(&scene, &facts, "05-12"), ["gate_bypassed data-steward"]);
+}
+
+#[test]
+fn nobody_is_late_for_a_deadline_that_rested() {
+    let mut scene = Scene::new();
+    let breach = drift("05-08");
+    // The breach goes away at 00:20, before the deadline of 00:31.
+    scene.breach(&breach).clear(&breach, "05-08 00:20");
+    scene.respond("05-08 00:40", "user:edgar", Command::Acknowledge).run_to("05-08 01:00");
+    assert_eq!(departures(&scene, &scene.out.facts, "05-08 01:00"), Vec::<String>::new());
+}
+
+#[test]
+fn who_answers_again_to_have_more_time_is_not_late() {
+    let mut scene = Scene::new();
+    scene.breach(&drift("05-08")).respond("05-08 00:10", "user:edgar", Command::Acknowledge);
+    scene.respond("05-08 00:35", "user:edgar", Command::Acknowledge).run_to("05-08 01:00");
+    assert_eq!(departures(&scene, &scene.out.facts, "05-08 01:00"), Vec::<String>::new());
+}
+
+#[test]
+fn deadlines_and_windows_are_held_against_the_policy() {
+    let scene = by_the_book();
+    let planted = |change: &dyn Fn(&mut FactData)| {
+        let mut facts = scene.out.facts.clone();
+        facts.iter_mut().for_each(|fact| change(&mut fact.data));
+        departures(&scene, &facts, "05-12")
+    };
+    let found = planted(&|data| {
+        if let FactData::Opened(opened) = data {
+            opened.entry.acknowledge_by = Some(at("05-08 04:00"));
+        }
+    });
+    assert_eq!(found, ["wrong_deadline data-steward"]);
+    let found = planted(&|data| {
+        if let FactData::Verified(verified) = data {
+            verified.good_windows = 0;
+        }
+    });
+    assert_eq!(found, ["unverified data-steward"]);
+}
+
+#[test]
+fn spans_are_told_in_words() {
+    let told = |seconds: i64| in_words(TimeSpan::from_micros(seconds * 1_000_000));
+    assert_eq!([told(0), told(61), told(93_784)], ["less than a second", "1m 1s", "1d 2h"]);
 }
 
 #[test]
