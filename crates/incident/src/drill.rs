@@ -5,6 +5,7 @@
 //! puts it: nothing here reaches a sink.
 
 mod gaps;
+mod open;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use crate::context::Context;
 use crate::escalate::Settings;
 use crate::rehearsal::Rehearsal;
 use crate::report::is_person;
+use crate::state::Incident;
 
 /// What is played.
 #[derive(Clone, Debug, PartialEq)]
@@ -286,8 +288,9 @@ impl Player<'_> {
         let first_of = |is: &dyn Fn(&Fact) -> bool| {
             facts.iter().find(|fact| is(fact)).map(|fact| after(fact.occurred_at))
         };
-        let states = incidents.iter().filter_map(|id| self.rehearsal.stage().incident(id));
-        let ended = states.map(|incident| {
+        let states: Vec<&Incident> =
+            incidents.iter().filter_map(|id| self.rehearsal.stage().incident(id)).collect();
+        let ended = states.iter().map(|incident| {
             let exhausted = if incident.exhausted { ", exhausted" } else { "" };
             let (state, step) = (incident.state.name(), &incident.entry.step);
             format!("{}: {state}, step {step}{exhausted}", incident.root)
@@ -306,7 +309,7 @@ impl Player<'_> {
                 is_person(&fact.actor) && !matches!(fact.data, FactData::CommandRejected(_))
             }),
             ended: ended.collect(),
-            gaps: gaps::gaps(&facts, self.scenario, self.context),
+            gaps: gaps::gaps(&facts, &states, self.scenario, self.context),
             facts,
             escalations,
         }

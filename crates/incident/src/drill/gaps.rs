@@ -10,9 +10,13 @@ use watchkeep_model::policy::{NotifyTarget, Policy, SignOff};
 use watchkeep_model::time::Timestamp;
 
 use super::Scenario;
+use super::open::left_open;
 use crate::context::{Context, default_policy};
+use crate::decide::gates::share_a_team;
+use crate::decide::includes;
 use crate::report::is_person;
 use crate::schedule::{Presence, answering, typed_user, unavailable};
+use crate::state::Incident;
 
 /// What kind of gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -40,6 +44,8 @@ pub enum GapKind {
     RefusedCommand,
     /// The steps ran out.
     Exhausted,
+    /// It is open at the end, only a person can take it on, and nobody is asked.
+    LeftOpen,
     /// No person did anything.
     NoHuman,
 }
@@ -69,8 +75,13 @@ pub struct Gap {
 }
 
 /// Every gap, in order of time; what the scenario does not move comes first.
-pub(super) fn gaps(facts: &[Fact], scenario: &Scenario, context: &dyn Context) -> Vec<Gap> {
-    let mut found = Vec::new();
+pub(super) fn gaps(
+    facts: &[Fact],
+    incidents: &[&Incident],
+    scenario: &Scenario,
+    context: &dyn Context,
+) -> Vec<Gap> {
+    let mut found = left_open(incidents, scenario.ends, context);
     let mut opened_any = false;
     for fact in facts {
         if let FactData::Opened(opened) = &fact.data {
@@ -179,18 +190,21 @@ fn standing(
     let charter = charter.and_then(|of| context.charter(&of.subject, of.in_force_at));
     let built_in = default_policy();
     let policy = context.policy(&opened.policy.name).unwrap_or(&built_in);
-    let changes = facts.iter().filter(|other| other.incident_id == fact.incident_id);
-    let severity = changes.fold(opened.severity, |worst, other| match &other.data {
+    let own = || facts.iter().filter(|other| other.incident_id == fact.incident_id);
+    let severity = own().fold(opened.severity, |worst, other| match &other.data {
         FactData::SeverityChanged(changed) => worst.max(changed.to),
         _ => worst,
     });
+    let remediators = own().filter(|other| matches!(other.data, FactData::Remediated(_)));
+    let remediators = remediators.map(|other| other.actor.as_str()).collect();
     if let Some(charter) = &charter {
         for role in asked_roles(policy) {
             reach(role, charter, context, at, found);
         }
+        let signers = Signers { policy, charter, opened, remediators, context, at };
         let gates = policy.sign_offs.iter();
         for gate in gates.filter(|g| g.severities.is_empty() || g.severities.contains(&severity)) {
-            signing(gate, charter, opened, severity, context, at, found);
+            signers.check(gate, severity, found);
         }
     }
 }
@@ -233,34 +247,69 @@ fn reach(
     }
 }
 
-/// A gate is of use only while enough people can sign it besides whoever
-/// remediates, where the gate wants somebody else.
-fn signing(
-    gate: &SignOff,
-    charter: &Charter,
-    opened: &Opened,
-    severity: Severity,
-    context: &dyn Context,
+/// Who stands in place of a role.
+const REMEDIATOR: &str = "remediator";
+
+/// Gates of changes of charters.
+const OF_CHARTERS: [&str; 2] = ["charter", "threshold_change"];
+
+/// Who may sign in this exercise. A gate is of use only while enough people
+/// can sign it besides those from whom a signer has to differ, and those whom
+/// the charter's independence class keeps apart.
+struct Signers<'a> {
+    policy: &'a Policy,
+    charter: &'a Charter,
+    opened: &'a Opened,
+    /// Everybody who remediated.
+    remediators: BTreeSet<&'a str>,
+    context: &'a dyn Context,
     at: Timestamp,
-    found: &mut Vec<Gap>,
-) {
-    let mut able: BTreeSet<String> = BTreeSet::new();
-    for role in &gate.roles {
-        if role == "primary" {
-            able.extend(opened.owner.clone());
+}
+
+impl Signers<'_> {
+    fn check(&self, gate: &SignOff, severity: Severity, found: &mut Vec<Gap>) {
+        let mut able: BTreeSet<String> = BTreeSet::new();
+        for role in &gate.roles {
+            if role == "primary" {
+                able.extend(self.opened.owner.clone());
+            }
+            let Some(holder) = self.charter.fields.owners.get(role) else { continue };
+            able.extend(people(self.context, holder, self.at));
         }
-        let Some(holder) = charter.fields.owners.get(role) else { continue };
-        able.extend(people(context, holder, at));
+        // Who remediated may sign for charters, which is another matter.
+        let of_incident = !OF_CHARTERS.contains(&gate.gate.as_str());
+        let others = || gate.distinct_from.iter().filter(|who| of_incident || *who != REMEDIATOR);
+        able.retain(|user| !others().any(|who| self.is(who, user)) && !self.is_kept_apart(user));
+        let needed = gate.minimum.max(1) as usize;
+        if able.len() < needed {
+            let (roles, name) = (gate.roles.join(", "), &gate.gate);
+            let what = format!(
+                "the gate {name} ({}) needs {needed} of {roles}, {} can sign",
+                severity.name(),
+                able.len()
+            );
+            push(found, GapKind::GateNobodyCanSign, self.at, None, what);
+        }
     }
-    let needed = gate.minimum.max(1) as usize;
-    let (roles, name) = (gate.roles.join(", "), &gate.gate);
-    if able.len() < needed {
-        let what = format!(
-            "the gate {name} ({}) needs {needed} of {roles}, {} can sign",
-            severity.name(),
-            able.len()
-        );
-        push(found, GapKind::GateNobodyCanSign, at, None, what);
+
+    fn is(&self, who: &str, user: &str) -> bool {
+        if who == REMEDIATOR {
+            return self.remediators.contains(user);
+        }
+        let owns = who == "primary" && self.opened.owner.as_deref() == Some(user);
+        let holder = self.charter.fields.owners.get(who);
+        owns || holder.is_some_and(|holder| includes(self.context, holder, user, self.at))
+    }
+
+    fn is_kept_apart(&self, user: &str) -> bool {
+        let class = self.charter.fields.independence.as_ref();
+        let rules = class.and_then(|class| self.policy.independence.get(class));
+        let roles = rules.map_or(&[][..], |rules| rules.approver_not_in_team_of.as_slice());
+        let is_near = |of: &str| share_a_team(self.context, of, user, self.at);
+        roles.iter().any(|role| match role.as_str() {
+            REMEDIATOR => self.remediators.iter().any(|by| is_near(by)),
+            role => self.charter.fields.owners.get(role).is_some_and(is_near),
+        })
     }
 }
 

@@ -67,9 +67,16 @@ fn a_person_who_answers_is_timed() {
     ];
     let drilled = drilled(&world, answers);
     assert_eq!(drilled.seconds_to_first_human, Some(600));
-    // The backup is away from 6 to 20 May; nothing else is missing.
+    // The backup is away from 6 to 20 May, and who remediates may not sign the
+    // end, which nobody else can; nothing more is missing.
     let gaps: Vec<&str> = drilled.gaps.iter().map(|gap| gap.what.as_str()).collect();
-    assert_eq!(gaps, ["backup: user:grace: absent until 2013-05-20T00:00:00Z"]);
+    assert_eq!(
+        gaps,
+        [
+            "backup: user:grace: absent until 2013-05-20T00:00:00Z",
+            "the gate resolve (critical) needs 1 of data_steward, 0 can sign",
+        ]
+    );
 }
 
 #[test]
@@ -92,6 +99,35 @@ fn planted_gaps_are_found() {
     ] {
         assert!(gaps.contains(&planted), "{planted:?} is not in {gaps:#?}");
     }
+}
+
+#[test]
+fn an_incident_that_nobody_can_end_is_a_gap() {
+    let mut world = world();
+    for policy in world.policies.values_mut() {
+        for gate in &mut policy.sign_offs {
+            gate.distinct_from = vec!["remediator".into()];
+        }
+    }
+    let answers = vec![response("05-08 00:20", "user:edgar", Command::Remediate)];
+    let mut scenario = nulls("nobody is left", answers);
+    let event = |transition| Event::Breach {
+        transition,
+        feature: DELAY.into(),
+        expectation: "missing".into(),
+        severity: None,
+        kind: None,
+    };
+    let good =
+        || Event::Window { feature: DELAY.into(), expectation: "missing".into(), good: true };
+    scenario.events.push((at("05-08 01:00"), event(Transition::Cleared)));
+    scenario.events.extend([at("05-08 02:00"), at("05-08 03:00")].map(|at| (at, good())));
+    let drilled = run(&scenario, &world).expect("it can be played");
+    let gaps: Vec<(GapKind, &str)> =
+        drilled.gaps.iter().map(|gap| (gap.gap, gap.what.as_str())).collect();
+    let signs = "the gate resolve (critical) needs 1 of data_steward, 0 can sign";
+    assert!(gaps.contains(&(GapKind::GateNobodyCanSign, signs)), "{gaps:#?}");
+    assert!(gaps.iter().any(|(gap, _)| *gap == GapKind::LeftOpen), "{gaps:#?}");
 }
 
 #[test]
