@@ -48,8 +48,11 @@ pub struct Story<'a> {
     pub reopened: u64,
     /// True where its steps have run out once.
     pub exhausted: bool,
-    /// The latest review, with its instant.
+    /// The latest review, with its instant. What it asks for stays to be done
+    /// also where the incident was reopened since …
     pub reviewed: Option<(Timestamp, &'a Reviewed)>,
+    /// … but it does not count for the incident as it went on then.
+    pub is_reviewed: bool,
     /// Actions of that review that are done, each as often as it was said.
     pub done: Vec<&'a str>,
     /// True where nothing is left to do.
@@ -98,6 +101,7 @@ impl<'a> Story<'a> {
             reopened: 0,
             exhausted: false,
             reviewed: None,
+            is_reviewed: false,
             done: Vec::new(),
             closed: false,
             down: BTreeMap::new(),
@@ -206,12 +210,14 @@ impl<'a> Teller<'a> {
                 story.resolved_at = None;
                 story.reopened += 1;
                 story.closed = false;
+                story.is_reviewed = false;
                 story.severity = story.severity.max(reopened.severity);
                 self.open.severity = reopened.severity;
                 self.open.waiting_since = Some(at);
             }
             FactData::Reviewed(reviewed) => {
                 story.reviewed = Some((at, reviewed));
+                story.is_reviewed = true;
                 story.done.clear();
             }
             FactData::Closed(_) => story.closed = true,

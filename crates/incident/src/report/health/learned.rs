@@ -178,7 +178,7 @@ pub(super) fn missing_reviews(
 ) -> Vec<MissingReview> {
     let mut all: Vec<MissingReview> = stories
         .iter()
-        .filter(|story| story.reviewed.is_none() && !story.closed)
+        .filter(|story| !story.is_reviewed && !story.closed)
         .filter_map(|story| {
             let resolved_at = story.resolved_at?;
             let review = policies.nearest(story.policy())?.review.as_ref()?;
