@@ -21,6 +21,7 @@ pub mod anchor;
 pub mod chain;
 mod deadline;
 pub mod line;
+mod pending;
 pub mod story;
 mod time;
 mod unique;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::Rule;
 use crate::deadline::{Entry, wrong_lateness};
 use crate::line::Line;
+use crate::pending::{Asks, Pending};
 
 /// Who acts where nobody does.
 const SYSTEM: &str = "watchkeep";
@@ -112,6 +113,8 @@ pub struct Story {
     /// Pages that wait for a digest: whose, of which step and climb.
     limited: BTreeSet<(String, String, i64)>,
     merged: bool,
+    /// What is due besides the deadlines of the step.
+    pending: Pending,
 }
 
 type Found = Vec<(Rule, String)>;
@@ -441,16 +444,22 @@ impl Story {
         self.limited.clear();
     }
 
+    /// True for a page of the step that the incident stands on.
+    fn stands_on(&self, line: &Line<'_>) -> bool {
+        let (_, step, climb) = addressee(line);
+        match self.exhausted {
+            true => step == "on_exhausted",
+            false => step == self.entry.step && climb == self.entry.climb(),
+        }
+    }
+
     /// Notes a page that was held back: for a digest, or until a quiet ends.
     fn hold(&mut self, line: &Line<'_>) {
         self.entered = true;
+        let stands_on = self.stands_on(line);
         let (target, step, climb) = addressee(line);
-        let stands_on = match self.exhausted {
-            true => step == "on_exhausted",
-            false => step == self.entry.step && climb == self.entry.climb(),
-        };
         match line.text("reason").unwrap_or_default() {
-            _ if line.text("digest_at").is_some() => {
+            reason if reason == "limited" || line.text("digest_at").is_some() => {
                 self.limited.insert((target, step, climb));
             }
             "silenced" | "inhibited" | "flapping" => self.held |= stands_on,
@@ -469,6 +478,8 @@ impl Story {
 
     fn take(&mut self, line: &Line<'_>) {
         let text = |name: &str| line.text(name).unwrap_or_default().to_owned();
+        let stands_on = self.stands_on(line);
+        self.pending.take(line, stands_on);
         match line.fact.as_str() {
             "breach_attached" => self.attach(line),
             "breach_cleared" => {
@@ -583,17 +594,25 @@ impl Story {
         if let Some(at) = self.returned_at.as_ref().filter(|at| ***at < *end) {
             return Some(format!("a breach came back at {at}, and no verification failed by it"));
         }
+        let unended = self.pending.unended(end);
         let rests = self.returned_at.is_some()
             || self.resting
             || self.fails
             || self.lapsed
-            || self.exhausted
-            || self.merged
             || !self.silences.is_empty()
             || self.inhibitor.is_some()
             || (self.flapping.is_some() && self.held);
-        if rests {
-            return None;
+        if unended.is_some() || rests {
+            return unended;
+        }
+        let asks = Asks {
+            acknowledged: self.acknowledged_until.is_some(),
+            climbs: self.entered || self.exhausted,
+            exhausted: self.exhausted,
+        };
+        let overdue = self.pending.overdue(asks, end);
+        if overdue.is_some() || self.exhausted {
+            return overdue;
         }
         let until = self.acknowledged_until.as_ref().and_then(Option::as_deref);
         let is_over = |until: &&str| *until < end && *self.acknowledged_at < *end;

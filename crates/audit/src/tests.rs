@@ -243,3 +243,60 @@ fn an_anchor_may_come_after_its_facts_and_no_fact_of_the_writer_is_without_one()
     let other = all.replace(r#""sequence":3"#, r#""sequence":4"#);
     assert_eq!(audit(&[other]).findings[0].rule, Rule::Anchor);
 }
+
+/// What a fact at 00:05 makes due at 00:08 is missed by 00:09, unless a fact
+/// answers it.
+fn missed(made_due: [&str; 2], answer: [&str; 2]) -> (Vec<Rule>, Vec<Rule>) {
+    let story = |answers: bool| {
+        let mut log = Log::new();
+        log.add(made_due[0], "00:05", "watchkeep", made_due[1]);
+        if answers {
+            log.add(answer[0], "00:08", "watchkeep", answer[1]);
+        }
+        log.add("action_recorded", "00:09", "user:bob", r#"{"action":"comment","detail":"x"}"#);
+        log.add("action_recorded", "00:10", "user:bob", r#"{"action":"comment","detail":"y"}"#);
+        log.broken()
+    };
+    (story(true), story(false))
+}
+
+#[test]
+fn what_keeps_pages_back_ends_and_what_waits_is_sent() {
+    let due = |name: &str| format!(r#""{name}":"2026-01-05T00:08:00.000000Z""#);
+    let silence = format!(r#"{{"silence":"s",{}}}"#, due("until"));
+    let flaps = format!("{{{}}}", due("ends_at"));
+    let limited = r#"{"step":"first","loop":1,"target":"user:bob","reason":"limited","#;
+    let limited = format!("{limited}{}}}", due("digest_at"));
+    let digest = r#"{"step":"first","loop":1,"target":"user:bob","reason":"digest"}"#;
+    let ordered = format!(r#"{{"action":"rollback_ordered","detail":"x",{}}}"#, due("due_at"));
+    let overdue = format!(r#"{{"action":"rollback_overdue","detail":"x",{}}}"#, due("due_at"));
+    for (made_due, answer) in [
+        (["silenced", &silence], ["unsilenced", r#"{"silence":"s","resumes":{"pages":false}}"#]),
+        (["flapping_started", &flaps], ["flapping_ended", r#"{"resumes":{"pages":false}}"#]),
+        (["notification_skipped", &limited], ["notified", digest]),
+        (["action_recorded", &ordered], ["action_recorded", &overdue]),
+    ] {
+        let (whole, broken) = missed(made_due, answer);
+        assert_eq!(whole, [], "{made_due:?}");
+        assert!(broken.contains(&Rule::Deadline), "{made_due:?}: {broken:?}");
+    }
+}
+
+#[test]
+fn an_incident_whose_steps_ran_out_asks_again() {
+    let mut log = Log::new();
+    let exhausted = r#"{"from_step":"first","loop":1,"trigger":"not_acknowledged","due_at":"2026-01-05T00:11:00.000000Z"}"#;
+    let page = |at: &str| {
+        format!(
+            r#"{{"step":"on_exhausted","loop":1,"target":"user:bob","repeat_at":"2026-01-05T{at}:00.000000Z"}}"#
+        )
+    };
+    log.add("exhausted", "00:11", "watchkeep", exhausted);
+    log.add("notified", "00:11", "watchkeep", &page("01:11"));
+    log.add("notified", "01:11", "watchkeep", &page("02:11"));
+    let comment = r#"{"action":"comment","detail":"x"}"#;
+    log.add("action_recorded", "02:10", "user:bob", comment);
+    assert_eq!(log.broken(), []);
+    log.add("action_recorded", "02:20", "user:bob", comment);
+    assert_eq!(log.broken(), [Rule::Deadline]);
+}
