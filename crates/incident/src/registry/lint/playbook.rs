@@ -11,6 +11,7 @@ use watchkeep_model::directory::Directory;
 use watchkeep_model::document::Located;
 use watchkeep_model::policy::{NotifyTarget, Policy, Step, Trigger};
 
+use super::super::Registry;
 use super::super::index::NEVER;
 use super::{Folder, Found};
 use crate::context::DEFAULT_POLICY;
@@ -20,7 +21,7 @@ mod steps;
 mod times;
 
 /// Every rule of `policy lint` with what it means and what to do.
-pub const PLAYBOOK_RULES: [(&str, &str); 24] = [
+pub const PLAYBOOK_RULES: [(&str, &str); 27] = [
     ("unused_policy", "No charter names this policy, so no incident follows it."),
     (
         "unreachable_step",
@@ -51,6 +52,12 @@ pub const PLAYBOOK_RULES: [(&str, &str); 24] = [
         "An acknowledgement ends after `ack_timeout` and its step is entered anew with new \
          deadlines. Where `remediate_within` is not shorter, somebody who acknowledges again and \
          again keeps the incident on the step for ever: it never climbs.",
+    ),
+    (
+        "forgotten_acknowledgement",
+        "Without `ack_timeout` an acknowledgement holds for good, and no later deadline of the step \
+         moves the incident on. Whoever acknowledges and then forgets it stops everything: nobody \
+         is asked again. Give the policy `ack_timeout`, or the step `remediate_within`.",
     ),
     (
         "empty_step",
@@ -107,13 +114,24 @@ pub const PLAYBOOK_RULES: [(&str, &str); 24] = [
     (
         "nothing_to_decide",
         "`decide_within` waits for a decision or a signature, and nobody can give one: no step has \
-         `decisions`, and there is no gate. Whoever acknowledges runs out of time whatever they \
+         `decisions`, and there is no gate that is signed meanwhile (`resolve` is signed at the end), \
+         or none for this severity. Whoever acknowledges runs out of time whatever they \
          do, unless they remediate. Give the step `decisions`, or take the deadline away.",
     ),
     (
         "nobody_to_verify",
         "`verification.third_party` is nobody: no such user, group or rota is in the directory, or \
          nobody holds the role. Incidents stay remediated for ever, for nobody may verify them.",
+    ),
+    (
+        "verifies_own_repair",
+        "`verification.third_party` is one person, whom the steps ask to remediate, and nobody may \
+         confirm their own repair. Where they make it, the incident stays remediated for ever.",
+    ),
+    (
+        "unjudged_reference",
+        "Windows of `verification.reference` have to be good, too, and nothing judges any: no \
+         charter has an expectation of this subject. Incidents stay remediated for ever.",
     ),
     (
         "hours_gap",
@@ -135,6 +153,7 @@ pub const PLAYBOOK_RULES: [(&str, &str); 24] = [
 struct Playbook<'a> {
     document: &'a Located<Policy>,
     policy: &'a Policy,
+    registry: &'a Registry,
     directory: &'a Directory,
     charters: &'a [Charter],
 }
@@ -158,7 +177,8 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
             found.warning(document, "name", "unused_policy", message, None);
         }
         let directory = folder.registry.directory();
-        let playbook = Playbook { document, policy, directory, charters };
+        let playbook =
+            Playbook { document, policy, registry: folder.registry, directory, charters };
         steps::check(&playbook, found);
         gates::check(&playbook, found);
         times::check(&playbook, folder.checks, found);

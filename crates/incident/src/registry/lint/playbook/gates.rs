@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use watchkeep_model::charter::{Charter, Owners};
+use watchkeep_model::charter::{Charter, Owners, Severity};
 use watchkeep_model::policy::{SignOff, Trigger};
+use watchkeep_model::subject::has_type;
 
+use super::super::super::index::NEVER;
 use super::super::{Found, did_you_mean};
 use super::Playbook;
 
@@ -17,6 +19,7 @@ const REMEDIATOR: &str = "remediator";
 pub(super) fn check(playbook: &Playbook<'_>, found: &mut Found) {
     decisions(playbook, found);
     third_party(playbook, found);
+    reference(playbook, found);
     let paths = playbook.document.items("sign_offs");
     for (gate, path) in playbook.policy.sign_offs.iter().zip(&paths) {
         let decisions = || playbook.policy.steps.iter().flat_map(|step| &step.decisions);
@@ -40,19 +43,40 @@ pub(super) fn check(playbook: &Playbook<'_>, found: &mut Found) {
     }
 }
 
-/// Deadlines for decisions that nobody can take.
+/// Gates that are not signed while an incident waits for a decision: the end
+/// is not there yet, or they are about charters.
+const NO_DECISION: [&str; 3] = ["resolve", "charter", "threshold_change"];
+
+/// Deadlines for decisions that nobody can take at some severity.
 fn decisions(playbook: &Playbook<'_>, found: &mut Found) {
     let policy = playbook.policy;
-    let decides =
-        !policy.sign_offs.is_empty() || policy.steps.iter().any(|s| !s.decisions.is_empty());
-    if decides {
+    if policy.steps.iter().any(|step| !step.decisions.is_empty()) {
         return;
     }
+    let mut opens: BTreeSet<Severity> =
+        playbook.charters.iter().flat_map(Playbook::severities).collect();
+    if opens.is_empty() {
+        opens.insert(Severity::default());
+    }
+    let decides = |severity: &Severity| {
+        policy.sign_offs.iter().any(|gate| {
+            let applies = gate.severities.is_empty() || gate.severities.contains(severity);
+            applies && !NO_DECISION.contains(&gate.gate.as_str())
+        })
+    };
+    if opens.iter().all(decides) {
+        return;
+    }
+    let severities: Vec<&str> =
+        opens.iter().filter(|one| !decides(one)).map(|one| one.name()).collect();
     let paths = playbook.document.items("steps");
     for (step, path) in policy.steps.iter().zip(&paths) {
         let moves = step.escalate_if.is_empty() || step.escalate_if.contains(&Trigger::NotDecided);
         if step.decide_within.is_some() && moves {
-            let message = format!("nobody can decide anything on step {}", step.name);
+            let mut message = format!("nobody can decide anything on step {}", step.name);
+            if severities.len() < opens.len() {
+                message += &format!(" about incidents of severity {}", severities.join(", "));
+            }
             let field = format!("{path}.decide_within");
             let hint = Some("say which `decisions` its people take".into());
             found.warning(playbook.document, &field, "nothing_to_decide", message, hint);
@@ -81,8 +105,57 @@ fn third_party(playbook: &Playbook<'_>, found: &mut Found) {
         };
         let mut charters = playbook.charters.iter().filter(verified);
         if let Some(charter) = charters.find(|one| playbook.holders(one, party).is_empty()) {
-            tell(format!("nobody active is {party} of {}", charter.subject));
+            return tell(format!("nobody active is {party} of {}", charter.subject));
         }
+    }
+    if is_known || is_role {
+        confirms_own(playbook, party, is_role, found);
+    }
+}
+
+/// Whether the only one who may confirm a repair is asked to make it.
+fn confirms_own(playbook: &Playbook<'_>, party: &str, is_role: bool, found: &mut Found) {
+    let policy = playbook.policy;
+    let verified = policy.verification.as_ref().map_or(&[][..], |one| one.severities.as_slice());
+    for charter in playbook.charters {
+        let people =
+            if is_role { playbook.holders(charter, party) } else { playbook.people(party) };
+        let severities = Playbook::severities(charter);
+        let asked = severities
+            .iter()
+            .filter(|severity| verified.is_empty() || verified.contains(severity))
+            .flat_map(|severity| {
+                policy.steps.iter().flat_map(|step| playbook.asked(step, charter, *severity))
+            });
+        let asked: BTreeSet<String> = asked.collect();
+        let only = people.first().filter(|_| people.len() == 1);
+        if let Some(who) = only.filter(|who| asked.contains(*who)) {
+            let message = format!(
+                "where {who} remediates {}, nobody is left to verify for {party}",
+                charter.subject
+            );
+            let hint = Some("name a party with more people, or one whom no step asks".into());
+            let field = "verification.third_party";
+            found.warning(playbook.document, field, "verifies_own_repair", message, hint);
+            return;
+        }
+    }
+}
+
+/// Whether anything judges the subject that repairs are compared with.
+fn reference(playbook: &Playbook<'_>, found: &mut Found) {
+    let verification = playbook.policy.verification.as_ref();
+    let Some(subject) = verification.and_then(|one| one.reference.as_deref()) else { return };
+    // Without a type it names a baseline, which the log alone knows.
+    if !has_type(subject) {
+        return;
+    }
+    let charter = playbook.registry.charter(subject, NEVER);
+    if charter.is_none_or(|charter| charter.expectations().is_empty()) {
+        let message = format!("no charter has an expectation of `{subject}`");
+        let hint = Some("name a subject whose windows are judged".into());
+        let field = "verification.reference";
+        found.error(playbook.document, field, "unjudged_reference", message, hint);
     }
 }
 

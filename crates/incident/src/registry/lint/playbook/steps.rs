@@ -24,6 +24,7 @@ pub(super) fn check(playbook: &Playbook<'_>, found: &mut Found) {
         left(playbook, step, path, found);
         addresses(playbook, step, path, found);
     }
+    forgotten(playbook, &steps, found);
     kinds(playbook, &steps, found);
     roles(playbook, &steps, found);
     asked(playbook, &steps, found);
@@ -123,6 +124,20 @@ fn left(playbook: &Playbook<'_>, step: &Step, path: &str, found: &mut Found) {
         let field = format!("{path}.remediate_within");
         found.warning(document, &field, "endless_acknowledgement", message, hint);
     }
+}
+
+/// The first step that an acknowledgement stops for good.
+fn forgotten(playbook: &Playbook<'_>, steps: &[(&Step, &String)], found: &mut Found) {
+    let stops = |step: &Step| {
+        let later = [Trigger::NotRemediated, Trigger::NotDecided];
+        moves(step, &Trigger::NotAcknowledged) && !later.iter().any(|one| moves(step, one))
+    };
+    let stopped = steps.iter().find(|(step, _)| stops(step));
+    let (None, Some((step, path))) = (playbook.policy.ack_timeout, stopped) else { return };
+    let message = format!("nobody is asked again once somebody acknowledges on `{}`", step.name);
+    let hint = Some("add `ack_timeout` to the policy".into());
+    let field = format!("{path}.acknowledge_within");
+    found.warning(playbook.document, &field, "forgotten_acknowledgement", message, hint);
 }
 
 /// Channels without an address, where the people have none either.
