@@ -40,19 +40,21 @@ fn entrance(policy: &Policy, text: &mut String) {
          A breach is held for {} so that others can join it. Breaches with the same {} become one \
          incident; one that clears while it is held opens nothing. The root is looked for at most \
          {} edges upstream: the nearest node with evidence of its own, else one of which at least \
-         {} watched descendants and {} of all of them breach, else the feature itself.\n",
+         {} watched descendants and {} of all of them breach, else the feature itself. An edge that \
+         job runs showed, and not for {} any more, counts no longer.\n",
         grouping.group_wait,
         list(&by, "and"),
         limits.max_depth,
         limits.min_features,
-        share(limits.min_coverage)
+        share(limits.min_coverage),
+        limits.edge_max_age
     );
     let _ = writeln!(text, "| kind of breach | enters at |\n|---|---|");
     for (kind, name) in ExpectationKind::ALL {
         if let Some(step) = policy.steps.get(entry_step(policy, kind)) {
             let by_default = policy.steps.iter().all(|step| !step.kinds.contains(&kind));
             let note = if by_default { " (no step lists it)" } else { "" };
-            let _ = writeln!(text, "| {name} | {}{note} |", step.name);
+            let _ = writeln!(text, "| {name} | {}{note} |", step.name.replace('|', "\\|"));
         }
     }
     text.push('\n');
@@ -70,7 +72,13 @@ fn steps(policy: &Policy, text: &mut String) {
             let then = if moves { "else the next step" } else { "nothing follows" };
             let _ = writeln!(text, "- {what} within {span} of the step's entry, {then}.");
         }
-        let others: Vec<String> = step.escalate_if.iter().filter_map(at_once).collect();
+        // Where a failure leads is `on_failure`'s word first.
+        let has_next = number + 1 < policy.steps.len();
+        let climbs = |trigger: &&Trigger| {
+            **trigger != Trigger::VerificationFailed || (has_next && on_failure(policy).is_none())
+        };
+        let others: Vec<String> =
+            step.escalate_if.iter().filter(climbs).filter_map(at_once).collect();
         if !others.is_empty() {
             let _ = writeln!(text, "- To the next step at once: {}.", list(&others, "or"));
         }
@@ -205,8 +213,12 @@ fn recovery(policy: &Policy, text: &mut String) {
                 severities(&verification.severities),
                 verification.good_windows.max(1)
             );
-            let to = verification.on_failure.as_deref().map_or_else(
-                || "the next step where the present one climbs by it, else the first".to_owned(),
+            let to = on_failure(policy).map_or_else(
+                || {
+                    "the next step where the present one climbs by it, else the one at which its \
+                    kind enters"
+                        .to_owned()
+                },
                 |step| format!("step {step}"),
             );
             let _ = writeln!(
@@ -230,12 +242,21 @@ fn recovery(policy: &Policy, text: &mut String) {
     );
 }
 
+/// The step that a failed verification enters, where the policy names one.
+fn on_failure(policy: &Policy) -> Option<&str> {
+    policy.verification.as_ref().and_then(|verification| verification.on_failure.as_deref())
+}
+
 fn noise(policy: &Policy, text: &mut String) {
     let grouping = &policy.grouping;
-    let mut lines = vec![format!(
-        "A message lists at most {} features; the rest are counted.",
-        grouping.max_listed
-    )];
+    let mut lines = vec![
+        format!("A message lists at most {} features; the rest are counted.", grouping.max_listed),
+        format!(
+            "Of breaches that join an open incident a message tells {} after the last one at the \
+             earliest.",
+            grouping.group_interval
+        ),
+    ];
     if let Some(flap) = &policy.damping.flap {
         lines.push(format!(
             "{} changes within {} windows are flapping.",

@@ -1,6 +1,6 @@
 //! The steps as a graph, for Mermaid and for Graphviz.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use watchkeep_model::charter::ExpectationKind;
@@ -130,7 +130,19 @@ fn end(policy: &Policy, graph: &mut Graph) {
         graph.edge(from, "verify", "");
         let named = verification.on_failure.as_ref();
         let back = named.and_then(|name| policy.steps.iter().position(|s| s.name == *name));
-        graph.edge("verify", format!("step{}", back.unwrap_or(0) + 1), "a bad window");
+        let entered = ExpectationKind::ALL.iter().map(|(kind, _)| entry_step(policy, *kind));
+        let entered: BTreeSet<usize> = entered.collect();
+        // Without a step of its own a failure leads to where the kind enters.
+        for to in back.map_or(entered, |back| BTreeSet::from([back])) {
+            graph.edge("verify", format!("step{}", to + 1), "a bad window");
+        }
+        let steps = policy.steps.iter().enumerate().filter(|_| back.is_none());
+        for (number, step) in steps.take(policy.steps.len().saturating_sub(1)) {
+            if step.escalate_if.contains(&Trigger::VerificationFailed) {
+                let label = format!("a bad window,\nfrom {}", step.name);
+                graph.edge("verify", format!("step{}", number + 2), label);
+            }
+        }
         from = "verify";
     }
     if let Some(gate) = policy.sign_offs.iter().find(|gate| gate.gate == "resolve") {
