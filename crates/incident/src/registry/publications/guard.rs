@@ -5,10 +5,11 @@
 //!   its tier counts: two other people for tier 1; else whoever holds a role of
 //!   it, or is governance, publishes alone, and anybody else needs one of them.
 //! - A policy that loses a gate, an independence rule or a freeze that is not
-//!   over needs the approvals that it asked for itself. Any other change of a
-//!   policy, of a system or of a domain needs what a change of those charters of
-//!   tier 1 would need that it concerns: whoever may turn their pages away may
-//!   as well take their owner.
+//!   over needs the approvals that it asked for itself, and so does any other
+//!   change of it during its own freeze. Any other change of a policy, of a
+//!   system or of a domain needs what a change of those charters of tier 1 would
+//!   need that it concerns: whoever may turn their pages away may as well take
+//!   their owner.
 //! - People who come into a group or rota of which gates ask need the approvals
 //!   of those gates, and another governance that of the one before.
 //!
@@ -63,14 +64,17 @@ fn of_policy(
     let is_lifted = policy.freeze.iter().any(|freeze| {
         freeze.to > at && !after.is_some_and(|after| covers(&after.freeze, freeze, at))
     });
+    // While nothing is to change, neither is the ladder, by one person alone.
+    let is_frozen = policy.freeze.iter().any(|freeze| freeze.from <= at && at < freeze.to);
     let kept = after.map(|after| &after.independence);
     let loses_rules = policy.independence.iter().any(|(class, rules)| {
         !kept.and_then(|kept| kept.get(class)).is_some_and(|other| has_all(rules, other))
     });
-    if is_lifted || loses_rules {
+    let is_guarded = is_lifted || loses_rules || is_frozen;
+    if is_guarded {
         gates.extend(policy.sign_offs.iter().filter(|gate| is_of_changes(gate)).cloned());
     }
-    let is_lifted = is_lifted || loses_rules || !gates.is_empty();
+    let is_lifted = is_guarded || !gates.is_empty();
     let charters = before.subjects().filter_map(|subject| {
         let guarding = policy_of(before, subject)?;
         (guarding.name == policy.name).then(|| before.charter(subject, Timestamp::MAX))?
