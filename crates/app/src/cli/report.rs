@@ -50,7 +50,7 @@ pub(crate) struct ReportOf {
     pub(crate) charters: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) configured: Configured,
-    /// First instant of the report; without it everything before its end
+    /// First instant of the report; without it all that there is before its end, of health and outcomes the last 13 weeks
     #[arg(long, value_name = "INSTANT")]
     pub(crate) from: Option<Timestamp>,
     /// End of the report; without it that of the windows and incidents there are
