@@ -359,6 +359,12 @@ impl Draft {
     /// to the rule it is a clock that never changes.
     fn repeated(&self, rule: &str, to: Timestamp) -> Result<Vec<DateTime>, IcalError> {
         let fail = |what: String| IcalError { line: self.line, what };
+        // Rules are ASCII (RFC 5545, 3.3.10), and the crate cuts them at bytes.
+        if let Some(other) = rule.chars().find(|character| !character.is_ascii()) {
+            let what =
+                format!("RRULE:{rule} cannot be read: `{}` is in no rule", other.escape_debug());
+            return Err(fail(what));
+        }
         let end = on_clock(to, &self.start.zone).unwrap_or(DateTime::MAX);
         let text = format!(
             "DTSTART:{}Z\nRRULE:{}",
@@ -535,5 +541,7 @@ mod tests {
         assert!(event(rule).contains("more than 20000 occurrences"));
         let rule = "DTSTART:20260105T080000Z\r\nDURATION:PT1S\r\nRRULE:FREQ=SOMETIMES";
         assert!(event(rule).contains("cannot be read"));
+        let rule = "DTSTART:20260105T080000Z\r\nDURATION:PT1S\r\nRRULE:FREQ=WEEKLY;BYDAY=MO,e\u{301}\u{1f600}";
+        assert!(event(rule).contains("is in no rule"));
     }
 }

@@ -74,7 +74,7 @@ impl Reader<'_> {
                     metadata.report("wrong_version", message, Some(hint.into()));
                 }
             }
-        } else if at.item.peek("version").is_some_and(|item| item.to_json() == 2) {
+        } else if is_of_properties(at.item) {
             at.pass("version");
             self.properties(at);
         } else {
@@ -383,6 +383,18 @@ fn unknown(reference: &str) -> Option<String> {
     let (kind, _, rest) = (parts.next()?, parts.next()?, parts.collect::<Vec<_>>());
     let is_dataset = kind == "source" || DATASETS.contains(&kind);
     (is_dataset && !rest.is_empty()).then(|| format!("dataset:{}", rest.join(".")))
+}
+
+/// True of a file that describes models, sources and the like: by its version,
+/// which dbt has not asked for since 1.5, or by what it lists.
+fn is_of_properties(item: &Item) -> bool {
+    const LISTS: [&str; 6] = ["models", "seeds", "snapshots", "sources", "exposures", "groups"];
+    match item.peek("version") {
+        Some(version) => version.to_json() == 2,
+        None => {
+            LISTS.iter().any(|key| item.peek(key).is_some_and(|list| list.to_json().is_array()))
+        }
+    }
 }
 
 /// Results of `dbt source freshness` are measurements.
