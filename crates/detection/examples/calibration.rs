@@ -4,6 +4,7 @@
 //! ```sh
 //! cargo run --release --package watchkeep-detection --example calibration -- level --trials 20000
 //! cargo run --release --package watchkeep-detection --example calibration -- power --trials 5000
+//! cargo run --release --package watchkeep-detection --example calibration -- narrow --trials 2000
 //! cargo run --release --package watchkeep-detection --example calibration -- dependent --trials 5000
 //! cargo run --release --package watchkeep-detection --example calibration -- volume --trials 100000
 //! cargo run --release --package watchkeep-detection --example calibration -- learned --trials 2000
@@ -33,7 +34,8 @@ use watchkeep_detection::drift::{self, Comparison};
 use self::trials::counts::{COUNTS, Counts, counted};
 use self::trials::histories::{Days, FIGURES, excess};
 use self::trials::{
-    Alarms, Change, LAWS, Law, Random, Shares, Trial, categories, dependent, numbers,
+    Alarms, Change, LAWS, Law, Random, Shares, Trial, categories, dependent, dependent_categories,
+    numbers,
 };
 
 const LEVEL: f64 = 0.01;
@@ -55,11 +57,12 @@ fn main() -> ExitCode {
         (Some("volume"), Some(trials)) => volume(trials),
         (Some("learned"), Some(trials)) => learned(trials),
         (Some("sustained"), Some(trials)) => sustained(trials),
+        (Some("narrow"), Some(trials)) => narrow(trials),
         (Some("speed"), Some(trials)) => speed(trials),
         _ => {
             eprintln!(
-                "calibration level|power|dependent|volume|learned|sustained|speed [--trials N] \
-                 [--n VALUES]"
+                "calibration level|power|narrow|dependent|volume|learned|sustained|speed \
+                 [--trials N] [--n VALUES]"
             );
             return ExitCode::from(2);
         }
@@ -126,23 +129,57 @@ fn power(trials: u64) {
     }
 }
 
+fn narrow(trials: u64) {
+    println!("Shifts that are found at 1 %, in percent, of normal values that are far from 0.\n");
+    println!(
+        "| mean, in standard deviations | n | n_ref | shift | judged | scipy, raw values | ratio |"
+    );
+    println!("|---:|---:|---:|---:|---:|---:|---:|");
+    for mean in [0.0, 10.0, 25.0, 50.0, 100.0, 200.0, 400.0] {
+        let change = Change { shift: 0.15, ..Change::NONE };
+        let trial = Trial { n: 1_000, n_ref: 1_000, change, level: LEVEL };
+        // Means are spread over cells of all widths.
+        let mut alarms = Alarms::default();
+        for part in 0..8 {
+            let law = Law::Far(mean * 2.0_f64.powf(f64::from(part) / 8.0 - 0.5));
+            let random = &mut seeded(1_000, part as usize, "narrow");
+            let of_part = numbers(law, trial, (trials / 8).max(1), random);
+            alarms.judged.extend(of_part.judged);
+            alarms.scipy_raw.extend(of_part.scipy_raw);
+        }
+        let (judged, raw) = (alarms.judged.share(), alarms.scipy_raw.share());
+        println!(
+            "| {mean} | 1000 | 1000 | 0.15 | {:.1} | {:.1} | {:.3} |",
+            100.0 * judged,
+            100.0 * raw,
+            judged / raw
+        );
+    }
+}
+
 fn dependent_values(trials: u64) {
     println!(
-        "Alarms among quiet windows of an AR(1) process at a nominal level of 1 %, in percent:"
+        "Alarms among quiet windows of values that are like the one before (AR(1), or the same \
+         category with that chance) at a nominal level of 1 %, in percent:"
     );
     println!("against the windows before, with and without regard to how much those differ.\n");
-    println!("| correlation of neighbours | values | past windows | trials | judged | without |");
-    println!("|---:|---:|---:|---:|---:|---:|");
+    println!("| values | alike | n | past windows | trials | judged | without |");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
     for carry in [0.0, 0.3, 0.6, 0.9, 0.98] {
         for (n, parts) in [(100, 7), (100, 28), (1_000, 28)] {
             let seed = &mut seeded(n, parts, "dependent");
-            let (judged, without) = dependent(carry, n, parts, trials, seed);
-            println!(
-                "| {carry} | {n} | {parts} | {trials} | {:.2} ± {:.2} | {:.2} |",
-                100.0 * judged.share(),
-                100.0 * judged.error(),
-                100.0 * without.share(),
-            );
+            let of_numbers = dependent(carry, n, parts, trials, seed);
+            let of_categories = dependent_categories(carry, n, parts, trials, seed);
+            for (name, (judged, without)) in
+                [("numbers", of_numbers), ("categories", of_categories)]
+            {
+                println!(
+                    "| {name} | {carry} | {n} | {parts} | {trials} | {:.2} ± {:.2} | {:.2} |",
+                    100.0 * judged.share(),
+                    100.0 * judged.error(),
+                    100.0 * without.share(),
+                );
+            }
         }
     }
 }

@@ -11,6 +11,8 @@ use watchkeep_model::identifier::sha256_hex;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::Timestamp;
 
+use crate::drift::Effects;
+
 pub use profiles::{Conflict, Profiles};
 pub use season::season;
 
@@ -24,6 +26,9 @@ pub struct Baseline {
     /// The past windows that it is made of, latest first; none where it is not
     /// made of windows.
     pub parts: Vec<Part>,
+    /// By how much the shares of these windows' bins differ more than those of
+    /// independent values.
+    pub effects: Effects,
 }
 
 /// One past window of a baseline.
@@ -60,7 +65,7 @@ impl Baseline {
         let hash = &content_hash(&summary)[..16];
         let of = if parts.is_empty() { String::new() } else { format!(" windows={}", parts.len()) };
         let name = format!("{}{of} n={} sha256:{hash}", extent(spec), summary.count);
-        Self { summary, name: name.into(), parts }
+        Self { summary, name: name.into(), parts, effects: Effects::default() }
     }
 }
 

@@ -10,11 +10,13 @@ mod aligned;
 mod categorical;
 mod narrow;
 mod unseen;
+mod windows;
 
 use self::aligned::Aligned;
-pub use self::categorical::{OTHER_BIN, categorical};
+pub use self::categorical::{OTHER_BIN, categorical, categorical_among};
 pub(crate) use self::narrow::hidden_share;
 pub use self::unseen::{unseen, unseen_against};
+pub use self::windows::Effects;
 
 /// Whether a feature is compared as numbers or as categories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,18 @@ pub fn numeric(
     parts: &[(u64, f64)],
     bins: u32,
 ) -> Comparison {
+    numeric_among(current, reference, parts, None, bins)
+}
+
+/// The same where the shares of the past windows' bins have a design effect, too:
+/// the larger one counts.
+pub fn numeric_among(
+    current: &Summary,
+    reference: &Summary,
+    parts: &[(u64, f64)],
+    of_shares: Option<st::DesignEffect>,
+    bins: u32,
+) -> Comparison {
     let (values, against) = (&current.numbers, &reference.numbers);
     let mut drift = Drift { n: values.count(), n_ref: against.count(), ..Drift::default() };
     let aligned = Aligned::new(values, against);
@@ -81,7 +95,11 @@ pub fn numeric(
         Some(raw) => st::moments(raw),
         None => st::moments_weighted(&aligned.values, &aligned.reference),
     };
-    let effect = deviation.and_then(|moments| st::design_effect(parts, moments.sd));
+    let of_means = deviation.and_then(|moments| st::design_effect(parts, moments.sd));
+    let effect = of_means
+        .into_iter()
+        .chain(of_shares)
+        .max_by(|a, b| a.values_per_one.total_cmp(&b.values_per_one));
     drift.n_effective = effect.map(|effect| drift.n as f64 / effect.values_per_one);
     let p_value = match effect {
         Some(effect) => effect.ks_p_value(of_current, of_reference),

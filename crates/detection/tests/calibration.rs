@@ -10,7 +10,8 @@ use watchkeep_detection::statistics::chi_square_homogeneity;
 use self::trials::counts::{COUNTS, Counts, counted};
 use self::trials::many::{self, Cells};
 use self::trials::{
-    Change, LAWS, Law, Random, Shares, Trial, categories, dependent, numbers, summary_of_numbers,
+    Change, LAWS, Law, Random, Shares, Trial, categories, dependent, dependent_categories, numbers,
+    summary_of_numbers,
 };
 
 const LEVEL: f64 = 0.01;
@@ -123,6 +124,8 @@ fn values_that_follow_each_other_alarm_little_more_often() {
     assert!(judged.share() < 0.05, "{judged:?}");
     let (judged, without) = dependent(0.0, 60, 28, TRIALS, &mut Random::new(6));
     assert!(judged.count <= without.count && without.share() < 0.05, "{judged:?} {without:?}");
+    let (judged, without) = dependent_categories(0.5, 100, 24, TRIALS, &mut Random::new(7));
+    assert!(without.share() > 0.2 && judged.share() < 0.05, "{judged:?} {without:?}");
 }
 
 #[test]

@@ -24,6 +24,15 @@ const OTHER_BINS: usize = 64;
 /// Compares categories; every unseen category is a bin of its own, and so are
 /// the nulls. Both sides must hold a category.
 pub fn categorical(current: &Summary, reference: &Summary) -> Comparison {
+    categorical_among(current, reference, None)
+}
+
+/// The same where the past windows of the baseline have a design effect.
+pub fn categorical_among(
+    current: &Summary,
+    reference: &Summary,
+    effect: Option<st::DesignEffect>,
+) -> Comparison {
     let (values, against) = (&current.categories, &reference.categories);
     let mut drift = Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
     let bins = match values.level().max(against.level()) {
@@ -45,7 +54,12 @@ pub fn categorical(current: &Summary, reference: &Summary) -> Comparison {
     binned(&mut drift, bins, current.null_count, reference.null_count);
     let table = drift.bins.as_ref();
     let p_value = table.and_then(|bins| st::chi_square_p_value(&bins.current, &bins.reference));
-    Comparison { drift, p_value: p_value.unwrap_or(1.0) }
+    let mut p_value = p_value.unwrap_or(1.0);
+    if let (Some(effect), Some(statistic), Some(dof)) = (effect, drift.chi2_stat, drift.chi2_dof) {
+        drift.n_effective = Some(drift.n as f64 / effect.values_per_one);
+        p_value = effect.chi_square_p_value(statistic, dof, p_value);
+    }
+    Comparison { drift, p_value }
 }
 
 /// The most frequent of both by name, the rest as one beside `others`.

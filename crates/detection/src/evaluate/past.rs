@@ -7,6 +7,7 @@ use watchkeep_model::summary::Summary;
 use watchkeep_model::time::Timestamp;
 
 use crate::baseline::{self, Baseline, Part};
+use crate::drift::Effects;
 use crate::evaluate::breaches::{Breaches, Held};
 
 /// What a baseline is looked for with.
@@ -30,9 +31,11 @@ type Lookup<'a, 'p> = &'a mut dyn FnMut(Timestamp) -> Option<Cow<'p, Summary>>;
 
 /// Windows that were found, and why others were not taken.
 #[derive(Default)]
-struct Found {
+struct Found<'p> {
     summary: Summary,
     parts: Vec<Part>,
+    /// The windows themselves, where it matters how they differ.
+    windows: Vec<Cow<'p, Summary>>,
     /// Windows in a breach of other expectations alone, in the order in which
     /// they were looked for.
     aside: Vec<(Timestamp, Summary)>,
@@ -70,7 +73,8 @@ pub(super) fn baseline<'p>(
     if found.parts.len() < enough.max(1) {
         return Err(found.too_few(spec, enough, of));
     }
-    Ok(Baseline::new(spec, found.summary.into(), found.parts))
+    let effects = Effects::of(&found.windows, &found.summary);
+    Ok(Baseline { effects, ..Baseline::new(spec, found.summary.into(), found.parts) })
 }
 
 /// All windows that are not left out, and of those so many that half of the
@@ -85,7 +89,7 @@ fn rolling<'p>(
     search: &Search<'_>,
     windows: u32,
     past: Lookup<'_, 'p>,
-) -> Found {
+) -> Found<'p> {
     let stride = search.window.stride();
     let mut found = Found::default();
     for back in 1..=ROLLING_LOOK_BACK * i64::from(windows) {
@@ -102,7 +106,7 @@ fn seasonal<'p>(
     search: &Search<'_>,
     places: Vec<Option<Timestamp>>,
     past: Lookup<'_, 'p>,
-) -> Found {
+) -> Found<'p> {
     let hop = match search.window {
         WindowSpec::Tumbling { size } => size,
         WindowSpec::Hopping { hop, .. } => hop,
@@ -119,8 +123,8 @@ fn seasonal<'p>(
     found
 }
 
-impl Found {
-    fn take<'p>(
+impl<'p> Found<'p> {
+    fn take(
         &mut self,
         spec: &BaselineSpec,
         search: &Search<'_>,
@@ -136,10 +140,18 @@ impl Found {
                 self.aside.push((at, window.into_owned()));
             }
         } else if let Some(window) = past(at) {
-            self.parts.push(Part::of(at, &window));
-            self.summary.merge(&window);
+            self.push(at, window, search.empty_from.is_none());
         } else if search.empty_from.is_some_and(|from| at >= from) {
             self.parts.push(Part::of(at, &Summary::default()));
+        }
+    }
+
+    fn push(&mut self, at: Timestamp, window: Cow<'p, Summary>, is_compared: bool) {
+        self.parts.push(Part::of(at, &window));
+        self.summary.merge(&window);
+        // Of counts of events no shares are looked at.
+        if is_compared {
+            self.windows.push(window);
         }
     }
 
@@ -152,9 +164,9 @@ impl Found {
         if lacking == 0 || known < of || self.aside.len() < lacking {
             return;
         }
-        for (at, window) in self.aside.drain(..lacking) {
-            self.parts.push(Part::of(at, &window));
-            self.summary.merge(&window);
+        let taken: Vec<_> = self.aside.drain(..lacking).collect();
+        for (at, window) in taken {
+            self.push(at, Cow::Owned(window), true);
         }
         self.in_breach -= lacking;
         self.parts.sort_by_key(|part| std::cmp::Reverse(part.start));

@@ -41,9 +41,13 @@ pub(super) fn compare(
     }
     let (Comparison { drift, p_value }, usual) = match scale {
         Scale::Numeric => {
-            (drift::numeric(summary, reference, &baseline.means(), bins), Statistic::KsStat)
+            let (means, effect) = (baseline.means(), baseline.effects.numbers);
+            (drift::numeric_among(summary, reference, &means, effect, bins), Statistic::KsStat)
         }
-        Scale::Categorical => (drift::categorical(summary, reference), Statistic::Js),
+        Scale::Categorical => {
+            let effect = baseline.effects.categories;
+            (drift::categorical_among(summary, reference, effect), Statistic::Js)
+        }
     };
     let statistic = effect.map_or(usual, |effect| effect.statistic);
     let p_value = match (scale, statistic) {

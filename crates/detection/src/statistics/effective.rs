@@ -10,8 +10,15 @@
 //! design effect (Kish 1965), here from batch means as in the analysis of
 //! simulations (Law & Kelton). A window counts as so many times fewer values
 //! (Rao & Scott 1981).
+//!
+//! Means are blind to windows that differ in another way, and categories have
+//! none. So the shares of bins are looked at too: Pearson's statistic of past
+//! windows by bins, over its degrees of freedom, is about 1 where values are
+//! independent, and the design effect where they are not (Rao & Scott's first
+//! order).
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
+use statrs::function::beta::checked_beta_reg;
 
 use super::ks_tied::ks_dependent_p_value;
 use super::special::Sum;
@@ -28,8 +35,46 @@ const FALSE_ALARM: f64 = 0.01;
 pub struct DesignEffect {
     /// Values that are worth one independent value, above 1.
     pub values_per_one: f64,
-    /// Past windows less one: how sure that is.
+    /// Degrees of freedom of that: how sure it is.
     pub dof: f64,
+}
+
+/// The design effect of past windows by their counts in the same bins. `None` as
+/// for [`design_effect`].
+#[must_use]
+pub fn design_effect_of_shares(windows: &[Vec<u64>]) -> Option<DesignEffect> {
+    let windows: Vec<(f64, &[u64])> = windows
+        .iter()
+        .map(|counts| (counts.iter().sum::<u64>() as f64, &counts[..]))
+        .filter(|(n, _)| *n > 0.0)
+        .collect();
+    if windows.len() < PARTS_MIN {
+        return None;
+    }
+    let all: f64 = windows.iter().map(|(n, _)| n).sum();
+    let bins = windows.iter().map(|(_, counts)| counts.len()).max()?;
+    let of_bin = |bin: usize| {
+        windows.iter().map(move |(n, c)| (*n, c.get(bin).copied().unwrap_or(0) as f64))
+    };
+    let (mut statistic, mut used) = (Sum::default(), 0.0);
+    for bin in 0..bins {
+        let share = of_bin(bin).map(|(_, count)| count).sum::<f64>() / all;
+        if share > 0.0 {
+            used += 1.0;
+            let parts = of_bin(bin).map(|(n, count)| (count - n * share).powi(2) / (n * share));
+            parts.for_each(|part| statistic.add(part));
+        }
+    }
+    let dof = (used - 1.0) * (windows.len() as f64 - 1.0);
+    let statistic = statistic.total();
+    if dof <= 0.0 || !statistic.is_finite() {
+        return None;
+    }
+    let values_per_one = statistic / dof;
+    let chance = ChiSquared::new(dof).ok()?.sf(statistic);
+    // Bins move together as windows differ, so windows alone are counted.
+    let dof = windows.len() as f64 - 1.0;
+    (chance < FALSE_ALARM && values_per_one > 1.0).then_some(DesignEffect { values_per_one, dof })
 }
 
 /// The design effect of past windows, given as (values, mean), of which all
@@ -77,6 +122,17 @@ impl DesignEffect {
         let x = -2.0 * (p / 2.0).ln();
         (2.0 * (1.0 + x / self.dof).powf(-self.dof / 2.0)).clamp(p, 1.0)
     }
+
+    /// The p-value of Pearson's statistic with `bins` degrees of freedom, which is
+    /// `independent` for independent values: over the effect, and with F in the
+    /// place of chi-square, because the effect is an estimate.
+    #[must_use]
+    pub fn chi_square_p_value(&self, statistic: f64, bins: u64, independent: f64) -> f64 {
+        let bins = bins as f64;
+        let ratio = statistic / self.values_per_one;
+        let tail = checked_beta_reg(self.dof / 2.0, bins / 2.0, self.dof / (self.dof + ratio));
+        tail.map_or(independent, |tail| tail.clamp(independent.min(1.0), 1.0))
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +152,26 @@ mod tests {
         assert!((5.0..9.0).contains(&effect.values_per_one), "{effect:?}");
         assert_eq!(effect.dof, 6.0);
         assert_eq!(design_effect(&wider[..5], 1.05), None);
+    }
+
+    #[test]
+    fn shares_that_differ_more_than_by_chance_have_an_effect() {
+        let windows = |moved: u64| {
+            let of = |i: u64| vec![50 + moved * (i % 3), 50, 50 - moved * (i % 3)];
+            (0..12).map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(design_effect_of_shares(&windows(1)), None);
+        let effect = design_effect_of_shares(&windows(15)).unwrap();
+        assert!((2.0..6.0).contains(&effect.values_per_one), "{effect:?}");
+        assert_eq!(effect.dof, 11.0);
+        assert_eq!(design_effect_of_shares(&windows(15)[..5]), None);
+        assert_eq!(design_effect_of_shares(&vec![vec![7]; 9]), None);
+        assert_eq!(design_effect_of_shares(&vec![Vec::new(); 9]), None);
+        // 20 of 2 degrees of freedom is 5e-5; for four times fewer values it is no wonder.
+        let effect = DesignEffect { values_per_one: 4.0, dof: 30.0 };
+        let p = effect.chi_square_p_value(20.0, 2, 4.5e-5);
+        assert!((0.08..0.13).contains(&p), "{p}");
+        assert_eq!(effect.chi_square_p_value(0.0, 2, 1.0), 1.0);
     }
 
     #[test]

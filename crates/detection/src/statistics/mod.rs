@@ -38,7 +38,7 @@ mod tests;
 pub use chi_square::{ChiSquare, chi_square_homogeneity};
 pub use chi_square_sparse::chi_square_p_value;
 pub use count_change::{COUNTS_MIN, CountChange, count_change};
-pub use effective::{DesignEffect, PARTS_MIN, design_effect};
+pub use effective::{DesignEffect, PARTS_MIN, design_effect, design_effect_of_shares};
 pub use hellinger::hellinger;
 pub use jensen_shannon::jensen_shannon;
 pub use ks::{ks_p_value, ks_statistic_cumulative, ks_statistic_sorted};

@@ -38,9 +38,9 @@ impl Cells {
             Law::ZeroInflated => 0.0,
             Law::Uniform => x.clamp(0.0, 1.0),
             Law::Bimodal => f64::midpoint(normal.cdf(x - 3.0), normal.cdf(x + 3.0)),
-            Law::SmallIntegers | Law::Constant => f64::NAN,
+            Law::SmallIntegers | Law::Constant | Law::Far(_) => f64::NAN,
         };
-        if matches!(law, Law::SmallIntegers | Law::Constant) {
+        if matches!(law, Law::SmallIntegers | Law::Constant | Law::Far(_)) {
             return None;
         }
         let (first, last) = (cell_of(NEAREST), cell_of(FARTHEST));

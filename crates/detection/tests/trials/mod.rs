@@ -7,7 +7,9 @@ pub(crate) mod counts;
 pub(crate) mod histories;
 pub(crate) mod many;
 
-use watchkeep_detection::drift::{self, Comparison};
+use std::borrow::Cow;
+
+use watchkeep_detection::drift::{self, Comparison, Effects};
 use watchkeep_model::summary::Summary;
 
 /// Numbers that look random: SplitMix64 (Steele, Lea & Flood 2014).
@@ -64,6 +66,8 @@ pub(crate) enum Law {
     Bimodal,
     /// One number.
     Constant,
+    /// Normal, so many standard deviations from 0; not among [`LAWS`].
+    Far(f64),
 }
 
 /// All of them, with their names.
@@ -110,6 +114,7 @@ impl Law {
             Self::Uniform => random.share(),
             Self::Bimodal => random.normal() + if random.share() < 0.5 { 3.0 } else { -3.0 },
             Self::Constant => 7.0,
+            Self::Far(mean) => random.normal() + mean,
         };
         value * change.scale + change.shift
     }
@@ -164,17 +169,19 @@ impl Shares {
         Self { names: self.names.clone(), cumulative: cumulative.collect() }
     }
 
+    /// The number of a category.
+    pub(crate) fn draw(&self, random: &mut Random) -> usize {
+        let share = random.share();
+        self.cumulative.partition_point(|c| *c < share).min(self.names.len() - 1)
+    }
+
     /// How often each category comes in so many draws.
     pub(crate) fn counts(&self, n: usize, random: &mut Random) -> Vec<u64> {
         if n >= many::MANY {
             return many::counts(&self.cumulative, n, random);
         }
         let mut counts = vec![0; self.names.len()];
-        for _ in 0..n {
-            let share = random.share();
-            let at = self.cumulative.partition_point(|c| *c < share);
-            counts[at.min(self.names.len() - 1)] += 1;
-        }
+        (0..n).for_each(|_| counts[self.draw(random)] += 1);
         counts
     }
 
@@ -206,6 +213,12 @@ impl Rate {
     pub(crate) fn error(self) -> f64 {
         let share = self.share();
         (share * (1.0 - share) / self.trials.max(1) as f64).sqrt()
+    }
+
+    /// Adds what happened in other trials.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.count += other.count;
+        self.trials += other.trials;
     }
 
     fn add(&mut self, happened: bool) {
@@ -327,6 +340,41 @@ pub(crate) fn dependent(
         let p = |parts: &[(u64, f64)]| drift::numeric(&current, &reference, parts, 10).p_value;
         regarded.add(p(&means) < 0.01);
         disregarded.add(p(&[]) < 0.01);
+    }
+    (regarded, disregarded)
+}
+
+/// The same of one of ten categories, the n-th with a share of 1/n: each value is
+/// the one before with a chance of `carry`, else drawn anew.
+pub(crate) fn dependent_categories(
+    carry: f64,
+    n: usize,
+    parts: usize,
+    trials: u64,
+    random: &mut Random,
+) -> (Rate, Rate) {
+    let shares = Shares::zipf(10, 1.0);
+    let (mut regarded, mut disregarded) = (Rate::default(), Rate::default());
+    for _ in 0..trials {
+        let mut last = shares.draw(random);
+        let mut window = || {
+            let mut counts = vec![0; shares.names.len()];
+            for _ in 0..n {
+                if random.share() >= carry {
+                    last = shares.draw(random);
+                }
+                counts[last] += 1;
+            }
+            shares.summary(&counts)
+        };
+        let past: Vec<Cow<'_, Summary>> = (0..parts).map(|_| Cow::Owned(window())).collect();
+        let mut reference = Summary::default();
+        past.iter().for_each(|window| reference.merge(window));
+        let effect = Effects::of(&past, &reference).categories;
+        let current = window();
+        let p = |effect| drift::categorical_among(&current, &reference, effect).p_value;
+        regarded.add(p(effect) < 0.01);
+        disregarded.add(p(None) < 0.01);
     }
     (regarded, disregarded)
 }
