@@ -11,13 +11,13 @@ use super::unseen::{Row, unseen_of_rows};
 use super::{Comparison, binned, unseen_against};
 use crate::statistics as st;
 
-/// Categories that have a bin of their own; the least frequent beyond it
-/// share one bin named [`OTHER_BIN`], so that a table stays readable.
+/// Categories that have a bin of their own; the least frequent beyond it share
+/// [`OTHER_BINS`], so that a table stays readable.
 const CATEGORY_BINS_MAX: usize = 200;
-/// Name of the bin that the rare categories share.
+/// Name of the bin of what a sample keeps no names of.
 pub const OTHER_BIN: &str = "(other)";
-/// Of very many categories all but the frequent ones share so many bins, by
-/// hash. With one bin a change among them would not be seen, with very many
+/// Of many categories all but the frequent ones share so many bins, by hash.
+/// With one bin a change among them would not be seen, with very many
 /// each would hold too few of a window's values.
 const OTHER_BINS: usize = 64;
 
@@ -62,19 +62,31 @@ pub fn categorical_among(
     Comparison { drift, p_value }
 }
 
-/// The most frequent of both by name, the rest as one beside `others`.
-fn by_name(rows: &[Row<'_>], others: (u64, u64)) -> Bins {
+/// The most frequent of both by name, the rest in [`OTHER_BINS`] by hash, and what
+/// is known by no name in one bin more.
+fn by_name(rows: &[Row<'_>], unnamed: (u64, u64)) -> Bins {
     let both = |row: &Row<'_>| row.1.0 + row.1.1;
     let cut = Cut::of_largest(rows.iter().map(both), CATEGORY_BINS_MAX);
     let mut frequent = cut.taken(rows.iter(), |row| both(row));
+    let mut rest = [(0, 0); OTHER_BINS];
+    let mut named = frequent.iter().map(|row| row.0).peekable();
+    // Both are ascending by name.
+    for (name, (a, b)) in rows {
+        if named.next_if(|named| named == name).is_none() {
+            let bin = &mut rest[Sketch::set_of(name) % OTHER_BINS];
+            *bin = (bin.0 + a, bin.1 + b);
+        }
+    }
     frequent.sort_unstable_by(|a, b| both(b).cmp(&both(a)).then_with(|| a.0.cmp(b.0)));
     let mut bins = Bins::default();
     frequent.iter().for_each(|(name, (a, b))| push(&mut bins, (*name).to_owned(), *a, *b));
-    let all = rows.iter().fold(others, |(a, b), (_, row)| (a + row.0, b + row.1));
-    let named = |counts: &[u64]| counts.iter().sum::<u64>();
-    let rest = (all.0 - named(&bins.current), all.1 - named(&bins.reference));
-    push(&mut bins, OTHER_BIN.to_owned(), rest.0, rest.1);
+    rest.iter().enumerate().for_each(|(at, (a, b))| push(&mut bins, other_bin(at), *a, *b));
+    push(&mut bins, OTHER_BIN.to_owned(), unnamed.0, unnamed.1);
     bins
+}
+
+fn other_bin(at: usize) -> String {
+    format!("(other {} of {OTHER_BINS})", at + 1)
 }
 
 /// The sets of categories that a sketch counts: a set with a frequent category
@@ -112,7 +124,7 @@ fn by_set(values: &Categories, against: &Categories) -> Option<Bins> {
         reference[set % OTHER_BINS] += against[set];
     }
     for (at, (current, reference)) in current.into_iter().zip(reference).enumerate() {
-        push(&mut bins, format!("(other {} of {OTHER_BINS})", at + 1), current, reference);
+        push(&mut bins, other_bin(at), current, reference);
     }
     Some(bins)
 }

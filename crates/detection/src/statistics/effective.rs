@@ -23,12 +23,14 @@ use statrs::function::beta::checked_beta_reg;
 use super::ks_tied::ks_dependent_p_value;
 use super::special::Sum;
 
-/// Past windows with values from which a design effect is estimated. Fewer say
-/// too little, and values count as independent.
-pub const PARTS_MIN: usize = 6;
+/// Past windows with values from which a design effect is estimated: those of a
+/// season of three weeks. Two say too little, and values count as independent.
+pub const PARTS_MIN: usize = 3;
 
-/// Independent windows are taken for dependent ones with this chance.
-const FALSE_ALARM: f64 = 0.01;
+/// Independent windows are taken for dependent ones with this chance. With less,
+/// few windows that do differ would mostly be taken for independent ones; with
+/// more, changes would be missed where values are.
+const FALSE_ALARM: f64 = 0.05;
 
 /// By how much the windows of a baseline differ more than independent values would.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,7 +82,7 @@ pub fn design_effect_of_shares(windows: &[Vec<u64>]) -> Option<DesignEffect> {
 /// The design effect of past windows, given as (values, mean), of which all
 /// values together have this population standard deviation. `None` where there
 /// are fewer than [`PARTS_MIN`] windows, or their means differ no more than
-/// those of independent values do by chance, 99 times out of 100.
+/// those of independent values do by chance, 95 times out of 100.
 #[must_use]
 pub fn design_effect(parts: &[(u64, f64)], sd: f64) -> Option<DesignEffect> {
     let parts: Vec<(f64, f64)> = parts
@@ -151,7 +153,7 @@ mod tests {
         let effect = design_effect(&wider, 1.05).unwrap();
         assert!((5.0..9.0).contains(&effect.values_per_one), "{effect:?}");
         assert_eq!(effect.dof, 6.0);
-        assert_eq!(design_effect(&wider[..5], 1.05), None);
+        assert_eq!(design_effect(&wider[..2], 1.05), None);
     }
 
     #[test]
@@ -164,7 +166,7 @@ mod tests {
         let effect = design_effect_of_shares(&windows(15)).unwrap();
         assert!((2.0..6.0).contains(&effect.values_per_one), "{effect:?}");
         assert_eq!(effect.dof, 11.0);
-        assert_eq!(design_effect_of_shares(&windows(15)[..5]), None);
+        assert_eq!(design_effect_of_shares(&windows(15)[..2]), None);
         assert_eq!(design_effect_of_shares(&vec![vec![7]; 9]), None);
         assert_eq!(design_effect_of_shares(&vec![Vec::new(); 9]), None);
         // 20 of 2 degrees of freedom is 5e-5; for four times fewer values it is no wonder.

@@ -113,3 +113,20 @@ fn very_many_categories_hold_the_level() {
     // 7.5 are expected, with a standard deviation of 2.7.
     assert!((1..=16).contains(&alarms), "{alarms}");
 }
+
+/// Half of the rare ones are gone, and a quarter of all events with them.
+#[test]
+fn a_change_among_the_rare_ones_of_many_is_seen() {
+    let of = |step: usize, count: u64| {
+        let frequent = (0..200).map(|n| (format!("frequent-{n}"), 500));
+        summary(frequent.chain((0..2_800).step_by(step).map(move |n| (format!("rare-{n}"), count))))
+    };
+    let (before, half) = (of(1, 40), of(2, 80));
+    let Comparison { drift, p_value } = categorical(&half, &before);
+    let bins = drift.bins.as_ref().unwrap();
+    assert_eq!(bins.categories.len(), 200 + OTHER_BINS);
+    let sums = (bins.current.iter().sum::<u64>(), bins.reference.iter().sum::<u64>());
+    assert_eq!(sums, (drift.n, drift.n_ref));
+    assert!(p_value < 1e-6, "{p_value:e}");
+    assert!(categorical(&before, &before).p_value > 0.999);
+}
