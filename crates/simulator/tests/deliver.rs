@@ -369,6 +369,28 @@ fn a_page_that_waits_is_not_sent_once_somebody_has_answered() {
 }
 
 #[test]
+fn who_was_told_that_it_is_over_is_told_that_it_is_not() {
+    let mut scene = Scene::new(&[sink("mail", Tool::Email), sink("pager", Tool::Pagerduty)]);
+    scene.write(&[
+        page("a1", "a", "email:ada@x"),
+        page("a2", "a", "pagerduty"),
+        status("a3", "a", EventAction::Resolve),
+    ]);
+    scene.settle(&Ok(()));
+    let mut reopened = status("a4", "a", EventAction::Trigger);
+    reopened.reason = "reopened".into();
+    scene.restart();
+    scene.write(&[reopened, page("a5", "a", "email:ben@x")]);
+    let mut sent = scene.settle(&Ok(()));
+    sent.sort();
+    assert_eq!(sent, ["a4 to ada@x", "a5 to ben@x"]);
+    scene.write(&[status("a6", "a", EventAction::Resolve)]);
+    let mut sent = scene.settle(&Ok(()));
+    sent.sort();
+    assert_eq!(sent, ["a6 to ada@x", "a6 to ben@x"]);
+}
+
+#[test]
 fn a_crash_sends_again_what_is_not_reported_and_nothing_else() {
     let mut scene = Scene::new(&[sink("pager", Tool::Pagerduty)]);
     scene.write(&[page("a1", "a", "pagerduty"), page("b1", "b", "pagerduty")]);

@@ -102,7 +102,7 @@ impl Job {
 }
 
 /// Why a message is sent; in an exercise the details tell it.
-fn reason_of(message: &Escalation) -> &str {
+pub(super) fn reason_of(message: &Escalation) -> &str {
     let in_a_drill = message.custom_details.get("drill_reason").filter(|_| message.drill);
     in_a_drill.map_or(&message.reason, String::as_str)
 }

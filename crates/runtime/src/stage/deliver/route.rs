@@ -6,12 +6,13 @@
 //! told how it goes on, and for certain that it is over. Sinks that take
 //! everything get everything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use watchkeep_model::escalation::{Audience, Escalation, EventAction};
 use watchkeep_model::time::Timestamp;
 
+use super::lane::reason_of;
 use super::{Alert, Sink, Tool};
 
 /// What a channel names that is the topic itself, and the sink of reports
@@ -22,6 +23,13 @@ pub const TOPIC: &str = "topic";
 /// one; of more the oldest were ended long ago.
 const PAGES_MAX: usize = 20;
 
+/// Incidents that ended whose followers are remembered; one that opens again
+/// after so many others tells those alone whom it pages.
+const ENDED_MAX: usize = 10_000;
+
+/// The reason of the message that an incident is not over after all.
+const REOPENED: &str = "reopened";
+
 /// A sink, by its place, and the address in it.
 type Address = (usize, Option<Arc<str>>);
 
@@ -29,6 +37,10 @@ type Address = (usize, Option<Arc<str>>);
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     incidents: BTreeMap<String, BTreeMap<Address, Thread>>,
+    /// Who was told that an incident is over, to be told should it begin again.
+    ended: BTreeMap<String, Vec<Address>>,
+    /// These incidents, the oldest first.
+    order: VecDeque<String>,
 }
 
 /// What one address was told of one incident.
@@ -78,6 +90,9 @@ pub struct Route {
 impl Book {
     /// Takes a message in and says which sinks take it.
     pub fn take(&mut self, message: &Arc<Escalation>, sinks: &[&Sink]) -> Vec<Route> {
+        if message.audience == Audience::Status && reason_of(message) == REOPENED {
+            self.go_on(message);
+        }
         let addresses: Vec<(Address, bool)> = match message.audience {
             Audience::Status => {
                 self.followers(message, sinks).into_iter().map(|one| (one, false)).collect()
@@ -117,9 +132,39 @@ impl Book {
             }
         }
         if is_over || threads.is_empty() {
-            self.incidents.remove(&message.incident_id);
+            let threads = self.incidents.remove(&message.incident_id).unwrap_or_default();
+            let tells = |(place, _): &Address| !sinks[*place].tool.holds_alerts();
+            self.end(&message.incident_id, threads.into_keys().filter(tells).collect());
         }
         routes
+    }
+
+    /// Remembers who was told of an incident that is over. Alerts need none of
+    /// it: a new page raises a new one.
+    fn end(&mut self, incident: &str, addresses: Vec<Address>) {
+        if addresses.is_empty() {
+            return;
+        }
+        if self.ended.insert(incident.to_owned(), addresses).is_none() {
+            self.order.push_back(incident.to_owned());
+        }
+        if self.order.len() > ENDED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
+    }
+
+    /// Whoever was told that it is over is told how it goes on.
+    fn go_on(&mut self, message: &Arc<Escalation>) {
+        let Some(addresses) = self.ended.remove(&message.incident_id) else { return };
+        self.order.retain(|known| *known != message.incident_id);
+        let threads = self.incidents.entry(message.incident_id.clone()).or_default();
+        for address in addresses {
+            let (since, last) = (message.time, message.clone());
+            let thread = Thread { since, last, handed: true, pages: Vec::new() };
+            threads.entry(address).or_insert(thread);
+        }
     }
 
     /// Everything up to here was handed over by an earlier session, or may
