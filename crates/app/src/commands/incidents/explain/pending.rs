@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use watchkeep_incident::state::{Incident, Timer};
+use watchkeep_incident::state::{Incident, State, Timer};
+use watchkeep_model::charter::Severity;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::Timestamp;
 
@@ -33,6 +34,9 @@ pub(in crate::commands::incidents) struct Pending {
     /// Until when a new breach reopens it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reopens_until: Option<Timestamp>,
+    /// Whom the end waits for, where it does not come by time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ends_by: Option<&'static str>,
     /// Why nobody is paged at present.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) quiet: Vec<String>,
@@ -58,9 +62,18 @@ pub(in crate::commands::incidents) struct Gate {
     pub(super) refused_by: Vec<String>,
 }
 
+/// How an incident ends that time alone does not end.
+const BY_A_PERSON: &str = "it ends by the gate resolve, where the policy has one, or by a command, \
+                           and not by itself";
+
 /// What the fold of the facts waits for.
 pub(super) fn of(incident: &Incident, facts: &[Fact]) -> Pending {
-    let settles = incident.settles_at.filter(|_| !incident.is_breaching());
+    // What is verified has settled, and waits for somebody.
+    let waits = !incident.is_breaching() && incident.state < State::Verified;
+    let settles = incident.settles_at.filter(|_| waits);
+    let is_clear = incident.is_open() && !incident.is_breaching();
+    let by_a_person =
+        is_clear && (incident.severity == Severity::Critical || incident.state == State::Verified);
     let next = incident.next_timer(settles).map(|(at, timer)| {
         let (what, then) = words(timer);
         Due { at, what, then }
@@ -80,6 +93,7 @@ pub(super) fn of(incident: &Incident, facts: &[Fact]) -> Pending {
             .map(|ack| ack.by.clone()),
         open_actions: incident.people.open_actions.clone(),
         reopens_until: incident.reopens_until,
+        ends_by: by_a_person.then_some(BY_A_PERSON),
         quiet: quiet(facts),
     }
 }
@@ -119,7 +133,10 @@ fn gates(incident: &Incident, facts: &[Fact]) -> Vec<Gate> {
         own.map(|((_, by), _)| by.clone()).collect::<Vec<_>>()
     };
     let gate = |(gate, needed): (String, u32)| {
-        let signed = u32::try_from(of(&gate, true).len()).unwrap_or(u32::MAX);
+        // Who repaired it is mostly not to sign it; told as closed rather than open.
+        let mut agreeing = of(&gate, true);
+        agreeing.retain(|by| gate != "resolve" || !incident.people.remediators.contains(by));
+        let signed = u32::try_from(agreeing.len()).unwrap_or(u32::MAX);
         let refused_by = of(&gate, false);
         Gate {
             is_open: refused_by.is_empty() && signed >= needed,
@@ -153,6 +170,8 @@ fn quiet(facts: &[Fact]) -> Vec<String> {
             FactData::Uninhibited(_) => drop(holds.remove(INHIBITED)),
             FactData::FlappingStarted(_) => drop(holds.insert(String::new(), "it flaps".into())),
             FactData::FlappingEnded(_) => drop(holds.remove("")),
+            // The end of an incident ends all of it but flapping.
+            FactData::Resolved(_) | FactData::Merged(_) => holds.retain(|key, _| key.is_empty()),
             _ => {}
         }
     }

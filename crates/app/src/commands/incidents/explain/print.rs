@@ -68,6 +68,9 @@ fn now(pending: &Pending, told: &Explanation, output: &mut Output) -> anyhow::Re
             gate.gate, gate.signed, gate.needed
         ))?;
     }
+    if let Some(how) = pending.ends_by {
+        output.line(format_args!("  {how}"))?;
+    }
     for quiet in &pending.quiet {
         output.line(format_args!("  nobody is paged: {quiet}"))?;
     }

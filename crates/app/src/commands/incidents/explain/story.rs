@@ -92,6 +92,10 @@ impl Known {
         match &fact.data {
             FactData::Notified(data) => Some(match data.reason.as_str() {
                 "repeat" => "nobody has acknowledged since the steps ran out".to_owned(),
+                "handoff" => "somebody handed the incident to them".to_owned(),
+                "delivery_failed" => "no sink took the page before it".to_owned(),
+                "digest" => "it had waited to go out with others to the same person".to_owned(),
+                "not_rolled_back" => "a rollback that was ordered is not done".to_owned(),
                 _ => self.entered.clone(),
             }),
             FactData::NotificationSkipped(_) => Some(self.entered.clone()),
