@@ -1,5 +1,6 @@
 //! Standard output and standard error: tables, JSON, and pipes that close.
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 
 use serde::Serialize;
@@ -34,6 +35,14 @@ impl Output {
         closed(writeln!(self.0, "{text}"))
     }
 
+    /// Writes a line for people: what others wrote in it moves no cursor.
+    ///
+    /// # Errors
+    /// [`Closed`], or what the system says.
+    pub(crate) fn say(&mut self, text: impl std::fmt::Display) -> anyhow::Result<()> {
+        self.line(visible(&text.to_string(), true))
+    }
+
     /// Writes text as it is.
     ///
     /// # Errors
@@ -58,6 +67,24 @@ impl Output {
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         closed(self.0.flush())
     }
+}
+
+/// Text with every character made visible that a terminal obeys or that turns
+/// the direction of writing: whoever gives a command could else repaint what
+/// others read. `lines` keeps ends of lines and tabs.
+pub(crate) fn visible(text: &str, lines: bool) -> Cow<'_, str> {
+    let obeyed = |c: char| {
+        let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || (c.is_control() && !(lines && matches!(c, '\n' | '\t')))
+    };
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if obeyed(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
 }
 
 /// Turns a closed pipe into [`Closed`].
@@ -91,11 +118,15 @@ impl Table {
 
     /// A row of as many cells as the head has.
     pub(crate) fn push(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        let shown = |cell: String| match visible(&cell, true) {
+            Cow::Borrowed(_) => cell,
+            Cow::Owned(shown) => shown,
+        };
+        self.rows.push(cells.into_iter().map(shown).collect());
     }
 
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.to_vec());
+        self.push(cells.to_vec());
     }
 
     /// Writes it.
@@ -144,6 +175,16 @@ pub(crate) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_shown() {
+        assert_eq!(visible("a\u{1b}[2J\u{202e}b", true), "a\\u{1b}[2J\\u{202e}b");
+        assert_eq!(visible("two\nlines, ähnlich", true), "two\nlines, ähnlich");
+        assert_eq!(visible("two\nlines", false), "two\\u{a}lines");
+        let mut table = Table::new(["why"]);
+        table.row(["\u{7}".to_owned()]);
+        assert_eq!(table.to_string(), "why\n\\u{7}\n");
+    }
 
     #[test]
     fn columns_line_up() {

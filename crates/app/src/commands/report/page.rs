@@ -6,7 +6,7 @@ use watchkeep_incident::report::Period;
 use super::charts::Chart;
 use super::html;
 use crate::cli::ReportFormat;
-use crate::output::Output;
+use crate::output::{Output, visible};
 
 /// Text and a table of a report under their title.
 pub(super) struct Section {
@@ -59,7 +59,8 @@ pub(super) fn print(
 }
 
 fn aligned(section: &Section) -> String {
-    let mut text: String = section.text.iter().map(|line| format!("  {line}\n")).collect();
+    let mut text: String =
+        section.text.iter().map(|line| format!("  {}\n", visible(line, true))).collect();
     if section.head.is_empty() {
         return text;
     }
@@ -73,7 +74,8 @@ fn aligned(section: &Section) -> String {
 }
 
 fn markdown(section: &Section) -> String {
-    let mut text: String = section.text.iter().map(|line| format!("{line}\n\n")).collect();
+    let mut text: String =
+        section.text.iter().map(|line| format!("{}\n\n", visible(line, true))).collect();
     if section.head.is_empty() {
         return text;
     }
@@ -92,5 +94,5 @@ fn markdown(section: &Section) -> String {
 /// A cell of a Markdown table: one line, and nothing of it is markup.
 fn plain(cell: &str) -> String {
     let words: Vec<&str> = cell.split(['\r', '\n']).filter(|part| !part.is_empty()).collect();
-    words.join(" ").replace('|', "\\|").replace('<', "&lt;")
+    visible(&words.join(" "), false).replace('|', "\\|").replace('<', "&lt;")
 }

@@ -13,49 +13,49 @@ const BREACHES_MAX: usize = 20;
 
 pub(super) fn print(told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
     let drill = if told.drill { "DRILL " } else { "" };
-    output.line(format_args!(
+    output.say(format_args!(
         "{drill}{} {} of {}, {}",
         told.severity, told.kind, told.root, told.state
     ))?;
-    output.line(format_args!("incident {}, opened {}", told.incident_id, told.opened_at))?;
+    output.say(format_args!("incident {}, opened {}", told.incident_id, told.opened_at))?;
     now(&told.pending, told, output)?;
     story(&told.story, output)?;
     accountable(told, output)?;
     root(told, output)?;
     rules(told, output)?;
-    output.line("\nWhat was measured, the latest first")?;
+    output.say("\nWhat was measured, the latest first")?;
     for breach in told.breaches.iter().take(BREACHES_MAX) {
         measured(breach, output)?;
     }
     if told.breaches.len() > BREACHES_MAX {
         let left = told.breaches.len() - BREACHES_MAX;
-        output.line(format_args!("  and {left} breaches more: --format json has them"))?;
+        output.say(format_args!("  and {left} breaches more: --format json has them"))?;
     }
     for missing in &told.missing {
-        output.line(format_args!("  missing: {missing}"))?;
+        output.say(format_args!("  missing: {missing}"))?;
     }
     Ok(())
 }
 
 fn now(pending: &Pending, told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
-    output.line("\nWhat is waited for now")?;
+    output.say("\nWhat is waited for now")?;
     let is_over = matches!(told.state, "resolved" | "reviewed" | "closed");
     if !is_over {
-        output.line(format_args!("  step {}, climb {}", pending.step, pending.climb))?;
+        output.say(format_args!("  step {}, climb {}", pending.step, pending.climb))?;
     }
     match &pending.next {
-        Some(due) => output.line(format_args!("  {}: {}; then {}", due.at, due.what, due.then))?,
-        None if is_over => output.line("  nothing")?,
-        None => output.line("  no deadline runs; it waits for windows or for people")?,
+        Some(due) => output.say(format_args!("  {}: {}; then {}", due.at, due.what, due.then))?,
+        None if is_over => output.say("  nothing")?,
+        None => output.say("  no deadline runs; it waits for windows or for people")?,
     }
     for action in &pending.open_actions {
-        output.line(format_args!("  the review asks for: {action}"))?;
+        output.say(format_args!("  the review asks for: {action}"))?;
     }
     if let Some(by) = &pending.acknowledged_by {
-        output.line(format_args!("  {by} is at it"))?;
+        output.say(format_args!("  {by} is at it"))?;
     }
     if !pending.open_breaches.is_empty() {
-        output.line(format_args!("  open breaches: {}", pending.open_breaches.join(", ")))?;
+        output.say(format_args!("  open breaches: {}", pending.open_breaches.join(", ")))?;
     }
     for gate in &pending.gates {
         let state = if gate.is_open { "open" } else { "closed" };
@@ -63,7 +63,7 @@ fn now(pending: &Pending, told: &Explanation, output: &mut Output) -> anyhow::Re
             [] => String::new(),
             by => format!(", refused by {}", by.join(", ")),
         };
-        output.line(format_args!(
+        output.say(format_args!(
             "  gate {}: {state}, {} of {} signatures{refused}",
             gate.gate, gate.signed, gate.needed
         ))?;
@@ -72,28 +72,28 @@ fn now(pending: &Pending, told: &Explanation, output: &mut Output) -> anyhow::Re
         output.line(format_args!("  {how}"))?;
     }
     for quiet in &pending.quiet {
-        output.line(format_args!("  nobody is paged: {quiet}"))?;
+        output.say(format_args!("  nobody is paged: {quiet}"))?;
     }
     if let Some(until) = pending.reopens_until.filter(|_| is_over) {
-        output.line(format_args!("  a new breach of the same kind until {until} reopens it"))?;
+        output.say(format_args!("  a new breach of the same kind until {until} reopens it"))?;
     }
     Ok(())
 }
 
 fn story(story: &[Told], output: &mut Output) -> anyhow::Result<()> {
-    output.line("\nWhat happened, the latest first")?;
+    output.say("\nWhat happened, the latest first")?;
     let mut rest = story;
     while let Some((told, earlier)) = rest.split_first() {
         let by = if told.actor == "watchkeep" { String::new() } else { format!(" {}", told.actor) };
-        output.line(format_args!("  {}  {}{by}: {}", told.at, told.fact, told.what))?;
+        output.say(format_args!("  {}  {}{by}: {}", told.at, told.fact, told.what))?;
         if let Some(why) = &told.why {
-            output.line(format_args!("      because {why}"))?;
+            output.say(format_args!("      because {why}"))?;
         }
         // A page that is repeated for days is told of once.
         let is_same = |one: &&Told| (&one.what, &one.why) == (&told.what, &told.why);
         let same = earlier.iter().take_while(is_same).count();
         if let Some(first) = earlier[..same].last() {
-            output.line(format_args!("      {same} times before, from {} on", first.at))?;
+            output.say(format_args!("      {same} times before, from {} on", first.at))?;
         }
         rest = &earlier[same..];
     }
@@ -103,13 +103,13 @@ fn story(story: &[Told], output: &mut Output) -> anyhow::Result<()> {
 fn accountable(told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
     let owner = told.owner.as_deref().unwrap_or("nobody");
     let unowned = if told.unowned { ", and the chain went to its end: unowned" } else { "" };
-    output.line(format_args!("\nWho answers: {owner}{unowned}"))?;
+    output.say(format_args!("\nWho answers: {owner}{unowned}"))?;
     for resolution in &told.resolutions {
         let owner = resolution.owner.as_deref().unwrap_or("nobody");
-        output.line(format_args!("  looked for at {}: {owner}", resolution.at))?;
+        output.say(format_args!("  looked for at {}: {owner}", resolution.at))?;
         for link in &resolution.links {
             let tried = link.tried.as_deref().unwrap_or("-");
-            output.line(format_args!("    {:<12} {tried:<24} {}", link.link, link.outcome))?;
+            output.say(format_args!("    {:<12} {tried:<24} {}", link.link, link.outcome))?;
         }
     }
     Ok(())
@@ -117,26 +117,26 @@ fn accountable(told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
 
 fn root(told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
     let attribution = &told.attribution;
-    output.line(format_args!("\nWhy {}: {}", told.root, attribution.method))?;
+    output.say(format_args!("\nWhy {}: {}", told.root, attribution.method))?;
     for evidence in &attribution.evidence {
-        output.line(format_args!("  {evidence}"))?;
+        output.say(format_args!("  {evidence}"))?;
     }
-    output.line(format_args!(
+    output.say(format_args!(
         "  {:.0} % of what is watched downstream of it breached",
         attribution.coverage * 100.0
     ))?;
     for lost in &attribution.candidates {
-        output.line(format_args!("  not {}: {}", lost.node, lost.why_not))?;
+        output.say(format_args!("  not {}: {}", lost.node, lost.why_not))?;
     }
     Ok(())
 }
 
 fn rules(told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
-    output.line("\nBy which rules, as they were when it opened")?;
-    output.line(format_args!("  policy {}, version {}", told.policy.name, told.policy.version))?;
+    output.say("\nBy which rules, as they were when it opened")?;
+    output.say(format_args!("  policy {}, version {}", told.policy.name, told.policy.version))?;
     match &told.charter {
-        None => output.line("  no charter"),
-        Some(charter) => output.line(format_args!(
+        None => output.say("  no charter"),
+        Some(charter) => output.say(format_args!(
             "  charter of {} made of {}, as in force at {}",
             charter.subject,
             charter.documents.join(", "),
@@ -150,26 +150,26 @@ fn measured(breach: &Measured, output: &mut Output) -> anyhow::Result<()> {
         Some(at) => format!("ended {at}"),
         None => "still open".to_owned(),
     };
-    output.line(format_args!(
+    output.say(format_args!(
         "  {}/{} ({}, {}), {end}",
         breach.feature, breach.expectation, breach.kind, breach.severity
     ))?;
-    output.line(format_args!("    {}", breach.reason))?;
-    output.line(format_args!(
+    output.say(format_args!("    {}", breach.reason))?;
+    output.say(format_args!(
         "    window {} from {} to {}, breach {}, sustained by {} windows more",
         breach.window, breach.window_start, breach.window_end, breach.breach_id, breach.sustained
     ))?;
     if let Some(window) = &breach.measured {
-        output.line(format_args!("    {}", statistics(window)))?;
+        output.say(format_args!("    {}", statistics(window)))?;
     }
     if let Some(judged) = breach.judged() {
-        output.line(format_args!("    {}", verdict(judged)))?;
+        output.say(format_args!("    {}", verdict(judged)))?;
         if let Some(drift) = &judged.drift {
-            output.line(format_args!("    {}", compared(drift)))?;
+            output.say(format_args!("    {}", compared(drift)))?;
         }
     }
     for at in breach.exemplars() {
-        output.line(format_args!(
+        output.say(format_args!(
             "    record {} partition {} offset {}",
             at.topic, at.partition, at.offset
         ))?;
