@@ -13,6 +13,9 @@ use crate::decide::respond::stranger;
 use crate::escalate::platform::is_platform;
 use crate::state::{Attached, BreachKey, Incident, State};
 
+/// How the cause of a breach begins that was taken over from another incident.
+pub(crate) const ADOPTED: &str = "incident ";
+
 /// An incident that shall go on with another's breaches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
@@ -148,7 +151,7 @@ impl Decision<'_> {
 
     /// Goes on with the breaches of an incident that was merged into this one.
     pub fn adopt(&mut self, breaches: &[Breach], from: &str, at: Timestamp) {
-        let doing = Doing::system(at, format!("incident {from}"));
+        let doing = Doing::system(at, format!("{ADOPTED}{from}"));
         breaches.iter().for_each(|breach| self.join_because(breach, &doing));
     }
 }

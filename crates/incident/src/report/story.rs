@@ -9,6 +9,7 @@ use watchkeep_model::response::Feedback;
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
+use crate::decide::merge::ADOPTED;
 use crate::state::people::action::ACTION_DONE;
 
 /// A span of time, `[from, to)`.
@@ -57,6 +58,8 @@ pub struct Story<'a> {
     pub done: Vec<&'a str>,
     /// True where nothing is left to do.
     pub closed: bool,
+    /// True where it goes on as one with another.
+    pub merged: bool,
     /// When each subject was down: from its first breach, or from the instant
     /// at which the incident became an error, until the incident's end.
     pub down: BTreeMap<String, Vec<Span>>,
@@ -104,6 +107,7 @@ impl<'a> Story<'a> {
             is_reviewed: false,
             done: Vec::new(),
             closed: false,
+            merged: false,
             down: BTreeMap::new(),
             affected: BTreeMap::new(),
             expectations: BTreeSet::new(),
@@ -165,7 +169,12 @@ impl<'a> Teller<'a> {
         let story = &mut self.story;
         match &fact.data {
             FactData::Opened(_) => self.open.waiting_since = Some(at),
-            FactData::BreachAttached(breach) => self.attach(breach, at),
+            FactData::BreachAttached(breach) => {
+                // What another found and gave over says nothing of how quickly
+                // this one was found.
+                let is_adopted = fact.cause.as_deref().is_some_and(|of| of.starts_with(ADOPTED));
+                self.attach(breach, at, is_adopted);
+            }
             FactData::BreachCleared(breach) if breach.open_count == 0 => {
                 self.open.waiting_since = Some(at);
             }
@@ -203,7 +212,8 @@ impl<'a> Teller<'a> {
             FactData::Resolved(_) | FactData::Merged(_) => {
                 story.resolved_at = Some(at);
                 // What is to be learned is learned of the incident that goes on.
-                story.closed |= matches!(fact.data, FactData::Merged(_));
+                story.merged |= matches!(fact.data, FactData::Merged(_));
+                story.closed |= story.merged;
                 self.close(at);
             }
             FactData::Reopened(reopened) => {
@@ -225,13 +235,15 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn attach(&mut self, breach: &'a BreachAttached, at: Timestamp) {
+    fn attach(&mut self, breach: &'a BreachAttached, at: Timestamp, is_adopted: bool) {
         let (story, open) = (&mut self.story, &mut self.open);
         let least = |known: Option<Timestamp>, new: Timestamp| {
             Some(known.map_or(new, |known| known.min(new)))
         };
-        story.bad_from = least(story.bad_from, breach.window_start);
-        story.detected_at = least(story.detected_at, breach.detected_at);
+        if !is_adopted {
+            story.bad_from = least(story.bad_from, breach.window_start);
+            story.detected_at = least(story.detected_at, breach.detected_at);
+        }
         story.expectations.insert((typed(&breach.feature), &breach.expectation));
         open.since.entry(typed(&breach.feature)).or_insert(at);
         for consumer in &breach.consumers {

@@ -7,6 +7,9 @@ use watchkeep_model::incident::{Fact, FactData, FactName};
 use watchkeep_model::response::Command;
 
 use crate::escalate::{Escalate, Outputs, Settings};
+use crate::report::Period;
+use crate::report::health::stages;
+use crate::report::story::Story;
 
 use super::scene::{DELAY, Scene, at, breach, drift, response};
 
@@ -96,4 +99,24 @@ fn a_breach_that_was_merged_clears_in_whatever_order_the_log_tells_of_it() {
         let of_whom = out.facts.iter().map(|fact| (fact.incident_id.as_str(), fact.fact));
         assert_eq!(of_whom.collect::<Vec<_>>(), [(ids[0].as_str(), FactName::BreachCleared)]);
     }
+}
+
+#[test]
+fn a_merger_says_nothing_of_how_quickly_people_were() {
+    let mut scene = Scene::new();
+    scene.breach(&of("flight.f1", ExpectationKind::Drift, "05-08")).run_to("05-08 00:05");
+    scene.breach(&of("flight.f2", ExpectationKind::Drift, "05-08 02:00")).run_to("05-08 02:05");
+    merge(&mut scene, "05-08 02:10", 0, 1);
+    let ids = opened(&scene);
+    let facts = |id: &String| -> Vec<Fact> {
+        scene.out.facts.iter().filter(|fact| fact.incident_id == *id).cloned().collect()
+    };
+    let (merged, goes_on) = (facts(&ids[0]), facts(&ids[1]));
+    let stories: Vec<Story<'_>> =
+        [&merged, &goes_on].into_iter().filter_map(|one| Story::of(one, at("05-09"))).collect();
+    assert!(stories[0].merged && !stories[1].merged);
+    assert_eq!(stories[1].detected_at, Some(at("05-08 02:00")), "not when the other's was");
+    let all = stages(&stories, Period { from: at("05-08"), to: at("05-09") });
+    let resolve = all.iter().find(|stage| stage.stage == "resolve").expect("a stage");
+    assert_eq!((resolve.count, resolve.missing), (0, 1), "one is left to resolve");
 }

@@ -59,7 +59,7 @@ const STAGES: [Reached; 5] = [
     ("acknowledge", |story| story.acknowledged.map(|(at, _)| at)),
     ("remediate", |story| story.remediated_at),
     ("verify", |story| story.verified_at),
-    ("resolve", |story| story.resolved_at),
+    ("resolve", |story| story.resolved_at.filter(|_| !story.merged)),
 ];
 
 /// Every stage, in order.
@@ -81,7 +81,10 @@ fn stage(
 ) -> Stage {
     let of = |period: Period| {
         let opened = stories.iter().filter(|story| period.has(story.opened_at));
-        let times: Vec<Option<i64>> = opened.map(time).collect();
+        let times = opened.map(|story| (story, time(story)));
+        // What one had not reached when it became one with another, that one does.
+        let times = times.filter(|(story, time)| time.is_some() || !story.merged);
+        let times: Vec<Option<i64>> = times.map(|(_, time)| time).collect();
         let mut reached: Vec<i64> = times.iter().flatten().map(|us| us / 1_000_000).collect();
         reached.sort_unstable();
         (reached, times.len() as u64)
