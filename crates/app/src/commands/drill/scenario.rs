@@ -7,11 +7,16 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use watchkeep_incident::drill::{Event, Scenario};
 use watchkeep_model::breach::Transition;
+use watchkeep_model::document::nearest;
 use watchkeep_model::response::Response;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_wire::yaml::{self, Content, Tree};
 
 use crate::input::read_text;
+
+/// What an event may be.
+const HAPPENINGS: [&str; 7] =
+    ["opened", "sustained", "cleared", "retracted", "good", "bad", "command"];
 
 /// How long the clock runs on where the file does not say.
 const FOR_DEFAULT: TimeSpan = TimeSpan::DAY;
@@ -101,7 +106,12 @@ fn event(mut fields: Map<String, Value>, began: Timestamp) -> Result<(Timestamp,
         no_more(&fields)?;
         return Ok((at, Event::Window { feature, expectation, good }));
     }
-    Err("nothing happens: write opened, sustained, cleared, retracted, good, bad or command".into())
+    let misspelled = fields.keys().find_map(|name| {
+        let known = HAPPENINGS.into_iter().filter(|known| !fields.contains_key(*known));
+        nearest(name, known).map(|meant| format!("`{name}` is not known: did you mean `{meant}`?"))
+    });
+    let nothing = || format!("nothing happens: write one of {}", HAPPENINGS.join(", "));
+    Err(misspelled.unwrap_or_else(nothing))
 }
 
 fn parsed<T: serde::de::DeserializeOwned>(name: &str, value: Value) -> Result<T, String> {
@@ -168,6 +178,10 @@ mod tests {
         let head = "kind: drill\nname: n\nevents:\n";
         for (events, told) in [
             ("  - {after: 0s}", "event 1: nothing happens"),
+            (
+                "  - {after: 0s, opend: a/b}",
+                "event 1: `opend` is not known: did you mean `opened`?",
+            ),
             ("  - {opened: a/b}", "event 1: give either `after`"),
             ("  - {after: 0s, opened: a}", "event 1: name FEATURE/EXPECTATION"),
             ("  - {after: 0s, opened: a/b, severty: error}", "event 1: `severty` means nothing"),
