@@ -293,6 +293,16 @@ fn the_examples_are_fine_and_a_missing_folder_is_no_finding() {
     let (printed, errors) = ends(folder.path(), 2, &["charters", "lint", "nowhere"]);
     assert_eq!(printed, "");
     assert!(errors.contains("nowhere"), "{errors}");
+    // A name that leads to a device is told, and never read to its end.
+    #[cfg(unix)]
+    for name in ["endless.yaml", "endless.ndjson"] {
+        let devices = tempfile::tempdir().expect("a folder");
+        std::fs::write(devices.path().join("a.yaml"), POLICY).expect("disk");
+        std::os::unix::fs::symlink("/dev/zero", devices.path().join(name)).expect("disk");
+        let lint = ["charters", "lint", devices.path().to_str().expect("text")];
+        let (told, _) = ends(folder.path(), 1, &lint);
+        assert!(told.contains("this is no regular file") && told.contains(name), "{told}");
+    }
     std::fs::create_dir(folder.path().join("empty")).expect("disk");
     let (_, errors) = ends(folder.path(), 2, &["charters", "lint", "empty"]);
     assert!(errors.contains("there is no .yaml file in this folder"), "{errors}");

@@ -126,11 +126,13 @@ pub(crate) fn texts(paths: &[PathBuf]) -> anyhow::Result<Texts> {
     let (mut files, mut unread) = (Vec::new(), Vec::new());
     for path in paths {
         let name = path.display().to_string();
-        let size = std::fs::metadata(path).with_context(|| name.clone())?.len();
-        let text = if size > yaml::FILE_BYTES_MAX as u64 {
-            Err(Box::new(yaml::too_large(&name, size)))
+        let known = std::fs::metadata(path).with_context(|| name.clone())?;
+        let text = if !known.is_file() {
+            Err(Box::new(yaml::no_regular_file(&name)))
+        } else if known.len() > yaml::FILE_BYTES_MAX as u64 {
+            Err(Box::new(yaml::too_large(&name, known.len())))
         } else {
-            let bytes = std::fs::read(path).with_context(|| name.clone())?;
+            let bytes = input::read_bounded(path, yaml::FILE_BYTES_MAX)?;
             yaml::text(&name, &bytes).map(str::to_owned)
         };
         files.push((
@@ -394,6 +396,7 @@ fn of_folder(
     let mut runs = Vec::new();
     if let Some(folder) = folder {
         for file in input::files_below(folder, &RUNS)? {
+            input::require_regular(&file)?;
             read_runs(&file, &|name| read.registry.knows(name), &mut runs)?;
         }
     }
@@ -410,12 +413,17 @@ pub(crate) fn broken_runs(folder: &Path) -> anyhow::Result<Vec<Diagnostic>> {
     const FINDINGS_MAX: usize = 100;
     let mut found = Vec::new();
     for file in input::files_below(folder, &RUNS)? {
+        let name = file.display().to_string();
+        if !std::fs::metadata(&file).with_context(|| name.clone())?.is_file() {
+            found.push(yaml::no_regular_file(&name));
+            continue;
+        }
         let mut lines = input::Lines::open(&file)?;
         let mut line = Vec::new();
         while let Some(number) = lines.read(&mut line)? {
             let Err(why) = openlineage::run_event(&line, &|_| false) else { continue };
             found.push(Diagnostic {
-                file: file.display().to_string(),
+                file: name.clone(),
                 line: u32::try_from(number + 1).unwrap_or(u32::MAX),
                 column: 1,
                 document: "run event".to_owned(),

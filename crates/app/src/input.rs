@@ -203,6 +203,32 @@ fn suffix(path: &Path) -> &str {
     path.extension().and_then(|suffix| suffix.to_str()).unwrap_or_default()
 }
 
+/// Fails for a pipe, a device or a socket: of what lies in a folder nobody
+/// expects a command to wait for ever.
+///
+/// # Errors
+/// What the system says, with the file's name.
+pub(crate) fn require_regular(path: &Path) -> anyhow::Result<()> {
+    let name = || path.display().to_string();
+    if !std::fs::metadata(path).with_context(name)?.is_file() {
+        bail!("{}: this is no regular file, and reading it may never end", name());
+    }
+    Ok(())
+}
+
+/// The bytes of a file, one more than `max` at most.
+///
+/// # Errors
+/// What the system says, with the file's name.
+pub(crate) fn read_bounded(path: &Path, max: usize) -> anyhow::Result<Vec<u8>> {
+    let name = || path.display().to_string();
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(name)?;
+    // What the system says of the size may be out of date, or nothing (`/proc`).
+    file.take(max as u64 + 1).read_to_end(&mut bytes).with_context(name)?;
+    Ok(bytes)
+}
+
 /// A whole text file.
 ///
 /// # Errors

@@ -178,6 +178,14 @@ pub fn too_large(name: &str, size: u64) -> Diagnostic {
     finding(name, Place { line: 1, column: 1 }, "bound", message)
 }
 
+/// The finding about a name that leads to a pipe, a device or a socket: reading
+/// one may never end.
+pub fn no_regular_file(name: &str) -> Diagnostic {
+    let message = "this is no regular file, and reading it may never end".to_owned();
+    let hint = Some("put a file here, or take the name away".to_owned());
+    Diagnostic { hint, ..finding(name, Place { line: 1, column: 1 }, "bound", message) }
+}
+
 fn read_file(name: &str, text: &str, documents: &mut Documents, found: &mut Vec<Diagnostic>) {
     if text.len() > FILE_BYTES_MAX {
         found.push(too_large(name, text.len() as u64));

@@ -115,12 +115,13 @@ fn sources(paths: &[PathBuf], suffixes: &[&str]) -> anyhow::Result<Vec<Source>> 
     files.dedup();
     let read = |path: &PathBuf| {
         let name = path.display().to_string();
+        input::require_regular(path)?;
         let size = std::fs::metadata(path).with_context(|| name.clone())?.len();
         // A file that is too large is refused by its size, without its bytes.
         if size > FILE_BYTES_MAX as u64 {
             bail!("{name}: the file has {size} bytes and may have {FILE_BYTES_MAX}; split it");
         }
-        let bytes = std::fs::read(path).with_context(|| name.clone())?;
+        let bytes = input::read_bounded(path, FILE_BYTES_MAX)?;
         Ok(Source { name, bytes })
     };
     files.iter().map(read).collect()
