@@ -13,7 +13,7 @@ use watchkeep_incident::context::{Context as _, DEFAULT_POLICY, default_policy};
 use watchkeep_incident::hook::{self, Hook};
 use watchkeep_incident::lineage::reach::{Direction, reach};
 use watchkeep_incident::registry::Registry;
-use watchkeep_model::charter::{Charter, Owners};
+use watchkeep_model::charter::{Charter, CharterFields, Owners};
 use watchkeep_model::incident::data::Link;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::{NotifyTarget, Policy};
@@ -50,6 +50,9 @@ pub(crate) struct Answer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     open_incidents: Option<Vec<Listed>>,
     charter: Vec<String>,
+    /// The subject whose charter says who answers, where it is another's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_charter_of: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     description: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -172,9 +175,6 @@ fn ask(
     };
     let rules = seen.map_or_else(|| charters::wanted(config, &wanted), Ok)?;
     let registry = rules.registry();
-    if registry.charter(subject, at).is_none() {
-        return Ok(None);
-    }
     let facts = facts(arguments, config, at);
     Ok(answer(&registry, subject, at, facts.as_ref()))
 }
@@ -300,11 +300,58 @@ fn unfilled() -> Hook {
     Hook { now: None, why, until: None, next: None }
 }
 
-/// An empty charter for a node that the lineage knows and no charter is about.
-fn uncharted(registry: &Registry, subject: &str) -> Option<Arc<Charter>> {
-    let subject = typed(subject);
-    registry.lineage().node(&subject)?;
-    Some(Arc::new(Charter { subject, ..Charter::default() }))
+/// For a node that the lineage knows and no charter is about: the charter that
+/// an incident about it goes by, which is that of the feature of its first
+/// breach; `known` is one that is open. Where none is, that of the nearest
+/// subject downstream with a charter. Nothing of it but who answers is the node's.
+fn borrowed(
+    registry: &Registry,
+    subject: &str,
+    at: Timestamp,
+    known: Option<&BTreeMap<String, Vec<Fact>>>,
+) -> Option<(Charter, Option<String>)> {
+    registry.lineage().node(subject)?;
+    let of_open = known.and_then(|known| breached(known, subject));
+    let max_age = default_policy().attribution.edge_max_age;
+    let below = || {
+        reach(registry, subject, Direction::Down, DEPTH_MAX, at, max_age)
+            .into_iter()
+            .filter(|edge| edge.state.is_fresh())
+            .map(|edge| edge.to)
+            .find(|node| registry.charter(node, at).is_some())
+    };
+    let from = of_open.or_else(below);
+    let charter = from.as_ref().and_then(|from| registry.charter(from, at));
+    let fields = charter.map(|charter| CharterFields {
+        description: None,
+        tier: None,
+        subscribers: None,
+        external_dependencies: None,
+        expectations: None,
+        runbook: None,
+        ..charter.fields.clone()
+    });
+    let charter = Charter {
+        subject: subject.to_owned(),
+        fields: fields.unwrap_or_default(),
+        ..Charter::default()
+    };
+    Some((charter, from))
+}
+
+/// The feature of the first breach of an open incident about a node.
+fn breached(known: &BTreeMap<String, Vec<Fact>>, root: &str) -> Option<String> {
+    known.values().find_map(|facts| {
+        let listed = incidents::listed(facts)?;
+        if listed.root != root || matches!(&*listed.state, "resolved" | "reviewed" | "closed") {
+            return None;
+        }
+        facts.iter().find_map(|fact| match &fact.data {
+            FactData::BreachAttached(breach) => Some(typed(&breach.feature)),
+            FactData::Opened(opened) => opened.affected_features.first().map(|name| typed(name)),
+            _ => None,
+        })
+    })
 }
 
 fn answer(
@@ -313,7 +360,15 @@ fn answer(
     at: Timestamp,
     incidents: Option<&BTreeMap<String, Vec<Fact>>>,
 ) -> Option<Answer> {
-    let charter = &*registry.charter(subject, at).or_else(|| uncharted(registry, subject))?;
+    let subject = &typed(subject);
+    let (charter, by_charter_of) = match registry.charter(subject, at) {
+        Some(charter) => (charter, None),
+        None => {
+            let (charter, from) = borrowed(registry, subject, at, incidents)?;
+            (Arc::new(charter), from)
+        }
+    };
+    let charter = &*charter;
     let open = incidents.map(open);
     let load = |user: &str| {
         // Its own incidents are not why somebody else would have to answer for it.
@@ -356,6 +411,7 @@ fn answer(
             of_subject
         }),
         charter: charter.from.clone(),
+        by_charter_of,
         description: fields.description.clone(),
         tier: fields.tier,
         places: places.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v.clone()?))).collect(),

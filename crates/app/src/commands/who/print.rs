@@ -43,6 +43,18 @@ fn print_hook(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
     table.print(output)
 }
 
+fn print_alarms(alarms: &[Alarm], output: &mut Output) -> anyhow::Result<()> {
+    if alarms.is_empty() {
+        return output.line("no alarms");
+    }
+    let mut table = Table::new(["alarm", "kind", "window", "severity", "bad when"]);
+    for alarm in alarms {
+        let Alarm { name, kind, window, severity, rule } = alarm;
+        table.row([name.clone(), kind.clone(), window.clone(), severity.clone(), rule.clone()]);
+    }
+    table.print(output)
+}
+
 pub(super) fn print(answer: &Answer, output: &mut Output) -> anyhow::Result<()> {
     let owner = answer.owner.as_deref().unwrap_or("nobody");
     let unowned = if answer.unowned { " (unowned: the chain went to governance)" } else { "" };
@@ -51,6 +63,9 @@ pub(super) fn print(answer: &Answer, output: &mut Output) -> anyhow::Result<()> 
         output.line(description)?;
     }
     output.line(format_args!("\n{owner} answers{unowned}"))?;
+    if let Some(other) = &answer.by_charter_of {
+        output.line(format_args!("no charter is about it: an incident goes by that of {other}"))?;
+    }
     if let Some(until) = answer.until {
         let next = answer.next_owner.as_deref().unwrap_or("nobody");
         output.line(format_args!("until {until}, then {next}"))?;
@@ -92,12 +107,7 @@ pub(super) fn print(answer: &Answer, output: &mut Output) -> anyhow::Result<()> 
     }
     table.print(output)?;
     output.line("")?;
-    let mut table = Table::new(["alarm", "kind", "window", "severity", "bad when"]);
-    for alarm in &answer.alarms {
-        let Alarm { name, kind, window, severity, rule } = alarm;
-        table.row([name.clone(), kind.clone(), window.clone(), severity.clone(), rule.clone()]);
-    }
-    table.print(output)?;
+    print_alarms(&answer.alarms, output)?;
     output.line(format_args!("\npolicy {}", answer.policy))?;
     let mut table = Table::new(["  step", "notifies", "acknowledge within"]);
     for step in &answer.steps {
