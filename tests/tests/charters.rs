@@ -285,6 +285,20 @@ fn a_folder_needs_the_approvals_that_a_proposal_needs() {
     let error = forbidden(&service, &publishing(&folder, "user:linus", &[]));
     assert!(error.contains("policy:standard: the gate charter needs 2 more"), "{error}");
     succeed(&service, &publishing(&folder, "user:ada", &both));
+    // Nor does a wider pattern, which is new, give it to whoever writes it.
+    let wide = "kind: charter\nsubject: feature:ride.*\nrunbook: https://example.com/mine\n\
+        consumers: [service:mine]\n";
+    let mut wider = turned.clone();
+    wider.push(("wider.yaml", wide.to_owned()));
+    let folder = Folder::write(&service, &wider);
+    let error = forbidden(&service, &publishing(&folder, "user:linus", &[]));
+    assert!(error.contains("feature:ride.price: the gate charter needs 2 more"), "{error}");
+    // Where others are reached is for them to say.
+    let mut moved = turned;
+    moved[0].1 = moved[0].1.replace("ada: {", "ada: {active: false, ");
+    let folder = Folder::write(&service, &moved);
+    let error = forbidden(&service, &publishing(&folder, "user:linus", &[]));
+    assert!(error.contains("user:ada: the gate charter needs 1 more"), "{error}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use watchkeep_model::subject::{has_type, typed};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::gate::{self, Requirement};
+use super::guard;
 use super::{Contents, Difference, Proposal, ProposalState, Publications, changes};
 use crate::command;
 use crate::decide::respond::stranger;
@@ -270,7 +271,11 @@ impl Desk<'_> {
         differences: &[Difference],
         after: &Registry,
     ) -> Vec<Requirement> {
-        gate::requirements([self.registry, after], differences, &proposal.fact.by, true)
+        let registries = [self.registry, after];
+        let by = &proposal.fact.by;
+        let mut found = gate::requirements(registries, differences, by, true);
+        found.extend(guard::of_inherited(registries, differences, by));
+        found
     }
 
     /// The registry with a change, which must be without errors.

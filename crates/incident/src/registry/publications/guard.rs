@@ -10,8 +10,12 @@
 //!   system or of a domain needs what a change of those charters of tier 1 would
 //!   need that it concerns: whoever may turn their pages away may as well take
 //!   their owner.
+//! - A charter of tier 1 that comes out as another because of a pattern or view
+//!   that it inherits from needs what its own change would need.
 //! - People who come into a group or rota of which gates ask need the approvals
-//!   of those gates, and another governance that of the one before.
+//!   of those gates, and another governance that of the one before. Where another
+//!   person is reached, when they are away and whether they have left is for
+//!   themselves, the lead of a group of theirs, or governance to say.
 //!
 //! What was never published has nobody yet who could have agreed to it.
 
@@ -45,6 +49,8 @@ pub fn requirements(
         let Some(policy) = before.policy(&difference.name) else { continue };
         found.extend(of_policy(before, policy, after.policy(&difference.name), (by, at)));
     }
+    found.extend(of_inherited(registries, differences, by));
+    found.extend(of_persons(before, differences, by));
     found.extend(of_belonging(registries, differences, by));
     found.extend(of_people(registries, differences, by));
     found.extend(of_governance(registries, by));
@@ -95,6 +101,84 @@ fn of_policy(
     let subject = format!("policy:{}", policy.name);
     let charters: Vec<&Charter> = charters.iter().map(AsRef::as_ref).collect();
     gates.iter().filter_map(|gate| of_several(&subject, gate, &charters, (before, by))).collect()
+}
+
+/// Charters of tier 1 that come out as another because something else changes
+/// that they inherit from: a pattern that is new or wider than theirs, a view.
+pub(super) fn of_inherited(
+    registries: [&Registry; 2],
+    differences: &[Difference],
+    by: &str,
+) -> Vec<Requirement> {
+    let written: BTreeSet<&str> = differences
+        .iter()
+        .filter(|difference| difference.kind == RevisionKind::Charter)
+        .map(|difference| difference.name.as_str())
+        .collect();
+    if written.is_empty() {
+        return Vec::new();
+    }
+    let [before, after] = registries;
+    let mut found = Vec::new();
+    for subject in before.subjects().filter(|subject| !written.contains(subject)) {
+        let Some(charter) = before.charter(subject, Timestamp::MAX) else { continue };
+        if charter.fields.tier != Some(1) {
+            continue;
+        }
+        // A pattern of tier 1 that it comes from has asked for the same already.
+        let is_asked = |name: &str| {
+            let known = before.charter(name, Timestamp::MAX);
+            written.contains(name) && known.is_some_and(|known| known.fields.tier == Some(1))
+        };
+        if charter.from.iter().any(|name| is_asked(name)) {
+            continue;
+        }
+        let shown = after.charter(subject, Timestamp::MAX);
+        if shown.is_some_and(|shown| shown.fields == charter.fields) {
+            continue;
+        }
+        let gates = gates_of(before, &charter).into_iter().filter(|gate| gate.gate == CHARTER);
+        found
+            .extend(gates.filter_map(|gate| of_several(subject, &gate, &[&charter], (before, by))));
+    }
+    found
+}
+
+/// What is known of another person: where to reach them, when they are away and
+/// whether they have left. They themselves, the lead of a group that they are
+/// in, and governance change it alone; anybody else needs one of these.
+fn of_persons(before: &Registry, differences: &[Difference], by: &str) -> Vec<Requirement> {
+    let directory = before.directory();
+    let governance = directory.governance.as_deref();
+    let governance = governance.map(|name| present(directory, name)).unwrap_or_default();
+    let by = typed_user(by);
+    let mut found = Vec::new();
+    for difference in differences.iter().filter(|d| d.kind == RevisionKind::User) {
+        if difference.before.is_null() {
+            continue;
+        }
+        let name = difference.name.strip_prefix("user:").unwrap_or(&difference.name);
+        let person = typed_user(name);
+        let mut eligible = present(directory, &person);
+        eligible.extend(governance.iter().cloned());
+        for group in directory.groups.values() {
+            if let Some(lead) = group.lead.as_deref().filter(|_| group.members.contains(&person)) {
+                eligible.extend(present(directory, lead));
+            }
+        }
+        if eligible.is_empty() || eligible.contains(&by) {
+            continue;
+        }
+        found.push(Requirement {
+            subject: person.clone(),
+            gate: CHARTER.to_owned(),
+            minimum: 1,
+            roles: vec![person, "lead".to_owned(), "governance".to_owned()],
+            eligible,
+            excluded: BTreeMap::new(),
+        });
+    }
+    found
 }
 
 /// Systems and domains to which charters of tier 1 belong, and which have
