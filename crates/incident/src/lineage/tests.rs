@@ -115,10 +115,29 @@ fn a_run_that_does_not_end_is_trouble_once_it_takes_twice_as_long() {
     let told = "run 2 began at 2013-05-01T01:00:00Z and had not ended by 2013-05-01T01:20:00Z";
     assert_eq!(trouble("05-01 01:20"), told);
     assert_eq!(trouble("05-01 02:10"), "");
-    // Without a run to compare with it has half an hour.
+    // Without a run to compare with it has a day.
     let lineage = built(&[run("05-01", "1", RunState::Started)]);
-    assert_eq!(super::tests::trouble(&lineage, "pipeline:p", "05-01 00:29"), "");
-    assert_ne!(super::tests::trouble(&lineage, "pipeline:p", "05-01 00:30"), "");
+    assert_eq!(super::tests::trouble(&lineage, "pipeline:p", "05-01 23:59"), "");
+    assert_ne!(super::tests::trouble(&lineage, "pipeline:p", "05-02 00:00"), "");
+    // One of a minute may wait in a queue.
+    let lineage = built(&[
+        run("05-01 00:00", "1", RunState::Started),
+        run("05-01 00:01", "1", RunState::Completed),
+        run("05-01 01:00", "2", RunState::Started),
+    ]);
+    assert_eq!(super::tests::trouble(&lineage, "pipeline:p", "05-01 01:09"), "");
+    assert_ne!(super::tests::trouble(&lineage, "pipeline:p", "05-01 01:10"), "");
+}
+
+#[test]
+fn runs_of_a_backfill_do_not_tell_what_the_schedule_is() {
+    let daily = (1..13).map(|day| format!("05-{day:02} 06:00"));
+    let backfill = (0..12).map(|minute| format!("05-12 09:{minute:02}"));
+    let runs: Vec<RunEvent> =
+        daily.chain(backfill).map(|when| run(&when, &when, RunState::Completed)).collect();
+    let lineage = built(&runs);
+    assert_eq!(trouble(&lineage, "pipeline:p", "05-13 09:00"), "");
+    assert_ne!(trouble(&lineage, "pipeline:p", "05-14 09:11"), "");
 }
 
 #[test]

@@ -15,15 +15,25 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::{Lineage, Node};
 
-/// How long a run may take where none of its job has ended well yet.
-const FIRST_RUN_MAX: TimeSpan = TimeSpan::MINUTE.times(30);
+/// How long a run may take where none of its job has ended well yet: nobody
+/// knows whether a first load takes minutes or hours.
+const FIRST_RUN_MAX: TimeSpan = TimeSpan::DAY;
 
 /// A run may take so many times the longest of the job's latest runs, and the
-/// next may come after so many times the longest pause between them.
+/// next may come after so many times the usual pause between them.
 const PATIENCE: i64 = 2;
 
-/// Runs that tell how long one takes and how often they come.
+/// A run may always take, and a pause always last, as long as this: a queue in
+/// front of a job of seconds is no trouble of its data.
+const PATIENCE_MIN: TimeSpan = TimeSpan::MINUTE.times(10);
+
+/// Runs that tell how long one takes.
 const LATEST_RUNS: usize = 10;
+
+/// Pauses that tell how often runs come. Nine in ten of them are no longer than
+/// the usual one: so the runs of a backfill, one right after the other, do not
+/// tell what the schedule is, and one outage does not either.
+const LATEST_PAUSES: usize = 50;
 
 /// Pauses that must be known before a run is missed.
 const PAUSES_MIN: usize = 3;
@@ -142,8 +152,7 @@ fn unfinished(events: &[&RunEvent], spans: &mut Vec<Span>) {
             RunState::Started if !begun.contains_key(event.run.as_str()) => {
                 let latest = &lengths[lengths.len().saturating_sub(LATEST_RUNS)..];
                 let longest = latest.iter().max().map(|longest| longest.times(PATIENCE));
-                let allowed =
-                    longest.map_or(FIRST_RUN_MAX, |allowed| allowed.max(TimeSpan::MINUTE));
+                let allowed = longest.map_or(FIRST_RUN_MAX, |allowed| allowed.max(PATIENCE_MIN));
                 begun.insert(&event.run, event.at);
                 overdue.push((place, event.at + allowed));
             }
@@ -177,16 +186,19 @@ fn missing(events: &[&RunEvent], spans: &mut Vec<Span>) {
         events.iter().filter(|event| event.state == RunState::Completed).map(|e| e.at).collect();
     let pauses: Vec<TimeSpan> = completed.windows(2).map(|pair| pair[1].since(pair[0])).collect();
     for (number, last) in completed.iter().enumerate().skip(PAUSES_MIN) {
-        let known = &pauses[number.saturating_sub(LATEST_RUNS)..number];
-        let Some(longest) = known.iter().max().filter(|longest| **longest > TimeSpan::ZERO) else {
+        let mut known = pauses[number.saturating_sub(LATEST_PAUSES)..number].to_vec();
+        known.sort_unstable();
+        // Nine in ten, rounded up.
+        let place = (known.len() * 9).div_ceil(10).saturating_sub(1);
+        let Some(usual) = known.get(place).filter(|usual| **usual > TimeSpan::ZERO) else {
             continue;
         };
-        let late = *last + longest.times(PATIENCE);
+        let late = *last + usual.times(PATIENCE).max(PATIENCE_MIN);
         let next = events.partition_point(|event| event.at <= *last);
         let next = events.get(next).map(|event| event.at);
         if next.is_none_or(|next| next > late) {
             let what = format!(
-                "no run since {last}, although they came within {longest} of each other before"
+                "no run since {last}, although they came within {usual} of each other before"
             );
             spans.push((Kind::Missing, late, next, what));
         }
