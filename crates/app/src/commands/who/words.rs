@@ -1,6 +1,6 @@
 //! Alarms in words.
 
-use watchkeep_model::charter::{Expectation, Learned, Rule};
+use watchkeep_model::charter::{Expectation, ForSpec, Learned, Rule};
 
 use super::Alarm;
 
@@ -10,11 +10,29 @@ pub(super) fn alarm(expectation: &Expectation) -> Alarm {
         kind: expectation.rule.kind().name().to_owned(),
         window: expectation.window.to_string(),
         severity: expectation.severity.name().to_owned(),
-        rule: match &expectation.learned {
-            None => rule(&expectation.rule),
-            Some(learned) => learned_rule(expectation, learned),
-        },
+        rule: format!("{}{}", bad_when(expectation), conditions(expectation)),
     }
+}
+
+fn bad_when(expectation: &Expectation) -> String {
+    match &expectation.learned {
+        None => rule(&expectation.rule),
+        Some(learned) => learned_rule(expectation, learned),
+    }
+}
+
+/// How many windows have to be bad, and how much has to be in one, where that
+/// is not what an expectation says without a word.
+fn conditions(expectation: &Expectation) -> String {
+    let mut all = String::new();
+    let ForSpec { k, of } = expectation.r#for;
+    if expectation.r#for != ForSpec::default() {
+        all.push_str(&format!("; in {k} of {of} windows"));
+    }
+    if expectation.min_samples != Expectation::MIN_SAMPLES_DEFAULT {
+        all.push_str(&format!("; windows of {} values or more", expectation.min_samples));
+    }
+    all
 }
 
 /// What is learned, in words; the rule itself holds what nothing passes.
