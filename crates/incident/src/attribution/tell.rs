@@ -152,6 +152,11 @@ impl Search<'_> {
         if self.has_evidence(root) && root != node {
             return format!("{nothing}; {root_name} has evidence of its own");
         }
+        if self.coverage(root).breaching < breaching {
+            return format!(
+                "{nothing}, and {spared} of {watched} watched subjects downstream do not breach: {root_name}, with what it leaves to others, is the simpler story"
+            );
+        }
         format!(
             "{nothing}, and {root_name} explains as much from nearer by, with an owner, or with fewer exceptions"
         )
