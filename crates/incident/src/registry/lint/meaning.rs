@@ -1,6 +1,6 @@
 //! Expectations of one charter that no window can meet together.
 
-use watchkeep_model::charter::{Expectation, Rule};
+use watchkeep_model::charter::{Expectation, Rule, WindowSpec};
 use watchkeep_model::document::Located;
 
 use super::Found;
@@ -11,6 +11,7 @@ pub(super) fn check(place: &Located<()>, expectations: &[Expectation], found: &m
     for (at, (expectation, path)) in expectations.iter().zip(&paths).enumerate() {
         for earlier in &expectations[..at] {
             if earlier.window != expectation.window {
+                across(place, path, (earlier, expectation), found);
                 continue;
             }
             if let Some(why) = contradict(&earlier.rule, &expectation.rule) {
@@ -23,6 +24,50 @@ pub(super) fn check(place: &Located<()>, expectations: &[Expectation], found: &m
             }
         }
     }
+}
+
+/// Tells of windows that make up a longer one, and cannot all be good with it.
+/// A warning: where some of them have too few values, nothing contradicts.
+fn across(
+    place: &Located<()>,
+    path: &str,
+    (a, b): (&Expectation, &Expectation),
+    found: &mut Found,
+) {
+    let (WindowSpec::Tumbling { size: of_a }, WindowSpec::Tumbling { size: of_b }) =
+        (a.window, b.window)
+    else {
+        return;
+    };
+    let (short, long) = if of_a < of_b { (a, b) } else { (b, a) };
+    let (least, most) = (of_a.min(of_b).as_micros(), of_a.max(of_b).as_micros());
+    if least <= 0 || most % least != 0 {
+        return;
+    }
+    let Ok(parts) = u64::try_from(most / least) else { return };
+    let why = match (&short.rule, &long.rule) {
+        (
+            Rule::Volume { below: part_low, above: part_high, .. },
+            Rule::Volume { below: low, above: high, .. },
+        ) => {
+            let all = |bound: &Option<u64>| bound.map(|bound| bound.saturating_mul(parts));
+            let low = all(part_low).max(*low);
+            let high = [all(part_high), *high].into_iter().flatten().min();
+            low.zip(high)
+                .filter(|(low, high)| low > high)
+                .map(|(low, high)| format!("at least {low} and at most {high} events"))
+        }
+        (Rule::Range { .. }, Rule::Range { .. })
+        | (Rule::Categories { .. }, Rule::Categories { .. }) => contradict(&short.rule, &long.rule),
+        _ => None,
+    };
+    let Some(why) = why else { return };
+    let message = format!(
+        "`{}` and `{}` cannot both be good in windows that make each other up: {why}",
+        a.name, b.name
+    );
+    let hint = Some("take one away, or move a bound".to_owned());
+    found.warning(place, path, "contradiction", message, hint);
 }
 
 /// Why no window is good by both rules.
