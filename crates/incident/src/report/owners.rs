@@ -11,6 +11,7 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use super::{Period, is_person, median};
 use crate::calendar;
 use crate::registry::Registry;
+use crate::schedule::{Presence, answering};
 
 /// What a person has had to do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -30,7 +31,8 @@ pub struct Load {
     /// Middle time from the incident's opening to their acknowledgement, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_to_acknowledge: Option<i64>,
-    /// Subjects, and patterns, whose charter names them as the primary owner.
+    /// Subjects, and patterns, whose charter names them as the primary owner, or
+    /// a group or rota for which they answer at the end of the span.
     pub primary_of: u64,
 }
 
@@ -55,9 +57,16 @@ pub fn owners(
         }
         let charter = registry.charter(subject, period.to);
         let primary = charter.and_then(|charter| charter.fields.owners.primary.clone());
-        if let Some(primary) = primary.filter(|name| is_person(name)) {
-            load(&mut loads, &primary).primary_of += 1;
-        }
+        let Some(primary) = primary else { continue };
+        let person = if is_person(&primary) {
+            primary
+        } else {
+            match answering(registry.directory(), &primary, period.to) {
+                Presence::Present(person) => person,
+                Presence::Nobody(_) => continue,
+            }
+        };
+        load(&mut loads, &person).primary_of += 1;
     }
     for (person, waits) in waits {
         load(&mut loads, &person).seconds_to_acknowledge = median(waits);
