@@ -11,10 +11,6 @@ use std::path::PathBuf;
 use serde_json::Value;
 use watchkeep_tests::{binary, examples};
 
-/// Rules without an example. What is refused becomes less with each version,
-/// so no example of it would last.
-const WITHOUT_EXAMPLE: [&str; 1] = ["unsupported"];
-
 fn examples() -> PathBuf {
     binary::root().join("tests/lint")
 }
@@ -46,11 +42,7 @@ fn every_rule_has_an_example_and_every_example_a_rule() {
             path.is_dir().then_some(name)
         })
         .collect();
-    let mut rules = rules();
-    for name in WITHOUT_EXAMPLE {
-        assert!(rules.remove(name), "{name} is no rule any more");
-    }
-    assert_eq!(folders, rules);
+    assert_eq!(folders, rules());
 }
 
 #[test]

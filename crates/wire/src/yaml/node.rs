@@ -130,6 +130,9 @@ enum Content {
     Mapping { entries: Vec<Entry>, places: BTreeMap<String, Place>, key: Option<(String, Place)> },
 }
 
+/// Tags of YAML's core schema, `!!str` and its like.
+const CORE_TAGS: [&str; 7] = ["str", "int", "float", "bool", "null", "map", "seq"];
+
 impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, marker: Marker) -> Result<(), Stop> {
         let place = self.place(marker);
@@ -253,7 +256,10 @@ impl Builder<'_> {
     /// True where the tag says that the value is text.
     fn check_tag(&mut self, tag: Option<&Tag>, place: Place) -> bool {
         match tag {
-            Some(tag) if tag.is_yaml_core_schema() => tag.suffix == "str",
+            // What else begins with `!!` is a language's own, as a class to make.
+            Some(tag) if tag.is_yaml_core_schema() && CORE_TAGS.contains(&tag.suffix.as_str()) => {
+                tag.suffix == "str"
+            }
             Some(tag) => {
                 self.fault(place, "unsupported", format!("the tag {tag} is not supported"));
                 false
