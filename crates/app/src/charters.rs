@@ -77,6 +77,7 @@ impl Folder {
         let (documents, mut diagnostics) = yaml::read(&files);
         let (registry, mut found) = Registry::checked(documents, checks);
         diagnostics.append(&mut found);
+        diagnostics.iter_mut().for_each(with_hint);
         diagnostics.sort();
         Self { files, registry, diagnostics }
     }
@@ -107,6 +108,30 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Says what to do about a finding that tells only what is wrong.
+fn with_hint(finding: &mut Diagnostic) {
+    if finding.hint.is_some() {
+        return;
+    }
+    finding.hint = Some(match finding.rule {
+        "syntax" => "look for a quote, bracket or colon too few, here or just before".to_owned(),
+        "bound" => "make it smaller, or split it into several".to_owned(),
+        "missing_field" => "write the field".to_owned(),
+        "window_pane" => {
+            "write a multiple of the pane, or a smaller `pane` in the settings".to_owned()
+        }
+        "naming" => {
+            "write a typed name as telemetry has it, such as `feature:shop.price`".to_owned()
+        }
+        "unsupported" => "write it without".to_owned(),
+        // What the format says: the message tells what may stand there.
+        rule if yaml::explain(rule).is_some() => {
+            format!("see `watchkeep charters lint --explain {rule}`")
+        }
+        _ => return,
+    });
 }
 
 /// Files as texts.
