@@ -302,6 +302,27 @@ fn a_folder_needs_the_approvals_that_a_proposal_needs() {
 }
 
 #[test]
+fn the_built_in_policy_is_guarded_and_governance_fills_in_where_holders_are_too_few() {
+    let service = service();
+    let alone = charter(1, 0.1)
+        .replace("policy: standard\n", "")
+        .replace(", backup: user:grace, data_steward: user:edgar", "");
+    let mut all = files(alone);
+    all[0].1 = PEOPLE.replace(
+        "governance: user:edgar",
+        "groups: {board: {members: [user:edgar, user:grace]}}\ngovernance: group:board",
+    );
+    publish(&service, &Folder::write(&service, &all), &[]);
+    let mut turned = all.clone();
+    turned.push(("mine.yaml", POLICY.replace("standard", "default")));
+    let folder = Folder::write(&service, &turned);
+    let error = forbidden(&service, &publishing(&folder, "user:linus", &[]));
+    assert!(error.contains("policy:default: the gate charter needs 2 more"), "{error}");
+    let board = ["--approved-by", "user:edgar", "--approved-by", "user:grace"];
+    succeed(&service, &publishing(&folder, "user:ada", &board));
+}
+
+#[test]
 fn what_guards_charters_is_not_taken_away_without_those_whom_it_asks() {
     let service = service();
     let guarded = "sign_offs: [{gate: threshold_change, roles: [data_steward], minimum: 1}]\n\

@@ -5,7 +5,7 @@
 //! proposal of a charter whose policy has neither gate needs one approval by
 //! somebody who holds a role of it, and two where its tier is 1. Nobody
 //! approves what they propose themselves. Where nobody holds any of the roles,
-//! governance approves.
+//! governance approves; where fewer do than it takes, governance may, too.
 //!
 //! `threshold_change` is also for what the gate itself rests on: the policy, the
 //! independence class and the holders of the gate's roles.
@@ -280,6 +280,12 @@ impl Case<'_> {
             exclude(BTreeSet::from([typed_user(name)]), "they have left".to_owned());
         }
         eligible.retain(|person| !excluded.contains_key(person));
+        // Fewer people than it takes, once who proposes it is left out: without
+        // governance nobody could ever change the charter.
+        if eligible.len() < gate.minimum.max(1) as usize {
+            let governance = self.governance().into_iter();
+            eligible.extend(governance.filter(|person| !excluded.contains_key(person)));
+        }
         Requirement {
             subject: self.charter.subject.clone(),
             gate: gate.gate.clone(),

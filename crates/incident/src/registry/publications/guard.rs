@@ -31,6 +31,7 @@ use watchkeep_model::time::Timestamp;
 use super::Difference;
 use super::gate::{self, CHARTER, Case, GROUP_DEPTH_MAX, Requirement, gate_of_tier, people_of};
 use super::gate::{is_of_changes, policy_of};
+use crate::context::{DEFAULT_POLICY, built_in};
 use crate::owner::PARENTS_MAX;
 use crate::registry::Registry;
 use crate::schedule::typed_user;
@@ -46,7 +47,10 @@ pub fn requirements(
     let mut found = gate::requirements(registries, differences, by, false);
     let [before, after] = registries;
     for difference in differences.iter().filter(|d| d.kind == RevisionKind::Policy) {
-        let Some(policy) = before.policy(&difference.name) else { continue };
+        // A policy of that name takes the place of the one that is built in.
+        let known = before.policy(&difference.name);
+        let built_in = (difference.name == DEFAULT_POLICY).then(built_in);
+        let Some(policy) = known.or(built_in) else { continue };
         found.extend(of_policy(before, policy, after.policy(&difference.name), (by, at)));
     }
     found.extend(of_inherited(registries, differences, by));
@@ -82,8 +86,9 @@ fn of_policy(
     }
     let is_lifted = is_guarded || !gates.is_empty();
     let charters = before.subjects().filter_map(|subject| {
-        let guarding = policy_of(before, subject)?;
-        (guarding.name == policy.name).then(|| before.charter(subject, Timestamp::MAX))?
+        let guarding = policy_of(before, subject);
+        let guarding = guarding.map_or(DEFAULT_POLICY, |guarding| guarding.name.as_str());
+        (guarding == policy.name).then(|| before.charter(subject, Timestamp::MAX))?
     });
     let mut charters: Vec<Arc<Charter>> = charters.collect();
     if !is_lifted {
