@@ -203,7 +203,13 @@ fn stewardship_is_reported_from_a_replay() {
         "{markdown}"
     );
 
+    // What somebody owns through a rota is theirs.
+    let rides = "kind: charter\nsubject: dataset:rides\nowners: {primary: schedule:rota}\n";
+    std::fs::write(charters.join("rides.yaml"), rides).expect("disk");
     let people = json(&report("owners", "json"));
+    let owned = people.as_array().expect("people").iter();
+    let owned: u64 = owned.filter_map(|person| person["primary_of"].as_u64()).sum();
+    assert_eq!(owned, 4, "one pattern, two features, and a dataset of a rota: {people}");
     let ada = people.as_array().expect("people").iter().find(|p| p["person"] == "user:ada");
     let ada = ada.unwrap_or_else(|| panic!("{people}"));
     assert_eq!(
