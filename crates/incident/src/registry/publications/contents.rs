@@ -259,8 +259,19 @@ pub(super) fn without_nulls(value: Value) -> Value {
             Value::Object(kept.filter(|(_, member)| !is_nothing(member)).collect())
         }
         Value::Array(items) => Value::Array(items.into_iter().map(without_nulls).collect()),
+        Value::Number(number) => Value::Number(as_written(number)),
         other => other,
     }
+}
+
+/// A whole number is written without a point, and read as one: `1.0` is `1`.
+fn as_written(number: serde_json::Number) -> serde_json::Number {
+    // Beyond it not every whole number is a double.
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    let is_whole = |value: &f64| value.fract() == 0.0 && value.abs() < WHOLE_MAX;
+    let whole = number.as_f64().filter(|value| number.is_f64() && is_whole(value));
+    let whole = whole.and_then(|value| format!("{value:.0}").parse::<i64>().ok());
+    whole.map_or(number, Into::into)
 }
 
 fn is_nothing(value: &Value) -> bool {

@@ -98,6 +98,13 @@ fn a_folder_that_says_the_same_changes_nothing() {
         || vec![charter("feature:a", json!({"tier": 2, "owners": {"primary": "user:a"}}))];
     publish(&mut history, "2026-01-01", charters());
     assert_eq!(changes(&history.newest(), &folder(charters()), true), []);
+    // A whole number comes back from the log without its point.
+    let domain = json!({"domains": {"d": {"alert_budget": {"false_alarms": 1.0, "per": "1w"}}}});
+    let value = serde_json::from_value(domain).unwrap();
+    let directories = vec![Located { value, ..Located::default() }];
+    let budget = Documents { directories, ..Documents::default() };
+    let found = changes(&Publications::default().newest(), &budget, true);
+    assert_eq!(found[0].after["alert_budget"]["false_alarms"], json!(1));
 }
 
 #[test]
