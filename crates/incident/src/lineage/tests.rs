@@ -99,6 +99,11 @@ fn a_failed_run_is_trouble_until_one_ends_well() {
     assert_eq!(trouble("05-01 00:59"), "");
     assert_eq!(trouble("05-01 02:30"), "run 2 failed at 2013-05-01T01:00:00Z: disk full");
     assert_eq!(trouble("05-01 03:00"), "");
+    // One that fails again is as fresh as its latest failure.
+    let again = [1, 2, 3].map(|day| run(&format!("05-0{day}"), &day.to_string(), RunState::Failed));
+    let lineage = built(&again);
+    assert!(super::tests::trouble(&lineage, "pipeline:p", "05-02 12:00").starts_with("run 2 "));
+    assert!(super::tests::trouble(&lineage, "pipeline:p", "05-04").starts_with("run 3 "));
 }
 
 #[test]

@@ -122,12 +122,16 @@ pub(super) fn of(runs: &[RunEvent], lineage: &Lineage) -> BTreeMap<Node, Trouble
     spans.into_iter().map(|(node, of_node)| (node, laid_out(of_node))).collect()
 }
 
-/// From a failed run until the next that ends well.
+/// From a failed run until the next that ends well or fails, too.
 fn failed(events: &[&RunEvent], spans: &mut Vec<Span>) {
     let mut open: Option<(Timestamp, String)> = None;
     for event in events {
         match event.state {
-            RunState::Failed if open.is_none() => {
+            RunState::Failed => {
+                // How fresh the trouble is tells the latest one.
+                if let Some((since, what)) = open.take() {
+                    spans.push((Kind::Failed, since, Some(event.at), what));
+                }
                 let said = event.message.as_deref().map_or_else(String::new, |m| format!(": {m}"));
                 open = Some((event.at, format!("run {} failed at {}{said}", event.run, event.at)));
             }
