@@ -48,7 +48,7 @@ pub const LINEAGE_UNKNOWN: &str = "lineage_unknown";
 /// What runs showed, or an incident took in, within this time explains any breach
 /// below, however small: the trouble may only begin to show. What is older has to
 /// show by now.
-const RECENT: TimeSpan = TimeSpan::DAY;
+pub(crate) const RECENT: TimeSpan = TimeSpan::DAY;
 
 /// Nodes that one search upstream looks at. A wider lineage is searched no
 /// further, nearest nodes first.

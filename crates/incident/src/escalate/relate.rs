@@ -15,6 +15,7 @@ use watchkeep_model::time::Timestamp;
 use super::place::as_of;
 use super::platform::{self, PLATFORM};
 use super::{Escalate, Outputs};
+use crate::attribution::RECENT;
 use crate::attribution::related::{Way, related};
 use crate::context::Context;
 use crate::decide::Doing;
@@ -173,6 +174,7 @@ impl Escalate {
         }
         let mut near = if place.is_of_root { Vec::new() } else { self.with_root(place.root, true) };
         near.extend(self.incidents_near(place.root, Way::Up, limits, context, at));
+        near.retain(|id| self.is_fresh(id, context, at));
         let may = |id: &&String| {
             child.is_none_or(|child| id.as_str() != child && !self.line_of(id).contains(child))
                 && self.covers(id, severity)
@@ -219,6 +221,18 @@ impl Escalate {
             all.extend(here.iter().map(|incident| incident.id.clone()));
         }
         all
+    }
+
+    /// True where what is wrong with an incident's root shows still: it breaches
+    /// itself, or took in a breach lately. What attribution would not blame for a
+    /// breach speaks for no incident about that breach, or nobody would be told.
+    fn is_fresh(&self, id: &str, context: &dyn Context, at: Timestamp) -> bool {
+        let board = self.index.board();
+        let root = self.incidents.get(id).map(|incident| incident.root.as_str());
+        let node = root.and_then(|root| board.node(context.lineage(), root));
+        node.is_none_or(|node| {
+            board.breaches(node) || board.struck_at(node).is_none_or(|struck| struck + RECENT >= at)
+        })
     }
 
     /// True where an incident speaks for others of a severity.

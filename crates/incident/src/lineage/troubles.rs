@@ -220,7 +220,8 @@ fn broken_words(assertion: &str, column: Option<&str>) -> String {
     }
 }
 
-/// From a check that did not hold until the next that does.
+/// From a check that did not hold until the next that does, or that does not hold
+/// either.
 fn broken(what: &str, results: &[(Timestamp, bool)]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut open: Option<Timestamp> = None;
@@ -228,12 +229,15 @@ fn broken(what: &str, results: &[(Timestamp, bool)]) -> Vec<Span> {
         |since: Timestamp, until| (Kind::Assertion, since, until, format!("{what} at {since}"));
     for (at, success) in results {
         match (success, open) {
-            (false, None) => open = Some(*at),
+            (false, before) => {
+                spans.extend(before.map(|since| span(since, Some(*at))));
+                open = Some(*at);
+            }
             (true, Some(since)) => {
                 spans.push(span(since, Some(*at)));
                 open = None;
             }
-            _ => {}
+            (true, None) => {}
         }
     }
     spans.extend(open.map(|since| span(since, None)));
