@@ -550,16 +550,18 @@ fn a_dead_sink_is_named_and_its_pages_are_given_up() {
     );
     assert!(opened.reason.contains("no answer"), "{}", opened.reason);
 
-    // A page for a dead sink is tried once at most, and at once given up.
+    // A page for a dead sink is tried once, when the sink is to be tried again,
+    // and then given up.
     scene.wait(TimeSpan::HOUR);
     scene.write(&[page("b1", "b", "pagerduty")]);
     assert_eq!(scene.settle(&passing()), ["b1"]);
     scene.write(&[page("c1", "c", "pagerduty")]);
     scene.wait(TimeSpan::SECOND);
     assert_eq!(scene.settle(&passing()), [""; 0]);
-    scene.wait(TimeSpan::SECOND);
-    scene.turn();
-    assert_eq!(scene.story()[2..], ["b1 pager Failed 1 unreached", "c1 pager Failed 0 unreached"]);
+    assert_eq!(scene.story()[2..], ["b1 pager Failed 1 unreached"]);
+    scene.wait(TimeSpan::MINUTE);
+    assert_eq!(scene.settle(&passing()), ["c1"]);
+    assert_eq!(scene.story()[2..], ["b1 pager Failed 1 unreached", "c1 pager Failed 1 unreached"]);
 
     // A resolve is tried until it is taken, also through a restart, which ends the breach.
     scene.write(&[status("a3", "a", EventAction::Resolve)]);
@@ -573,6 +575,37 @@ fn a_dead_sink_is_named_and_its_pages_are_given_up() {
     assert_eq!((last.transition, &last.breach_id), (Transition::Cleared, &opened.breach_id));
     assert_eq!(scene.breaches().len(), 2);
     assert_eq!(scene.position(), scene.end());
+}
+
+#[test]
+fn a_page_that_comes_while_a_dead_sink_is_left_alone_is_sent_when_it_is_back() {
+    let mut scene = Scene::new(&[sink("pager", Tool::Pagerduty)]);
+    scene.write(&[page("a1", "a", "pagerduty")]);
+    scene.settle(&Err(Failure::Settings("HTTP 401".into())));
+    scene.write(&[page("b1", "b", "pagerduty")]);
+    scene.wait(TimeSpan::SECOND.times(2));
+    assert_eq!(scene.settle(&Ok(())), [""; 0]);
+    scene.wait(TimeSpan::MINUTE);
+    assert_eq!(scene.settle(&Ok(())), ["b1"]);
+    assert_eq!(scene.story(), ["a1 pager Failed 1 unreached", "b1 pager Delivered 1"]);
+}
+
+#[test]
+fn a_sink_that_refuses_every_address_is_dead_and_one_that_refuses_two_is_not() {
+    let mut scene = Scene::new(&[sink("mail", Tool::Email)]);
+    let to = |name: &str| page(name, name, &format!("email:{name}@example.com"));
+    let full = || Err(Failure::Address("mailbox full".into()));
+    for (names, breaches) in [(&["dan", "cat"][..], 0), (&["eve"], 1)] {
+        scene.write(&names.iter().map(|name| to(name)).collect::<Vec<_>>());
+        for name in names {
+            scene.write(&[status(&format!("{name}-over"), name, EventAction::Resolve)]);
+        }
+        for _ in 0..60 {
+            scene.settle(&full());
+            scene.wait(TimeSpan::SECOND.times(10));
+        }
+        assert_eq!(scene.breaches().len(), breaches, "{names:?}");
+    }
 }
 
 #[test]

@@ -75,9 +75,28 @@ fn failure(error: &SmtpError) -> Failure {
     let why = if is_timeout(error) { "no answer in time".to_owned() } else { error.to_string() };
     match error.status().map(u16::from) {
         Some(530..=539) => Failure::Settings(why),
-        Some(450 | 452) => Failure::Address(why),
+        Some(code @ 400..=499) if is_of_mailbox(code, &why) => Failure::Address(why),
         Some(400..=499) | None => Failure::Passing(why),
         Some(_) => Failure::Message(why),
+    }
+}
+
+/// True where a passing refusal is about the recipient and not about the
+/// server. The enhanced code says so by its second number: 1 addresses, 2
+/// mailboxes, 7 policies, of which greylisting is one (RFC 3463, 3); without
+/// it 450 is a mailbox that is not available, and 452 most often one that is
+/// full (RFC 5321, 4.2.3).
+fn is_of_mailbox(code: u16, why: &str) -> bool {
+    let enhanced = why.split(|c: char| c.is_whitespace() || "():;,".contains(c)).find_map(|word| {
+        let (subject, detail) = word.strip_prefix("4.")?.split_once('.')?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        (is_number(subject) && is_number(detail)).then_some(subject)
+    });
+    match (code, enhanced) {
+        // The server goes away, or has trouble with who we are.
+        (421 | 454, _) => false,
+        (_, Some(subject)) => matches!(subject, "1" | "2" | "7"),
+        (code, None) => matches!(code, 450 | 452),
     }
 }
 
@@ -102,4 +121,25 @@ fn parameters(config: &SinkConfig, host: &str) -> anyhow::Result<TlsParameters> 
         builder = builder.add_root_certificate(Certificate::from_pem(&pem).with_context(place)?);
     }
     builder.build().with_context(|| format!("sinks.{}: TLS", config.sink.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mailbox_that_takes_nothing_for_now_is_told_from_a_server_that_does_not() {
+        for (code, why, is_of_one) in [
+            (450, "transient error (450): greylisted, try later", true),
+            (451, "transient error (451): 4.7.1 greylisted", true),
+            (452, "transient error (452): 4.2.2 The mailbox is full", true),
+            (452, "transient error (452): full", true),
+            (452, "transient error (452): 4.3.1 no space on 10.4.2.1", false),
+            (451, "transient error (451): local error", false),
+            (450, "transient error (450): 4.3.2 the system takes nothing", false),
+            (421, "transient error (421): 4.7.0 too many connections", false),
+        ] {
+            assert_eq!(is_of_mailbox(code, why), is_of_one, "{why}");
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! Whether a sink works: the circuit that spares one that does not, and the
 //! platform breach that names it.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::identifier::derived;
@@ -28,11 +31,18 @@ const BUSY_MAX: TimeSpan = TimeSpan::HOUR;
 /// How long a sink that is busy and does not say for how long is left alone.
 const BUSY_DEFAULT: TimeSpan = TimeSpan::SECOND.times(5);
 
+/// Addresses that a sink does not take anything for now, with none that it
+/// does between them, from which on it is the sink that takes nothing.
+pub const ADDRESSES_AFTER: usize = 3;
+
 /// What the attempts have shown of a sink.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     failures: u32,
     failing_since: Option<Timestamp>,
+    failed_at: Option<Timestamp>,
+    /// Addresses that were refused for now since the last success.
+    refusing: BTreeSet<Option<Arc<str>>>,
     paused_until: Option<Timestamp>,
     refused: bool,
     dead: bool,
@@ -52,11 +62,18 @@ impl Health {
         *self = Self { worked: true, ..Self::default() };
     }
 
-    /// The sink did not take something. What is wrong with a message, or with
-    /// one address, says nothing against the sink.
-    pub fn failure(&mut self, failure: &Failure, steady: Timestamp) {
+    /// The sink did not take something for an address. What is wrong with a
+    /// message, or with one address, says nothing against the sink; where every
+    /// address is refused, it is the sink.
+    pub fn failure(&mut self, failure: &Failure, to: Option<&Arc<str>>, steady: Timestamp) {
         match failure {
-            Failure::Message(_) | Failure::Address(_) => {}
+            Failure::Message(_) => {}
+            Failure::Address(why) => {
+                self.refusing.insert(to.cloned());
+                if self.refusing.len() >= ADDRESSES_AFTER {
+                    self.failed(why, 1, steady);
+                }
+            }
             Failure::Busy { why, after } => {
                 self.failed(why, 0, steady);
                 let after = after.unwrap_or(BUSY_DEFAULT).clamp(TimeSpan::ZERO, BUSY_MAX);
@@ -73,6 +90,7 @@ impl Health {
     fn failed(&mut self, why: &str, count: u32, steady: Timestamp) {
         self.failures = self.failures.saturating_add(count);
         self.failing_since.get_or_insert(steady);
+        self.failed_at = Some(steady);
         self.worked = false;
         why.clone_into(&mut self.why);
         if count > 0 && self.failures >= CIRCUIT_AFTER {
@@ -105,6 +123,11 @@ impl Health {
     /// Since when it takes nothing, where it does.
     pub fn failing_since(&self) -> Option<Timestamp> {
         self.failing_since
+    }
+
+    /// When it failed last, where it has not worked since.
+    pub fn failed_at(&self) -> Option<Timestamp> {
+        self.failed_at
     }
 
     /// The last failure.

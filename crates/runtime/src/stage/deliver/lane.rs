@@ -82,14 +82,16 @@ impl Job {
     }
 
     /// What goes first where several are due: less is sooner.
-    fn haste(&self) -> (Reverse<Severity>, Timestamp, i64) {
+    fn haste(&self) -> (Reverse<(Severity, bool)>, Timestamp, i64) {
         let is_page = self.message.audience == Audience::Page;
         let severity = if is_page { self.message.severity } else { Severity::Warning };
-        (Reverse(severity), self.enqueued_at, self.origin.offset)
+        (Reverse((severity, is_page)), self.enqueued_at, self.origin.offset)
     }
 
     /// True where it has been tried for long enough, or its sink has failed
-    /// for so long while it waited. One that only waits for its turn is not.
+    /// for so long while it waited. One that only waits for its turn is not,
+    /// nor one that came while a dead sink is left alone: the next attempt,
+    /// which is a page where one waits, shows whether the sink is back.
     fn is_over(&self, sink: &Sink, health: &Health, steady: Timestamp) -> bool {
         if self.is_resolve() {
             return steady.since(self.enqueued_at) >= RESOLVE_KEPT;
@@ -97,7 +99,7 @@ impl Job {
         let failing = health.failing_since().map(|since| since.max(self.enqueued_at));
         let long = |since: Timestamp| steady.since(since) >= sink.give_up_after;
         self.first_tried_at.into_iter().chain(failing).any(long)
-            || (health.is_dead() && health.is_paused(steady))
+            || (health.is_dead() && health.failed_at().is_some_and(|at| at > self.enqueued_at))
     }
 }
 
@@ -317,9 +319,12 @@ impl Lane {
         steady: Timestamp,
         done: &mut Vec<Done>,
     ) {
-        match &result {
-            Ok(()) => self.health.success(),
-            Err(failure) => self.health.failure(failure, steady),
+        match (&result, &self.flying) {
+            (Ok(()), _) => self.health.success(),
+            (Err(failure), Some((_, Flying::Job((_, to))))) => {
+                self.health.failure(failure, to.as_ref(), steady);
+            }
+            (Err(failure), _) => self.health.failure(failure, None, steady),
         }
         self.health.look(self.sink.give_up_after, steady);
         let key = match self.flying.take() {
