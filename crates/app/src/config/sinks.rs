@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use watchkeep_interop::sink::pagerduty;
+use watchkeep_interop::sink::{pagerduty, webhook};
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::stage::deliver::{Sink, Tool};
 
@@ -177,6 +177,12 @@ impl SinkConfig {
             anyhow::bail!(
                 "sinks.{name}: the secret, which is the address, must begin with https://; in the \
                  clear it would give itself away"
+            );
+        }
+        if self.sink.tool == Tool::Webhook && !webhook::is_secret(text) {
+            anyhow::bail!(
+                "sinks.{name}: the secret begins with whsec_, and what follows is no base64 with \
+                 its padding: receivers would refuse each signature"
             );
         }
         Ok(Some(Secret(text.to_owned())))

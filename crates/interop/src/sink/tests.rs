@@ -442,3 +442,15 @@ fn a_later_round_of_pages_is_an_alert_of_its_own() {
     assert_eq!(second.remove("paged_at").as_deref(), Some("2013-05-08T15:01:00Z"));
     assert_eq!(first, second);
 }
+
+#[test]
+fn a_secret_that_says_that_it_is_base64_is() {
+    for (secret, is_one) in [
+        ("hush-hush", true),
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", true),
+        ("whsec_!!!", false),
+        ("whsec_c2VjcmV0X3ZhbHVlXzEyMw", false),
+    ] {
+        assert_eq!(webhook::is_secret(secret), is_one, "{secret}");
+    }
+}

@@ -59,6 +59,12 @@ pub fn headers(
     headers
 }
 
+/// True for a secret that receivers read as this side does: one that says that
+/// it is base64 is.
+pub fn is_secret(text: &str) -> bool {
+    text.strip_prefix(ENCODED).is_none_or(|rest| STANDARD.decode(rest).is_ok())
+}
+
 /// `v1,` and the base64 of HMAC-SHA256 over `id.seconds.body`.
 pub fn signature(id: &str, seconds: i64, body: &str, secret: &str) -> String {
     let key = secret
