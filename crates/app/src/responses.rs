@@ -19,6 +19,7 @@ use watchkeep_model::response::{Command, Response};
 use watchkeep_model::time::Timestamp;
 use watchkeep_runtime::log::{CONTENT_TYPE, Outgoing};
 use watchkeep_wire::content_type;
+use watchkeep_wire::fact::decode_response;
 
 /// What is told where somebody else decided about charters at the same moment.
 pub(crate) const OUTRUN: &str =
@@ -74,6 +75,9 @@ pub(crate) fn read(bytes: &[u8], now: Timestamp) -> Result<Response, Fault> {
     let fields: Vec<String> = map.keys().cloned().collect();
     let response: Response = serde_json::from_value(Value::Object(map.clone()))
         .map_err(|error| fault(&culprit(&map, &fields), error.to_string()))?;
+    // Of two fields with one name the map knows the last; whoever reads the
+    // request might go by the first.
+    decode_response(bytes, now).map_err(|error| fault("", error.to_string()))?;
     checked(response, now)
 }
 
@@ -219,6 +223,8 @@ mod tests {
         assert_eq!(text, "rationale: a remediation needs a rationale");
         let text = wrong(r#"{"command":"verify","by":"ada","incident":"x","whom":"y"}"#);
         assert!(text.starts_with("whom: `whom` is no field of a command"), "{text}");
+        let text = wrong(r#"{"command":"verify","by":"ada","by":"bob","incident":"x"}"#);
+        assert!(text.contains("duplicate field `by`"), "{text}");
         let text = wrong(r#"{"command":"verify","by":"ada"}"#);
         assert!(text.starts_with("incident: the command names neither"), "{text}");
         let text =

@@ -99,20 +99,32 @@ pub fn encode<T: Stored>(fact: &T, encoding: FactEncoding) -> Vec<u8> {
 }
 
 /// Reads a command of the responses topic. One as JSON may leave out `at`: it
-/// takes effect when it was written.
+/// takes effect when it was written. A field that is there twice is refused, as
+/// in every fact.
 ///
 /// # Errors
 /// The bytes are no command.
 pub fn decode_response(bytes: &[u8], written_at: Timestamp) -> Result<Response, Malformed> {
     decode::<Response>(bytes).or_else(|error| {
-        let Ok(Value::Object(mut map)) = serde_json::from_slice(bytes) else { return Err(error) };
-        if map.contains_key("at") {
+        let Ok(Value::Object(map)) = serde_json::from_slice(bytes) else { return Err(error) };
+        if map.contains_key("at") || map.is_empty() {
             return Err(error);
         }
-        map.insert("at".to_owned(), written_at.to_string().into());
-        // What else is wrong is what there is to tell.
-        decode::<Response>(Value::Object(map).to_string().as_bytes())
+        // Put before the other fields of the text, as a map would forget of two
+        // with one name the first. What else is wrong is what there is to tell.
+        let Ok(text) = std::str::from_utf8(bytes) else { return Err(error) };
+        let rest = text.trim_start().trim_start_matches('{');
+        decode::<Response>(format!("{{\"at\":\"{written_at}\",{rest}").as_bytes())
     })
+}
+
+/// A command of the responses topic as canonical JSON, with the time at which
+/// it takes effect, so that it says the same wherever it is read next.
+///
+/// # Errors
+/// The bytes are no command.
+pub fn response_line(bytes: &[u8], written_at: Timestamp) -> Result<String, Malformed> {
+    Ok(json::to_line(&decode_response(bytes, written_at)?))
 }
 
 /// Reads one record of either encoding. Single objects of earlier versions are

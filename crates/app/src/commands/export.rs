@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use watchkeep_model::position::Partition;
-use watchkeep_wire::fact::{TopicKind, to_json_line};
+use watchkeep_wire::fact::{TopicKind, response_line, to_json_line};
 use watchkeep_wire::telemetry::{Decoder, encode};
 
 use crate::Outcome;
@@ -82,6 +82,7 @@ impl LineWriter {
     fn write(&mut self, partition: &Partition, record: &StoredRecord) -> anyhow::Result<()> {
         let line = match self.kind {
             TopicKind::Telemetry => self.telemetry(record),
+            TopicKind::Responses => response_line(&record.value, record.timestamp),
             kind => to_json_line(kind, &record.value),
         };
         match line {

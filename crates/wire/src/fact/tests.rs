@@ -388,11 +388,17 @@ fn a_command_as_json_may_leave_out_when_it_takes_effect() {
     let written =
         decode_response(&encode(&response, AVRO), "2014-05-08T00:00:00Z".parse().unwrap());
     assert_eq!(written.unwrap(), response);
-    for wrong in
-        [&br#"{"by":"user:ada"}"#[..], br#"{"at":"now","by":"a","command":"verify"}"#, b"[]"]
-    {
+    let twice = br#"{"by":"user:ada","by":"user:bob","command":"verify","incident":"3f2a"}"#;
+    for wrong in [
+        &br#"{"by":"user:ada"}"#[..],
+        br#"{"at":"now","by":"a","command":"verify"}"#,
+        b"[]",
+        b"{}",
+        twice,
+    ] {
         assert!(decode_response(wrong, at).is_err());
     }
+    assert_eq!(super::response_line(text, at).unwrap(), canonical::to_line(&response));
     let told = decode_response(br#"{"by":"user:ada"}"#, at).unwrap_err().to_string();
     assert!(told.contains("missing field `command`"), "{told}");
 }
