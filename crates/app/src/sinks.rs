@@ -2,6 +2,7 @@
 //! sink, so that one that hangs holds up no other, and one request at a time,
 //! so that a tool sees messages in their order.
 
+pub(crate) mod claims;
 mod http;
 mod mail;
 mod veil;

@@ -20,6 +20,7 @@ use crate::cli::{self, LintFormat};
 use crate::commands::audit::folder;
 use crate::config::Config;
 use crate::output::{Output, complain};
+use crate::sinks::claims::unclaimed;
 use crate::{Outcome, links, profiles, service};
 
 /// # Errors
@@ -47,8 +48,9 @@ pub(super) fn run(command: &cli::Charters) -> anyhow::Result<Outcome> {
 }
 
 fn lint(arguments: &cli::Lint, folder: &Path) -> anyhow::Result<Outcome> {
-    let pane = match &arguments.config {
-        Some(file) => Config::load(Some(file))?.time.pane,
+    let config = arguments.config.as_ref().map(|file| Config::load(Some(file))).transpose()?;
+    let pane = match &config {
+        Some(config) => config.time.pane,
         None => watchkeep_detection::settings::TimeSettings::default().pane,
     };
     let mut history = History::default();
@@ -66,8 +68,17 @@ fn lint(arguments: &cli::Lint, folder: &Path) -> anyhow::Result<Outcome> {
     folder.diagnostics.extend(runs);
     folder.diagnostics.sort();
     print_findings(&folder, arguments.format, rules())?;
+    tell_unclaimed(&folder, config.as_ref());
     let has_errors = folder.count(Level::Error) > 0;
     Ok(if has_errors { Outcome::Found } else { Outcome::Fine })
+}
+
+/// Tells on standard error which channels no sink of the configuration takes.
+pub(super) fn tell_unclaimed(folder: &Folder, config: Option<&Config>) {
+    let sinks = config.map_or(&[][..], |config| &config.sinks);
+    for line in unclaimed(&folder.registry, sinks) {
+        complain(&line);
+    }
 }
 
 /// Which profiles were captured, by the files of `baselines capture`.

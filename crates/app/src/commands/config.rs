@@ -1,9 +1,11 @@
 //! `watchkeep config check`.
 
 use crate::Outcome;
+use crate::charters::Folder;
 use crate::cli::ConfigCommand;
 use crate::config::Config;
-use crate::output::{Format, Output, Table};
+use crate::output::{Format, Output, Table, complain};
+use crate::sinks::claims::unclaimed;
 
 /// # Errors
 /// Everything that is wrong with the configuration.
@@ -27,5 +29,13 @@ pub(super) fn run(command: &ConfigCommand) -> anyhow::Result<Outcome> {
         }
     }
     output.finish()?;
+    // What is wrong with the folder is for `charters lint` to tell.
+    if let Some(folder) = config.charters.as_ref().filter(|_| !config.sinks.is_empty())
+        && let Ok(folder) = Folder::read(folder, config.time.pane)
+    {
+        for line in unclaimed(&folder.registry, &config.sinks) {
+            complain(&line);
+        }
+    }
     Ok(Outcome::Fine)
 }

@@ -18,7 +18,7 @@ use watchkeep_model::time::Timestamp;
 use watchkeep_wire::yaml;
 
 use super::audit::folder;
-use super::charters::{explain_from, print_findings};
+use super::charters::{explain_from, print_findings, tell_unclaimed};
 use crate::charters::{Folder, Wanted};
 use crate::cli::{Configured, PlaybookFormat, Policies, PolicyLint, PolicyRender};
 use crate::config::Config;
@@ -49,8 +49,9 @@ fn rules() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
 fn lint(arguments: &PolicyLint, path: &Path) -> anyhow::Result<Outcome> {
     let now = arguments.at.unwrap_or_else(service::clock::now);
     let drills = arguments.history.as_deref().map(drills).transpose()?;
-    let pane = match &arguments.config {
-        Some(file) => Config::load(Some(file))?.time.pane,
+    let config = arguments.config.as_ref().map(|file| Config::load(Some(file))).transpose()?;
+    let pane = match &config {
+        Some(config) => config.time.pane,
         None => watchkeep_detection::settings::TimeSettings::default().pane,
     };
     let checks = Checks { now: Some(now), playbooks: true, drills, ..Checks::of_pane(pane) };
@@ -60,6 +61,7 @@ fn lint(arguments: &PolicyLint, path: &Path) -> anyhow::Result<Outcome> {
         |one: &Diagnostic| one.severity == Level::Error || one.document.starts_with("policy");
     folder.diagnostics.retain(concerns);
     print_findings(&folder, arguments.format, rules())?;
+    tell_unclaimed(&folder, config.as_ref());
     let has_errors = folder.count(Level::Error) > 0;
     Ok(if has_errors { Outcome::Found } else { Outcome::Fine })
 }

@@ -275,6 +275,16 @@ fn addressed(message: &Escalation, sinks: &[&Sink]) -> Vec<(Address, bool)> {
     all
 }
 
+/// True where a sink takes the pages of a channel, `tool:address`, outside of
+/// exercises; one that takes everything is not meant.
+pub fn is_claimed(channel: &str, sinks: &[&Sink]) -> bool {
+    let (tool, address) = split(channel);
+    sinks.iter().any(|sink| {
+        let names = || address.is_some_and(|to| sink.to.iter().any(|own| own == to));
+        !sink.drill && sink.tool.name() == tool && (sink.to.is_empty() || names())
+    })
+}
+
 /// True where two addresses of a tool have a story each. PagerDuty has one
 /// alert for an incident, and a webhook one receiver.
 const fn keeps_addresses(tool: Tool) -> bool {
