@@ -597,6 +597,7 @@ fn a_sink_that_refuses_every_address_is_dead_and_one_that_refuses_two_is_not() {
     let full = || Err(Failure::Address("mailbox full".into()));
     for (names, breaches) in [(&["dan", "cat"][..], 0), (&["eve"], 1)] {
         scene.write(&names.iter().map(|name| to(name)).collect::<Vec<_>>());
+        scene.settle(&full());
         for name in names {
             scene.write(&[status(&format!("{name}-over"), name, EventAction::Resolve)]);
         }
