@@ -175,16 +175,33 @@ def whole_case(a, b):
     )
 
 
+def other_bin(name):
+    """FNV-1a of 64 bits, salted, through MurmurHash3's finaliser, modulo 64."""
+    mask = 2**64 - 1
+    bits = 0xCBF29CE484222325
+    for byte in name.encode():
+        bits = ((bits ^ byte) * 0x100000001B3) & mask
+    bits ^= 0xD1B54A32D192ED03
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        bits ^= bits >> 33
+        bits = bits * factor & mask
+    return (bits ^ bits >> 33) % 64
+
+
 def categories_case(a, b):
     names = sorted(set(a) | set(b))
     in_a, in_b = Counter(a), Counter(b)
     current, reference = ([side[name] for name in names] for side in (in_a, in_b))
-    # What is published: the 200 most frequent of both, and the rest together.
+    # What is published: the 200 most frequent of both, the others in 64 bins.
     order = sorted(range(len(names)), key=lambda i: (-current[i] - reference[i], f"c{i}"))
     rows = []
     for side in (current, reference):
-        rest = sum(side[i] for i in order[200:])
-        rows.append([side[i] for i in order[:200]] + ([rest] if len(order) > 200 else []))
+        rest = [0] * 64
+        for i in order[200:]:
+            rest[other_bin(f"c{i}")] += side[i]
+        rows.append([side[i] for i in order[:200]] + rest)
+    filled = [at for at in range(len(rows[0])) if rows[0][at] + rows[1][at] > 0]
+    rows = [[side[at] for at in filled] for side in rows]
     chi2 = stats.chi2_contingency(np.array(rows), correction=False)
     p, q = np.array(rows[0]) / len(a), np.array(rows[1]) / len(b)
     pe, qe = np.where(p > 0, p, 1e-4), np.where(q > 0, q, 1e-4)
