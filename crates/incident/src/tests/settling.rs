@@ -250,8 +250,7 @@ fn an_incident_goes_on_by_its_own_revision_after_a_restart() {
         let mut again = Escalate::new(Settings::default());
         scene.out.facts.iter().for_each(|fact| again.restore_fact(fact));
         again.advance(&scene.world, at("05-08 00:31"), &mut Outputs::default());
-        let step = again.open_incidents().next().unwrap().step.to_owned();
-        step
+        again.open_incidents().next().unwrap().step.to_owned()
     };
     assert_eq!(next_step(&scene), "committee", "nothing else is known of it");
     scene.world.policies.insert("flights version 3".into(), older);
