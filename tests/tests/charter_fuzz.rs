@@ -6,8 +6,8 @@ use watchkeep_tests::charter_fuzz::{Corpus, Tally, run};
 /// The same inputs in every run.
 const SEED: u64 = 1;
 
-/// Inputs, of two seconds or so without optimisation.
-const INPUTS: u64 = 600;
+/// Inputs, of a few seconds without optimisation: enough that each reader has some.
+const INPUTS: u64 = 1_000;
 
 /// Folders, calendars, run events and the formats of other programs.
 const READERS: usize = 11;
