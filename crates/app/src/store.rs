@@ -119,6 +119,8 @@ impl Store {
                     topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
                     transactional_id: transactional_id.to_owned(),
                     is_joined,
+                    // The stage that joins topics is the one that folds its facts.
+                    is_folded: is_joined,
                     ..settings.clone()
                 };
                 Ok(Box::new(KafkaLog::open(&settings)?))

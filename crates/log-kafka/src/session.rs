@@ -208,7 +208,7 @@ impl KafkaLog {
 
 /// Whether any of these records of an ended transaction is there for readers.
 /// Where something else is in the way it is not known, which is no yes.
-fn is_any_visible(
+pub(crate) fn is_any_visible(
     reader: &mut KafkaReader,
     written: &[(Partition, i64)],
 ) -> Result<bool, LogError> {

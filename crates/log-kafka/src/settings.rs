@@ -26,6 +26,9 @@ pub struct KafkaSettings {
     /// True where the same partition number of every topic must come to the
     /// same instance, which only the strategy `range` promises.
     pub is_joined: bool,
+    /// True where the session begins from what it wrote, and so must not begin
+    /// while a commit of its own is there and not shown.
+    pub is_folded: bool,
     /// Any property of librdkafka. Values may be secrets: they are never shown.
     pub properties: BTreeMap<String, String>,
 }

@@ -3,7 +3,7 @@
 //! commit of the one before.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use watchkeep_model::position::Partition;
@@ -18,8 +18,8 @@ static ALL: Mutex<BTreeMap<(String, String), Acknowledged>> = Mutex::new(BTreeMa
 pub(super) struct Acknowledged {
     /// The last position of each partition, and the marker of its commit.
     pub(super) positions: BTreeMap<Partition, (i64, String)>,
-    /// Partitions that the last commit wrote to.
-    pub(super) wrote: Vec<(Arc<str>, i32)>,
+    /// Partitions that the last commit wrote to, with its last record in each.
+    pub(super) wrote: Vec<(Partition, i64)>,
 }
 
 pub(super) fn of(settings: &KafkaSettings) -> Acknowledged {
@@ -29,7 +29,7 @@ pub(super) fn of(settings: &KafkaSettings) -> Acknowledged {
 pub(super) fn add(
     settings: &KafkaSettings,
     offsets: &TopicPartitionList,
-    wrote: Vec<(Arc<str>, i32)>,
+    wrote: Vec<(Partition, i64)>,
 ) {
     let mut all = all();
     let known = all.entry(name(settings)).or_default();
@@ -40,6 +40,11 @@ pub(super) fn add(
         }
     }
     known.wrote = wrote;
+}
+
+/// The last commit did not take effect.
+pub(super) fn forget(settings: &KafkaSettings) {
+    all().remove(&name(settings));
 }
 
 fn name(settings: &KafkaSettings) -> (String, String) {

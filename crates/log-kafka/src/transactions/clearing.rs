@@ -9,7 +9,7 @@
 //! to and not marked everywhere yet.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::producer::Producer;
@@ -21,7 +21,15 @@ use super::acknowledged::{self, Acknowledged};
 use super::{Broken, Failure, STEP_WAIT, Transactions};
 use crate::context::QuietContext;
 use crate::errors::{log_error, passing};
+use crate::reader::KafkaReader;
+use crate::session::is_any_visible;
 use crate::settings::ANSWER_WAIT;
+
+/// Time beyond that of a transaction after which its end must show.
+const SHOWN_WAIT: Duration = Duration::from_secs(2);
+
+/// Time between two looks at what is shown.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Key and value of records that no reader ever sees.
 const ABORTED: &[u8] = b"aborted";
@@ -77,6 +85,11 @@ impl Transactions {
     /// member. Where this process knows that more was committed than the group
     /// has, the mark of that commit is what is missing, and the positions are
     /// committed again. Else what is pending never held, and is aborted.
+    ///
+    /// A stage that begins from its own records would begin without those of such
+    /// a commit, which readers are shown only after the next one, and would write
+    /// them anew. Where none of them is shown it did not take effect anywhere: it
+    /// is aborted as well, and done again from the positions before.
     pub(crate) fn settle_positions(&mut self) -> Result<(), LogError> {
         let Some(topic) = self.settings.topics.first() else { return Ok(()) };
         let outsider: BaseConsumer<QuietContext> = self
@@ -89,7 +102,16 @@ impl Transactions {
         };
         let known = acknowledged::of(&self.settings);
         let lost = lost(&outsider, &known)?;
-        let ended = if lost.is_empty() {
+        let is_undone = !lost.is_empty() && self.settings.is_folded && !self.is_shown(&known)?;
+        if is_undone {
+            tracing::warn!(
+                group = self.settings.group,
+                "the brokers did not finish a commit that they had agreed to, and show none of \
+                 its records: it is done again"
+            );
+            acknowledged::forget(&self.settings);
+        }
+        let ended = if lost.is_empty() || is_undone {
             let any = [(Partition::new(topic.as_str(), 0), 0, String::new())];
             self.abort_positions("ending what was pending", &positions(&any)?, &group)
         } else {
@@ -100,7 +122,8 @@ impl Transactions {
             );
             // Its records may be as open as its positions: the next commit in
             // their partitions commits them.
-            self.cleared.extend(known.wrote);
+            let wrote = known.wrote.into_iter().map(|(at, _)| (at.topic, at.partition));
+            self.cleared.extend(wrote);
             self.commit_positions(&positions(&lost)?, &group)
         };
         ended.map_err(|failure| match failure {
@@ -114,8 +137,27 @@ impl Transactions {
 
     /// Remembers positions that were committed, with records that were.
     pub(crate) fn acknowledge(&self, offsets: &TopicPartitionList, written: &[(Partition, i64)]) {
-        let wrote = written.iter().map(|(at, _)| (at.topic.clone(), at.partition)).collect();
-        acknowledged::add(&self.settings, offsets, wrote);
+        acknowledged::add(&self.settings, offsets, written.to_vec());
+    }
+
+    /// Whether readers are shown any record of the last commit. Transactions of
+    /// others may keep them from it, for as long as one may be open.
+    fn is_shown(&self, known: &Acknowledged) -> Result<bool, LogError> {
+        let mut reader = KafkaReader::open(&self.settings)?;
+        let deadline = Instant::now() + self.settings.transaction_timeout() + SHOWN_WAIT;
+        loop {
+            if is_any_visible(&mut reader, &known.wrote)? {
+                return Ok(true);
+            }
+            let mut is_known = true;
+            for (partition, offset) in &known.wrote {
+                is_known &= reader.bounds(partition)?.1 > *offset;
+            }
+            if is_known || Instant::now() >= deadline {
+                return Ok(false);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
     }
 
     fn commit_positions(
