@@ -221,7 +221,7 @@ mod tests {
 
     use watchkeep_model::position::Partition;
     use watchkeep_model::time::TimeSpan;
-    use watchkeep_runtime::log::{Log, Outgoing, Transaction};
+    use watchkeep_runtime::log::{Log, LogError, Outgoing, Transaction};
 
     use super::*;
     use crate::store::SledStore;
@@ -240,7 +240,7 @@ mod tests {
     }
 
     fn open(folder: &Path) -> (SledStore, Box<dyn Log>) {
-        let store = SledStore::open(folder).unwrap();
+        let store = opened(folder).unwrap();
         store.create_topic("in", 2).unwrap();
         store.create_topic("out", 2).unwrap();
         let mut log = store.session("g", &["in"], "i").unwrap();
@@ -265,7 +265,26 @@ mod tests {
     }
 
     fn tree(folder: &Path) -> sled::Tree {
-        sled::open(folder.join("sled")).unwrap().open_tree("log").unwrap()
+        let db = once_let_go(|| sled::open(folder.join("sled")), |error| error.to_string());
+        db.unwrap().open_tree("log").unwrap()
+    }
+
+    fn opened(folder: &Path) -> Result<SledStore, LogError> {
+        once_let_go(|| SledStore::open(folder), |error| error.to_string())
+    }
+
+    /// Threads of sled may hold a folder for a moment after it was closed.
+    fn once_let_go<T, E>(open: impl Fn() -> Result<T, E>, words: fn(&E) -> String) -> Result<T, E> {
+        let is_held = |why: &str| why.contains("acquire lock") || why.contains("another process");
+        for _ in 0..500 {
+            match open() {
+                Err(error) if is_held(&words(&error)) => {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+                other => return other,
+            }
+        }
+        open()
     }
 
     fn entries(folder: &Path) -> Entries {
@@ -308,7 +327,7 @@ mod tests {
 
             let is_whole = kept + 1 == 1 << changed.len();
             for round in ["the first time", "once more"] {
-                let store = SledStore::open(folder.path()).unwrap();
+                let store = opened(folder.path()).unwrap();
                 let wanted = if is_whole { &three } else { &two };
                 assert_eq!(seen(&store), *wanted, "parts {kept:b}, opened {round}");
             }
@@ -329,12 +348,12 @@ mod tests {
                 continue;
             }
             tree(folder.path()).remove(key).unwrap();
-            let why = SledStore::open(folder.path()).err().map(|error| error.to_string());
+            let why = opened(folder.path()).err().map(|error| error.to_string());
             let why = why.expect("it opened");
             assert!(why.contains("of the 5 parts of commit 5") && why.contains("restore"), "{why}");
             tree(folder.path()).insert(key, value.as_slice()).unwrap();
         }
-        assert!(SledStore::open(folder.path()).is_ok());
+        assert!(opened(folder.path()).is_ok());
     }
 
     #[test]
@@ -348,7 +367,7 @@ mod tests {
         // Nothing of the last commit is gone, and no gap is left.
         let last = before.keys().rfind(|key| key[0] == b'r').unwrap();
         tree(folder.path()).remove(last).unwrap();
-        let why = SledStore::open(folder.path()).err().map(|error| error.to_string());
+        let why = opened(folder.path()).err().map(|error| error.to_string());
         let why = why.expect("it opened");
         assert!(why.contains("after commit 6 the store held") && why.contains("restore"), "{why}");
     }
@@ -379,7 +398,7 @@ mod tests {
         assert_eq!(seen(&store), (vec![vec![1, 1, 2, 2], vec![1, 2]], vec![Some(2), None]));
         commit(log.as_mut(), 3);
         drop((store, log));
-        let store = SledStore::open(folder.path()).unwrap();
+        let store = opened(folder.path()).unwrap();
         let positions = vec![Some(3), Some(3)];
         assert_eq!(seen(&store), (vec![vec![1, 1, 2, 2, 3, 3], vec![1, 2, 3]], positions));
     }
