@@ -14,6 +14,9 @@ pub const TEXT_MAX: usize = 16_384;
 /// Actions of one review; more are a project.
 pub const ACTIONS_MAX: usize = 100;
 
+/// Messages of one exercise for sinks.
+pub const MESSAGES_MAX: usize = 200;
+
 /// How far `at` may be from when a command is given. One that is sent again
 /// keeps its instant, and so its identifier; one of another day belongs into a
 /// replay.
@@ -57,6 +60,7 @@ pub const fn fields_of(command: Command) -> &'static [&'static str] {
         Command::Feedback => &["feedback"],
         Command::Complete => &["what"],
         Command::ReportDelivery => &["delivery"],
+        Command::ReportDrill => &["drill", "messages"],
         Command::Propose => &["documents", "change_ticket", "effective_from"],
         Command::Approve | Command::Reject => &["proposal"],
         Command::Comment => &["proposal", "charter"],
@@ -66,7 +70,10 @@ pub const fn fields_of(command: Command) -> &'static [&'static str] {
 
 /// True where a command is about no single incident.
 pub const fn is_about_many(command: Command) -> bool {
-    matches!(command, Command::Silence | Command::Unsilence | Command::ReportDelivery)
+    matches!(
+        command,
+        Command::Silence | Command::Unsilence | Command::ReportDelivery | Command::ReportDrill
+    )
 }
 
 /// True where a command is about charters, which no incident decides.
@@ -148,6 +155,8 @@ fn known(response: &Response) -> Result<(), Fault> {
         ("decision", response.decision.is_some()),
         ("feedback", response.feedback.is_some()),
         ("delivery", response.delivery.is_some()),
+        ("drill", response.drill.is_some()),
+        ("messages", !response.messages.is_empty()),
         ("documents", response.documents.is_some()),
         ("change_ticket", response.change_ticket.is_some()),
         ("effective_from", response.effective_from.is_some()),
@@ -255,8 +264,32 @@ fn needed(response: &Response) -> Result<(), Fault> {
         Command::ReportDelivery if response.delivery.is_none() => {
             Err(fault("delivery", "the command says which `delivery`"))
         }
+        Command::ReportDrill => exercised(response),
         _ => Ok(()),
     }
+}
+
+/// What an exercise came to, with its messages. None of them may pass for a
+/// real one: real sinks go by the mark.
+fn exercised(response: &Response) -> Result<(), Fault> {
+    let Some(drill) = &response.drill else {
+        return Err(fault("drill", "the command says what the `drill` came to"));
+    };
+    if response.incident.is_some() || response.subject.is_some() {
+        return Err(fault("incident", "an exercise is about no real incident: leave it out"));
+    }
+    let names = drill.policies.iter().chain([&drill.name]).chain(&drill.hash);
+    if drill.name.trim().is_empty() || names.into_iter().any(|name| name.len() > TEXT_MAX) {
+        return Err(fault("drill", "a `drill` has a name, and none of its texts is a long one"));
+    }
+    if response.messages.len() > MESSAGES_MAX {
+        let what = format!("an exercise sends at most {MESSAGES_MAX} messages");
+        return Err(fault("messages", what));
+    }
+    if response.messages.iter().any(|message| !message.drill) {
+        return Err(fault("messages", "a message of an exercise has `drill: true`"));
+    }
+    Ok(())
 }
 
 fn reviewed(response: &Response) -> Result<(), Fault> {

@@ -5,6 +5,7 @@
 
 mod gates;
 mod ladder;
+mod opening;
 mod rest;
 #[cfg(test)]
 mod tests;
@@ -134,7 +135,7 @@ pub fn conformance(
     let first = facts.first().filter(|first| !first.drill)?;
     let FactData::Opened(opened) = &first.data else { return None };
     let PolicyRevision { name, version } = &opened.policy;
-    let policy = policies.pinned(&opened.policy);
+    let policy = policies.pinned_at(&opened.policy, first.recorded_at);
     let mut held = Held {
         incident: first.incident_id.clone(),
         root: opened.root.clone(),
@@ -146,6 +147,7 @@ pub fn conformance(
     };
     if let Some(policy) = policy {
         let mut checker = Checker::new(policy, context, opened);
+        checker.was_held(facts);
         for fact in facts {
             checker.take(fact);
         }

@@ -48,6 +48,9 @@ pub struct Outputs {
     pub facts: Vec<Fact>,
     /// Messages for alerting systems.
     pub escalations: Vec<Escalation>,
+    /// Policies that an incident has opened under for the first time as they
+    /// are: whoever has no other history of them keeps them.
+    pub policies: Vec<Arc<Policy>>,
 }
 
 /// What a decision may look at, fixed for one input.
@@ -126,7 +129,7 @@ impl Decision<'_> {
             hash: String::new(),
         }
         .sealed();
-        let before = self.incident.state;
+        let before = message::Before::of(self.incident);
         self.incident.apply(&fact);
         message::tell(self.incident, before, &fact, self.world, &mut self.out.escalations);
         self.out.facts.push(fact);

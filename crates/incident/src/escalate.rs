@@ -33,6 +33,7 @@ mod kept;
 mod merge;
 mod near;
 mod opening;
+mod pins;
 mod place;
 pub mod platform;
 mod relate;
@@ -44,8 +45,9 @@ use answers::Answered;
 use index::{Index, What};
 use kept::Incidents;
 use near::Near;
+use pins::{Pin, Pins};
 pub(crate) use place::REPEAT_MIN;
-use place::{find_revision, is_paged, policy_of};
+use place::{is_paged, policy_of};
 use relate::Change;
 
 /// What may be set.
@@ -90,7 +92,7 @@ pub struct Escalate {
     /// What searches for roots mark their way with; nothing that is known.
     marks: Marks,
     index: Index,
-    policies: BTreeMap<PolicyRevision, Arc<Policy>>,
+    policies: Pins,
     /// The chain of refusals that concern no incident.
     desk: (u64, Option<String>),
     /// Commands that were carried out or refused.
@@ -142,7 +144,7 @@ impl Escalate {
             near: Near::default(),
             marks: Marks::default(),
             index: Index::default(),
-            policies: BTreeMap::new(),
+            policies: Pins::default(),
             desk: (0, None),
             answered: Answered::default(),
             silences: Silences::default(),
@@ -266,7 +268,7 @@ impl Escalate {
         // Of most incidents no window was counted.
         let (mut none, mut known) = (Progress::default(), progress.get_mut(id));
         let progress_ref = known.as_deref_mut().unwrap_or(&mut none);
-        let policy = pinned(policies, &incident.policy, context);
+        let policy = policies.get(&incident.policy, incident.pinned_at, context);
         let charter = incident
             .charter
             .as_ref()
@@ -350,23 +352,15 @@ impl Escalate {
         self.incidents.get(&id).is_some_and(Incident::is_open).then_some(id)
     }
 
-    fn pinned_policy(&mut self, revision: &PolicyRevision, context: &dyn Context) -> Arc<Policy> {
-        pinned(&mut self.policies, revision, context)
+    /// The policy that an incident goes by.
+    fn pinned_policy(&mut self, pin: &Pin, context: &dyn Context) -> Arc<Policy> {
+        self.policies.of(pin, context)
     }
-}
 
-/// The policy as it was when the first incident opened under this revision,
-/// after a restart as the registry knows it in this revision. Only where that
-/// is not there any more, the one of its name that holds now.
-fn pinned(
-    policies: &mut BTreeMap<PolicyRevision, Arc<Policy>>,
-    revision: &PolicyRevision,
-    context: &dyn Context,
-) -> Arc<Policy> {
-    if let Some(policy) = policies.get(revision) {
-        return Arc::clone(policy);
+    /// Takes in a policy as the log keeps it: incidents that open from `at` on
+    /// under its name and version go by this text.
+    pub fn restore_policy(&mut self, policy: Policy, at: Timestamp) {
+        let revision = PolicyRevision { name: policy.name.clone(), version: policy.version };
+        self.policies.add(revision, at, Arc::new(policy));
     }
-    let policy = Arc::new(find_revision(revision, context).into_owned());
-    policies.insert(revision.clone(), Arc::clone(&policy));
-    policy
 }

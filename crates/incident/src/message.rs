@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use watchkeep_model::charter::CharterFields;
 use watchkeep_model::escalation::{Audience, Escalation, EventAction, Hyperlink};
 use watchkeep_model::identifier::derived;
-use watchkeep_model::incident::data::Notified;
+use watchkeep_model::incident::data::{Notified, Resumption};
 use watchkeep_model::incident::{Fact, FactData, FactName};
 use watchkeep_model::policy::Channel;
 
@@ -22,14 +22,29 @@ const DRILL: &str = "drill";
 /// The detail that tells what the channel is for.
 const SCOPE: &str = "scope";
 
-/// Breaches whose reasons a message repeats; the others are in the log.
+/// Breaches whose reasons a message repeats, where the policy lists as many; the
+/// others are in the log.
 const REASONS_MAX: usize = 10;
 
+/// What an incident was before a fact.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before {
+    state: State,
+    is_muted: bool,
+}
+
+impl Before {
+    pub(crate) fn of(incident: &Incident) -> Self {
+        Self { state: incident.state, is_muted: incident.quiet.muted().is_some() }
+    }
+}
+
 /// Writes the messages that a fact calls for: a page for `notified`, a notice
-/// for everybody newly informed, one status for each change of state.
+/// for everybody newly informed, one status for each change of state, and one
+/// where it becomes worse or whoever is asked need not answer for a while.
 pub(crate) fn tell(
     incident: &Incident,
-    before: State,
+    before: Before,
     fact: &Fact,
     world: &World<'_>,
     out: &mut Vec<Escalation>,
@@ -78,7 +93,7 @@ pub(crate) fn tell(
         _ => {}
     }
     let reopened = fact.fact == FactName::Reopened;
-    if reopened || before != incident.state || fact.fact == FactName::VerificationFailed {
+    if reopened || before.state != incident.state || fact.fact == FactName::VerificationFailed {
         let reason = match fact.fact {
             FactName::AcknowledgementExpired => "acknowledgement_expired",
             FactName::VerificationFailed => "verification_failed",
@@ -87,6 +102,32 @@ pub(crate) fn tell(
             _ => incident.state.name(),
         };
         status(incident, fact, reason, world, out);
+    } else if let Some(reason) = news(incident, before, fact) {
+        status(incident, fact, reason, world, out);
+    }
+}
+
+/// What else than its state those who follow the incident are told of: that it
+/// is worse, and, while somebody was asked and has not answered, that its pages
+/// are held back from now on and that they are not any more. Pages that go out
+/// with the end of the quiet tell of it themselves.
+fn news(incident: &Incident, before: Before, fact: &Fact) -> Option<&'static str> {
+    let asks = incident.is_open() && !incident.resting && !incident.paged.is_empty();
+    let is_muted = incident.quiet.muted().is_some();
+    let ends = |resumes: Option<&Resumption>| {
+        asks && before.is_muted && resumes.is_some_and(|resumes| !resumes.pages)
+    };
+    match &fact.data {
+        FactData::SeverityChanged(data) => (data.to > data.from).then_some("severity_changed"),
+        FactData::Silenced(_) => (asks && !before.is_muted).then_some("silenced"),
+        FactData::Inhibited(_) => (asks && !before.is_muted).then_some("inhibited"),
+        FactData::Unsilenced(data) if !is_muted => {
+            ends(data.resumes.as_ref()).then_some("unsilenced")
+        }
+        FactData::Uninhibited(data) if !is_muted => {
+            ends(data.resumes.as_ref()).then_some("uninhibited")
+        }
+        _ => None,
     }
 }
 
@@ -131,7 +172,36 @@ pub(crate) fn status(
     // What failed is asked for by the step that is entered next.
     let asks = fact.fact != FactName::VerificationFailed;
     status.respond_by = incident.respond_by().filter(|_| asks);
+    match &fact.data {
+        FactData::Silenced(data) => {
+            let text = format!("until {}, by {}", data.until, data.by);
+            status.custom_details.insert("silence".to_owned(), text);
+        }
+        FactData::Inhibited(data) => {
+            status.custom_details.insert("inhibited_by".to_owned(), data.by.clone());
+        }
+        _ => {}
+    }
     out.push(status);
+}
+
+/// Lets a notice tell of the incident as it is now.
+pub(crate) fn retell(incident: &Incident, world: &World<'_>, notice: &mut Escalation) {
+    if notice.audience != Audience::Inform {
+        return;
+    }
+    let fields = world.charter.as_deref().map(|charter| &charter.fields);
+    let listed = listed_max(world);
+    (notice.affected_features, notice.affected_count) = incident.affected(listed);
+    notice.summary = summary(incident, notice.affected_count);
+    notice.severity = incident.severity;
+    notice.consumers = incident.consumers.iter().take(listed).cloned().collect();
+    notice.custom_details.extend(details(incident, fields, listed));
+}
+
+/// Subjects that one message or fact lists.
+pub(crate) fn listed_max(world: &World<'_>) -> usize {
+    usize::try_from(world.policy.grouping.max_listed).unwrap_or(usize::MAX)
 }
 
 /// Why the message is sent. In an exercise that is the exercise, so that no
@@ -154,11 +224,11 @@ fn blank(
     world: &World<'_>,
 ) -> Escalation {
     let fields = world.charter.as_deref().map(|charter| &charter.fields);
-    let listed = usize::try_from(world.policy.grouping.max_listed).unwrap_or(usize::MAX);
+    let listed = listed_max(world);
     let (affected_features, affected_count) = incident.affected(listed);
     let procedure = fields.and_then(|fields| fields.rollback.procedure.as_ref());
     Escalation {
-        id: id(fact, audience, target, channel),
+        id: id(&fact.incident_id, fact.sequence, audience, target, channel),
         r#type: format!("watchkeep.escalation.{}", audience.name()),
         source: SOURCE.into(),
         subject: incident.root.clone(),
@@ -190,18 +260,18 @@ fn blank(
             .into_iter()
             .collect(),
         drill: fact.drill,
-        custom_details: details(incident, fields),
+        custom_details: details(incident, fields, listed),
     }
 }
 
-fn id(fact: &Fact, audience: Audience, target: &str, channel: &str) -> String {
-    let sequence = fact.sequence.to_string();
-    derived(&["escalation", &fact.incident_id, &sequence, audience.name(), target, channel])
+fn id(incident: &str, sequence: u64, audience: Audience, target: &str, channel: &str) -> String {
+    let sequence = sequence.to_string();
+    derived(&["escalation", incident, &sequence, audience.name(), target, channel])
 }
 
-/// The identifier of the message of a `notified` fact.
-pub(crate) fn page_id(fact: &Fact, data: &Notified) -> String {
-    id(fact, Audience::Page, &data.target, &data.channel)
+/// The identifier of the message of a `notified` fact of that number.
+pub(crate) fn page_id(incident: &str, sequence: u64, target: &str, channel: &str) -> String {
+    id(incident, sequence, Audience::Page, target, channel)
 }
 
 const fn action(state: State) -> EventAction {
@@ -228,8 +298,12 @@ const SUPPRESSED: &str = "suppressed";
 /// The detail that names whom else to ask: parties outside of the organisation.
 const OUTSIDE: &str = "external_dependencies";
 
-fn details(incident: &Incident, fields: Option<&CharterFields>) -> BTreeMap<String, String> {
-    let mut details = reasons(incident);
+fn details(
+    incident: &Incident,
+    fields: Option<&CharterFields>,
+    listed: usize,
+) -> BTreeMap<String, String> {
+    let mut details = reasons(incident, REASONS_MAX.min(listed));
     let outside = fields.and_then(|fields| fields.external_dependencies.as_ref());
     if let Some(outside) = outside.filter(|outside| !outside.is_empty()) {
         details.insert(OUTSIDE.to_owned(), outside.join(", "));
@@ -240,11 +314,11 @@ fn details(incident: &Incident, fields: Option<&CharterFields>) -> BTreeMap<Stri
     details
 }
 
-fn reasons(incident: &Incident) -> BTreeMap<String, String> {
+fn reasons(incident: &Incident, most: usize) -> BTreeMap<String, String> {
     let decision = incident.people.decision.as_ref();
     let decision = decision.map(|decision| ("decision".to_owned(), decision.clone()));
     let open = incident.attached.iter().filter(|(_, attached)| !attached.open.is_empty());
-    open.take(REASONS_MAX)
+    open.take(most)
         .map(|((feature, _, expectation), attached)| {
             (format!("{feature}/{expectation}"), attached.reason.clone())
         })

@@ -3,6 +3,7 @@
 //!
 //! Pure folds of facts: the same log gives the same report.
 
+pub mod drills;
 pub mod health;
 pub mod measured;
 pub mod outcomes;

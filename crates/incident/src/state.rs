@@ -132,6 +132,8 @@ pub struct Incident {
     pub unowned: bool,
     /// When it opened.
     pub opened_at: Timestamp,
+    /// When that was recorded: it goes by the policy that was there then.
+    pub pinned_at: Timestamp,
     /// What breaches or has breached since it opened or reopened.
     pub attached: BTreeMap<BreachKey, Attached>,
     /// Subjects with open breaches, and how many.
@@ -210,6 +212,7 @@ impl Incident {
             owner: opened.owner.clone(),
             unowned: opened.unowned,
             opened_at: fact.occurred_at,
+            pinned_at: fact.recorded_at,
             attached: BTreeMap::new(),
             open_features: BTreeMap::new(),
             open_count: 0,
@@ -282,7 +285,7 @@ impl Incident {
                 self.unowned = data.unowned;
             }
             FactData::Notified(data) => {
-                self.page(data, fact.occurred_at);
+                self.page(data, fact);
                 // Who is handed an incident that waits does not end its waiting,
                 // nor does a digest, which tells of a step that was entered before.
                 let waits = fact.occurred_at < self.entry.enters_at;
@@ -291,7 +294,9 @@ impl Incident {
                 if self.owner.as_ref() == Some(&data.target) {
                     self.people.handed_over |= self.people.assigned.is_some();
                 }
-                self.update = Update { told_at: Some(fact.occurred_at), due_at: None };
+                // Those who are informed and not asked hear nothing of a page.
+                let due_at = self.update.due_at.filter(|_| !self.update.owed.is_empty());
+                (self.update.told_at, self.update.due_at) = (Some(fact.occurred_at), due_at);
                 self.repeat_at = data.repeat_at;
             }
             FactData::NotificationSkipped(data) => {
@@ -343,7 +348,7 @@ impl Incident {
                 self.state = State::Resolved;
                 self.resting = true;
                 self.repeat_at = None;
-                self.update.due_at = None;
+                self.update = Update { told_at: self.update.told_at, ..Update::default() };
                 self.reopens_until = Some(data.reopens_until);
             }
             FactData::DeliveryReported(data) => {
@@ -375,7 +380,7 @@ impl Incident {
                 }
             }
             FactData::ActionRecorded(data) if data.action == UPDATE_SENT => {
-                self.update = Update { told_at: Some(fact.occurred_at), due_at: None };
+                self.update = Update { told_at: Some(fact.occurred_at), ..Update::default() };
             }
             FactData::Opened(_)
             | FactData::ActionRecorded(_)
@@ -416,6 +421,9 @@ impl Incident {
             }
         }
         self.update.due_at = self.update.due_at.or(data.update_at);
+        for one in &data.informed_later {
+            self.update.owed.entry(one.target.clone()).or_insert_with(|| one.role.clone());
+        }
         self.consumers.extend(data.consumers.iter().cloned());
         self.informed.extend(data.informed.iter().map(|informed| informed.target.clone()));
         if self.state < State::Remediated {
@@ -438,22 +446,23 @@ impl Incident {
     }
 
     /// Each round of pages begins anew; one that failed goes on with the same.
-    fn page(&mut self, data: &Notified, at: Timestamp) {
+    fn page(&mut self, data: &Notified, fact: &Fact) {
+        let at = fact.occurred_at;
         let paged = self.paged.entry(data.target.clone()).or_insert_with(|| Paged {
             role: data.role.clone(),
             at,
-            channels: BTreeSet::new(),
+            channels: BTreeMap::new(),
             failed: BTreeSet::new(),
         });
         if data.reason != DELIVERY_FAILED && paged.at != at {
-            let (channels, failed) = (BTreeSet::new(), BTreeSet::new());
+            let (channels, failed) = (BTreeMap::new(), BTreeSet::new());
             *paged = Paged { role: data.role.clone(), at, channels, failed };
         }
         if data.reason == DELIVERY_FAILED && data.carried_by.is_some() {
             // The report is in the log of the incident that spoke for this one.
-            paged.failed.clone_from(&paged.channels);
+            paged.failed = paged.channels.keys().cloned().collect();
         }
-        paged.channels.insert(data.channel.clone());
+        paged.channels.insert(data.channel.clone(), fact.sequence);
     }
 
     fn enter(&mut self, entry: &Entry, reason: &str) {
@@ -604,8 +613,9 @@ pub struct Paged {
     pub role: String,
     /// When.
     pub at: Timestamp,
-    /// By what, each with its address.
-    pub channels: BTreeSet<String>,
+    /// By what, each with its address, and the number of the fact that says so,
+    /// by which its message is known.
+    pub channels: BTreeMap<String, u64>,
     /// Those of them that no sink took.
     pub failed: BTreeSet<String>,
 }

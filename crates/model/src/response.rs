@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::escalation::Escalation;
 use crate::identifier::derived;
 use crate::incident::data::DeliveryReported;
 use crate::json;
@@ -77,6 +78,12 @@ pub struct Response {
     /// `report_delivery`: what became of a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryReported>,
+    /// `report_drill`: what came of an exercise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillHeld>,
+    /// `report_drill`: messages of it for sinks that take exercises.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<Escalation>,
     /// `propose`: the charters as they shall be: the text of YAML documents, or
     /// one document or a list of them as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,6 +131,8 @@ impl Response {
             decision: None,
             feedback: None,
             delivery: None,
+            drill: None,
+            messages: Vec::new(),
             documents: None,
             change_ticket: None,
             effective_from: None,
@@ -181,11 +190,13 @@ pub enum Command {
     ReportDelivery,
     /// A change of a charter is turned down.
     Reject,
+    /// An exercise was held.
+    ReportDrill,
 }
 
 impl Command {
     /// Every command with its name.
-    pub const ALL: [(Self, &'static str); 19] = [
+    pub const ALL: [(Self, &'static str); 20] = [
         (Self::Acknowledge, "acknowledge"),
         (Self::Remediate, "remediate"),
         (Self::Verify, "verify"),
@@ -205,6 +216,7 @@ impl Command {
         (Self::Complete, "complete"),
         (Self::ReportDelivery, "report_delivery"),
         (Self::Reject, "reject"),
+        (Self::ReportDrill, "report_drill"),
     ];
 
     /// The name used in responses and facts.
@@ -225,6 +237,28 @@ pub enum RemedyAction {
     Accept,
     /// Something else.
     Other,
+}
+
+/// An exercise that was held, and what it came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DrillHeld {
+    /// The scenario's name.
+    pub name: String,
+    /// When it began on its own clock, which may be another day's.
+    pub began_at: Timestamp,
+    /// Policies that its incidents were opened under.
+    pub policies: Vec<String>,
+    /// Incidents that opened.
+    pub incidents: u64,
+    /// Pages that a real incident would have sent.
+    pub pages: u64,
+    /// What was missing, counted.
+    pub gaps: u64,
+    /// The hash over all facts of the exercise in their order, as an anchor
+    /// has it: by it a kept copy of them is known. Absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
 }
 
 /// Something that a review asks for.

@@ -16,6 +16,11 @@ use serde_json::Value;
 
 use crate::time::Timestamp;
 
+/// `publication` of a policy that the escalate stage keeps where charters come
+/// from a folder: incidents opened under it, and may go on by it when the folder
+/// has another text. It belongs to no publication.
+pub const PINNED: &str = "pinned";
+
 /// `base` of the first head.
 pub const NO_BASE: i64 = -1;
 

@@ -129,6 +129,9 @@ pub struct Report {
     pub escalations: u64,
     /// Earliest and latest event time.
     pub event_time: Option<(Timestamp, Timestamp)>,
+    /// Where the escalation clock stood at the end: what lies later was not
+    /// played. `None` where there was no event.
+    pub clock: Option<Timestamp>,
     /// What the alert budgets came to, by domain.
     pub budgets: BTreeMap<Arc<str>, BudgetTally>,
     /// Per source partition the range of offsets that was read.

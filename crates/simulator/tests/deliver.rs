@@ -368,6 +368,137 @@ fn a_page_that_waits_is_not_sent_once_somebody_has_answered() {
     assert!(scene.story().contains(&"b1 chat Dropped 0".to_owned()), "{:?}", scene.story());
 }
 
+/// A message of the incident that says why it is sent.
+fn told(id: &str, incident: &str, action: EventAction, reason: &str) -> Escalation {
+    Escalation { reason: reason.into(), ..status(id, incident, action) }
+}
+
+#[test]
+fn an_alert_that_waits_is_not_raised_once_somebody_has_answered() {
+    let mut scene = Scene::new(&[sink("alerts", Tool::Alertmanager)]);
+    scene.write(&[page("a1", "a", "alertmanager:x")]);
+    scene.turn();
+    scene.turn();
+    scene.write(&[
+        page("b1", "b", "alertmanager:x"),
+        told("b2", "b", EventAction::Acknowledge, "acknowledged"),
+    ]);
+    scene.turn();
+    let first = scene.out.pop().expect("a request");
+    scene.answer(&first, Ok(()));
+    assert_eq!(scene.settle(&Ok(())), [""; 0], "an alert tells of answers with its next refresh");
+    assert_eq!(scene.story(), ["b1 alerts Dropped 0", "a1 alerts Delivered 1"]);
+    // Nor is it raised by what keeps alerts alive, before and after a restart.
+    for _ in 0..2 {
+        scene.wait(TimeSpan::MINUTE.times(2));
+        assert_eq!(scene.settle(&Ok(())), ["a1 to x"]);
+        scene.restart();
+    }
+    // The next page of it is.
+    scene.settle(&Ok(()));
+    scene.write(&[page("b3", "b", "alertmanager:x")]);
+    assert_eq!(scene.settle(&Ok(())), ["b3 to x"]);
+}
+
+#[test]
+fn what_was_being_sent_is_not_tried_again_once_somebody_has_answered() {
+    let mut scene = Scene::new(&[sink("pager", Tool::Pagerduty)]);
+    scene.write(&[page("a1", "a", "pagerduty")]);
+    scene.turn();
+    scene.turn();
+    let first = scene.out.pop().expect("a request");
+    scene.write(&[told("a2", "a", EventAction::Acknowledge, "acknowledged")]);
+    scene.turn();
+    scene.answer(&first, passing());
+    scene.wait(TimeSpan::MINUTE);
+    scene.turn();
+    // Whether the sink has taken it nobody knows: the answer follows.
+    assert_eq!(scene.settle(&Ok(())), ["a2"]);
+    assert_eq!(scene.story(), ["a1 pager Dropped 1", "a2 pager Delivered 1"]);
+}
+
+#[test]
+fn a_page_that_waits_is_not_sent_once_its_incident_is_quiet() {
+    let mut scene = Scene::new(&[sink("chat", Tool::Slack), sink("pager", Tool::Pagerduty)]);
+    scene.write(&[page("a1", "a", "slack:x"), page("a2", "a", "pagerduty")]);
+    scene.turn();
+    scene.turn();
+    scene.write(&[
+        page("b1", "b", "slack:x"),
+        page("b2", "b", "pagerduty"),
+        told("b3", "b", EventAction::Trigger, "silenced"),
+    ]);
+    scene.turn();
+    for request in std::mem::take(&mut scene.out) {
+        scene.answer(&request, Ok(()));
+    }
+    // People are told of it, a pager is not rung to say that nothing rings.
+    assert_eq!(scene.settle(&Ok(())), ["b3 to x"]);
+    let mut story = scene.story();
+    story.sort();
+    assert_eq!(
+        story[..4],
+        [
+            "a1 chat Delivered 1",
+            "a2 pager Delivered 1",
+            "b1 chat Dropped 0 unreached",
+            "b2 pager Dropped 0 unreached"
+        ]
+    );
+}
+
+#[test]
+fn an_alert_follows_an_incident_that_becomes_worse_while_somebody_is_asked() {
+    let worse = |id: &str, action: EventAction| {
+        let severity = Severity::Critical;
+        Escalation { severity, ..told(id, "a", action, "severity_changed") }
+    };
+    for tool in [Tool::Alertmanager, Tool::Pagerduty] {
+        let mut scene = Scene::new(&[sink("alerts", tool)]);
+        scene.write(&[page("a1", "a", tool.name())]);
+        scene.settle(&Ok(()));
+        let mut quiet = worse("a2", EventAction::Trigger);
+        quiet.custom_details.insert("suppressed".into(), "silenced".into());
+        scene.write(&[quiet]);
+        assert_eq!(scene.settle(&Ok(())), [""; 0], "it rings nobody under a silence");
+        scene.write(&[worse("a3", EventAction::Trigger)]);
+        scene.turn();
+        scene.turn();
+        let request = scene.out.pop().expect("a request");
+        assert_eq!(shown(&request), "a3");
+        let before = request.alerts[0].previous.as_ref().expect("the page");
+        assert_eq!(before.severity, Severity::Error, "its alert is ended");
+        scene.answer(&request, Ok(()));
+        scene.settle(&Ok(()));
+        scene.write(&[worse("a4", EventAction::Trigger)]);
+        assert_eq!(scene.settle(&Ok(())), [""; 0], "nothing is worse");
+    }
+    let mut scene = Scene::new(&[sink("alerts", Tool::Alertmanager)]);
+    scene.write(&[
+        page("a1", "a", "alertmanager"),
+        told("a2", "a", EventAction::Acknowledge, "acknowledged"),
+        worse("a3", EventAction::Acknowledge),
+    ]);
+    assert_eq!(scene.settle(&Ok(())), [""; 0], "whoever is at it is not rung");
+}
+
+#[test]
+fn an_exercise_rings_whole_although_it_comes_at_once() {
+    let mut exercise = sink("exercise", Tool::Email);
+    exercise.drill = true;
+    let mut scene = Scene::new(&[exercise, sink("mail", Tool::Email)]);
+    let of_drill = |message: Escalation| Escalation { drill: true, ..message };
+    scene.write(&[
+        of_drill(page("p1", "i", "email:ada@x")),
+        of_drill(page("p2", "i", "email:ben@x")),
+        of_drill(status("end", "i", EventAction::Resolve)),
+    ]);
+    let mut sent = scene.settle(&Ok(()));
+    sent.sort();
+    assert_eq!(sent, ["end to ada@x", "end to ben@x", "p1 to ada@x", "p2 to ben@x"]);
+    assert!(scene.reports().iter().all(|report| report.drill && report.sink == "exercise"));
+}
+
 #[test]
 fn who_was_told_that_it_is_over_is_told_that_it_is_not() {
     let mut scene = Scene::new(&[sink("mail", Tool::Email), sink("pager", Tool::Pagerduty)]);

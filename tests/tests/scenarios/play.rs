@@ -309,11 +309,14 @@ impl Player<'_> {
             .filter(|message| message.audience == Audience::Page);
         let page = usize::try_from(number).ok().and_then(|n| pages.nth(n - 1));
         let page = page.ok_or_else(|| format!("page {number} has not been sent"))?;
-        let outcome = outcome.ok_or("say its `outcome`: delivered, failed or dropped")?;
+        let outcome = outcome.ok_or("say its `outcome`: delivered, failed, dropped or held")?;
+        // What a quiet overtook on its way may still have somebody to reach.
+        let is_held = outcome == "held";
+        let outcome = if is_held { json!("dropped") } else { outcome };
         let tool = page.channel.as_deref().and_then(|channel| channel.split(':').next());
         let delivery = json!({
             "escalation": page.id, "sink": tool, "tool": tool, "attempts": 1,
-            "unreached": outcome == "failed", "outcome": outcome,
+            "unreached": is_held || outcome == "failed", "outcome": outcome,
             "target": page.target, "channel": page.channel,
         });
         Ok((json!(page.incident_id), delivery))

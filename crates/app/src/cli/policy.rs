@@ -45,8 +45,8 @@ pub(crate) struct PolicyLint {
     /// Look at hours, dates and drills as of this instant; without it now
     #[arg(long, value_name = "INSTANT")]
     pub(crate) at: Option<Timestamp>,
-    /// Folder with an incidents.ndjson: finds policies whose drill is overdue
-    #[arg(long, value_name = "DIR")]
+    /// Folder with an incidents.ndjson, or `log` for that of the configuration: finds policies whose drill is overdue
+    #[arg(long, value_name = "DIR|log")]
     pub(crate) history: Option<PathBuf>,
     /// Tell what a rule means and what to do; `all` tells every rule
     #[arg(long, value_name = "RULE", conflicts_with_all = ["folder", "history", "at", "config"])]

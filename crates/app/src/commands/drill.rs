@@ -1,5 +1,6 @@
 //! `watchkeep drill run`.
 
+mod record;
 mod scenario;
 
 use std::fs::File;
@@ -7,15 +8,22 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use watchkeep_incident::drill::{Drilled, run as play};
+use watchkeep_model::incident::Fact;
 use watchkeep_model::json;
+use watchkeep_model::time::Timestamp;
 
 use crate::Outcome;
 use crate::charters::{self, Wanted};
 use crate::cli::{self, DrillRun};
 use crate::config::Config;
-use crate::output::{Format, Output, Table};
+use crate::output::{Format, Output, Table, complain};
+use crate::responses::Answer;
+
+use super::respond::put;
+
+const NONE_SENT: &str = "pages, none of them sent";
 
 /// # Errors
 /// The scenario or the charters cannot be read, or the folder not be written.
@@ -32,18 +40,57 @@ pub(super) fn run(command: &cli::Drill) -> anyhow::Result<Outcome> {
     let scenario = scenario::read(path, arguments.at, now)?;
     let drilled =
         play(&scenario, &*rules.registry()).with_context(|| path.display().to_string())?;
+    let mut told = Told { drilled: &drilled, held_at: now(), recorded: None };
     if let Some(folder) = &arguments.out {
-        write(folder, &drilled)?;
+        write(folder, &told)?;
     }
-    print(arguments, &drilled)?;
+    if let Some(by) = &arguments.by {
+        let mut response = record::command(&drilled, by, arguments.send, told.held_at);
+        response.rationale.clone_from(&arguments.rationale);
+        told.recorded = Some(put(response, &arguments.configured, arguments.wait)?);
+    }
+    print(arguments, &told)?;
+    if let Some(rule) = told.recorded.as_ref().and_then(|answer| answer.rule.as_ref()) {
+        complain(&format!("refused: {rule}"));
+        return Ok(Outcome::Found);
+    }
     Ok(if drilled.gaps.is_empty() { Outcome::Fine } else { Outcome::Found })
 }
 
-fn write(folder: &Path, drilled: &Drilled) -> anyhow::Result<()> {
+/// What came of an exercise, with when it was held.
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    drilled: &'a Drilled,
+    /// The time of day, and not the exercise's own clock.
+    held_at: Timestamp,
+    /// What came of recording it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded: Option<Answer>,
+}
+
+/// Lets no fact of a folder's exercise be later than the exercise was held: its
+/// own clock may be of a day to come. A folder of an earlier version does not
+/// say when that was.
+pub(super) fn when_held(folder: &Path, facts: &mut [Fact]) {
+    #[derive(Deserialize)]
+    struct Held {
+        held_at: Option<Timestamp>,
+    }
+    let told = std::fs::read(folder.join("drill.json")).ok();
+    let held = told.and_then(|told| serde_json::from_slice::<Held>(&told).ok());
+    if let Some(at) = held.and_then(|held| held.held_at) {
+        let of_drill = facts.iter_mut().filter(|fact| fact.drill);
+        of_drill.for_each(|fact| fact.occurred_at = fact.occurred_at.min(at));
+    }
+}
+
+fn write(folder: &Path, told: &Told<'_>) -> anyhow::Result<()> {
+    let drilled = told.drilled;
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     lines(&folder.join("incidents.ndjson"), &drilled.facts)?;
     lines(&folder.join("escalations.ndjson"), &drilled.escalations)?;
-    lines(&folder.join("drill.json"), &[drilled])
+    lines(&folder.join("drill.json"), &[told])
 }
 
 fn lines<T: Serialize>(path: &Path, items: &[T]) -> anyhow::Result<()> {
@@ -55,12 +102,14 @@ fn lines<T: Serialize>(path: &Path, items: &[T]) -> anyhow::Result<()> {
     write().with_context(|| path.display().to_string())
 }
 
-fn print(arguments: &DrillRun, drilled: &Drilled) -> anyhow::Result<()> {
+fn print(arguments: &DrillRun, told: &Told<'_>) -> anyhow::Result<()> {
+    let drilled = told.drilled;
     let mut output = Output::new();
     if arguments.formatted.format == Format::Json {
-        output.json(drilled)?;
+        output.json(told)?;
         return output.finish();
     }
+    let sent = if arguments.send { "pages, each person and channel rung once" } else { NONE_SENT };
     let seconds = |seconds: Option<i64>| {
         seconds.map_or_else(|| "never".to_owned(), watchkeep_incident::report::owners::shown)
     };
@@ -70,7 +119,7 @@ fn print(arguments: &DrillRun, drilled: &Drilled) -> anyhow::Result<()> {
         ("began", drilled.at.to_string()),
         ("policy", drilled.policies.join(", ")),
         ("incidents", drilled.incidents.to_string()),
-        ("pages, none of them sent", drilled.pages.to_string()),
+        (sent, drilled.pages.to_string()),
         ("would have been paged", drilled.paged.join(", ")),
         ("first page after", seconds(drilled.seconds_to_first_page)),
         ("first human after", seconds(drilled.seconds_to_first_human)),
@@ -78,6 +127,9 @@ fn print(arguments: &DrillRun, drilled: &Drilled) -> anyhow::Result<()> {
         ("gaps", drilled.gaps.len().to_string()),
     ] {
         table.row([what.to_owned(), value]);
+    }
+    if let Some(answer) = &told.recorded {
+        table.row(["record in the log".to_owned(), answer.outcome.clone()]);
     }
     table.print(&mut output)?;
     if !drilled.gaps.is_empty() {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use watchkeep_model::incident::{Fact, FactData, FactName};
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::Timestamp;
-use watchkeep_wire::fact::decode;
+use watchkeep_wire::fact::{Stored, decode};
 
 use crate::Outcome;
 use crate::cli::{self, IncidentSource};
@@ -50,6 +50,19 @@ pub(super) fn run(command: &cli::Incidents) -> anyhow::Result<Outcome> {
         cli::Incidents::Explain(arguments) => explain::run(arguments),
         answer => super::respond::run(answer),
     }
+}
+
+/// Hands on every fact of one kind that the source has, as
+/// [`explain::each`] does.
+///
+/// # Errors
+/// The folder or the log cannot be read.
+pub(super) fn each<T: Stored>(
+    source: &IncidentSource,
+    name: &str,
+    handle: impl FnMut(T),
+) -> anyhow::Result<bool> {
+    explain::each(source, name, handle)
 }
 
 fn list(arguments: &cli::IncidentsList) -> anyhow::Result<Outcome> {

@@ -9,6 +9,7 @@ mod drill;
 mod export;
 mod generate;
 pub(crate) mod incidents;
+mod known;
 pub(crate) mod lineage;
 mod policy;
 pub(crate) mod produce;

@@ -11,16 +11,17 @@ use anyhow::bail;
 use watchkeep_incident::context::{DEFAULT_POLICY, default_policy};
 use watchkeep_incident::playbook;
 use watchkeep_incident::registry::{self, Checks, Registry};
+use watchkeep_incident::report::drills::held;
 use watchkeep_model::document::{Diagnostic, Level, nearest};
-use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::incident::Fact;
 use watchkeep_model::policy::Policy;
 use watchkeep_model::time::Timestamp;
 use watchkeep_wire::yaml;
 
-use super::audit::folder;
 use super::charters::{explain_from, print_findings, tell_unclaimed};
+use super::{drill, incidents};
 use crate::charters::{Folder, Wanted};
-use crate::cli::{Configured, PlaybookFormat, Policies, PolicyLint, PolicyRender};
+use crate::cli::{Configured, IncidentSource, PlaybookFormat, Policies, PolicyLint, PolicyRender};
 use crate::config::Config;
 use crate::output::Output;
 use crate::{Outcome, charters, service};
@@ -48,7 +49,8 @@ fn rules() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
 
 fn lint(arguments: &PolicyLint, path: &Path) -> anyhow::Result<Outcome> {
     let now = arguments.at.unwrap_or_else(service::clock::now);
-    let drills = arguments.history.as_deref().map(drills).transpose()?;
+    let history = arguments.history.as_deref();
+    let drills = history.map(|path| drills(path, arguments.config.as_deref(), now)).transpose()?;
     let config = arguments.config.as_ref().map(|file| Config::load(Some(file))).transpose()?;
     let pane = match &config {
         Some(config) => config.time.pane,
@@ -66,18 +68,28 @@ fn lint(arguments: &PolicyLint, path: &Path) -> anyhow::Result<Outcome> {
     Ok(if has_errors { Outcome::Found } else { Outcome::Fine })
 }
 
-/// The latest drill of each policy.
-fn drills(path: &Path) -> anyhow::Result<BTreeMap<String, Timestamp>> {
-    let mut drills: BTreeMap<String, Timestamp> = BTreeMap::new();
-    folder::each(path, "incidents.ndjson", |fact: Fact| {
-        if let FactData::Opened(opened) = &fact.data
-            && fact.drill
-        {
-            let last = drills.entry(opened.policy.name.clone()).or_insert(fact.occurred_at);
-            *last = fact.occurred_at.max(*last);
-        }
+/// What `--history` calls the log of the configuration.
+const OF_LOG: &str = "log";
+
+/// The latest drill of each policy, by a folder or the log.
+fn drills(
+    path: &Path,
+    config: Option<&Path>,
+    now: Timestamp,
+) -> anyhow::Result<BTreeMap<String, Timestamp>> {
+    let is_log = path == Path::new(OF_LOG);
+    if is_log && config.is_none() {
+        bail!("--history log is the log of a configuration: add -c FILE");
+    }
+    let facts = incidents::read(&IncidentSource {
+        from: (!is_log).then(|| path.to_owned()),
+        configured: Configured { file: config.map(Path::to_owned) },
     })?;
-    Ok(drills)
+    let mut facts: Vec<Fact> = facts.into_values().flatten().collect();
+    if !is_log {
+        drill::when_held(path, &mut facts);
+    }
+    Ok(held(&facts, now))
 }
 
 fn render(arguments: &PolicyRender) -> anyhow::Result<Outcome> {

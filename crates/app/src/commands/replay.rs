@@ -39,6 +39,9 @@ struct Summary<'a> {
     escalations: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     event_time: Option<Span>,
+    /// Up to when the replay tells of what people were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock: Option<Timestamp>,
     seconds: f64,
     cpu_seconds: f64,
     peak_memory_bytes: u64,
@@ -210,6 +213,7 @@ fn summary(report: &Report, seconds: f64) -> Summary<'_> {
         facts: report.facts,
         escalations: report.escalations,
         event_time: report.event_time.map(|(from, to)| Span { from, to }),
+        clock: report.clock,
         seconds: rounded(seconds),
         cpu_seconds: rounded(process::cpu_seconds()),
         peak_memory_bytes: process::peak_memory_bytes(),

@@ -22,7 +22,7 @@ use watchkeep_wire::fact::decode;
 use crate::Outcome;
 use crate::charters::{self, RunsFrom, Wanted};
 use crate::cli::{self, IncidentSource, ReportOf};
-use crate::commands::{audit, incidents};
+use crate::commands::{audit, incidents, known};
 use crate::config::Config;
 use crate::store::Store;
 
@@ -118,7 +118,12 @@ fn read(arguments: &ReportOf, windows: Windows) -> anyhow::Result<Input> {
     })?;
     let facts = incidents.values().flatten().map(|fact| fact.occurred_at);
     let last = last.max(facts.max().map(|at| at + TimeSpan::from_micros(1)));
-    let to = arguments.to.or(last).unwrap_or_else(crate::service::clock::now);
+    let to = match arguments.to {
+        // Reviews of charters are asked for as of any day, also one to come.
+        Some(to) if windows != Windows::Measured => to,
+        Some(to) => known::until(to, known::end(arguments.from_folder.as_deref(), last)),
+        None => last.unwrap_or_else(crate::service::clock::now),
+    };
     let always = Timestamp::from_micros(i64::MIN);
     let since = match measured.span() {
         Some((first, _)) => first.max(to - QUARTER),

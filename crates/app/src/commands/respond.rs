@@ -16,7 +16,7 @@ use super::incidents::{name, told};
 use super::produce::request;
 use crate::Outcome;
 use crate::cli::respond::{About, Giving};
-use crate::cli::{self, Incidents};
+use crate::cli::{self, Configured, Incidents};
 use crate::config::{Config, LogConfig};
 use crate::output::{Format, Output, Table, complain};
 use crate::responses::{self, Answer, answered_by};
@@ -90,17 +90,29 @@ pub(super) fn blank(giving: &Giving, command: Command) -> Response {
 /// # Errors
 /// The command is not whole, or the log cannot be written.
 pub(super) fn send(response: Response, giving: &Giving) -> anyhow::Result<Outcome> {
-    let config = Config::load_required(giving.configured.file.as_deref())?;
+    let answer = put(response, &giving.configured, giving.wait)?;
+    show(&answer, giving)
+}
+
+/// Puts a command to the log and waits so long for what comes of it.
+///
+/// # Errors
+/// The command is not whole, or the log cannot be written.
+pub(super) fn put(
+    response: Response,
+    configured: &Configured,
+    wait: TimeSpan,
+) -> anyhow::Result<Answer> {
+    let config = Config::load_required(configured.file.as_deref())?;
     let response = responses::checked(response, clock::now())?;
-    let wait = Duration::from_micros(u64::try_from(giving.wait.as_micros()).unwrap_or(0));
+    let wait = Duration::from_micros(u64::try_from(wait.as_micros()).unwrap_or(0));
     let opened = Store::open_existing(&config);
     if let Err(error) = &opened
         && let LogConfig::Embedded { .. } = &config.log
         && let Some(LogError::Fatal(why)) = error.downcast_ref()
         && why.contains("another process holds it")
     {
-        let answer = ask(config.listen, &response, wait)?;
-        return show(&answer, giving);
+        return ask(config.listen, &response, wait);
     }
     let store = opened?;
     let topic = config.topics.named("responses");
@@ -118,7 +130,7 @@ pub(super) fn send(response: Response, giving: &Giving) -> anyhow::Result<Outcom
         true => watch.wait_for(&response.id(), wait)?,
         false => Vec::new(),
     };
-    show(&Answer::of(response.id(), facts), giving)
+    Ok(Answer::of(response.id(), facts))
 }
 
 /// The incident log from an instant on.

@@ -65,7 +65,7 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
     features.sort();
     features.dedup();
     let affected_count = features.len() as u64;
-    features.truncate(listed_max(world));
+    features.truncate(message::listed_max(world));
     let load = |user: &str| world.load.get(user).copied().unwrap_or(0);
     let resolution = owner::resolve(world.charter.as_deref(), world.context, due_at, &load);
     let in_force_at = opening.breaches.first().map_or(due_at, |breach| breach.window_end);
@@ -114,9 +114,11 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
     let mut progress = Progress::default();
     out.facts.push(fact.clone());
     let mut decision = Decision { incident: &mut incident, progress: &mut progress, world, out };
+    let told_from = decision.out.escalations.len();
     for breach in &opening.breaches {
         decision.attach(breach, &doing, None);
     }
+    decision.retell(told_from);
     decision.hush(opening.parent.as_ref(), &doing);
     message::status(decision.incident, &fact, "opened", world, &mut decision.out.escalations);
     decision.enter_if_due(&doing.at(now));
@@ -139,10 +141,6 @@ fn reference(policy: &Policy, severity: Severity) -> Option<String> {
     verification.reference.clone().filter(|_| applies)
 }
 
-fn listed_max(world: &World<'_>) -> usize {
-    usize::try_from(world.policy.grouping.max_listed).unwrap_or(usize::MAX)
-}
-
 impl Decision<'_> {
     /// Opens a resolved incident again and enters its first step.
     pub fn reopen(&mut self, breaches: &[&Breach], due_at: Timestamp, parent: Option<&Parent>) {
@@ -161,11 +159,20 @@ impl Decision<'_> {
         self.record(&doing, FactData::Reopened(data));
         // Absences may have begun or ended since; nobody is needed here yet.
         let _ = self.resolve_owner(&doing);
+        let told_from = self.out.escalations.len();
         for breach in breaches {
             self.attach(breach, &doing, None);
         }
+        self.retell(told_from);
         self.hush(parent, &doing);
         self.enter_if_due(&doing.at(self.world.now));
+    }
+
+    /// Whoever is informed of what it opens with is told of all of it, and not
+    /// of the breach alone that named them first.
+    fn retell(&mut self, from: usize) {
+        let notices = self.out.escalations.iter_mut().skip(from);
+        notices.for_each(|notice| message::retell(self.incident, self.world, notice));
     }
 
     /// What holds pages back from the beginning.
@@ -224,6 +231,8 @@ impl Decision<'_> {
     }
 
     fn attach(&mut self, breach: &Breach, doing: &Doing, update_at: Option<Timestamp>) {
+        let (informed, known) = self.to_inform(breach);
+        let is_new = !self.incident.open_features.contains_key(&breach.feature);
         let data = BreachAttached {
             breach_id: breach.breach_id.clone(),
             feature: breach.feature.clone(),
@@ -236,9 +245,11 @@ impl Decision<'_> {
             window_end: breach.window_end,
             detected_at: breach.detected_at,
             consumers: breach.affected_consumers.clone(),
-            informed: self.to_inform(breach),
+            informed,
+            informed_later: known.into_iter().filter(|_| is_new && update_at.is_some()).collect(),
             reason: breach.reason.clone(),
             update_at,
+            charter: self.own_charter(breach),
         };
         self.record(doing, FactData::BreachAttached(Box::new(data)));
         self.check_flapping(breach, doing);
@@ -246,9 +257,23 @@ impl Decision<'_> {
         self.propose_rollback(breach, doing);
     }
 
+    /// The charter of a breach's subject, where it is another than the incident's.
+    fn own_charter(&self, breach: &Breach) -> Option<CharterRevision> {
+        let in_force_at = breach.window_end;
+        let charter = self.world.context.charter(&typed(&breach.feature), in_force_at)?;
+        let known = self.incident.charter.as_ref();
+        let is_known =
+            known.is_some_and(|of| of.subject == charter.subject && of.documents == charter.from);
+        (!is_known).then(|| CharterRevision {
+            subject: charter.subject.clone(),
+            documents: charter.from.clone(),
+            in_force_at,
+        })
+    }
+
     /// Consumers, subscribers and, where the root lies upstream, the owners
-    /// of the feature, as far as nobody has told them yet.
-    fn to_inform(&self, breach: &Breach) -> Vec<Informed> {
+    /// of the feature: those whom nobody has told yet, and the others.
+    fn to_inform(&self, breach: &Breach) -> (Vec<Informed>, Vec<Informed>) {
         let subject = typed(&breach.feature);
         let charter = self.world.context.charter(&subject, breach.window_end);
         let fields = charter.as_ref().map(|charter| &charter.fields);
@@ -259,18 +284,23 @@ impl Decision<'_> {
         let named = |role: &'static str| {
             move |target: &String| Informed { target: target.clone(), role: role.to_owned() }
         };
-        let mut informed: Vec<Informed> = Vec::new();
+        let (mut informed, mut known): (Vec<Informed>, Vec<Informed>) = (Vec::new(), Vec::new());
         let all = breach.affected_consumers.iter().map(named("consumer"));
         let all = all.chain(subscribers.unwrap_or_default().iter().map(named("subscriber")));
         for one in all.chain(owner.map(named("feature_owner"))) {
-            let known = self.incident.informed.contains(&one.target)
-                || self.incident.owner.as_ref() == Some(&one.target)
-                || informed.iter().any(|other| other.target == one.target);
-            if !known {
-                informed.push(one);
+            let is_listed = |all: &[Informed]| all.iter().any(|other| other.target == one.target);
+            if self.incident.owner.as_ref() == Some(&one.target)
+                || is_listed(&informed)
+                || is_listed(&known)
+            {
+                continue;
+            }
+            match self.incident.informed.contains(&one.target) {
+                true => known.push(one),
+                false => informed.push(one),
             }
         }
-        informed
+        (informed, known)
     }
 
     /// A step that still waits for working hours is entered at once where the

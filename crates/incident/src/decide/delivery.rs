@@ -9,6 +9,7 @@ use watchkeep_model::response::{DELIVERER, Response};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::{Decision, Doing, ON_EXHAUSTED};
+use crate::message::page_id;
 use crate::state::DELIVERY_FAILED;
 
 /// How long after every contact of a person has failed they are tried again:
@@ -29,11 +30,24 @@ impl Decision<'_> {
         let data = response.delivery.clone().ok_or("a report says what became of which message")?;
         self.record(doing, FactData::DeliveryReported(data.clone()));
         let asks = self.incident.is_open() && !self.incident.resting;
-        // What ends the quiet pages anew where it is still true.
-        if data.unreached && asks && self.incident.quiet.muted().is_none() {
-            self.reach_otherwise(&data, doing);
+        // A page that was dropped is the present one or has been followed by
+        // another, while one that failed says something of its channel.
+        let stands = data.outcome != DeliveryOutcome::Dropped || self.is_latest(&data);
+        if data.unreached && asks && stands {
+            self.reach(&data, None, doing);
         }
         Ok(())
+    }
+
+    /// True where no later message went to the person by the same channel.
+    fn is_latest(&self, data: &DeliveryReported) -> bool {
+        let Some((target, channel)) = data.target.as_ref().zip(data.channel.as_ref()) else {
+            return false;
+        };
+        let paged = self.incident.paged.get(target).and_then(|paged| paged.channels.get(channel));
+        paged.is_some_and(|number| {
+            page_id(&self.incident.id, *number, target, channel) == data.escalation
+        })
     }
 
     /// The same for an incident for which the page of another spoke. Its own
@@ -45,17 +59,14 @@ impl Decision<'_> {
         speaker: Option<&(String, String)>,
         doing: &Doing,
     ) {
-        if self.incident.quiet.muted().is_none() {
-            self.reach(data, speaker, doing);
-        }
+        self.reach(data, speaker, doing);
     }
 
-    /// A page of an earlier step, or one that somebody has answered since, has
-    /// nobody to reach any more.
-    fn reach_otherwise(&mut self, data: &DeliveryReported, doing: &Doing) {
-        self.reach(data, None, doing);
-    }
-
+    /// Records whom a page that reached nobody goes to next. A page of an
+    /// earlier step, or one that somebody has answered since, has nobody to
+    /// reach any more. Under a quiet it is held back like any other, unless
+    /// another channel has told them: what ends it pages anew where it is
+    /// still true.
     fn reach(
         &mut self,
         data: &DeliveryReported,
@@ -66,7 +77,7 @@ impl Decision<'_> {
             return;
         };
         let Some(paged) = self.incident.paged.get(&target) else { return };
-        if !paged.channels.contains(channel) {
+        if !paged.channels.contains_key(channel) {
             return;
         }
         let user = self.world.context.directory().user(&target);
@@ -76,7 +87,7 @@ impl Decision<'_> {
             Some(channel.clone())
         } else {
             let all = contacts.iter().map(|own| format!("{}:{}", own.tool, own.to));
-            all.into_iter().find(|contact| !paged.channels.contains(contact))
+            all.into_iter().find(|contact| !paged.channels.contains_key(contact))
         };
         let role = paged.role.clone();
         let exhausted = self.incident.exhausted;
@@ -85,12 +96,19 @@ impl Decision<'_> {
         let doing = doing.at(self.world.now);
         // By another channel of the same round they may have been reached.
         let failed = |one: &String| one == channel || paged.failed.contains(one);
-        let is_unreached = paged.channels.iter().all(failed);
+        let is_unreached = paged.channels.keys().all(failed);
         let digest_at = is_unreached.then(|| self.tries_again_at(&target));
         // Another channel is another page: what holds pages back holds it too.
-        let held = self.incident.quiet.holds(&self.incident.entry_reason);
+        let quiet = &self.incident.quiet;
+        if quiet.muted().is_some() && !is_unreached {
+            return;
+        }
+        let held = match next {
+            Some(_) => quiet.holds(&self.incident.entry_reason),
+            None => quiet.muted(),
+        };
         let data = match (next, held) {
-            (Some(_), Some(why)) => FactData::NotificationSkipped(NotificationSkipped {
+            (_, Some(why)) => FactData::NotificationSkipped(NotificationSkipped {
                 step,
                 climb,
                 target: Some(target),
@@ -110,7 +128,7 @@ impl Decision<'_> {
                 reason: DELIVERY_FAILED.into(),
                 repeat_at,
             }),
-            (None, _) => FactData::NotificationSkipped(NotificationSkipped {
+            (None, None) => FactData::NotificationSkipped(NotificationSkipped {
                 step,
                 climb,
                 target: Some(target),

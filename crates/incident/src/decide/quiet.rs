@@ -3,8 +3,8 @@
 use watchkeep_model::breach::Breach;
 use watchkeep_model::incident::FactData;
 use watchkeep_model::incident::data::{
-    ActionRecorded, Flapping, Inhibited, NotificationSkipped, Notified, Resumption, Silenced,
-    Uninhibited, Unsilenced,
+    ActionRecorded, Flapping, Informed, Inhibited, NotificationSkipped, Notified, Resumption,
+    Silenced, Uninhibited, Unsilenced,
 };
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
@@ -129,7 +129,11 @@ impl Decision<'_> {
             1 => "breaches have joined; one subject breaches now".into(),
             n => format!("breaches have joined; {n} subjects breach now"),
         };
-        let data = ActionRecorded::new(UPDATE_SENT, detail);
+        let owed = self.incident.update.owed.iter();
+        let informed = owed
+            .map(|(target, role)| Informed { target: target.clone(), role: role.clone() })
+            .collect();
+        let data = ActionRecorded { informed, ..ActionRecorded::new(UPDATE_SENT, detail) };
         self.record(doing, FactData::ActionRecorded(data));
         if let Some(fact) = self.out.facts.last() {
             message::status(self.incident, fact, "update", self.world, &mut self.out.escalations);

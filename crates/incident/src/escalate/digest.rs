@@ -7,6 +7,7 @@ use watchkeep_model::response::{DELIVERER, Response};
 use watchkeep_model::time::Timestamp;
 
 use super::index::What;
+use super::pins::Pin;
 use super::{Escalate, Outputs};
 use crate::context::Context;
 use crate::decide::Doing;
@@ -133,8 +134,8 @@ impl Escalate {
     }
 
     fn listed_max(&mut self, id: Option<&str>, context: &dyn Context) -> usize {
-        let policy = id.and_then(|id| self.incidents.get(id)).map(|one| one.policy.clone());
-        let listed = policy.map(|policy| self.pinned_policy(&policy, context).grouping.max_listed);
+        let pin = id.and_then(|id| self.incidents.get(id)).map(Pin::of);
+        let listed = pin.map(|pin| self.pinned_policy(&pin, context).grouping.max_listed);
         listed.and_then(|listed| usize::try_from(listed).ok()).unwrap_or(usize::MAX)
     }
 }

@@ -53,7 +53,8 @@ impl Digests {
             self.carried.entry(message).or_default().insert(fact.incident_id.clone());
             return;
         }
-        let escalation = message::page_id(fact, data);
+        let escalation =
+            message::page_id(&fact.incident_id, fact.sequence, &data.target, &data.channel);
         self.messages.insert(escalation.clone(), message);
         self.order.push_back(escalation);
         if self.order.len() > WAITED_FOR_MAX

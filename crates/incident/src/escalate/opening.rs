@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use watchkeep_model::breach::Breach;
 use watchkeep_model::identifier::derived;
-use watchkeep_model::incident::data::PolicyRevision;
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
+use super::pins::Pin;
 use super::place::{self, Group, find_policy, policy_of};
 use super::relate::Place;
-use super::{Escalate, Held, Outputs, pinned};
+use super::{Escalate, Held, Outputs};
 use crate::context::Context;
 use crate::decide::World;
 use crate::decide::breach::{Opening, open};
@@ -93,7 +93,7 @@ impl Escalate {
         let again = earlier.as_ref().and_then(|earlier| self.incidents.get(earlier));
         let root = again.map_or_else(|| placed.root.clone(), |earlier| earlier.root.clone());
         if let Some(again) = again {
-            let pinned = pinned(&mut self.policies, &again.policy, context);
+            let pinned = self.policies.of(&Pin::of(again), context);
             severity = severity_reopened(again, &pinned, severity);
         }
         let child = earlier.as_deref();
@@ -108,15 +108,8 @@ impl Escalate {
             });
             return;
         }
-        let revision = PolicyRevision { name: policy.name.clone(), version: policy.version };
-        let policy = match self.policies.get(&revision).filter(|known| ***known == *policy) {
-            Some(known) => Arc::clone(known),
-            None => {
-                let policy = Arc::new(policy.into_owned());
-                self.policies.insert(revision, Arc::clone(&policy));
-                policy
-            }
-        };
+        let (policy, is_new) = self.policies.open(policy, now);
+        out.policies.extend(is_new.then(|| Arc::clone(&policy)));
         let recurrences = self.index.recurrences_with(&placed.group_key, due_at);
         let world = World {
             context,

@@ -8,6 +8,7 @@ use watchkeep_model::incident::data::Attribution;
 use watchkeep_model::policy::Policy;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
+use super::pins::Pin;
 use super::place::{Group, Placed};
 use super::{Escalate, Held, Outputs};
 use crate::context::Context;
@@ -113,8 +114,8 @@ impl Escalate {
         let Some(share) = share_of(incident) else { return };
         let (breach_id, severity) = (share.open.first().cloned(), share.severity);
         let Some(breach_id) = breach_id else { return };
-        let revision = incident.policy.clone();
-        let policy = self.pinned_policy(&revision, context);
+        let pin = Pin::of(incident);
+        let policy = self.pinned_policy(&pin, context);
         let limit = policy.limits.platform_incident_share.unwrap_or(1.0);
         let (affected, watched) =
             (self.index.unexplained_with(std::iter::empty()), self.index.watched(now));

@@ -12,6 +12,7 @@ use watchkeep_model::policy::AttributionLimits;
 use watchkeep_model::subject::{typed, untyped};
 use watchkeep_model::time::Timestamp;
 
+use super::pins::Pin;
 use super::place::as_of;
 use super::platform::{self, PLATFORM};
 use super::{Escalate, Outputs};
@@ -259,16 +260,16 @@ impl Escalate {
     fn as_of(&mut self, id: &str, context: &dyn Context, now: Timestamp) -> Timestamp {
         let Some(incident) = self.incidents.get(id) else { return now };
         let latest = incident.attached.values().map(|attached| attached.detected_at).max();
-        let revision = incident.policy.clone();
-        let wait = self.pinned_policy(&revision, context).grouping.group_wait;
+        let pin = Pin::of(incident);
+        let wait = self.pinned_policy(&pin, context).grouping.group_wait;
         latest.map_or(now, |latest| as_of(latest, wait, now))
     }
 
     fn limits_of(&mut self, id: &str, context: &dyn Context) -> AttributionLimits {
-        let Some(policy) = self.incidents.get(id).map(|incident| incident.policy.clone()) else {
+        let Some(pin) = self.incidents.get(id).map(Pin::of) else {
             return AttributionLimits::default();
         };
-        self.pinned_policy(&policy, context).attribution.clone()
+        self.pinned_policy(&pin, context).attribution.clone()
     }
 }
 

@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 use watchkeep_model::charter::{Approval, CharterDocument};
-use watchkeep_model::revision::{NO_BASE, PublicationSize, Revision, RevisionKind};
+use watchkeep_model::revision::{NO_BASE, PINNED, PublicationSize, Revision, RevisionKind};
 use watchkeep_model::time::Timestamp;
 
 pub use contents::{Contents, SubjectHistory};
@@ -153,9 +153,12 @@ impl Publications {
         }
     }
 
-    /// Takes a fact of the policies topic.
+    /// Takes a fact of the policies topic. What was kept for incidents alone
+    /// is published by nobody.
     pub fn take_policy(&mut self, revision: Revision) {
-        self.wait(revision);
+        if revision.publication != PINNED {
+            self.wait(revision);
+        }
     }
 
     /// What a command was about: a proposal's identifier, or a subject.

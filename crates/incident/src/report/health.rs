@@ -173,7 +173,7 @@ pub fn health(material: &Material<'_>) -> Health {
         timeline: timeline(material, &stories),
         domains: uptime::domains(&features),
         features,
-        rules: rules::rules(measured, period),
+        rules: rules::rules(registry, measured, period),
         stages: stages(&stories, period),
         gates: times::gates(&stories, period),
         consumers: uptime::consumers(&stories, period),

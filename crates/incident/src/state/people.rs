@@ -43,6 +43,8 @@ pub mod action {
     pub const REFUSAL_LAPSED: &str = "refusal_lapsed";
     /// The review is not there by its date.
     pub const REVIEW_OVERDUE: &str = "review_overdue";
+    /// An exercise was held; it is of no incident.
+    pub const DRILL_HELD: &str = "drill_held";
 }
 
 /// The part of an incident that people's commands made.

@@ -168,12 +168,15 @@ pub(super) fn step_of(data: &BreachAttached) -> TimeSpan {
 }
 
 /// Joined breaches that no message has told of yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
     /// When a message told of the incident's breaches last.
     pub told_at: Option<Timestamp>,
     /// When the next one is due; `None` where there is nothing to tell.
     pub due_at: Option<Timestamp>,
+    /// Who is told besides those who follow the incident, and why them: what
+    /// they use or own has joined.
+    pub owed: BTreeMap<String, String>,
 }
 
 impl Incident {

@@ -20,6 +20,7 @@ fn report(when: &str, page: &Escalation, outcome: DeliveryOutcome) -> Response {
         to: None,
         detail: None,
         unreached: outcome == DeliveryOutcome::Failed,
+        drill: page.drill,
         origin: None,
     };
     Response {

@@ -305,11 +305,19 @@ pub struct BreachAttached {
     /// Who is told of the incident because of this breach and had not been told yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub informed: Vec<Informed>,
+    /// Who had been told of the incident before and is told of this subject with
+    /// the next message about joined breaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub informed_later: Vec<Informed>,
     /// What the breach says.
     pub reason: String,
     /// When a message tells of it, for a breach that joined (`group_interval`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_at: Option<Timestamp>,
+    /// The charter by which its subject was judged, where that is not the one
+    /// that the incident follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charter: Option<CharterRevision>,
 }
 
 /// Somebody who is told and not asked.
@@ -486,7 +494,8 @@ pub struct Escalated {
 pub struct ActionRecorded {
     /// `comment`, `feedback`, `rollback_proposed`, `rollback_ordered`,
     /// `rollback_overdue`, `verification_asked`, `verification_confirmed`, `review_overdue`,
-    /// `action_done`, `refusal_lapsed`, `update_sent` or `flapping_goes_on`.
+    /// `action_done`, `refusal_lapsed`, `update_sent`, `flapping_goes_on` or
+    /// `drill_held`.
     pub action: String,
     /// In words.
     pub detail: String,
@@ -504,6 +513,9 @@ pub struct ActionRecorded {
     /// `rollback_overdue`, `review_overdue`: how long after that it was noticed; absent where it was in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_by_us: Option<i64>,
+    /// `drill_held`: what the exercise came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<crate::response::DrillHeld>,
 }
 
 impl ActionRecorded {
@@ -516,6 +528,7 @@ impl ActionRecorded {
             informed: Vec::new(),
             due_at: None,
             late_by_us: None,
+            drill: None,
         }
     }
 }
@@ -663,6 +676,9 @@ pub struct DeliveryReported {
     /// whoever it was for is to be reached otherwise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unreached: bool,
+    /// True for a message of an exercise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drill: bool,
     /// Where the escalation event lies in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Position>,

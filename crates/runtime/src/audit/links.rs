@@ -225,6 +225,10 @@ impl LinksAudit {
             self.find(FaultKind::Order, detail);
         }
         self.last_message = Some(message.time);
+        if message.drill {
+            // An exercise is of no incident of this log; it only rang.
+            return;
+        }
         let (incident, at) = (message.incident_id.clone(), message.time);
         let none = String::new();
         let [target, role] =

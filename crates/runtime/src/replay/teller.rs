@@ -44,6 +44,7 @@ impl Teller<'_> {
     /// Everything that is due at `at` or before.
     pub(super) fn run_to(&mut self, at: Timestamp) -> io::Result<()> {
         self.clock.run_to(at, &self.rules.registry());
+        self.report.clock = self.report.clock.max(Some(at));
         self.incidents()
     }
 

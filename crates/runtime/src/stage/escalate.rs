@@ -11,12 +11,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use watchkeep_incident::command;
 use watchkeep_incident::escalate::{Escalate, Outputs, Settings as EscalationSettings};
+use watchkeep_incident::report::policies::{as_kept, kept};
 use watchkeep_model::anchor::AnchorChain;
 use watchkeep_model::breach::Breach;
 use watchkeep_model::incident::Fact;
 use watchkeep_model::position::{Partition, Position};
 use watchkeep_model::reject::Reject;
 use watchkeep_model::response::{Command, Response};
+use watchkeep_model::revision::Revision;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::Window;
 use watchkeep_wire::Malformed;
@@ -333,6 +335,7 @@ impl EscalateStage {
             is_one &= (1..=most).contains(&log.partition_count(topic)?);
         }
         let mut chain = is_one.then(AnchorChain::default);
+        self.restore_policies(log, &mut escalate)?;
         // Which incident of a group is the latest follows from the order of the
         // facts, also where their topic has several partitions.
         in_order::scan(
@@ -369,6 +372,38 @@ impl EscalateStage {
             })?;
         }
         result.map(|()| (escalate, chain))
+    }
+
+    /// Takes in the policies as incidents opened under them, where charters
+    /// come from a folder, which does not tell how it was.
+    fn restore_policies(
+        &self,
+        log: &mut dyn Log,
+        escalate: &mut Escalate,
+    ) -> Result<(), StageError> {
+        let topic = &self.settings.topics.policies;
+        if !self.keeps_policies(log)? {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        let partition = Partition::new(topic.clone(), 0);
+        let (first, end) = log.bounds(&partition)?;
+        log.scan(&partition, first, end, &mut |record| match decode::<Revision>(record.value) {
+            Ok(revision) => {
+                if let Some((policy, at)) = kept(revision) {
+                    escalate.restore_policy(policy, at);
+                }
+            }
+            Err(error) => result = Err(unreadable(&partition, record.offset, error)),
+        })?;
+        result
+    }
+
+    /// True where this stage keeps the policies that incidents open under: the
+    /// charters topic has a history of its own.
+    fn keeps_policies(&self, log: &mut dyn Log) -> Result<bool, LogError> {
+        Ok(self.rules.position().is_none()
+            && log.partition_count(&self.settings.topics.policies)? > 0)
     }
 
     fn decide(
@@ -438,9 +473,15 @@ impl EscalateStage {
             .escalations
             .iter()
             .map(|message| outgoing::escalation(&topics.escalations, message, *encoding));
+        let keeps_policies = !outputs.policies.is_empty() && self.keeps_policies(log)?;
+        let policies =
+            outputs.policies.iter().filter(|_| keeps_policies).map(|policy| {
+                outgoing::revision(&topics.policies, &as_kept(policy, now), *encoding)
+            });
         let transaction = Transaction {
             positions: positions.iter().map(|(p, at)| (p.clone(), *at)).collect(),
-            records: facts
+            records: policies
+                .chain(facts)
                 .chain(messages)
                 .chain(anchor)
                 .chain(rejects)

@@ -284,6 +284,7 @@ impl<'p> Run<'p> {
             to: None,
             detail: None,
             unreached,
+            drill: page.drill,
             origin: None,
         };
         let mut response = Response::new(at, DELIVERER, Command::ReportDelivery);

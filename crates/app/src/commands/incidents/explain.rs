@@ -54,6 +54,9 @@ pub(super) struct Explanation {
     policy: PolicyRevision,
     #[serde(skip_serializing_if = "Option::is_none")]
     charter: Option<CharterRevision>,
+    /// Charters of what else breaches in it, each once, in order of subject.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    charters: Vec<CharterRevision>,
     /// The breaches with their windows and raw records, the latest first.
     breaches: Vec<Measured>,
     /// What could not be found, and why that may be.
@@ -137,9 +140,30 @@ fn explain(
         attribution: opened.attribution.clone(),
         policy: incident.policy.clone(),
         charter: incident.charter.clone(),
+        charters: others(facts),
         breaches,
         missing,
     })
+}
+
+/// The charters by which breaches of the incident were judged, besides the one
+/// that it follows. An earlier version did not write them down.
+fn others(facts: &[Fact]) -> Vec<CharterRevision> {
+    let of_breaches = facts.iter().filter_map(|fact| match &fact.data {
+        FactData::BreachAttached(breach) => breach.charter.clone(),
+        _ => None,
+    });
+    let mut all: Vec<CharterRevision> = Vec::new();
+    for one in of_breaches {
+        let is_same = |known: &CharterRevision| {
+            known.subject == one.subject && known.documents == one.documents
+        };
+        if !all.iter().any(is_same) {
+            all.push(one);
+        }
+    }
+    all.sort_by(|a, b| (&a.subject, a.in_force_at).cmp(&(&b.subject, b.in_force_at)));
+    all
 }
 
 /// Hands on every fact of one kind that the source has; `false` where it has

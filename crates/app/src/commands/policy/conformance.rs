@@ -2,12 +2,13 @@
 
 use watchkeep_incident::conformance::{Held, conformance};
 use watchkeep_incident::report::policies::Policies;
+use watchkeep_model::revision::Revision;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::Outcome;
 use crate::charters::{self, Wanted};
 use crate::cli::{Conformance, IncidentSource};
-use crate::commands::incidents;
+use crate::commands::{incidents, known};
 use crate::config::Config;
 use crate::output::{Format, Output, Table};
 
@@ -23,14 +24,18 @@ pub(super) fn run(arguments: &Conformance) -> anyhow::Result<Outcome> {
     let rules = charters::wanted(&config, &wanted)?;
     let registry = rules.registry();
     let publications = rules.publications().map(|(known, _)| known);
-    let policies = Policies::of(&registry, publications.as_deref());
-    let incidents = incidents::read(&IncidentSource {
-        from: arguments.folder.clone(),
-        configured: arguments.configured.clone(),
-    })?;
+    let source =
+        IncidentSource { from: arguments.folder.clone(), configured: arguments.configured.clone() };
+    let mut kept: Vec<Revision> = Vec::new();
+    incidents::each(&source, "policies", |revision| kept.push(revision))?;
+    let policies = Policies::of(&registry, publications.as_deref()).with_kept(kept);
+    let incidents = incidents::read(&source)?;
     let last = incidents.values().flatten().map(|fact| fact.occurred_at).max();
     let last = last.map(|last| last + TimeSpan::from_micros(1));
-    let at = arguments.to.or(last).unwrap_or_default();
+    let at = match arguments.to {
+        Some(to) => known::until(to, known::end(arguments.folder.as_deref(), last)),
+        None => last.unwrap_or_default(),
+    };
     let is_wanted = |held: &Held| {
         let within =
             |opened: Timestamp| arguments.from.is_none_or(|from| from <= opened) && opened < at;

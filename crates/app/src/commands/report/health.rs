@@ -13,7 +13,7 @@ use super::tables::{
 use super::{Input, Windows, read};
 use crate::Outcome;
 use crate::cli::{IncidentSource, ReportHealth, ReportOf};
-use crate::commands::incidents;
+use crate::commands::{drill, incidents};
 
 /// # Errors
 /// The charters, a folder or the log cannot be read.
@@ -24,7 +24,9 @@ pub(super) fn health(arguments: &ReportHealth) -> anyhow::Result<Outcome> {
             from: Some(folder.clone()),
             configured: arguments.of.configured.clone(),
         };
-        input.incidents.extend(incidents::read(&source)?);
+        let mut drilled = incidents::read(&source)?;
+        drilled.values_mut().for_each(|facts| drill::when_held(folder, facts));
+        input.incidents.extend(drilled);
     }
     let health = made(&input);
     let sections = sections(&health);

@@ -170,6 +170,8 @@ pub(super) fn fared(health: &Health) -> [Section; 5] {
                 "budget left",
                 "drift",
                 "drift max",
+                "as it is since",
+                "last fired",
             ],
             health
                 .rules
@@ -186,6 +188,11 @@ pub(super) fn fared(health: &Health) -> [Section; 5] {
                         share(r.budget_left),
                         number(r.drift),
                         number(r.drift_max),
+                        r.as_it_is_since.map_or_else(|| "always".to_owned(), |at| at.to_string()),
+                        match (r.last_fired, r.fired_days_ago) {
+                            (Some(at), Some(days)) => format!("{at} ({days}d ago)"),
+                            _ => "never".to_owned(),
+                        },
                     ]
                 })
                 .collect(),

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use watchkeep_model::charter::Charter;
-use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::incident::Fact;
 use watchkeep_model::response::{Feedback as Said, ReviewAction};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
+use super::super::drills::held;
 use super::super::policies::Policies;
 use super::super::story::Story;
 use super::Period;
@@ -232,16 +233,7 @@ pub(super) fn drills(
     incidents: &BTreeMap<String, Vec<Fact>>,
     at: Timestamp,
 ) -> Vec<DrillDue> {
-    let mut last: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    for fact in incidents.values().filter_map(|facts| facts.first()) {
-        if let FactData::Opened(opened) = &fact.data
-            && fact.drill
-            && fact.occurred_at < at
-        {
-            let known = last.entry(&opened.policy.name).or_insert(fact.occurred_at);
-            *known = fact.occurred_at.max(*known);
-        }
-    }
+    let last = held(incidents.values().flatten(), at);
     let due = |policy: &watchkeep_model::policy::Policy| {
         let every = policy.drill?.every;
         let last = last.get(policy.name.as_str()).copied();

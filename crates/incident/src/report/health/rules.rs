@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use watchkeep_model::charter::Lifecycle;
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::super::measured::Measured;
 use super::uptime::middle;
@@ -40,6 +40,16 @@ pub struct Rule {
     /// Of drift: the largest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drift_max: Option<f64>,
+    /// From when on the charters say the rule as it is at the end of the span;
+    /// absent is always, or where no charter has it any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_it_is_since: Option<Timestamp>,
+    /// Start of the last window that it called bad, ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_fired: Option<Timestamp>,
+    /// Whole days from there to the end of the span.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fired_days_ago: Option<i64>,
 }
 
 /// A rule that has not fired since it was first asked.
@@ -66,8 +76,25 @@ pub struct RuleAge {
 
 const DAY_US: i64 = 86_400_000_000;
 
+/// From when on the charters of a subject say a rule as they do at an instant;
+/// `None` where they always did, or have no such rule.
+fn as_it_is_since(
+    registry: &Registry,
+    subject: &str,
+    expectation: &str,
+    at: Timestamp,
+) -> Option<Timestamp> {
+    let said = |at: Timestamp| {
+        let charter = registry.charter(subject, at)?;
+        charter.expectations().iter().find(|one| one.name == expectation).cloned()
+    };
+    let now = Some(said(at)?);
+    let differs = |change: &Timestamp| said(*change - TimeSpan::from_micros(1)) != now;
+    registry.changes(subject, at).into_iter().rfind(differs)
+}
+
 /// What every rule said, the least good first.
-pub(super) fn rules(measured: &Measured, period: Period) -> Vec<Rule> {
+pub(super) fn rules(registry: &Registry, measured: &Measured, period: Period) -> Vec<Rule> {
     let before = measured.asked(period.before());
     let mut all: Vec<Rule> = measured
         .asked(period)
@@ -84,6 +111,9 @@ pub(super) fn rules(measured: &Measured, period: Period) -> Vec<Rule> {
             budget_left: asked.budget_left.map(|(_, left)| left),
             drift: middle(&asked.drift),
             drift_max: asked.drift.iter().copied().max_by(f64::total_cmp),
+            as_it_is_since: as_it_is_since(registry, subject, expectation, period.to),
+            last_fired: asked.last_bad,
+            fired_days_ago: asked.last_bad.map(|at| period.to.since(at).as_micros() / DAY_US),
         })
         .collect();
     // They are in order of name already, and the sort is stable.

@@ -17,7 +17,7 @@ use watchkeep_model::position::Position;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::health::{Health, doubled};
-use super::route::Book;
+use super::route::{Book, Needless};
 use super::{Alert, Failure, Sink, Tool};
 
 /// Time between the first two attempts, doubled each time up to the last one.
@@ -62,6 +62,8 @@ pub struct Job {
     pub first_tried_at: Option<Timestamp>,
     /// When it is tried next.
     pub next_at: Timestamp,
+    /// Why it is not tried again, where it was being sent when that came.
+    pub needless: Option<Needless>,
 }
 
 impl Job {
@@ -69,16 +71,11 @@ impl Job {
         self.message.event_action == EventAction::Resolve
     }
 
-    /// True where it tells that somebody is at it, or has done something.
-    fn answers(&self) -> bool {
-        let is_answer = |reason: &str| ["acknowledged", "remediated", "verified"].contains(&reason);
-        self.message.audience == Audience::Status && is_answer(reason_of(&self.message))
-    }
-
     /// True for a page that asks for an answer. One that hands an incident over
     /// tells whose it is, whoever has answered.
     fn asks(&self) -> bool {
-        self.message.audience == Audience::Page && reason_of(&self.message) != HANDOFF
+        let is_page = self.message.audience == Audience::Page && !self.message.drill;
+        is_page && reason_of(&self.message) != HANDOFF
     }
 
     /// What goes first where several are due: less is sooner.
@@ -122,6 +119,15 @@ pub struct Done {
     pub detail: Option<String>,
 }
 
+impl Done {
+    /// A message that later ones made needless.
+    fn needless(sink: usize, job: Job, why: Needless) -> Self {
+        let job = Job { needless: Some(why), ..job };
+        let detail = Some(why.text().to_owned());
+        Self { sink, job, outcome: DeliveryOutcome::Dropped, detail }
+    }
+}
+
 /// What is sent next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Sent {
@@ -131,8 +137,23 @@ pub enum Sent {
     Refresh(Vec<Alert>),
 }
 
+/// True where a sink need not have what later messages make needless.
+fn drops_needless(sink: &Sink, job: &Job) -> bool {
+    sink.tool != Tool::Webhook && !job.message.drill
+}
+
 /// Incident and address.
 type ThreadKey = (String, Option<Arc<str>>);
+
+/// The threads of one incident, whatever their address.
+fn of_incident<'a>(
+    threads: &'a mut BTreeMap<ThreadKey, VecDeque<Job>>,
+    incident: &str,
+) -> impl Iterator<Item = (&'a ThreadKey, &'a mut VecDeque<Job>)> {
+    let from = (incident.to_owned(), None);
+    let incident = incident.to_owned();
+    threads.range_mut(from..).take_while(move |((own, _), _)| *own == incident)
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Flying {
@@ -201,17 +222,16 @@ impl Lane {
         self.flying.as_ref().is_some_and(|(own, _)| *own == ticket)
     }
 
-    /// Takes a message. An answer makes pages needless that still wait before
-    /// it; a resolve makes everything so;
-    /// where nothing of the incident was ever handed to the sink, the resolve
-    /// as well. A webhook's receiver gets the whole story.
+    /// Takes a message. A resolve makes everything needless that still waits
+    /// before it; where nothing of the incident was ever handed to the sink,
+    /// itself as well. A webhook's receiver gets the whole story, and so does
+    /// whoever an exercise rings: its messages come all at once.
     pub fn push(&mut self, place: usize, job: Job, was_handed: bool, done: &mut Vec<Done>) {
         let key = (job.message.incident_id.clone(), job.to.clone());
-        let flies = matches!(&self.flying, Some((_, Flying::Job(own))) if *own == key);
+        let flies = self.is_flying(&key);
         let thread = self.threads.entry(key).or_default();
         let mut needless: Vec<Job> = Vec::new();
-        let mut why = "the incident was resolved before it could be sent";
-        if job.is_resolve() && self.sink.tool != Tool::Webhook {
+        if job.is_resolve() && drops_needless(&self.sink, &job) {
             needless.extend(thread.drain(usize::from(flies).min(thread.len())..));
             self.count -= needless.len();
             let untried = !was_handed && !flies && needless.iter().all(|one| one.attempts == 0);
@@ -222,23 +242,49 @@ impl Lane {
                 self.count += 1;
             }
         } else {
-            if job.answers() && self.sink.tool != Tool::Webhook {
-                let first = usize::from(flies).min(thread.len());
-                let (asks, rest): (Vec<Job>, Vec<Job>) =
-                    thread.drain(first..).partition(|job| job.asks());
-                needless = asks;
-                thread.extend(rest);
-                self.count -= needless.len();
-                why = "somebody answered before it could be sent";
-            }
             thread.push_back(job);
             self.count += 1;
         }
         self.threads.retain(|_, thread| !thread.is_empty());
-        for job in needless {
-            let detail = Some(why.to_owned());
-            done.push(Done { sink: place, job, outcome: DeliveryOutcome::Dropped, detail });
+        let over = |job| Done::needless(place, job, Needless::Over);
+        done.extend(needless.into_iter().map(over));
+    }
+
+    /// Drops pages of an incident that ask for an answer and still wait, since
+    /// there is one, or something holds pages back from here on. What is being
+    /// sent is not tried again. A webhook's receiver gets the whole story.
+    pub fn forgo(&mut self, place: usize, incident: &str, why: Needless, done: &mut Vec<Done>) {
+        if self.sink.tool == Tool::Webhook {
+            return;
         }
+        let flying = match &self.flying {
+            Some((_, Flying::Job(key))) => Some(key.clone()),
+            _ => None,
+        };
+        for (key, thread) in of_incident(&mut self.threads, incident) {
+            let flies = flying.as_ref() == Some(key);
+            if let Some(job) = thread.front_mut().filter(|job| flies && job.asks()) {
+                job.needless = Some(why);
+            }
+            let first = usize::from(flies).min(thread.len());
+            let (asks, rest): (Vec<Job>, Vec<Job>) =
+                thread.drain(first..).partition(|job| job.asks());
+            thread.extend(rest);
+            self.count -= asks.len();
+            done.extend(asks.into_iter().map(|job| Done::needless(place, job, why)));
+        }
+        self.threads.retain(|_, thread| !thread.is_empty());
+    }
+
+    /// What waits tells nothing of a round of pages that was never sent.
+    pub fn forget_round(&mut self, incident: &str, to: Option<&Arc<str>>, round: Timestamp) {
+        if let Some(thread) = self.threads.get_mut(&(incident.to_owned(), to.cloned())) {
+            thread.iter_mut().for_each(|job| job.pages.retain(|page| *page != round));
+        }
+    }
+
+    fn is_flying(&self, key: &ThreadKey) -> bool {
+        matches!(&self.flying, Some((_, Flying::Job(own))) if own == key)
     }
 
     /// What to send now, if anything: of the messages that are due the pages
@@ -345,9 +391,11 @@ impl Lane {
         let has_resolve = thread.iter().skip(1).any(Job::is_resolve);
         let Some(job) = thread.front_mut() else { return };
         job.attempts = job.attempts.saturating_add(1);
-        let is_needless = self.sink.tool != Tool::Webhook && has_resolve;
+        if has_resolve && drops_needless(&self.sink, job) {
+            job.needless = Some(Needless::Over);
+        }
         let outcome = match &result {
-            Err(_) if is_needless => Some(DeliveryOutcome::Dropped),
+            Err(_) if job.needless.is_some() => Some(DeliveryOutcome::Dropped),
             Ok(()) => Some(DeliveryOutcome::Delivered),
             Err(Failure::Message(_)) => Some(DeliveryOutcome::Failed),
             Err(Failure::Settings(_)) if !job.is_resolve() => Some(DeliveryOutcome::Failed),
@@ -358,8 +406,15 @@ impl Lane {
             }
         };
         if let Some(outcome) = outcome {
-            let detail = result.err().map(|failure| failure.to_string());
-            done.extend(thread.pop_front().map(|job| Done { sink: place, job, outcome, detail }));
+            let failure = result.err().map(|failure| failure.to_string());
+            done.extend(thread.pop_front().map(|job| {
+                let why = job.needless.filter(|_| outcome == DeliveryOutcome::Dropped);
+                let why = why.into_iter().map(|why| why.text().to_owned());
+                let all: Vec<String> = why.chain(failure).collect();
+                let detail =
+                    Some(all.join("; the last attempt failed: ")).filter(|_| !all.is_empty());
+                Done { sink: place, job, outcome, detail }
+            }));
             self.count -= 1;
         }
         self.threads.retain(|_, thread| !thread.is_empty());

@@ -31,6 +31,7 @@ pub(super) fn state(
 ) -> Result<State, StageError> {
     let mut book = book(log, &settings.sinks, committed)?;
     book.all_handed();
+    let reported = reported(log, settings, committed, &mut book)?;
     let tells_of_sinks = committed.keys().any(|partition| partition.partition == 0);
     let breaches = if tells_of_sinks { breaches(log, settings)? } else { BTreeMap::new() };
     let lanes = settings.sinks.iter().enumerate().map(|(place, sink)| {
@@ -53,7 +54,7 @@ pub(super) fn state(
         lanes,
         partitions,
         pages: BTreeMap::new(),
-        reported: reported(log, settings, committed)?,
+        reported,
         tells_of_sinks,
         breaches,
         unclaimed_told: BTreeSet::new(),
@@ -93,24 +94,32 @@ fn book(
 }
 
 /// Reports of messages that will come again, because others before them are
-/// not done yet.
+/// not done yet. Of those that will not, the book forgets pages that were
+/// dropped: there is no alert that stands for them.
 fn reported(
     log: &mut dyn Log,
     settings: &Settings,
     committed: &BTreeMap<Partition, i64>,
+    book: &mut Book,
 ) -> Result<BTreeMap<Reported, DeliveryOutcome>, LogError> {
     let mut reported = BTreeMap::new();
     each(log, &settings.topics.responses, &mut |value, _| {
         // People write here too, and what they write is not our business.
         let Ok(response) = decode::<Response>(value) else { return };
+        if response.by != DELIVERER || response.command != Command::ReportDelivery {
+            return;
+        }
         let Some(delivery) = response.delivery else { return };
         let Some(origin) = delivery.origin else { return };
         let partition = Partition::new(origin.topic.clone(), origin.partition);
-        let comes_again = committed.get(&partition).is_some_and(|next| origin.offset >= *next);
-        let is_ours = response.by == DELIVERER && response.command == Command::ReportDelivery;
-        if is_ours && comes_again {
-            let to = delivery.to.map(Into::into);
+        let to: Option<Arc<str>> = delivery.to.map(Into::into);
+        if committed.get(&partition).is_some_and(|next| origin.offset >= *next) {
             reported.insert((delivery.escalation, delivery.sink.into(), to), delivery.outcome);
+        } else if delivery.outcome == DeliveryOutcome::Dropped {
+            let sink = settings.sinks.iter().position(|sink| *sink.name == delivery.sink);
+            if let Some((incident, sink)) = response.incident.zip(sink) {
+                book.forgone(&incident, sink, to.as_ref(), &delivery.escalation);
+            }
         }
     })?;
     Ok(reported)

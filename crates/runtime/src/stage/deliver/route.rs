@@ -6,7 +6,7 @@
 //! told how it goes on, and for certain that it is over. Sinks that take
 //! everything get everything.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use watchkeep_model::escalation::{Audience, Escalation, EventAction};
@@ -30,6 +30,12 @@ const ENDED_MAX: usize = 10_000;
 /// The reason of the message that an incident is not over after all.
 const REOPENED: &str = "reopened";
 
+/// The reason of the message that an incident has become worse.
+const SEVERITY_CHANGED: &str = "severity_changed";
+
+/// The detail of a message while something keeps the incident's pages back.
+const SUPPRESSED: &str = "suppressed";
+
 /// A sink, by its place, and the address in it.
 type Address = (usize, Option<Arc<str>>);
 
@@ -50,20 +56,40 @@ struct Thread {
     last: Arc<Escalation>,
     /// True once a message was handed to the sink, whatever came of it.
     handed: bool,
-    /// When it was paged, each round once, as far as tools may still show it.
-    pages: Vec<Timestamp>,
+    /// Rounds of its pages, as far as tools may still show them.
+    rounds: Vec<Round>,
+}
+
+/// The pages of one instant at one address: one alert there.
+#[derive(Clone, Debug)]
+struct Round {
+    at: Timestamp,
+    /// The messages, each of which raises the alert.
+    messages: BTreeSet<String>,
+}
+
+impl Round {
+    fn of(page: &Escalation) -> Self {
+        Self { at: page.time, messages: BTreeSet::from([page.id.clone()]) }
+    }
 }
 
 impl Thread {
     /// A page of another round than the last one rings anew.
-    fn page(&mut self, at: Timestamp) {
-        if self.pages.last() == Some(&at) {
+    fn page(&mut self, page: &Escalation) {
+        if let Some(last) = self.rounds.last_mut().filter(|last| last.at == page.time) {
+            last.messages.insert(page.id.clone());
             return;
         }
-        if self.pages.len() == PAGES_MAX {
-            self.pages.remove(0);
+        if self.rounds.len() == PAGES_MAX {
+            self.rounds.remove(0);
         }
-        self.pages.push(at);
+        self.rounds.push(Round::of(page));
+    }
+
+    /// As in [`Alert::pages`].
+    fn pages(&self) -> Vec<Timestamp> {
+        self.rounds.iter().map(|round| round.at).collect()
     }
 }
 
@@ -85,6 +111,40 @@ pub struct Route {
     /// True where it is a sink of the message's channel, and not only one that
     /// takes everything.
     pub is_of_channel: bool,
+}
+
+/// Why pages of the incident that still wait at a sink are needless from this
+/// message on.
+pub fn makes_needless(message: &Escalation) -> Option<Needless> {
+    match reason_of(message) {
+        _ if message.audience != Audience::Status => None,
+        "acknowledged" | "remediated" | "verified" => Some(Needless::Answered),
+        "silenced" | "inhibited" => Some(Needless::Quiet),
+        _ => None,
+    }
+}
+
+/// Why a page that waits is not sent any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needless {
+    /// The incident is resolved.
+    Over,
+    /// Somebody has answered.
+    Answered,
+    /// A silence or another incident holds pages back; what ends that pages
+    /// again where it is still true.
+    Quiet,
+}
+
+impl Needless {
+    /// The reason, for reports.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Over => "the incident was resolved before it could be sent",
+            Self::Answered => "somebody answered before it could be sent",
+            Self::Quiet => "the incident was silenced or inhibited before it could be sent",
+        }
+    }
 }
 
 impl Book {
@@ -119,13 +179,13 @@ impl Book {
                     false => message.clone(),
                 };
                 if message.audience == Audience::Page {
-                    thread.page(message.time);
+                    thread.page(message);
                 }
-                pages.clone_from(&thread.pages);
+                pages = thread.pages();
             } else if message.audience == Audience::Page {
                 pages.push(message.time);
-                let (last, pages) = (message.clone(), pages.clone());
-                threads.insert((sink, to.clone()), Thread { since, last, handed: false, pages });
+                let (last, rounds) = (message.clone(), vec![Round::of(message)]);
+                threads.insert((sink, to.clone()), Thread { since, last, handed: false, rounds });
             }
             if !repeats {
                 routes.push(Route { sink, to, since, previous, pages, was_handed, is_of_channel });
@@ -162,7 +222,7 @@ impl Book {
         let threads = self.incidents.entry(message.incident_id.clone()).or_default();
         for address in addresses {
             let (since, last) = (message.time, message.clone());
-            let thread = Thread { since, last, handed: true, pages: Vec::new() };
+            let thread = Thread { since, last, handed: true, rounds: Vec::new() };
             threads.entry(address).or_insert(thread);
         }
     }
@@ -190,17 +250,35 @@ impl Book {
         let thread = self.incidents.get_mut(incident);
         let thread = thread.and_then(|threads| threads.get_mut(&(sink, to.cloned())));
         if let Some(thread) = thread {
-            thread.pages.retain(|at| !ended.contains(at));
+            thread.rounds.retain(|round| !ended.contains(&round.at));
         }
+    }
+
+    /// A page was dropped before the sink had it. Says of which round there is
+    /// no alert now, so that nothing keeps it alive or ends it.
+    pub fn forgone(
+        &mut self,
+        incident: &str,
+        sink: usize,
+        to: Option<&Arc<str>>,
+        message: &str,
+    ) -> Option<Timestamp> {
+        let thread = self.incidents.get_mut(incident)?.get_mut(&(sink, to.cloned()))?;
+        let place = thread.rounds.iter().position(|round| round.messages.contains(message))?;
+        let round = thread.rounds.get_mut(place)?;
+        round.messages.remove(message);
+        round.messages.is_empty().then(|| thread.rounds.remove(place).at)
     }
 
     /// Alerts that fire at a sink, with their incidents, ascending.
     pub fn firing(&self, sink: usize) -> impl Iterator<Item = (&str, Alert)> {
         self.incidents.iter().flat_map(move |(incident, threads)| {
-            let own = threads.iter().filter(move |((own, _), _)| *own == sink);
+            let fires = |thread: &Thread| !thread.rounds.is_empty();
+            let own =
+                threads.iter().filter(move |((own, _), thread)| *own == sink && fires(thread));
             own.map(move |((_, to), thread)| {
                 let message = thread.last.clone();
-                let (since, pages) = (thread.since, thread.pages.clone());
+                let (since, pages) = (thread.since, thread.pages());
                 let alert = Alert { message, to: to.clone(), since, previous: None, pages };
                 (incident.as_str(), alert)
             })
@@ -218,12 +296,25 @@ impl Book {
                 all.push((place, None));
             }
         }
-        all.retain(|(place, _)| {
-            // What raises an alert again is followed by its own page.
-            message.event_action != EventAction::Trigger || !sinks[*place].tool.holds_alerts()
+        all.retain(|address| {
+            let thread = || told.and_then(|threads| threads.get(address));
+            // What raises an alert again is followed by its own page, save
+            // for an incident that becomes worse while somebody is asked.
+            message.event_action != EventAction::Trigger
+                || !sinks[address.0].tool.holds_alerts()
+                || thread().is_some_and(|thread| is_worse(&thread.last, message))
         });
         all
     }
+}
+
+/// True for the message that an incident has become worse than its alert says,
+/// where somebody is asked: nothing keeps its pages back and nobody has answered.
+fn is_worse(last: &Escalation, message: &Escalation) -> bool {
+    reason_of(message) == SEVERITY_CHANGED
+        && message.severity > last.severity
+        && last.event_action == EventAction::Trigger
+        && !message.custom_details.contains_key(SUPPRESSED)
 }
 
 /// True where a tool that holds alerts knows already what a message says. The

@@ -14,7 +14,7 @@ use watchkeep_model::time::Timestamp;
 
 use super::health::SinkBreach;
 use super::lane::{Done, Job, Lane, Sent};
-use super::route::{self, Book, Route};
+use super::route::{self, Book, Needless, Route};
 use super::{Answer, Counts, Note, Request, Sink};
 
 /// What is known between two turns.
@@ -67,6 +67,9 @@ impl State {
         notes: &mut Vec<Note>,
         done: &mut Vec<Done>,
     ) {
+        if let Some(why) = route::makes_needless(&message) {
+            self.forgo(&message.incident_id, why, done);
+        }
         let sinks: Vec<&Sink> = self.lanes.iter().map(|lane| &lane.sink).collect();
         let routes = self.book.take(&message, &sinks);
         if let Some(tool) = route::unclaimed(&message, &routes) {
@@ -86,6 +89,9 @@ impl State {
                 if is_counted_on && *outcome == DeliveryOutcome::Delivered {
                     self.pages.entry(message.id.clone()).or_default().1 = true;
                 }
+                if *outcome == DeliveryOutcome::Dropped {
+                    self.book.forgone(&message.incident_id, sink, to.as_ref(), &message.id);
+                }
                 continue;
             }
             if is_counted_on {
@@ -104,11 +110,32 @@ impl State {
                 enqueued_at: steady,
                 first_tried_at: None,
                 next_at: steady,
+                needless: None,
             };
             self.lanes[sink].push(sink, job, was_handed || is_old, done);
         }
         if self.pages.get(&message.id).is_some_and(|(left, _)| *left == 0) {
             self.pages.remove(&message.id);
+        }
+    }
+
+    /// Drops what waits of an incident's pages at every sink.
+    fn forgo(&mut self, incident: &str, why: Needless, done: &mut Vec<Done>) {
+        let from = done.len();
+        for (place, lane) in self.lanes.iter_mut().enumerate() {
+            lane.forgo(place, incident, why, done);
+        }
+        for one in &done[from..] {
+            self.forgone(one);
+        }
+    }
+
+    /// No alert stands for a page that was dropped.
+    fn forgone(&mut self, done: &Done) {
+        let Job { message, to, .. } = &done.job;
+        let incident = &message.incident_id;
+        if let Some(round) = self.book.forgone(incident, done.sink, to.as_ref(), &message.id) {
+            self.lanes[done.sink].forget_round(incident, to.as_ref(), round);
         }
     }
 
@@ -144,6 +171,7 @@ impl State {
             to: None,
             detail: Some("no sink takes it, and it stays in the topic".to_owned()),
             unreached: true,
+            drill: message.drill,
             origin: Some(origin.clone()),
         };
         self.unclaimed.push((message.incident_id.clone(), delivery));
@@ -193,8 +221,13 @@ impl State {
         let counted_on = self.pages.get_mut(&message.id).filter(|_| done.job.is_counted_on);
         if let Some((left, taken)) = counted_on {
             *left -= 1;
-            // One that was overtaken by the resolve has nobody to reach any more.
-            *taken |= done.outcome != DeliveryOutcome::Failed;
+            // One that was overtaken by the resolve or an answer has nobody to
+            // reach any more; one that a quiet overtook may have so later.
+            *taken |= match done.outcome {
+                DeliveryOutcome::Delivered => true,
+                DeliveryOutcome::Failed => false,
+                DeliveryOutcome::Dropped => done.job.needless != Some(Needless::Quiet),
+            };
             if *left == 0 {
                 unreached = !*taken;
                 self.pages.remove(&message.id);
@@ -203,6 +236,8 @@ impl State {
         if done.outcome == DeliveryOutcome::Delivered {
             let Job { message, to, pages, .. } = &done.job;
             self.book.taken(&message.incident_id, done.sink, to.as_ref(), pages);
+        } else if done.outcome == DeliveryOutcome::Dropped {
+            self.forgone(done);
         }
         let sink = &self.lanes[done.sink].sink;
         let delivery = DeliveryReported {
@@ -216,6 +251,7 @@ impl State {
             to: to.as_deref().map(str::to_owned),
             detail: done.detail.clone(),
             unreached,
+            drill: message.drill,
             origin: Some(origin.clone()),
         };
         response(&message.incident_id, delivery, now)

@@ -11,6 +11,9 @@ use crate::output::{Output, grouped};
 /// Breaches that are told of in full; the JSON form has all of them.
 const BREACHES_MAX: usize = 20;
 
+/// Charters of breached subjects that are named; the JSON form has all of them.
+const CHARTERS_MAX: usize = 20;
+
 pub(super) fn print(told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
     let drill = if told.drill { "DRILL " } else { "" };
     output.say(format_args!(
@@ -134,15 +137,22 @@ fn root(told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
 fn rules(told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
     output.say("\nBy which rules, as they were when it opened")?;
     output.say(format_args!("  policy {}, version {}", told.policy.name, told.policy.version))?;
-    match &told.charter {
-        None => output.say("  no charter"),
-        Some(charter) => output.say(format_args!(
+    if told.charter.is_none() {
+        output.say("  no charter")?;
+    }
+    for charter in told.charter.iter().chain(told.charters.iter().take(CHARTERS_MAX)) {
+        output.say(format_args!(
             "  charter of {} made of {}, as in force at {}",
             charter.subject,
             charter.documents.join(", "),
             charter.in_force_at
-        )),
+        ))?;
     }
+    if told.charters.len() > CHARTERS_MAX {
+        let left = told.charters.len() - CHARTERS_MAX;
+        output.say(format_args!("  and {left} charters more: --format json has them"))?;
+    }
+    Ok(())
 }
 
 fn measured(breach: &Measured, output: &mut Output) -> anyhow::Result<()> {
