@@ -49,8 +49,8 @@ pub struct Outputs {
     /// Messages for alerting systems.
     pub escalations: Vec<Escalation>,
     /// Policies that an incident has opened under for the first time as they
-    /// are: whoever has no other history of them keeps them.
-    pub policies: Vec<Arc<Policy>>,
+    /// are, and when: whoever has no other history of them keeps them.
+    pub policies: Vec<(Timestamp, Arc<Policy>)>,
 }
 
 /// What a decision may look at, fixed for one input.

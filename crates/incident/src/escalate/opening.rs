@@ -109,7 +109,7 @@ impl Escalate {
             return;
         }
         let (policy, is_new) = self.policies.open(policy, now);
-        out.policies.extend(is_new.then(|| Arc::clone(&policy)));
+        out.policies.extend(is_new.then(|| (now, Arc::clone(&policy))));
         let recurrences = self.index.recurrences_with(&placed.group_key, due_at);
         let world = World {
             context,

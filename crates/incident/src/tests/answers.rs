@@ -115,6 +115,7 @@ fn illegal_commands_are_refused_with_the_rule() {
         05-08 00:02:00 CommandRejected: complete by user:edgar: no incident with this root has an open action
         05-08 00:02:00 CommandRejected: report_delivery by user:edgar: only the deliver stage reports deliveries
         05-08 00:02:00 CommandRejected: reject by user:edgar: a rejection needs a rationale
+        05-08 00:02:00 CommandRejected: report_drill by user:edgar: the command says what the `drill` came to
         05-08 00:03:00 CommandRejected: acknowledge by user:nobody: `user:nobody` is not a user of the directory
         05-08 00:04:00 CommandRejected: acknowledge by user:edgar: no open incident has this root
         05-08 00:05:00 CommandRejected: remediate by user:edgar: the gate rollback is not signed off: 0 of 1 signatures count

@@ -137,9 +137,9 @@ fn many_features_of_one_dataset_page_its_owner_once() {
         })
         .collect();
     expect![[r#"
-        inform model:delay-forecast consumer breach error: freshness of dataset:bts.on_time (triggered)
-        inform group:crew-planning subscriber breach error: freshness of dataset:bts.on_time, 2 features affected (triggered)
-        inform user:ada feature_owner breach error: freshness of dataset:bts.on_time, 2 features affected (triggered)
+        inform model:delay-forecast consumer breach error: freshness of dataset:bts.on_time, 3 features affected (triggered)
+        inform group:crew-planning subscriber breach error: freshness of dataset:bts.on_time, 3 features affected (triggered)
+        inform user:ada feature_owner breach error: freshness of dataset:bts.on_time, 3 features affected (triggered)
         status - - opened error: freshness of dataset:bts.on_time, 3 features affected (triggered)
         page user:ken primary first error: freshness of dataset:bts.on_time, 3 features affected (triggered)
         page user:ada schedule:flight-data first error: freshness of dataset:bts.on_time, 3 features affected (triggered)"#]].assert_eq(&told.join("\n"));

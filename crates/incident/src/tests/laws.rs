@@ -7,7 +7,7 @@ use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::escalation::Audience;
 use watchkeep_model::incident::{Fact, FactData};
-use watchkeep_model::policy::{Flap, Rate};
+use watchkeep_model::policy::{Flap, Policy, Rate};
 use watchkeep_model::response::{Command, RemedyAction};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::{Verdict, Window};
@@ -73,6 +73,8 @@ impl Player {
             return;
         }
         let mut stage = Escalate::new(Settings::default());
+        let kept = self.scene.out.policies.iter();
+        kept.for_each(|(at, policy)| stage.restore_policy(Policy::clone(policy), *at));
         self.scene.out.facts.iter().for_each(|fact| stage.restore_fact(fact));
         let world = &self.scene.world;
         self.breaches.iter().for_each(|breach| stage.restore_breach(breach, world));

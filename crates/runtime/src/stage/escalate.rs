@@ -474,10 +474,9 @@ impl EscalateStage {
             .iter()
             .map(|message| outgoing::escalation(&topics.escalations, message, *encoding));
         let keeps_policies = !outputs.policies.is_empty() && self.keeps_policies(log)?;
-        let policies =
-            outputs.policies.iter().filter(|_| keeps_policies).map(|policy| {
-                outgoing::revision(&topics.policies, &as_kept(policy, now), *encoding)
-            });
+        let policies = outputs.policies.iter().filter(|_| keeps_policies).map(|(at, policy)| {
+            outgoing::revision(&topics.policies, &as_kept(policy, *at), *encoding)
+        });
         let transaction = Transaction {
             positions: positions.iter().map(|(p, at)| (p.clone(), *at)).collect(),
             records: policies
