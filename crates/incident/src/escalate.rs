@@ -285,7 +285,9 @@ impl Escalate {
             now,
         };
         let from = out.facts.len();
-        act(&mut Decision { incident, progress: progress_ref, world: &world, out });
+        let mut decision = Decision { incident, progress: progress_ref, world: &world, out };
+        act(&mut decision);
+        decision.tell_joined();
         index.take_in(&out.facts[from..], incident, progress_ref.check_at, changes);
         if known.is_none() && none != Progress::default() {
             progress.insert(id.to_owned(), none);

@@ -57,6 +57,10 @@ pub type BreachKey = (String, String, String);
 /// The action of the fact that a message about joined breaches has gone out.
 pub const UPDATE_SENT: &str = "update_sent";
 
+/// The action of the fact that those who are informed and not asked were told
+/// of joined breaches, because a page has told everybody else of them.
+pub const JOINED_TOLD: &str = "joined_told";
+
 /// The breaches of one expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attached {
@@ -294,9 +298,7 @@ impl Incident {
                 if self.owner.as_ref() == Some(&data.target) {
                     self.people.handed_over |= self.people.assigned.is_some();
                 }
-                // Those who are informed and not asked hear nothing of a page.
-                let due_at = self.update.due_at.filter(|_| !self.update.owed.is_empty());
-                (self.update.told_at, self.update.due_at) = (Some(fact.occurred_at), due_at);
+                (self.update.told_at, self.update.due_at) = (Some(fact.occurred_at), None);
                 self.repeat_at = data.repeat_at;
             }
             FactData::NotificationSkipped(data) => {
@@ -378,6 +380,9 @@ impl Incident {
                 for one in &data.informed {
                     self.signatures.remove(&(one.role.clone(), one.target.clone()));
                 }
+            }
+            FactData::ActionRecorded(data) if data.action == JOINED_TOLD => {
+                self.update.owed.clear();
             }
             FactData::ActionRecorded(data) if data.action == UPDATE_SENT => {
                 self.update = Update { told_at: Some(fact.occurred_at), ..Update::default() };
@@ -571,7 +576,7 @@ impl Incident {
     }
 
     /// True where a message about joined breaches may go out.
-    fn tells(&self) -> bool {
+    pub(crate) fn tells(&self) -> bool {
         self.is_open() && self.entered && !self.resting && !self.rests()
     }
 

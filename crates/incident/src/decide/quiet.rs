@@ -13,7 +13,7 @@ use crate::message;
 use crate::pages::Waiting;
 use crate::silence::Labels;
 use crate::state::quiet::{DIGEST, FLAPPING_GOES_ON, Quiet};
-use crate::state::{State, UPDATE_SENT, key_of};
+use crate::state::{JOINED_TOLD, State, UPDATE_SENT, key_of};
 
 impl Decision<'_> {
     /// Puts the incident under the silences that match it now, and takes it
@@ -129,15 +129,31 @@ impl Decision<'_> {
             1 => "breaches have joined; one subject breaches now".into(),
             n => format!("breaches have joined; {n} subjects breach now"),
         };
-        let owed = self.incident.update.owed.iter();
-        let informed = owed
-            .map(|(target, role)| Informed { target: target.clone(), role: role.clone() })
-            .collect();
+        let informed = self.owed();
         let data = ActionRecorded { informed, ..ActionRecorded::new(UPDATE_SENT, detail) };
         self.record(doing, FactData::ActionRecorded(data));
         if let Some(fact) = self.out.facts.last() {
             message::status(self.incident, fact, "update", self.world, &mut self.out.escalations);
         }
+    }
+
+    /// A page has told whoever follows the incident of breaches that joined, so
+    /// no update comes; those who are informed and not asked are told now.
+    pub(crate) fn tell_joined(&mut self) {
+        let update = &self.incident.update;
+        if update.owed.is_empty() || update.due_at.is_some() || !self.incident.tells() {
+            return;
+        }
+        let informed = self.owed();
+        let detail = "breaches have joined, of which a page has told".to_owned();
+        let data = ActionRecorded { informed, ..ActionRecorded::new(JOINED_TOLD, detail) };
+        self.record(&Doing::system(self.world.now, "page"), FactData::ActionRecorded(data));
+    }
+
+    /// Who is to be told of what joined, besides those who follow the incident.
+    fn owed(&self) -> Vec<Informed> {
+        let owed = self.incident.update.owed.iter();
+        owed.map(|(target, role)| Informed { target: target.clone(), role: role.clone() }).collect()
     }
 
     /// Pages a person in a digest: by the step's channels, or carried by the

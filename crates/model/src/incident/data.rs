@@ -494,8 +494,8 @@ pub struct Escalated {
 pub struct ActionRecorded {
     /// `comment`, `feedback`, `rollback_proposed`, `rollback_ordered`,
     /// `rollback_overdue`, `verification_asked`, `verification_confirmed`, `review_overdue`,
-    /// `action_done`, `refusal_lapsed`, `update_sent`, `flapping_goes_on` or
-    /// `drill_held`.
+    /// `action_done`, `refusal_lapsed`, `update_sent`, `joined_told`,
+    /// `flapping_goes_on` or `drill_held`.
     pub action: String,
     /// In words.
     pub detail: String,
