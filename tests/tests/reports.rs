@@ -448,6 +448,11 @@ fn a_planted_departure_from_the_policy_is_listed() {
         let list = all.as_array().expect("a list").iter().flat_map(of);
         list.map(|(id, departure)| (text(id), text(departure))).collect()
     };
+    // The policy holds breaches for a minute; these were held for no time.
+    let output = held(&["--from", "2026-01-05", "--to", "2026-01-06"]);
+    assert_eq!(departures(&output), [("i1".to_owned(), "wrong_deadline".to_owned())]);
+    let at_once = MADE.replace("version: 1\n", "version: 1\ngrouping: {group_wait: 0s}\n");
+    std::fs::write(Path::new(&charters).join("all.yaml"), at_once).expect("disk");
     let output = held(&["--to", "2026-01-08"]);
     assert_eq!(output.status.code(), Some(1));
     let wanted = [("i0", "late_acknowledgement"), ("i0", "review_overdue")];
