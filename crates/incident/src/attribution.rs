@@ -45,9 +45,9 @@ pub const ITSELF: &str = "itself";
 /// Method of a subject of which no source is known.
 pub const LINEAGE_UNKNOWN: &str = "lineage_unknown";
 
-/// What runs showed, or an incident took in, within this time explains any breach
-/// below, however small: the trouble may only begin to show. What is older has to
-/// show by now.
+/// What runs showed, or struck the root of an incident, within this time explains
+/// any breach below, however small: the trouble may only begin to show. What is
+/// older has to show by now.
 pub(crate) const RECENT: TimeSpan = TimeSpan::DAY;
 
 /// Nodes that one search upstream looks at. A wider lineage is searched no
@@ -99,9 +99,9 @@ pub(crate) struct Search<'a> {
     coverages: BTreeMap<Node, Coverage>,
     /// Where a node with evidence hands the blame on.
     handed: BTreeMap<Node, Option<Node>>,
-    /// Nodes about which something was known long ago that does not show in what
-    /// they feed.
-    outlived: BTreeSet<Node>,
+    /// Nodes, and others above them about which something was known that is over
+    /// or long ago for them and does not show in what those feed.
+    outlived: BTreeSet<(Node, Node)>,
 }
 
 /// Where each subject's breach comes from.
@@ -211,22 +211,29 @@ impl<'a> Search<'a> {
         next
     }
 
-    /// The nearest nodes upstream with evidence. What runs showed, or an incident
-    /// took in, long ago is evidence only where enough of what the node feeds breaches: otherwise it
-    /// has been well since.
+    /// The nearest nodes upstream with evidence. What is over, or was shown long
+    /// ago, is evidence only where enough of what the node feeds breaches:
+    /// otherwise it has been well since.
     fn upstream_evidence(&mut self, node: Node) -> Ancestors {
         loop {
             let above = self.ancestors(node, true);
             let before = self.outlived.len();
             for evident in &above.with_evidence {
-                if self.is_old(*evident) && !self.covers(*evident) {
-                    self.outlived.insert(*evident);
+                if self.has_outlived(node, *evident) {
+                    self.outlived.insert((node, *evident));
                 }
             }
             if self.outlived.len() == before {
                 return above;
             }
         }
+    }
+
+    /// True where what was wrong with a node does not explain what is wrong with
+    /// another below it: it is over or was long ago, and shows in little of what
+    /// the node feeds.
+    pub(crate) fn has_outlived(&mut self, below: Node, node: Node) -> bool {
+        self.is_past(below, node) && !self.covers(node)
     }
 
     /// Of the nodes upstream with evidence that cover enough the nearest, all at
@@ -237,7 +244,7 @@ impl<'a> Search<'a> {
             if distance > found.0 {
                 break;
             }
-            if self.has_evidence(above) && self.covers(above) {
+            if self.has_evidence(above, node) && self.covers(above) {
                 found.0 = distance;
                 found.1.push(above);
             }
@@ -246,13 +253,27 @@ impl<'a> Search<'a> {
     }
 
     /// True where nothing speaks against a node but what its runs showed long
-    /// ago, or an incident that is open still and took nothing in for as long.
-    fn is_old(&self, node: Node) -> bool {
+    /// ago, or an incident that is open still, but over or struck long ago. One
+    /// that is over speaks for what was measured before it was, and for a day for
+    /// what it has taken in before: that has not held.
+    fn is_past(&self, below: Node, node: Node) -> bool {
         let is_recent = |since: Timestamp| since + RECENT >= self.at;
-        let trouble = self.trouble(node).is_some_and(|(since, _)| is_recent(since));
-        let incident = self.board.open_incident(node).is_some()
-            && self.board.struck_at(node).is_none_or(is_recent);
-        !trouble && !incident && !self.board.breaches(node)
+        if self.board.breaches(node)
+            || self.trouble(node).is_some_and(|(since, _)| is_recent(since))
+        {
+            return false;
+        }
+        if self.board.open_incident(node).is_none() {
+            return true;
+        }
+        match self.board.over_since(node) {
+            Some(over) => {
+                let is_measured_before = self.board.began(below).is_some_and(|at| at < over);
+                let is_again = self.board.has_joined(below, node) && is_recent(over);
+                !is_measured_before && !is_again
+            }
+            None => !self.board.struck_at(node).is_none_or(is_recent),
+        }
     }
 
     /// Of several nodes with evidence equally near: the one that covers most,
@@ -280,10 +301,18 @@ impl<'a> Search<'a> {
         coverage.breaching > 0 && coverage.ratio() >= self.limits.min_coverage
     }
 
-    /// True where something is known to be wrong with the node itself.
-    fn has_evidence(&self, node: Node) -> bool {
-        let is_told = || self.board.open_incident(node).is_some() || self.trouble(node).is_some();
-        self.board.breaches(node) || (is_told() && !self.outlived.contains(&node))
+    /// True where something is known to be wrong with the node itself that may
+    /// explain what is wrong with another below it.
+    fn has_evidence(&self, node: Node, below: Node) -> bool {
+        self.has_any_evidence(node) && !self.outlived.contains(&(below, node))
+    }
+
+    /// True where something is known to be wrong with the node itself, or was and
+    /// nobody has said that it is over.
+    fn has_any_evidence(&self, node: Node) -> bool {
+        self.board.breaches(node)
+            || self.board.open_incident(node).is_some()
+            || self.trouble(node).is_some()
     }
 
     fn trouble(&self, node: Node) -> Option<(Timestamp, &'a str)> {

@@ -118,6 +118,10 @@ pub enum RunState {
 /// run tells it of every column of its schema.
 pub const COLUMN_IS_THERE: &str = "column is there";
 
+/// How the name of the check begins that a column has the type it had; the type
+/// follows. A run tells it of every column of its schema that has one.
+pub const COLUMN_HAS_TYPE: &str = "column has type ";
+
 /// Name of the check that a run read or wrote any row.
 pub const ROWS_ARE_THERE: &str = "there are rows";
 

@@ -20,6 +20,8 @@ use below::{Below, Counted};
 pub(crate) struct OpenBreach {
     pub(crate) detected_at: Timestamp,
     pub(crate) kind: ExpectationKind,
+    /// Where the window begins that opened it.
+    pub(crate) began: Timestamp,
     /// A sentence about it.
     pub(crate) what: String,
     /// The root of the incident that took it in.
@@ -37,10 +39,21 @@ struct Subject {
     /// By identifier.
     breaches: BTreeMap<String, OpenBreach>,
     /// Open incidents of which it is the root, by identifier.
-    incidents: BTreeMap<String, ExpectationKind>,
-    /// The latest breach that an incident with this root took in.
+    incidents: BTreeMap<String, OpenIncident>,
+    /// When it was last shown that an incident is about this root.
     struck_at: Option<Timestamp>,
+    /// Roots whose open incidents took in breaches of this subject.
+    joined: BTreeSet<u32>,
     counted: Counted,
+}
+
+/// An open incident about a subject.
+#[derive(Clone, Debug)]
+struct OpenIncident {
+    kind: ExpectationKind,
+    /// Since when nothing of it breaches, whatever single faults it has taken in
+    /// again since its root was struck.
+    over_since: Option<Timestamp>,
 }
 
 /// How long after its last judged window a feature counts as watched.
@@ -145,18 +158,39 @@ impl Board {
         let incidents = &mut self.subjects[number].incidents;
         match open {
             Some(kind) => match incidents.get_mut(id) {
-                Some(known) => *known = kind,
-                None => _ = incidents.insert(id.to_owned(), kind),
+                Some(known) => known.kind = kind,
+                None => {
+                    _ = incidents.insert(id.to_owned(), OpenIncident { kind, over_since: None });
+                }
             },
             None => _ = incidents.remove(id),
         }
     }
 
-    /// An incident with this root took in a breach.
-    pub(crate) fn struck(&mut self, root: &str, detected_at: Timestamp) {
+    /// It was shown that the incidents with this root are about it: one opened, or
+    /// the root itself breached or ceased to.
+    pub(crate) fn struck(&mut self, root: &str, at: Timestamp) {
         let number = self.number(root);
-        let struck_at = &mut self.subjects[number].struck_at;
-        *struck_at = (*struck_at).max(Some(detected_at));
+        let subject = &mut self.subjects[number];
+        subject.struck_at = subject.struck_at.max(Some(at));
+        subject.incidents.values_mut().for_each(|incident| incident.over_since = None);
+    }
+
+    /// Nothing of an open incident breaches any more.
+    pub(crate) fn over(&mut self, root: &str, id: &str, at: Timestamp) {
+        let number = self.number(root);
+        if let Some(incident) = self.subjects[number].incidents.get_mut(id) {
+            incident.over_since.get_or_insert(at);
+        }
+    }
+
+    /// An incident with this root took in a breach of a subject, or such a one is
+    /// resolved, so that the next one knows nothing of it.
+    pub(crate) fn join(&mut self, subject: &str, root: &str, has_joined: bool) {
+        let root = u32::try_from(self.number(root)).unwrap_or(NOBODY);
+        let number = self.number(subject);
+        let joined = &mut self.subjects[number].joined;
+        _ = if has_joined { joined.insert(root) } else { joined.remove(&root) };
     }
 
     /// How many subjects breach.
@@ -179,6 +213,7 @@ impl Board {
                 breaches: BTreeMap::new(),
                 incidents: BTreeMap::new(),
                 struck_at: None,
+                joined: BTreeSet::new(),
                 counted: Counted::Not,
             });
         }
@@ -308,16 +343,36 @@ impl Board {
         incidents.into_iter().flatten().map(String::as_str)
     }
 
-    /// When the latest breach was detected that an incident with this root took
-    /// in.
+    /// When it was last shown that the incidents with this root are about it.
     pub(crate) fn struck_at(&self, node: Node) -> Option<Timestamp> {
         self.subject(node)?.struck_at
     }
 
+    /// Since when nothing breaches of any of the open incidents with this root.
+    pub(crate) fn over_since(&self, node: Node) -> Option<Timestamp> {
+        let mut since = None;
+        for incident in self.subject(node)?.incidents.values() {
+            since = since.max(Some(incident.over_since?));
+        }
+        since
+    }
+
+    /// Where the first window begins that opened a breach of the node.
+    pub(crate) fn began(&self, node: Node) -> Option<Timestamp> {
+        self.subject(node)?.breaches.values().map(|breach| breach.began).min()
+    }
+
+    /// True where an open incident with this root took in a breach of the node.
+    pub(crate) fn has_joined(&self, node: Node, root: Node) -> bool {
+        let root = self.graph.subjects.get(root as usize);
+        let joined = self.subject(node).map(|subject| &subject.joined);
+        root.zip(joined).is_some_and(|(root, joined)| joined.contains(root))
+    }
+
     /// The kind of the first open incident with this root.
     pub(crate) fn open_incident(&self, node: Node) -> Option<(&str, ExpectationKind)> {
-        let (id, kind) = self.subject(node)?.incidents.first_key_value()?;
-        Some((id, *kind))
+        let (id, incident) = self.subject(node)?.incidents.first_key_value()?;
+        Some((id, incident.kind))
     }
 }
 

@@ -207,7 +207,7 @@ impl<'a> Search<'a> {
         roots: &Roots,
         is_accountable: &dyn Fn(&str) -> bool,
     ) -> bool {
-        if self.has_evidence(candidate.node) {
+        if self.has_any_evidence(candidate.node) {
             return false;
         }
         let spared_max = self.spared_max(candidate.node);

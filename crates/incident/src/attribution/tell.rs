@@ -78,7 +78,7 @@ impl Search<'_> {
         nodes.truncate(CANDIDATES_MAX);
         let mut losers: Vec<Candidate> = Vec::new();
         for (node, _) in nodes {
-            let why_not = self.why_not(node, root, subject == root);
+            let why_not = self.why_not(node, root, subject);
             let coverage = self.coverages.get(&node).and_then(super::Coverage::known);
             losers.push(Candidate { node: self.name(node).to_owned(), coverage, why_not });
         }
@@ -96,10 +96,10 @@ impl Search<'_> {
         losers
     }
 
-    /// Why a node is not the root; `is_alone` where the root explains itself only.
-    fn why_not(&mut self, node: Node, root: Node, is_alone: bool) -> String {
-        let root_name = self.name(root);
-        if self.has_evidence(node) {
+    /// Why a node is not the root of a subject, which may be its own.
+    fn why_not(&mut self, node: Node, root: Node, subject: Node) -> String {
+        let (root_name, is_alone) = (self.name(root), subject == root);
+        if self.has_evidence(node, subject) {
             return if self.by_evidence(node) == root {
                 format!("what is wrong with it is explained by {root_name}")
             } else if self.covers(root) && !self.covers(node) {
@@ -109,10 +109,14 @@ impl Search<'_> {
                 format!("further away than {root_name}, or covers less")
             };
         }
-        if self.outlived.contains(&node) {
+        if self.outlived.contains(&(subject, node)) {
             let least = self.limits.min_coverage;
+            let since = match self.board.over_since(node) {
+                Some(over) => format!("has been over since {over}"),
+                None => format!("is older than {RECENT}"),
+            };
             return format!(
-                "what was wrong with it is older than {RECENT}, and less than {least} of what it feeds breaches"
+                "what was wrong with it {since}, and less than {least} of what it feeds breaches"
             );
         }
         let (nothing, least) = ("nothing is known to be wrong with it", self.limits.min_coverage);
@@ -149,7 +153,7 @@ impl Search<'_> {
                 "{nothing}, and {spared} of {watched} watched subjects downstream do not breach: that {root_name} broke by itself is the simpler story"
             );
         }
-        if self.has_evidence(root) && root != node {
+        if self.has_any_evidence(root) && root != node {
             return format!("{nothing}; {root_name} has evidence of its own");
         }
         if self.coverage(root).breaching < breaching {

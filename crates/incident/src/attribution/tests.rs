@@ -88,6 +88,7 @@ fn open(root: Option<&str>) -> OpenBreach {
     OpenBreach {
         detected_at: at("05-08"),
         kind: ExpectationKind::Drift,
+        began: at("05-07 23:00"),
         what: "drift breached since noon".into(),
         root: root.map(name),
     }
@@ -303,6 +304,40 @@ fn an_incident_that_waits_for_its_signature_takes_nothing_in_for_ever() {
     );
     // Where most of what it feeds breaches it is not over.
     case("f1 f2 f4", "f3 f5", "05-07 11:00").check("f1=v f2=v f4=v");
+}
+
+#[test]
+fn an_incident_that_is_over_takes_in_what_was_measured_before_and_what_returns() {
+    let case = |over: &str, joined: &str| {
+        let mut case = Case::new(CHAIN).breaching("f4").watched("f1 f2 f3 f5");
+        case.board.incident("view:v", "an-incident", Some(ExpectationKind::Drift));
+        case.board.struck("view:v", at(over));
+        case.board.over("view:v", "an-incident", at(over));
+        case.board.join(&name(joined), "view:v", true);
+        case
+    };
+    // The window began at 23:00 of the day before.
+    case("05-07 23:01", "f1").check("f4=v");
+    let why = case("05-07 23:00", "f1").check("f4=f4");
+    assert_eq!(
+        why["f4"].candidates[0].why_not,
+        "what was wrong with it has been over since 2013-05-07T23:00:00Z, and less than 0.6 of \
+         what it feeds breaches"
+    );
+    case("05-07 23:00", "f4").check("f4=v");
+    case("05-07 11:00", "f4").check("f4=f4");
+    // Single faults that it has taken in again do not make it young.
+    let mut old = case("05-07 11:00", "f1");
+    old.board.over("view:v", "an-incident", at("05-08 11:00"));
+    old.check("f4=f4");
+    // Once its root is struck it is not over.
+    let mut again = case("05-07 11:00", "f1");
+    again.board.struck("view:v", at("05-08 11:00"));
+    again.check("f4=v");
+    // A resolved one leaves nothing to its successor.
+    let mut next = case("05-07 23:00", "f4");
+    next.board.join(&name("f4"), "view:v", false);
+    next.check("f4=f4");
 }
 
 #[test]

@@ -48,10 +48,10 @@ impl Coverage {
 impl Search<'_> {
     /// Walks upstream breadth first, at most `max_depth` edges. With
     /// `to_evidence` no further than the nearest nodes with evidence.
-    pub(super) fn ancestors(&mut self, node: Node, to_evidence: bool) -> Ancestors {
+    pub(super) fn ancestors(&mut self, start: Node, to_evidence: bool) -> Ancestors {
         let mut above = Ancestors::default();
-        self.begin(node);
-        let mut level = vec![node];
+        self.begin(start);
+        let mut level = vec![start];
         for distance in 1..=self.limits.max_depth {
             let mut next = Vec::new();
             for node in level {
@@ -70,7 +70,8 @@ impl Search<'_> {
             }
             above.nodes.extend(next.iter().map(|node| (*node, distance)));
             if above.with_evidence.is_empty() {
-                let evident = next.iter().copied().filter(|node| self.has_evidence(*node));
+                let is_evident = |node: &Node| self.has_evidence(*node, start);
+                let evident = next.iter().copied().filter(is_evident);
                 above.with_evidence = evident.collect();
             }
             let enough = to_evidence && !above.with_evidence.is_empty();

@@ -233,6 +233,7 @@ impl Index {
         let open = OpenBreach {
             detected_at: breach.detected_at,
             kind: breach.kind,
+            began: breach.window_start,
             what: format!("{} breached since {}", breach.expectation, breach.window_start),
             root: None,
         };
@@ -270,6 +271,7 @@ impl Index {
                 if openings.len() > 2 * RECURRENCES_MAX {
                     openings.drain(..RECURRENCES_MAX);
                 }
+                self.board.struck(&incident.root, fact.occurred_at);
             }
             FactData::BreachAttached(data) => {
                 self.attached.insert(data.breach_id.clone(), incident.id.clone());
@@ -289,17 +291,27 @@ impl Index {
                 let open = OpenBreach {
                     detected_at: data.detected_at,
                     kind: data.kind,
+                    began: data.window_start,
                     what: format!("{} breached since {}", data.expectation, data.window_start),
                     root: Some(incident.root.clone()),
                 };
                 self.board.breach(&typed(&data.feature), &data.breach_id, open);
-                self.board.struck(&incident.root, data.detected_at);
+                self.board.join(&data.feature, &incident.root, true);
+                if typed(&data.feature) == incident.root {
+                    self.board.struck(&incident.root, data.detected_at);
+                }
             }
             FactData::BreachCleared(data) => {
+                if typed(&data.feature) == incident.root {
+                    self.board.struck(&incident.root, fact.occurred_at);
+                }
                 self.attached.remove(&data.breach_id);
                 self.attached_at.remove(&data.breach_id);
                 leave(&mut self.unexplained, &data.feature, &data.breach_id);
                 self.board.clear(&typed(&data.feature), &data.breach_id);
+                if !incident.is_breaching() {
+                    self.board.over(&incident.root, &incident.id, fact.occurred_at);
+                }
             }
             FactData::Merged(data) => {
                 self.merged.insert(incident.id.clone(), data.into.clone());
@@ -316,6 +328,10 @@ impl Index {
             FactData::Reopened(_) => {
                 self.resolved.retain(|id| *id != incident.id);
                 self.unreviewed.retain(|id| *id != incident.id);
+                for (feature, ..) in incident.attached.keys() {
+                    self.board.join(feature, &incident.root, true);
+                }
+                self.board.struck(&incident.root, fact.occurred_at);
             }
             FactData::Reviewed(_) if self.unreviewed.contains(&incident.id) => {
                 self.unreviewed.retain(|id| *id != incident.id);
@@ -361,6 +377,7 @@ impl Index {
             // has given to another is that one's, also where a log of several
             // partitions tells of the other first.
             let is_own = |breach_id: &&String| self.attached.get(*breach_id) == Some(&incident.id);
+            self.board.join(feature, &incident.root, false);
             let own: Vec<&String> = attached.open.iter().filter(is_own).collect();
             for breach_id in own {
                 self.attached.remove(breach_id);

@@ -16,7 +16,7 @@ use super::pins::Pin;
 use super::place::as_of;
 use super::platform::{self, PLATFORM};
 use super::{Escalate, Outputs};
-use crate::attribution::RECENT;
+use crate::attribution::Search;
 use crate::attribution::related::{Way, related};
 use crate::context::Context;
 use crate::decide::Doing;
@@ -106,7 +106,15 @@ impl Escalate {
             let speaks_for_itself = self.incidents.get(&child).is_some_and(|one| {
                 one.is_open() && one.severity <= severity && one.quiet.inhibited_by.is_none()
             });
-            if speaks_for_itself && child != id && !self.line_of(id).contains(&child) {
+            let child_root = self.incidents.get(&child).map(|one| one.root.clone());
+            let explains = |stage: &mut Self| {
+                child_root.is_some_and(|of| stage.explains(id, &of, &limits, context, as_of))
+            };
+            if speaks_for_itself
+                && child != id
+                && !self.line_of(id).contains(&child)
+                && explains(self)
+            {
                 let doing = Doing::system(now, format!("incident {id}"));
                 self.decide(&child, context, now, out, |decision| {
                     decision.inhibit(id, UPSTREAM, &doing);
@@ -175,7 +183,7 @@ impl Escalate {
         }
         let mut near = if place.is_of_root { Vec::new() } else { self.with_root(place.root, true) };
         near.extend(self.incidents_near(place.root, Way::Up, limits, context, at));
-        near.retain(|id| self.is_fresh(id, context, at));
+        near.retain(|id| self.explains(id, place.root, limits, context, at));
         let may = |id: &&String| {
             child.is_none_or(|child| id.as_str() != child && !self.line_of(id).contains(child))
                 && self.covers(id, severity)
@@ -224,16 +232,28 @@ impl Escalate {
         all
     }
 
-    /// True where what is wrong with an incident's root shows still: it breaches
-    /// itself, or took in a breach lately. What attribution would not blame for a
-    /// breach speaks for no incident about that breach, or nobody would be told.
-    fn is_fresh(&self, id: &str, context: &dyn Context, at: Timestamp) -> bool {
-        let board = self.index.board();
-        let root = self.incidents.get(id).map(|incident| incident.root.as_str());
-        let node = root.and_then(|root| board.node(context.lineage(), root));
-        node.is_none_or(|node| {
-            board.breaches(node) || board.struck_at(node).is_none_or(|struck| struck + RECENT >= at)
-        })
+    /// True where what is wrong with an incident's root may explain what is wrong
+    /// with a node below it. What attribution would not blame for a breach speaks
+    /// for no incident about that breach, or nobody would be told.
+    fn explains(
+        &mut self,
+        id: &str,
+        below: &str,
+        limits: &AttributionLimits,
+        context: &dyn Context,
+        at: Timestamp,
+    ) -> bool {
+        let Some(root) = self.incidents.get(id).map(|incident| incident.root.clone()) else {
+            return false;
+        };
+        let marks = std::mem::take(&mut self.marks);
+        let board = self.index.settled(context);
+        let lineage = context.lineage();
+        let mut search = Search::new(board, lineage, limits, at).marking(marks);
+        let nodes = board.node(lineage, below).zip(board.node(lineage, &root));
+        let explains = nodes.is_none_or(|(below, root)| !search.has_outlived(below, root));
+        self.marks = search.into_marks();
+        explains
     }
 
     /// True where an incident speaks for others of a severity.

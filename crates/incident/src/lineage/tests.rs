@@ -1,6 +1,6 @@
 //! Edges that come and go, and runs that go wrong.
 
-use watchkeep_model::lineage::{Assertion, Ownership, RunEvent, RunState};
+use watchkeep_model::lineage::{Assertion, COLUMN_HAS_TYPE, Ownership, RunEvent, RunState};
 use watchkeep_model::time::TimeSpan;
 
 use super::*;
@@ -179,6 +179,34 @@ fn an_assertion_that_fails_is_trouble_of_its_dataset() {
     let told = "assertion not_null of price failed at 2013-05-02T00:00:00Z";
     assert_eq!(trouble(&lineage, "dataset:a", "05-02 12:00"), told);
     assert_eq!(trouble(&lineage, "dataset:a", "05-03"), "");
+}
+
+#[test]
+fn a_column_of_another_type_is_trouble_until_it_has_its_own_again() {
+    let schema = |when: &str, job: &str, kind: &str| {
+        let mut event = run(when, when, RunState::Completed);
+        event.job = format!("pipeline:{job}");
+        event.assertions.push(Assertion {
+            node: "dataset:a".into(),
+            assertion: format!("{COLUMN_HAS_TYPE}{kind}"),
+            column: Some("price".into()),
+            success: true,
+        });
+        event
+    };
+    let lineage = built(&[
+        schema("05-01", "p", "int"),
+        // Another program has another word for it.
+        schema("05-01 06:00", "q", "integer"),
+        schema("05-02", "p", "text"),
+        schema("05-03", "p", "text"),
+        schema("05-04", "p", "int"),
+    ]);
+    assert_eq!(trouble(&lineage, "dataset:a", "05-01 12:00"), "");
+    let told = "column price was int and became text at 2013-05-02T00:00:00Z";
+    assert_eq!(trouble(&lineage, "dataset:a", "05-02"), told);
+    assert_eq!(trouble(&lineage, "dataset:a", "05-03 12:00"), told);
+    assert_eq!(trouble(&lineage, "dataset:a", "05-04"), "");
 }
 
 #[test]

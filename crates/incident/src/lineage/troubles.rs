@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::lineage::{
-    COLUMN_IS_THERE, ROWS_ARE_THERE, RunEvent, RunState, VALUES_ARE_THERE,
+    COLUMN_HAS_TYPE, COLUMN_IS_THERE, ROWS_ARE_THERE, RunEvent, RunState, VALUES_ARE_THERE,
 };
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
@@ -63,6 +63,10 @@ type Span = (Kind, Timestamp, Option<Timestamp>, String);
 /// Node, assertion and column.
 type Check<'r> = (&'r str, &'r str, Option<&'r str>);
 
+/// Node, job and column. Programs have words of their own for types, so that
+/// what one job says is held against what it said before.
+type Typed<'r> = (&'r str, &'r str, &'r str);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
     Failed,
@@ -77,6 +81,7 @@ pub(super) fn of(runs: &[RunEvent], lineage: &Lineage) -> BTreeMap<Node, Trouble
     let mut jobs: BTreeMap<&str, Vec<&RunEvent>> = BTreeMap::new();
     let mut checks: BTreeMap<Check<'_>, Vec<(Timestamp, bool)>> = BTreeMap::new();
     let mut schemas: BTreeMap<&str, Vec<(Timestamp, BTreeSet<&str>)>> = BTreeMap::new();
+    let mut types: BTreeMap<Typed<'_>, Vec<(Timestamp, &str)>> = BTreeMap::new();
     for event in runs {
         jobs.entry(&event.job).or_default().push(event);
         let (columns, others): (Vec<_>, Vec<_>) =
@@ -89,6 +94,12 @@ pub(super) fn of(runs: &[RunEvent], lineage: &Lineage) -> BTreeMap<Node, Trouble
             schemas.entry(node).or_default().push((event.at, columns));
         }
         for check in others {
+            if let Some(kind) = check.assertion.strip_prefix(COLUMN_HAS_TYPE) {
+                let column = check.column.as_deref().unwrap_or_default();
+                let key = (check.node.as_str(), event.job.as_str(), column);
+                types.entry(key).or_default().push((event.at, kind));
+                continue;
+            }
             let key = (check.node.as_str(), check.assertion.as_str(), check.column.as_deref());
             checks.entry(key).or_default().push((event.at, check.success));
         }
@@ -115,7 +126,14 @@ pub(super) fn of(runs: &[RunEvent], lineage: &Lineage) -> BTreeMap<Node, Trouble
     for ((name, assertion, column), results) in checks {
         if let Some(node) = lineage.node(name) {
             let what = broken_words(assertion, column);
-            spans.entry(node).or_default().extend(broken(&what, &results));
+            // Who has taken a column away has done so once.
+            let is_once = assertion == COLUMN_IS_THERE;
+            spans.entry(node).or_default().extend(broken(&what, &results, is_once));
+        }
+    }
+    for ((name, _, column), types) in types {
+        if let Some(node) = lineage.node(name) {
+            spans.entry(node).or_default().extend(changed(column, &types));
         }
     }
     spans.retain(|_, of_node| !of_node.is_empty());
@@ -221,14 +239,15 @@ fn broken_words(assertion: &str, column: Option<&str>) -> String {
 }
 
 /// From a check that did not hold until the next that does, or that does not hold
-/// either.
-fn broken(what: &str, results: &[(Timestamp, bool)]) -> Vec<Span> {
+/// either; with `is_once` until the next that does.
+fn broken(what: &str, results: &[(Timestamp, bool)], is_once: bool) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut open: Option<Timestamp> = None;
     let span =
         |since: Timestamp, until| (Kind::Assertion, since, until, format!("{what} at {since}"));
     for (at, success) in results {
         match (success, open) {
+            (false, Some(_)) if is_once => {}
             (false, before) => {
                 spans.extend(before.map(|since| span(since, Some(*at))));
                 open = Some(*at);
@@ -241,6 +260,34 @@ fn broken(what: &str, results: &[(Timestamp, bool)]) -> Vec<Span> {
         }
     }
     spans.extend(open.map(|since| span(since, None)));
+    spans
+}
+
+/// From the first schema with another type of a column until it has the one again
+/// that it had. Who has meant it is not in trouble for long: it is as old as the
+/// change.
+fn changed(column: &str, types: &[(Timestamp, &str)]) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    let Some((_, mut usual)) = types.first().copied() else { return spans };
+    let mut open: Option<(Timestamp, &str)> = None;
+    let span = |since: Timestamp, until, from: &str, to: &str| {
+        let what = format!("column {column} was {from} and became {to} at {since}");
+        (Kind::Assertion, since, until, what)
+    };
+    for (at, kind) in types.iter().copied() {
+        match open {
+            None if kind != usual => open = Some((at, kind)),
+            Some((since, other)) if kind != other => {
+                spans.push(span(since, Some(at), usual, other));
+                open = None;
+                if kind != usual {
+                    (usual, open) = (other, Some((at, kind)));
+                }
+            }
+            _ => {}
+        }
+    }
+    spans.extend(open.map(|(since, other)| span(since, None, usual, other)));
     spans
 }
 

@@ -5,14 +5,14 @@
 //! datasets, and of datasets `dataQualityAssertions`, `schema`,
 //! `outputStatistics`, `dataQualityMetrics` and `symlinks`. The others say
 //! nothing about who is to blame. Statistics are read as checks: that there are
-//! rows, that a column is not empty, that it is there.
+//! rows, that a column is not empty, that it is there and of which type.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use watchkeep_model::lineage::{
-    Assertion, COLUMN_IS_THERE, Ownership, ROWS_ARE_THERE, RunEvent, RunState, ShownRun,
-    VALUES_ARE_THERE,
+    Assertion, COLUMN_HAS_TYPE, COLUMN_IS_THERE, Ownership, ROWS_ARE_THERE, RunEvent, RunState,
+    ShownRun, VALUES_ARE_THERE,
 };
 use watchkeep_model::subject::has_type;
 use watchkeep_model::time::Timestamp;
@@ -98,6 +98,16 @@ struct SchemaFacet {
 #[derive(Deserialize)]
 struct Field {
     name: String,
+    r#type: Option<String>,
+}
+
+impl Field {
+    /// The type without its size and in one spelling: a text may become longer.
+    fn kind(&self) -> Option<String> {
+        let kind = self.r#type.as_deref()?;
+        let kind = kind.split('(').next().unwrap_or(kind).trim().to_ascii_lowercase();
+        (!kind.is_empty()).then_some(kind)
+    }
 }
 
 /// How much there is, as far as a run tells.
@@ -271,8 +281,11 @@ fn dataset(shown: &mut ShownRun, dataset: Dataset) -> String {
             });
         };
         let fields = facets.schema.map(|facet| facet.fields).unwrap_or_default();
-        for Field { name } in fields.into_iter().take(COLUMNS_MAX) {
-            check(COLUMN_IS_THERE, Some(name), true);
+        for field in fields.into_iter().take(COLUMNS_MAX) {
+            if let Some(kind) = field.kind() {
+                check(&format!("{COLUMN_HAS_TYPE}{kind}"), Some(field.name.clone()), true);
+            }
+            check(COLUMN_IS_THERE, Some(field.name), true);
         }
         for statistics in facets.output_statistics.into_iter().chain(facets.data_quality_metrics) {
             let Some(rows) = statistics.row_count else { continue };
@@ -378,6 +391,7 @@ mod tests {
                 "dataset:bts.on_time there are rows None true",
                 "dataset:bts.on_time there are values Some(\"origin\") true",
                 "dataset:bts.on_time there are values Some(\"tail\") false",
+                "view:status column has type text Some(\"tail\") true",
                 "view:status column is there Some(\"tail\") true",
                 "view:status there are rows None false",
             ]
