@@ -293,8 +293,71 @@ fn a_folder_needs_the_approvals_that_a_proposal_needs() {
     let folder = Folder::write(&service, &wider);
     let error = forbidden(&service, &publishing(&folder, "user:linus", &[]));
     assert!(error.contains("feature:ride.price: the gate charter needs 2 more"), "{error}");
+    // Nor does whatever else it rests on change without those whom it asks.
+    let mut rests = turned.clone();
+    rests[0].1.push_str(
+        "groups: {riders: {lead: user:grace, members: [user:grace]}}\n\
+         systems: {rides: {owner: user:grace, domain: travel}}\n\
+         domains: {travel: {owner: user:edgar}}\n",
+    );
+    rests[2].1.push_str("system: rides\ngroup: group:riders\nview: view:rides\n");
+    rests.push((
+        "view.yaml",
+        "kind: charter\nsubject: view:rides\nowners: {primary: user:grace}\n\
+        ---\nkind: lineage\nedges: [{from: view:rides, to: feature:ride.price}]\n"
+            .into(),
+    ));
+    let folder = Folder::write(&service, &rests);
+    succeed(&service, &publishing(&folder, "user:ada", &both));
+    for (what, file, from, to) in [
+        ("system:rides", 0, "rides: {owner: user:grace,", "rides: {owner: user:linus,"),
+        ("domain:travel", 0, "travel: {owner: user:edgar", "travel: {owner: user:linus"),
+        (
+            "domain:travel",
+            0,
+            "{owner: user:edgar}",
+            "{owner: user:edgar, alert_budget: {false_alarms: 1, per: 52w}}",
+        ),
+        ("group:riders", 0, "riders: {lead: user:grace", "riders: {lead: user:linus"),
+        ("feature:ride.price", 3, "edges: [{from: view:rides,", "edges: [{from: dataset:mine,"),
+        (
+            "feature:ride.price",
+            3,
+            "to: feature:ride.price}",
+            "to: feature:ride.price, last_seen: 2020-01-01}",
+        ),
+        (
+            "feature:ride.price",
+            3,
+            "---",
+            "---\nkind: charter\nsubject: dataset:mine\nowners: {primary: user:linus}\n\
+             consumers: [feature:ride.price]\n---",
+        ),
+    ] {
+        let mut other = rests.clone();
+        other[file].1 = other[file].1.replace(from, to);
+        assert_ne!(other[file].1, rests[file].1, "{to}");
+        let folder = Folder::write(&service, &other);
+        let error = forbidden(&service, &publishing(&folder, "user:linus", &["--dry-run"]));
+        let asks = format!("{what}: the gate charter needs 2 more");
+        assert!(error.contains(&asks), "{to}: {error}");
+    }
+    // The view's own people are not enough for what it gives to tier 1.
+    let mut other = rests.clone();
+    other[3].1 = other[3].1.replace("primary: user:grace", "primary: user:linus");
+    let folder = Folder::write(&service, &other);
+    let one = ["--dry-run", "--approved-by", "user:grace"];
+    let error = forbidden(&service, &publishing(&folder, "user:linus", &one));
+    assert!(error.contains("view:rides: the gate charter needs 1 more"), "{error}");
+    // What it does not rest on is for those to say whom it concerns.
+    let mut other = rests.clone();
+    other.push((
+        "other.yaml",
+        "kind: charter\nsubject: dataset:mine\nowners: {primary: user:linus}\n".into(),
+    ));
+    succeed(&service, &publishing(&Folder::write(&service, &other), "user:linus", &["--dry-run"]));
     // Where others are reached is for them to say.
-    let mut moved = turned;
+    let mut moved = rests;
     moved[0].1 = moved[0].1.replace("ada: {", "ada: {active: false, ");
     let folder = Folder::write(&service, &moved);
     let error = forbidden(&service, &publishing(&folder, "user:linus", &[]));

@@ -274,7 +274,7 @@ impl Desk<'_> {
         let registries = [self.registry, after];
         let by = &proposal.fact.by;
         let mut found = gate::requirements(registries, differences, by, true);
-        found.extend(guard::of_inherited(registries, differences, by));
+        found.extend(guard::of_charters(registries, differences, by));
         found
     }
 

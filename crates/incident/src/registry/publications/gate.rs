@@ -329,6 +329,13 @@ impl Case<'_> {
     }
 }
 
+/// Everybody who may stand behind a user, group or rota, groups in groups included.
+pub fn people_behind(directory: &Directory, name: &str) -> BTreeSet<String> {
+    let mut people = BTreeSet::new();
+    people_of(directory, name, GROUP_DEPTH_MAX, &mut people);
+    people
+}
+
 /// Everybody who may stand behind a typed name.
 pub(super) fn people_of(
     directory: &Directory,

@@ -6,12 +6,13 @@
 //!   it, or is governance, publishes alone, and anybody else needs one of them.
 //! - A policy that loses a gate, an independence rule or a freeze that is not
 //!   over needs the approvals that it asked for itself, and so does any other
-//!   change of it during its own freeze. Any other change of a policy, of a
-//!   system or of a domain needs what a change of those charters of tier 1 would
-//!   need that it concerns: whoever may turn their pages away may as well take
-//!   their owner.
-//! - A charter of tier 1 that comes out as another because of a pattern or view
-//!   that it inherits from needs what its own change would need.
+//!   change of it during its own freeze. Any other change of a policy needs what
+//!   a change of those charters of tier 1 would need that follow it: whoever may
+//!   turn their pages away may as well take their owner.
+//! - What a charter of tier 1 comes to rests on more than itself: on patterns and
+//!   views that it inherits from, on the owner of its view, on the group, systems
+//!   and domains that it belongs to with their alert budget, and on the edges that
+//!   end at it. Whoever changes one of these needs what its own change would need.
 //! - People who come into a group or rota of which gates ask need the approvals
 //!   of those gates, and another governance that of the one before. Where another
 //!   person is reached, when they are away and whether they have left is for
@@ -32,9 +33,13 @@ use super::Difference;
 use super::gate::{self, CHARTER, Case, GROUP_DEPTH_MAX, Requirement, gate_of_tier, people_of};
 use super::gate::{is_of_changes, policy_of};
 use crate::context::{DEFAULT_POLICY, built_in};
-use crate::owner::PARENTS_MAX;
 use crate::registry::Registry;
 use crate::schedule::typed_user;
+
+mod tier_1;
+
+pub(super) use tier_1::of_charters;
+use tier_1::owners_of_places;
 
 /// The approvals that publishing changes needs, by what is in force before.
 /// `at` is when it is published.
@@ -53,9 +58,8 @@ pub fn requirements(
         let Some(policy) = known.or(built_in) else { continue };
         found.extend(of_policy(before, policy, after.policy(&difference.name), (by, at)));
     }
-    found.extend(of_inherited(registries, differences, by));
+    found.extend(of_charters(registries, differences, by));
     found.extend(of_persons(before, differences, by));
-    found.extend(of_belonging(registries, differences, by));
     found.extend(of_people(registries, differences, by));
     found.extend(of_governance(registries, by));
     found
@@ -108,47 +112,6 @@ fn of_policy(
     gates.iter().filter_map(|gate| of_several(&subject, gate, &charters, (before, by))).collect()
 }
 
-/// Charters of tier 1 that come out as another because something else changes
-/// that they inherit from: a pattern that is new or wider than theirs, a view.
-pub(super) fn of_inherited(
-    registries: [&Registry; 2],
-    differences: &[Difference],
-    by: &str,
-) -> Vec<Requirement> {
-    let written: BTreeSet<&str> = differences
-        .iter()
-        .filter(|difference| difference.kind == RevisionKind::Charter)
-        .map(|difference| difference.name.as_str())
-        .collect();
-    if written.is_empty() {
-        return Vec::new();
-    }
-    let [before, after] = registries;
-    let mut found = Vec::new();
-    for subject in before.subjects().filter(|subject| !written.contains(subject)) {
-        let Some(charter) = before.charter(subject, Timestamp::MAX) else { continue };
-        if charter.fields.tier != Some(1) {
-            continue;
-        }
-        // A pattern of tier 1 that it comes from has asked for the same already.
-        let is_asked = |name: &str| {
-            let known = before.charter(name, Timestamp::MAX);
-            written.contains(name) && known.is_some_and(|known| known.fields.tier == Some(1))
-        };
-        if charter.from.iter().any(|name| is_asked(name)) {
-            continue;
-        }
-        let shown = after.charter(subject, Timestamp::MAX);
-        if shown.is_some_and(|shown| shown.fields == charter.fields) {
-            continue;
-        }
-        let gates = gates_of(before, &charter).into_iter().filter(|gate| gate.gate == CHARTER);
-        found
-            .extend(gates.filter_map(|gate| of_several(subject, &gate, &[&charter], (before, by))));
-    }
-    found
-}
-
 /// What is known of another person: where to reach them, when they are away and
 /// whether they have left. They themselves, the lead of a group that they are
 /// in, and governance change it alone; anybody else needs one of these.
@@ -184,67 +147,6 @@ fn of_persons(before: &Registry, differences: &[Difference], by: &str) -> Vec<Re
         });
     }
     found
-}
-
-/// Systems and domains to which charters of tier 1 belong, and which have
-/// another owner or lie elsewhere now.
-fn of_belonging(
-    registries: [&Registry; 2],
-    differences: &[Difference],
-    by: &str,
-) -> Vec<Requirement> {
-    const PLACES: [RevisionKind; 2] = [RevisionKind::System, RevisionKind::Domain];
-    if !differences.iter().any(|difference| PLACES.contains(&difference.kind)) {
-        return Vec::new();
-    }
-    let [before, after] = registries;
-    let charters = before.subjects().filter_map(|subject| before.charter(subject, Timestamp::MAX));
-    let mut moved: BTreeMap<String, Vec<Arc<Charter>>> = BTreeMap::new();
-    for charter in charters.filter(|charter| charter.fields.tier == Some(1)) {
-        let known = owner_of_place(&charter, before.directory());
-        if let Some((place, _)) = &known
-            && known != owner_of_place(&charter, after.directory())
-        {
-            moved.entry(place.clone()).or_default().push(charter);
-        }
-    }
-    let mut found = Vec::new();
-    for (place, charters) in &moved {
-        let charters: Vec<&Charter> = charters.iter().map(AsRef::as_ref).collect();
-        let gates = gates_of(before, charters[0]).into_iter().filter(|gate| gate.gate == CHARTER);
-        found.extend(gates.filter_map(|gate| of_several(place, &gate, &charters, (before, by))));
-    }
-    found
-}
-
-/// The system or domain that answers for a charter which names no primary, and
-/// its owner.
-fn owner_of_place(charter: &Charter, directory: &Directory) -> Option<(String, String)> {
-    let fields = &charter.fields;
-    if fields.owners.primary.is_some() {
-        return None;
-    }
-    let mut domain = fields.domain.as_ref();
-    let mut next = fields.system.as_ref();
-    for _ in 0..PARENTS_MAX {
-        let Some((name, system)) = next.and_then(|name| Some((name, directory.systems.get(name)?)))
-        else {
-            break;
-        };
-        if let Some(owner) = &system.owner {
-            return Some((format!("system:{name}"), owner.clone()));
-        }
-        domain = domain.or(system.domain.as_ref());
-        next = system.parent.as_ref();
-    }
-    for _ in 0..PARENTS_MAX {
-        let (name, place) = domain.and_then(|name| Some((name, directory.domains.get(name)?)))?;
-        if let Some(owner) = &place.owner {
-            return Some((format!("domain:{name}"), owner.clone()));
-        }
-        domain = place.parent.as_ref();
-    }
-    None
 }
 
 /// True where a gate is at least as hard to open as another.
@@ -314,7 +216,11 @@ fn of_people(registries: [&Registry; 2], differences: &[Difference], by: &str) -
     for charter in &charters {
         for gate in gates_of(before, charter) {
             let holders = gate.roles.iter().filter_map(|role| charter.fields.owners.get(role));
-            for holder in holders.collect::<BTreeSet<&str>>() {
+            let mut holders: BTreeSet<&str> = holders.collect();
+            if charter.fields.tier == Some(1) && gate.gate == CHARTER {
+                holders.extend(owners_of_places(charter, before.directory()));
+            }
+            for holder in holders {
                 let gates = guarded.entry(holder).or_default();
                 match gates.iter_mut().find(|(known, _)| *known == gate) {
                     Some((_, charters)) => charters.push(charter),
