@@ -2,8 +2,8 @@
 //!
 //! What calendars of people and rotas use is read: VEVENT with DTSTART, DTEND
 //! or DURATION, RRULE, RDATE, EXDATE and single occurrences that were moved
-//! (RECURRENCE-ID); dates, times in UTC, in IANA zones (TZID) and without a
-//! zone. Cancelled events and those that leave the time free are passed over.
+//! (RECURRENCE-ID); dates, times in UTC, in zones (TZID) of the IANA database, of
+//! Windows and of the calendar itself (VTIMEZONE), and without a zone. Cancelled events and those that leave the time free are passed over.
 //! Recurrences are the `rrule` crate's; they are counted on the wall clock, so
 //! that nine o'clock stays nine o'clock when the clocks change.
 
@@ -12,6 +12,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use watchkeep_model::time::Timestamp;
+
+mod windows;
+mod zones;
+
+use zones::Zones;
 
 /// Bytes of one calendar. A larger one is refused.
 pub const CALENDAR_BYTES_MAX: usize = 16 << 20;
@@ -62,11 +67,12 @@ pub fn read(
     }
     let floating =
         TimeZone::get(zone).map_err(|_| fail(1, format!("`{zone}` is not a time zone")))?;
-    let components = components(text)?;
+    let (components, defined) = components(text)?;
+    let zones = Zones::new(floating, &defined);
     let mut moved: BTreeSet<(String, Timestamp)> = BTreeSet::new();
     let mut drafts = Vec::new();
     for component in &components {
-        let draft = Draft::of(component, &floating)?;
+        let draft = Draft::of(component, &zones)?;
         if let Some(id) = draft.replaces {
             moved.insert((draft.uid.clone(), id));
         }
@@ -95,11 +101,14 @@ struct Property {
     value: String,
 }
 
-/// A VEVENT.
+/// A VEVENT, a VTIMEZONE or a part of one.
 #[derive(Debug, Default)]
 struct Component {
     line: usize,
+    name: String,
     properties: Vec<Property>,
+    /// STANDARD and DAYLIGHT of a VTIMEZONE.
+    parts: Vec<Self>,
 }
 
 impl Component {
@@ -116,11 +125,11 @@ impl Component {
     }
 }
 
-/// The events of a calendar, without what is nested in them.
-fn components(text: &str) -> Result<Vec<Component>, IcalError> {
+/// The events of a calendar, without what is nested in them, and its time zones.
+fn components(text: &str) -> Result<(Vec<Component>, Vec<Component>), IcalError> {
     let mut stack: Vec<String> = Vec::new();
-    let mut events = Vec::new();
-    let mut open: Option<Component> = None;
+    let (mut events, mut zones) = (Vec::new(), Vec::new());
+    let (mut open, mut part): (Option<Component>, Option<Component>) = (None, None);
     for (line, text) in unfolded(text) {
         let property = property(line, &text)?;
         match property.name.as_str() {
@@ -129,8 +138,11 @@ fn components(text: &str) -> Result<Vec<Component>, IcalError> {
                 if stack.is_empty() && name != "VCALENDAR" {
                     break;
                 }
-                if name == "VEVENT" && stack.len() == 1 {
-                    open = Some(Component { line, properties: Vec::new() });
+                let begun = || Some(Component { line, name: name.clone(), ..Component::default() });
+                match stack.len() {
+                    1 if name == "VEVENT" || name == "VTIMEZONE" => open = begun(),
+                    2 if stack[1] == "VTIMEZONE" => part = begun(),
+                    _ => {}
                 }
                 stack.push(name);
             }
@@ -140,19 +152,19 @@ fn components(text: &str) -> Result<Vec<Component>, IcalError> {
                     let what = format!("END:{name} ends nothing that has begun");
                     return Err(IcalError { line, what });
                 }
-                if stack.len() == 1 {
-                    events.extend(open.take());
-                }
-                if stack.is_empty() {
-                    return Ok(events);
-                }
-            }
-            _ if stack.len() == 2 => {
-                if let Some(open) = &mut open {
-                    open.properties.push(property);
+                match (stack.len(), &mut open) {
+                    (0, _) => return Ok((events, zones)),
+                    (1, _) if name == "VTIMEZONE" => zones.extend(open.take()),
+                    (1, _) => events.extend(open.take()),
+                    (2, Some(open)) => open.parts.extend(part.take()),
+                    _ => {}
                 }
             }
-            _ => {}
+            _ => match (stack.len(), &mut open, &mut part) {
+                (2, Some(open), _) => open.properties.push(property),
+                (3, _, Some(part)) => part.properties.push(property),
+                _ => {}
+            },
         }
     }
     let what = match stack.last() {
@@ -214,17 +226,17 @@ struct Moment {
 }
 
 impl Moment {
-    fn of(property: &Property, value: &str, floating: &TimeZone) -> Result<Self, IcalError> {
+    fn of(property: &Property, value: &str, zones: &Zones) -> Result<Self, IcalError> {
         let fail = |what: String| IcalError { line: property.line, what };
         let unreadable = || fail(format!("`{value}` is not a date or a time of iCalendar"));
-        let zone = match property.parameters.get("TZID") {
-            None => floating.clone(),
-            Some(name) => TimeZone::get(name).map_err(|_| {
-                fail(format!(
-                    "TZID `{name}` is no IANA zone: export the calendar with names such as Europe/London"
-                ))
-            })?,
-        };
+        let name = property.parameters.get("TZID").map(String::as_str);
+        let zone = zones.get(name).ok_or_else(|| {
+            let name = name.unwrap_or_default();
+            fail(format!(
+                "TZID `{name}` is no IANA zone, and the calendar defines no zone of that name: export \
+                 it with names such as Europe/London"
+            ))
+        })?;
         let (text, zone) = match value.strip_suffix('Z') {
             Some(text) => (text, TimeZone::UTC),
             None => (value, zone),
@@ -278,10 +290,10 @@ struct Draft {
 }
 
 impl Draft {
-    fn of(component: &Component, floating: &TimeZone) -> Result<Self, IcalError> {
+    fn of(component: &Component, zones: &Zones) -> Result<Self, IcalError> {
         let line = component.line;
         let fail = |what: &str| IcalError { line, what: what.to_owned() };
-        let moment = |property: &Property| Moment::of(property, &property.value, floating);
+        let moment = |property: &Property| Moment::of(property, &property.value, zones);
         let start = component.get("DTSTART").ok_or_else(|| fail("an event has a DTSTART"))?;
         let start = moment(start)?;
         let length = match (component.get("DTEND"), component.get("DURATION")) {
@@ -303,7 +315,7 @@ impl Draft {
                 for value in property.value.split(',') {
                     // A period has its own end; its start is what counts here.
                     let value = value.split('/').next().unwrap_or(value);
-                    moments.push(Moment::of(property, value, floating)?);
+                    moments.push(Moment::of(property, value, zones)?);
                 }
             }
             Ok(moments)
@@ -406,7 +418,7 @@ impl Draft {
                 parameters: BTreeMap::new(),
                 value: until.to_owned(),
             };
-            let until = Moment::of(&property, until, &self.start.zone)?;
+            let until = Moment::of(&property, until, &Zones::of(self.start.zone.clone()))?;
             let clock = match until.is_date {
                 true => until.clock.date().to_datetime(Time::constant(23, 59, 59, 0)),
                 false => until
@@ -535,7 +547,7 @@ mod tests {
         assert!(error("BEGIN:VCALENDAR\nBEGIN:VEVENT\n").contains("ends within VEVENT"));
         let event = |lines: &str| error(&calendar(&[lines]));
         assert!(event("SUMMARY:x").contains("line 3: an event has a DTSTART"));
-        assert!(event("DTSTART;TZID=Eastern Standard Time:20260105T080000").contains("IANA"));
+        assert!(event("DTSTART;TZID=Our Time:20260105T080000").contains("IANA"));
         assert!(event("DTSTART:2026-01-05").contains("is not a date"));
         let rule = "DTSTART:20260105T080000Z\r\nDURATION:PT1S\r\nRRULE:FREQ=SECONDLY";
         assert!(event(rule).contains("more than 20000 occurrences"));
