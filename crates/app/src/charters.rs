@@ -8,7 +8,7 @@ use watchkeep_incident::command::is_about_charters;
 use watchkeep_incident::registry::publications::Taken;
 use watchkeep_incident::registry::publications::decide::cause_of;
 use watchkeep_incident::registry::publications::played::{Played, played};
-use watchkeep_incident::registry::{Checks, Registry};
+use watchkeep_incident::registry::{Checks, Registry, shown_by_runs, shown_cycle};
 use watchkeep_interop::openlineage;
 use watchkeep_model::document::{Diagnostic, Documents, Level};
 use watchkeep_model::lineage::RunEvent;
@@ -21,9 +21,9 @@ use watchkeep_runtime::topics::Topics;
 use watchkeep_wire::yaml;
 
 use crate::config::{CharterSource, Config};
-use crate::input;
 use crate::output::complain;
 use crate::store::{Reader, Store};
+use crate::{ignored, input};
 
 /// Offsets that are read at once.
 const CHUNK: i64 = 5_000;
@@ -52,7 +52,7 @@ impl Folder {
     /// # Errors
     /// What the system says; findings are no errors here.
     pub(crate) fn read_and_check(folder: &Path, checks: &Checks) -> anyhow::Result<Self> {
-        let paths = input::files_below(folder, &[".yaml", ".yml"])?;
+        let paths = ignored::files_of_charters(folder, &[".yaml", ".yml"])?;
         if paths.is_empty() {
             bail!("{}: there is no .yaml file in this folder", folder.display());
         }
@@ -116,7 +116,11 @@ fn with_hint(finding: &mut Diagnostic) {
         return;
     }
     finding.hint = Some(match finding.rule {
-        "syntax" => "look for a quote, bracket or colon too few, here or just before".to_owned(),
+        "syntax" => {
+            "look for a quote, bracket or colon too few, here or just before; a file that is no \
+             charter is named in `.watchkeepignore`"
+                .to_owned()
+        }
         "bound" => "make it smaller, or split it into several".to_owned(),
         "missing_field" => "write the field".to_owned(),
         "window_pane" => {
@@ -420,7 +424,7 @@ fn of_folder(
     };
     let mut runs = Vec::new();
     if let Some(folder) = folder {
-        for file in input::files_below(folder, &RUNS)? {
+        for file in ignored::files_of_charters(folder, &RUNS)? {
             input::require_regular(&file)?;
             read_runs(&file, &|name| read.registry.knows(name), &mut runs)?;
         }
@@ -430,14 +434,16 @@ fn of_folder(
     Ok(Seen { rules: Rules::new(registry), held: runs.len(), runs })
 }
 
-/// Lines of the run events in a folder that cannot be used, at most so many.
+/// What is wrong with the run events in a folder: lines that cannot be used, at
+/// most so many, and circles of what can.
 ///
 /// # Errors
 /// A file cannot be read.
-pub(crate) fn broken_runs(folder: &Path) -> anyhow::Result<Vec<Diagnostic>> {
+pub(crate) fn lint_runs(folder: &Path, registry: &Registry) -> anyhow::Result<Vec<Diagnostic>> {
     const FINDINGS_MAX: usize = 100;
     let mut found = Vec::new();
-    for file in input::files_below(folder, &RUNS)? {
+    let (mut events, mut places): (Vec<RunEvent>, Vec<(String, u32)>) = Default::default();
+    for file in ignored::files_of_charters(folder, &RUNS)? {
         let name = file.display().to_string();
         if !std::fs::metadata(&file).with_context(|| name.clone())?.is_file() {
             found.push(yaml::no_regular_file(&name));
@@ -446,21 +452,44 @@ pub(crate) fn broken_runs(folder: &Path) -> anyhow::Result<Vec<Diagnostic>> {
         let mut lines = input::Lines::open(&file)?;
         let mut line = Vec::new();
         while let Some(number) = lines.read(&mut line)? {
-            let Err(why) = openlineage::run_event(&line, &|_| false) else { continue };
+            let place = u32::try_from(number + 1).unwrap_or(u32::MAX);
+            let why = match openlineage::run_event(&line, &|name| registry.knows(name)) {
+                Ok(event) => {
+                    events.push(event);
+                    places.push((name.clone(), place));
+                    continue;
+                }
+                Err(why) => why,
+            };
             found.push(Diagnostic {
                 file: name.clone(),
-                line: u32::try_from(number + 1).unwrap_or(u32::MAX),
+                line: place,
                 column: 1,
                 document: "run event".to_owned(),
                 field: String::new(),
                 rule: "syntax",
                 severity: Level::Error,
                 message: why,
-                hint: Some("mend the line or take it away: no command uses the folder".to_owned()),
+                hint: Some(
+                    "mend the line or take it away: no command uses the folder; a file of something \
+                     else is named in `.watchkeepignore`"
+                        .to_owned(),
+                ),
             });
             if found.len() == FINDINGS_MAX {
                 return Ok(found);
             }
+        }
+    }
+    for cycle in shown_by_runs(&registry.seeing(&events, &|name| name)) {
+        let (from, to) = (&cycle[0], &cycle[1 % cycle.len()]);
+        let shows = |event: &RunEvent| {
+            (event.inputs.contains(from) && event.job == *to)
+                || (event.job == *from && event.outputs.contains(to))
+        };
+        if let Some(place) = events.iter().position(shows) {
+            let (file, line) = &places[place];
+            found.push(shown_cycle(&cycle, file, *line));
         }
     }
     Ok(found)

@@ -12,6 +12,7 @@ mod commands;
 mod config;
 mod demo;
 mod http;
+mod ignored;
 mod input;
 mod links;
 mod metrics;

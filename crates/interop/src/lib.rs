@@ -19,6 +19,7 @@
 
 mod backstage;
 mod catalog;
+mod claims;
 mod codeowners;
 mod datahub;
 mod dbt;

@@ -63,8 +63,9 @@ fn lint(arguments: &cli::Lint, folder: &Path) -> anyhow::Result<Outcome> {
     if arguments.check_links {
         checks.dead_links = dead_links(&Folder::read(folder, pane)?, &arguments.allow_host);
     }
-    let runs = charters::broken_runs(folder)?;
-    let mut folder = Folder::read_and_check(folder, &checks)?;
+    let path = folder;
+    let mut folder = Folder::read_and_check(path, &checks)?;
+    let runs = charters::lint_runs(path, &folder.registry)?;
     folder.diagnostics.extend(runs);
     folder.diagnostics.sort();
     print_findings(&folder, arguments.format, rules())?;

@@ -29,6 +29,7 @@ mod playbook;
 mod policies;
 mod windows;
 
+pub use cycles::{shown_by_runs, shown_cycle};
 pub use history::History;
 pub use judged::Captured;
 pub use links::{DeadLinks, links};
@@ -38,8 +39,8 @@ pub use playbook::PLAYBOOK_RULES;
 pub const RULES: [(&str, &str); 37] = [
     (
         "ambiguous",
-        "Two equally specific documents set the same field, so neither wins. Keep one, or make one \
-         more specific.",
+        "Two equally specific documents set the same field, or two policies are for the same tier, so \
+         neither wins. Keep one, or make one more specific.",
     ),
     (
         "no_primary",
@@ -118,7 +119,8 @@ pub const RULES: [(&str, &str); 37] = [
     (
         "lineage_cycle",
         "Data cannot be made from themselves; the root of a breach would be anywhere. What runs have \
-         shown is not looked at here: a job that reads what it wrote before is usual.",
+         shown, in files of the folder, is warned of where several jobs make a circle: one that reads \
+         what it wrote before is usual.",
     ),
     ("parent_cycle", "A system or domain cannot be a part of itself."),
     (

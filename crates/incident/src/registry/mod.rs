@@ -33,6 +33,7 @@ use watchkeep_model::subject::{has_type, typed};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 pub use lint::{Captured, Checks, DeadLinks, History, PLAYBOOK_RULES, RULES, explain, links};
+pub use lint::{shown_by_runs, shown_cycle};
 
 use crate::context::{Context, Declared};
 use crate::lineage::{Lineage, Node};
@@ -224,6 +225,9 @@ impl Registry {
         if domains.values().any(|domain| domain.alert_budget.is_some()) {
             lines.extend([json::to_line(domains), json::to_line(systems)]);
         }
+        // And which policy a charter follows that names none.
+        let tiers = self.policies.values().filter(|policy| !policy.tiers.is_empty());
+        lines.extend(tiers.map(|policy| json::to_line(&(&policy.name, &policy.tiers))));
         sha256(lines.join("\n").as_bytes())
     }
 
@@ -293,6 +297,11 @@ impl Registry {
             for path in paths.filter(|path| merge::INHERITED.contains(&path.as_str())) {
                 origins.entry(path).or_insert_with(|| document.subject.clone());
             }
+        }
+        if let Some(policy) = &charter.fields.policy
+            && !origins.contains_key("policy")
+        {
+            origins.insert("policy".to_owned(), format!("tiers of policy:{policy}"));
         }
         if charter.from.iter().any(|from| from == SHOWN_BY_RUNS) {
             origins.insert("owners.primary".to_owned(), SHOWN_BY_RUNS.to_owned());
@@ -386,6 +395,9 @@ impl Registry {
                 from.dedup();
             }
         }
+        if fields.policy.is_none() {
+            fields.policy = self.policy_of_tier(fields.tier).map(|policy| policy.name.clone());
+        }
         if fields.owners.primary.is_none() && shown.is_some() {
             fields.owners.primary = shown;
             from.push(SHOWN_BY_RUNS.to_owned());
@@ -400,6 +412,12 @@ impl Registry {
 }
 
 impl Registry {
+    /// The policy that charters of a tier follow which name none.
+    fn policy_of_tier(&self, tier: Option<u8>) -> Option<&Policy> {
+        let tier = tier?;
+        self.policies.values().find(|policy| policy.tiers.contains(&tier))
+    }
+
     /// The first owner that runs name for a subject and the directory knows;
     /// one that it does not know where there is no other, so that the owner
     /// chain tells of it.

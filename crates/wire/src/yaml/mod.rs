@@ -9,6 +9,7 @@
 mod charter;
 mod directory;
 mod expectation;
+mod foreign;
 mod node;
 mod policy;
 mod render;
@@ -45,7 +46,7 @@ pub const FINDINGS_MAX: usize = 1000;
 pub const KINDS: [&str; 4] = ["charter", "directory", "lineage", "policy"];
 
 /// Every rule of the reader with what it means.
-pub const RULES: [(&str, &str); 11] = [
+pub const RULES: [(&str, &str); 12] = [
     ("encoding", "Charter folders are UTF-8. Nothing is read of a file in another encoding."),
     (
         "syntax",
@@ -54,6 +55,12 @@ pub const RULES: [(&str, &str); 11] = [
     ),
     ("bound", "The text is larger, deeper or has more in it than a charter folder may have."),
     ("kind", "Every document has a `kind`: charter, directory, lineage or policy."),
+    (
+        "foreign_document",
+        "The document is of another program: it has an `apiVersion`, or no `kind` and no field of a \
+         charter, directory, lineage or policy. It is passed over. A file that is no YAML by itself, \
+         such as a template, is named in `.watchkeepignore`.",
+    ),
     ("unknown_field", "The format has no such field here. Nothing is ignored silently."),
     ("duplicate_key", "A key is written twice in one map, so that one of the two would be lost."),
     ("missing_field", "A field that the format needs is not there."),
@@ -191,10 +198,15 @@ fn read_file(name: &str, text: &str, documents: &mut Documents, found: &mut Vec<
         found.push(too_large(name, text.len() as u64));
         return;
     }
+    let mut foreigners: Option<Place> = None;
     for (first_line, part) in parts(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         let mut faults = Vec::new();
         let nodes = node::parse(part, first_line, &mut faults);
         let document = nodes.first().map(|node| label(node)).unwrap_or_default();
+        if !nodes.is_empty() && nodes.iter().all(|node| foreign::is_foreign(node)) {
+            // What another program's reader allows is no business of ours.
+            faults.retain(|fault| !["unsupported", "duplicate_key"].contains(&fault.rule));
+        }
         for fault in faults {
             let mut diagnostic = finding(name, fault.place, fault.rule, fault.message);
             diagnostic.document.clone_from(&document);
@@ -202,9 +214,15 @@ fn read_file(name: &str, text: &str, documents: &mut Documents, found: &mut Vec<
             found.push(diagnostic);
         }
         for node in &nodes {
-            read_document(name, node, documents, found);
+            if foreign::is_foreign(node) {
+                // Of each file the first is told of.
+                foreigners.get_or_insert(node.place);
+            } else {
+                read_document(name, node, documents, found);
+            }
         }
     }
+    found.extend(foreigners.map(|place| foreign::told(name, place)));
 }
 
 /// Cuts a text before each line that begins with `---`, where YAML ends a

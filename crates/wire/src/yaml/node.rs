@@ -49,6 +49,20 @@ pub(super) struct Entry {
     pub(super) node: Rc<Node>,
 }
 
+/// The hint where a key is written twice with one value, so that nothing is lost:
+/// readers of other programs take it.
+pub(super) const BOTH_SAY_THE_SAME: &str = "take one away: both say the same";
+
+/// True of two single values that are written alike.
+fn is_same(one: &Node, other: &Node) -> bool {
+    match (&one.value, &other.value) {
+        (Value::Scalar { text, plain }, Value::Scalar { text: other_text, plain: other_plain }) => {
+            text == other_text && plain == other_plain
+        }
+        _ => false,
+    }
+}
+
 /// Something wrong with the YAML itself.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -235,15 +249,23 @@ impl Builder<'_> {
                 }
                 Some((text, key_place)) => match places.get(&text) {
                     _ if text.is_empty() => {}
-                    Some(first) => self.faults.push(Fault {
-                        place: key_place,
-                        rule: "duplicate_key",
-                        message: format!(
-                            "`{text}` is written twice; the first is in line {}",
-                            first.line
-                        ),
-                        hint: Some("keep one of them".into()),
-                    }),
+                    Some(first) => {
+                        // Entries stand in the order of the text.
+                        let at = |place: Place| (place.line, place.column);
+                        let known = entries.partition_point(|e| at(e.place) < at(*first));
+                        let known = entries.get(known).filter(|entry| entry.key == text);
+                        let is_same = known.is_some_and(|entry| is_same(&entry.node, &node));
+                        let hint = if is_same { BOTH_SAY_THE_SAME } else { "keep one of them" };
+                        self.faults.push(Fault {
+                            place: key_place,
+                            rule: "duplicate_key",
+                            message: format!(
+                                "`{text}` is written twice; the first is in line {}",
+                                first.line
+                            ),
+                            hint: Some(hint.into()),
+                        });
+                    }
                     None => {
                         places.insert(text.clone(), key_place);
                         entries.push(Entry { key: text, place: key_place, node });

@@ -34,8 +34,8 @@ pub enum Content {
 }
 
 /// The documents of a file. Aliases are filled in, bounded as in charter
-/// folders; a fault costs its document, later ones are still read. `name` is
-/// for the findings alone.
+/// folders; a fault costs its document, later ones are still read. A key that is
+/// written twice with one value is no fault here. `name` is for the findings alone.
 pub fn trees(name: &str, text: &str) -> (Vec<Tree>, Vec<Diagnostic>) {
     let mut found = Vec::new();
     if text.len() > FILE_BYTES_MAX {
@@ -48,7 +48,9 @@ pub fn trees(name: &str, text: &str) -> (Vec<Tree>, Vec<Diagnostic>) {
     for (first_line, part) in parts(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         let mut faults = Vec::new();
         let nodes = node::parse(part, first_line, &mut faults);
-        for fault in faults {
+        let is_harmless =
+            |fault: &node::Fault| fault.hint.as_deref() == Some(node::BOTH_SAY_THE_SAME);
+        for fault in faults.into_iter().filter(|fault| !is_harmless(fault)) {
             let mut diagnostic = finding(name, fault.place, fault.rule, fault.message);
             diagnostic.hint = fault.hint;
             found.push(diagnostic);
@@ -90,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_fault_costs_its_document_alone() {
-        let (documents, found) = trees("a.yaml", "a: [\n---\nb: 1\nb: 2\n");
+        let (documents, found) = trees("a.yaml", "a: [\n---\nb: 1\nb: 2\nc: 3\nc: 3\n");
         assert_eq!(documents.len(), 1);
         let rules: Vec<_> = found.iter().map(|d| (d.rule, d.line)).collect();
         assert_eq!(rules, [("syntax", 2), ("duplicate_key", 4)]);

@@ -1,13 +1,14 @@
 //! `watchkeep charters import` and `export`: files in, files out, and what was
 //! not carried.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::Serialize;
 use watchkeep_interop::{
-    Catalog, Converted, FILE_BYTES_MAX, Note, NoteKind, Options, Source, Written,
+    Catalog, Converted, FILE_BYTES_MAX, Format as ImportFormat, Note, NoteKind, Options, Source,
+    Written,
 };
 use watchkeep_model::charter::CharterDocument;
 use watchkeep_model::directory::{Directory, PERSON_TYPES};
@@ -17,7 +18,7 @@ use watchkeep_wire::yaml;
 use crate::charters::{self, Folder};
 use crate::cli::{ChartersExport, ChartersImport};
 use crate::output::{Format, Output, Table, complain};
-use crate::{Outcome, input, service};
+use crate::{Outcome, ignored, input, service};
 
 /// What a program gets.
 #[derive(Serialize)]
@@ -36,10 +37,13 @@ pub(super) fn import(arguments: &ChartersImport) -> anyhow::Result<Outcome> {
     {
         bail!("--owner {owner}: write user:, group: or schedule: before the name");
     }
-    let sources = sources(&arguments.paths, arguments.source.suffixes())?;
+    let Sources { read: sources, foreign } = sources(&arguments.paths, arguments.source)?;
     let options = Options { owner: arguments.owner.clone(), org: arguments.org.clone() };
     let mut converted = match watchkeep_interop::import(arguments.source, &sources, &options) {
-        Ok(converted) => converted,
+        Ok(mut converted) => {
+            converted.notes.extend(foreign);
+            converted
+        }
         Err(found) => return refused(&found, &sources, arguments.formatted.format),
     };
     leave_known(&arguments.out, &mut converted.files, arguments.force)?;
@@ -97,34 +101,70 @@ pub(super) fn export(arguments: &ChartersExport) -> anyhow::Result<Outcome> {
     Ok(Outcome::Fine)
 }
 
+/// Where a CODEOWNERS may be besides folders that everybody sees.
+const HIDDEN: [&str; 2] = [".github/CODEOWNERS", ".gitlab/CODEOWNERS"];
+
+/// What an import reads.
+struct Sources {
+    read: Vec<Source>,
+    /// Files of the folders that are none of the format.
+    foreign: Vec<Note>,
+}
+
 /// Files by name; a folder stands for the files of the format in it.
-fn sources(paths: &[PathBuf], suffixes: &[&str]) -> anyhow::Result<Vec<Source>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let found = input::files_below(path, suffixes)?;
+fn sources(paths: &[PathBuf], format: ImportFormat) -> anyhow::Result<Sources> {
+    let suffixes = format.suffixes();
+    let named: BTreeSet<&PathBuf> = paths.iter().filter(|path| !path.is_dir()).collect();
+    let mut files: BTreeSet<PathBuf> = named.iter().map(|path| (*path).clone()).collect();
+    for path in paths.iter().filter(|path| path.is_dir()) {
+        let mut found = input::files_below(path, suffixes)?;
+        // GitHub and GitLab look into folders that are hidden otherwise.
+        let hidden = HIDDEN.iter().map(|hidden| path.join(hidden));
+        found.extend(hidden.filter(|path| format == ImportFormat::Codeowners && path.is_file()));
         if found.is_empty() {
             bail!("{}: no file here ends in {}", path.display(), suffixes.join(" or "));
         }
         files.extend(found);
     }
-    files.sort();
-    files.dedup();
-    let read = |path: &PathBuf| {
-        let name = path.display().to_string();
-        input::require_regular(path)?;
-        let size = std::fs::metadata(path).with_context(|| name.clone())?.len();
-        // A file that is too large is refused by its size, without its bytes.
-        if size > FILE_BYTES_MAX as u64 {
-            bail!("{name}: the file has {size} bytes and may have {FILE_BYTES_MAX}; split it");
+    let mut sources = Sources { read: Vec::new(), foreign: Vec::new() };
+    for path in &files {
+        let source = source(path)?;
+        if named.contains(path) || format.claims(&source) {
+            sources.read.push(source);
+        } else {
+            sources.foreign.push(Note {
+                kind: NoteKind::NotCarried,
+                file: source.name,
+                line: 1,
+                subject: String::new(),
+                field: String::new(),
+                why: format!("the file does not look like one of {}", format.name()),
+            });
         }
-        let bytes = input::read_bounded(path, FILE_BYTES_MAX)?;
-        Ok(Source { name, bytes })
-    };
-    files.iter().map(read).collect()
+    }
+    if sources.read.is_empty()
+        && let Some(first) = sources.foreign.first()
+    {
+        let (count, name) = (sources.foreign.len(), format.name());
+        bail!(
+            "none of {count} files looks like one of {name}, {} for one: name a file itself to \
+             have it read",
+            first.file
+        );
+    }
+    Ok(sources)
+}
+
+fn source(path: &Path) -> anyhow::Result<Source> {
+    let name = path.display().to_string();
+    input::require_regular(path)?;
+    let size = std::fs::metadata(path).with_context(|| name.clone())?.len();
+    // A file that is too large is refused by its size, without its bytes.
+    if size > FILE_BYTES_MAX as u64 {
+        bail!("{name}: the file has {size} bytes and may have {FILE_BYTES_MAX}; split it");
+    }
+    let bytes = input::read_bounded(path, FILE_BYTES_MAX)?;
+    Ok(Source { name, bytes })
 }
 
 fn refused(found: &[Diagnostic], sources: &[Source], format: Format) -> anyhow::Result<Outcome> {
@@ -149,7 +189,7 @@ fn leave_known(folder: &Path, files: &mut Vec<Written>, force: bool) -> anyhow::
     if !folder.is_dir() {
         return Ok(());
     }
-    let mut others = input::files_below(folder, &[".yaml", ".yml"])?;
+    let mut others = ignored::files_of_charters(folder, &[".yaml", ".yml"])?;
     others.retain(|path| !force || !files.iter().any(|file| folder.join(&file.name) == *path));
     let (documents, _) = yaml::read(&charters::texts(&others)?.files);
     let known: Vec<&Directory> = documents.directories.iter().map(|d| &d.value).collect();

@@ -201,7 +201,7 @@ pub(super) fn shown(value: &Value) -> String {
 /// There is no charter in it, or one that cannot be read.
 pub(super) fn proposed(path: &Path) -> anyhow::Result<(Vec<CharterDocument>, String)> {
     let paths = match path.is_dir() {
-        true => crate::input::files_below(path, &[".yaml", ".yml"])?,
+        true => crate::ignored::files_of_charters(path, &[".yaml", ".yml"])?,
         false => vec![path.to_owned()],
     };
     let Texts { files, unread: mut findings } = texts(&paths)?;

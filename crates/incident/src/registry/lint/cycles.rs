@@ -2,8 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use watchkeep_model::document::{Diagnostic, Level};
+
+use super::super::Registry;
 use super::super::lineage::Source;
 use super::{Folder, Found};
+use crate::context::Context as _;
+use crate::lineage::Node;
 
 /// Nodes of a cycle that a message names.
 const SHOWN_MAX: usize = 10;
@@ -35,6 +40,47 @@ fn lineage(folder: &Folder<'_>, found: &mut Found) {
             }
             None => {}
         }
+    }
+}
+
+/// Circles of several jobs that runs have shown, and that nobody declared. A job
+/// that reads what it wrote before is usual, and none of them.
+pub fn shown_by_runs(registry: &Registry) -> Vec<Vec<String>> {
+    let lineage = registry.lineage();
+    let nodes = || (0..lineage.len()).filter_map(|node| Node::try_from(node).ok());
+    let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for node in nodes() {
+        let links = lineage.down_links(node).iter();
+        users.entry(lineage.name(node)).or_default().extend(links.map(|l| lineage.name(l.to)));
+    }
+    let declared: BTreeSet<(&str, &str)> =
+        registry.edges().iter().map(|edge| (edge.from.as_str(), edge.to.as_str())).collect();
+    let is_shown = |cycle: &Vec<&str>| {
+        let ends = cycle.iter().zip(cycle.iter().cycle().skip(1));
+        let jobs = cycle.iter().filter(|node| node.starts_with("pipeline:")).count();
+        jobs > 1 && ends.into_iter().any(|(from, to)| !declared.contains(&(*from, *to)))
+    };
+    let found = cycles(&users).into_iter().filter(is_shown);
+    found.map(|cycle| cycle.into_iter().map(str::to_owned).collect()).collect()
+}
+
+/// Tells of a circle that runs have shown, at the event that showed an edge of it.
+pub fn shown_cycle(cycle: &[String], file: &str, line: u32) -> Diagnostic {
+    let names: Vec<&str> = cycle.iter().map(String::as_str).collect();
+    Diagnostic {
+        file: file.to_owned(),
+        line,
+        column: 1,
+        document: "run event".to_owned(),
+        field: String::new(),
+        rule: "lineage_cycle",
+        severity: Level::Warning,
+        message: format!("runs have shown a cycle: {}", shown(&names)),
+        hint: Some(
+            "where all of it breaches, the first by name is blamed: see whether a job writes what \
+             it should not"
+                .to_owned(),
+        ),
     }
 }
 
