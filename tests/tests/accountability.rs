@@ -263,3 +263,175 @@ fn a_calendar_becomes_absences_and_duty() {
         backup.expect("a backup")["presence"].as_str().expect("text").starts_with("absent until")
     );
 }
+
+/// A tier picks the policy of the charters that name none.
+#[test]
+fn the_tier_picks_the_policy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let charters = charters(folder.path());
+    let more = "kind: policy\nname: gold\nversion: 1\ntiers: [1, 2]\n\
+        steps: [{name: all-hands, notify: [{role: primary}], acknowledge_within: 5m}]\n\
+        ---\nkind: charter\nsubject: dataset:rides\ntier: 1\nowners: {primary: user:grace}\n\
+        rollback: {procedure: https://example.com/back}\n\
+        ---\nkind: charter\nsubject: dataset:weather\ntier: 3\nowners: {primary: user:grace}\n\
+        ---\nkind: charter\nsubject: feature:ride.eta\ntier: 1\n\
+        rollback: {procedure: https://example.com/back}\n";
+    std::fs::write(charters.join("tiers.yaml"), more).expect("disk");
+    let policy = |subject: &str| {
+        let answer = who(&charters, subject, "2026-02-01", &[]);
+        answer["policy"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    };
+    // The pattern names `standard` for all rides.
+    let named = ["dataset:rides", "dataset:weather", "ride.eta"].map(policy);
+    assert_eq!(named, ["gold", "default", "standard"]);
+    let other = more.replace("gold", "silver").replace("tiers: [1, 2]", "tiers: [2]");
+    let (other, _) = other.split_once("---").expect("documents");
+    std::fs::write(charters.join("other.yaml"), other).expect("disk");
+    let output = command(&["charters", "lint", charters.to_str().expect("text")]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("tier 2 follows policy `silver` already"), "{text}");
+}
+
+/// The most specific document wins field by field, among very many.
+#[test]
+fn patterns_of_very_many_features_win_field_by_field() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let charters = charters(folder.path());
+    let mut text = String::from(
+        "kind: charter\nsubject: feature:shop.*\ntier: 3\npolicy: standard\nunit: EUR\n\
+         owners: {primary: user:ada, backup: user:grace}\n\
+         ---\nkind: charter\nsubject: feature:shop.price.*\ntier: 2\nrunbook: https://example.com/p\n",
+    );
+    for number in 0..2_000 {
+        let own = if number == 7 { "unit: USD\ntier: 4\n" } else { "description: one of many\n" };
+        text.push_str(&format!("---\nkind: charter\nsubject: feature:shop.price.{number}\n{own}"));
+    }
+    std::fs::write(charters.join("many.yaml"), text).expect("disk");
+    let show = |subject: &str| {
+        let path = charters.to_str().expect("text");
+        let arguments = ["charters", "show", subject, "--charters", path, "--format", "json"];
+        json(&command(&arguments))
+    };
+    let seven = show("shop.price.7");
+    let fields = |of: &Value| {
+        let text = |name: &str| of[name].to_string();
+        ["tier", "unit", "runbook", "policy"].map(text)
+    };
+    let expected = ["4", "\"USD\"", "\"https://example.com/p\"", "\"standard\""];
+    assert_eq!(fields(&seven), expected, "{seven}");
+    let other = show("shop.price.1999");
+    assert_eq!(fields(&other), ["2", "\"EUR\"", "\"https://example.com/p\"", "\"standard\""]);
+    // A feature that no document names has what the patterns say.
+    let unnamed = show("shop.stock");
+    assert_eq!(fields(&unnamed), ["3", "\"EUR\"", "null", "\"standard\""]);
+}
+
+/// Rules are tried on what was, and a pipeline learns whether they tell otherwise.
+#[test]
+fn a_backtest_ends_with_1_where_rules_would_tell_otherwise() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let charters = charters(folder.path());
+    let out = replay(folder.path(), &charters);
+    let again = |charters: &Path, more: &[&str]| {
+        let path = |path: &Path| path.to_str().expect("text").to_owned();
+        let [input, responses, second] =
+            ["in.ndjson", "responses.ndjson", "second"].map(|name| path(&folder.path().join(name)));
+        let (charters, out) = (path(charters), path(&out));
+        let mut command = binary::command(["replay", "--input", &input, "--charters", &charters]);
+        command.args(["--responses", &responses, "--out", &second, "--against", &out]).args(more);
+        let output = command.output().expect("the binary can be run");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let file = std::fs::read(folder.path().join("second/against.json")).expect("differences");
+        (output.status.code(), text, serde_json::from_slice::<Value>(&file).expect("JSON"))
+    };
+    let (code, text, found) = again(&charters, &["--exit-code"]);
+    assert_eq!((code, &found["same"]), (Some(0), &1.into()), "{text}");
+    // Looser, so that nobody would have been paged.
+    let looser = folder.path().join("looser");
+    std::fs::create_dir_all(&looser).expect("disk");
+    let rules = CHARTERS.replace("above: 0.1", "above: 1");
+    std::fs::write(looser.join("all.yaml"), rules).expect("disk");
+    let (code, text, found) = again(&looser, &["--exit-code"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("0 breaches new, 1 gone, 0 moved, 0 the same"), "{text}");
+    assert_eq!(found["gone"][0]["feature"], "ride.price", "{found}");
+    assert_eq!(found["pages"]["user:ada"]["after"], 0, "{found}");
+    // Without the flag a replay ends with 0 whatever it finds.
+    assert_eq!(again(&looser, &[]).0, Some(0));
+}
+
+/// Takes what is posted to it and answers that it is fine.
+fn receiver() -> (u16, std::sync::mpsc::Receiver<String>) {
+    use std::io::{BufRead, BufReader, Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let (told, posts) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(stream.try_clone().expect("a stream"));
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).is_ok_and(|bytes| bytes > 2) {
+                let lower = line.to_ascii_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().expect("a length");
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).expect("a body");
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+            let _ = told.send(String::from_utf8_lossy(&body).into_owned());
+        }
+    });
+    (port, posts)
+}
+
+#[test]
+fn backups_are_probed_before_an_incident_asks_for_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let charters = folder.path().join("charters");
+    std::fs::create_dir_all(&charters).expect("disk");
+    let text = "kind: directory\nusers:\n  ada: {contacts: [{tool: webhook, to: ada}]}\n  \
+        grace: {contacts: [{tool: webhook, to: grace}]}\n  \
+        mary: {contacts: [{tool: email, to: mary@example.com}]}\n  nils: {}\n\
+        groups: {second: {lead: user:grace, members: [user:mary, user:nils]}}\ngovernance: user:ada\n\
+        ---\nkind: charter\nsubject: feature:a\nowners: {primary: user:ada, backup: group:second}\n\
+        ---\nkind: charter\nsubject: feature:b\nowners: {primary: user:ada, backup: user:grace}\n";
+    std::fs::write(charters.join("all.yaml"), text).expect("disk");
+    let (port, posts) = receiver();
+    let config = folder.path().join("watchkeep.toml");
+    let settings = format!(
+        "[log]\nkind = \"embedded\"\nfolder = \"log\"\n\
+         [sinks.hook]\ntool = \"webhook\"\nurl = \"http://127.0.0.1:{port}/\"\nsecret_file = \"key\"\n"
+    );
+    std::fs::write(&config, settings).expect("disk");
+    std::fs::write(folder.path().join("key"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n")
+        .expect("disk");
+    let probe = |more: &[&str]| {
+        let (charters, config) = (charters.to_str().expect("text"), config.to_str().expect("text"));
+        let all = ["directory", "probe", "--charters", charters, "-c", config, "--format", "json"];
+        command(&[&all[..], more].concat())
+    };
+    let output = probe(&[]);
+    assert_eq!(output.status.code(), Some(1), "two cannot be reached");
+    let people = json(&output);
+    let told = |person: &Value| {
+        let contact = person["contacts"][0]["outcome"].as_str();
+        let why = contact.or(person["why"].as_str()).unwrap_or_default().to_owned();
+        (person["person"].as_str().unwrap_or_default().to_owned(), person["reachable"].clone(), why)
+    };
+    let told: Vec<_> = people.as_array().expect("people").iter().map(told).collect();
+    let expected = [
+        ("user:grace", true, "a sink takes it"),
+        ("user:mary", false, "no sink takes it"),
+        ("user:nils", false, "no contact is known"),
+    ];
+    let expected = expected.map(|(a, b, c)| (a.to_owned(), Value::Bool(b), c.to_owned()));
+    assert_eq!(told, expected);
+    assert!(posts.try_recv().is_err(), "nothing is sent unasked");
+    let output = probe(&["--role", "primary", "--send"]);
+    assert_eq!(output.status.code(), Some(0), "{}", json(&output));
+    let post: Value = serde_json::from_str(&posts.recv().expect("a message")).expect("JSON");
+    assert!(post.to_string().contains("Test: pages for user:ada arrive here"), "{post}");
+}

@@ -34,7 +34,7 @@ pub(crate) use self::lists::{
 };
 pub(crate) use self::policy::{PlaybookFormat, Policies, PolicyLint, PolicyRender, PolicySimulate};
 pub(crate) use self::report::{
-    Directory, DirectoryImport, Ical, Report, ReportFormat, ReportHealth, ReportOf,
+    Directory, DirectoryImport, Ical, Probe, Report, ReportFormat, ReportHealth, ReportOf,
 };
 use crate::output::Format;
 
@@ -204,7 +204,7 @@ pub(crate) enum LogFormat {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  watchkeep replay --input flights.ndjson.gz --charters charters --out out\n  watchkeep replay --input day1.ndjson --input day2.ndjson --charters charters -c watchkeep.toml --responses responses.ndjson --run-on 2h --out out\n  watchkeep replay --input summaries -c watchkeep.toml --as-live --out out\n\nWrites windows, breaches, incidents, escalations and rejects (.ndjson) and replay.json. Two runs write the same bytes but for the timings in replay.json. Exits with 0 whatever it finds."
+    after_help = "Examples:\n  watchkeep replay --input flights.ndjson.gz --charters charters --out out\n  watchkeep replay --input day1.ndjson --input day2.ndjson --charters charters -c watchkeep.toml --responses responses.ndjson --run-on 2h --out out\n  watchkeep replay --input summaries -c watchkeep.toml --as-live --out out\n\nWrites windows, breaches, incidents, escalations and rejects (.ndjson) and replay.json. Two runs write the same bytes but for the timings in replay.json. Exits with 0 whatever it finds, and with --exit-code with 1 where --against finds a difference."
 )]
 pub(crate) struct Replay {
     /// Telemetry: an NDJSON file (.gz and .zst too), a folder of them, or `kafka` for the
@@ -244,9 +244,13 @@ pub(crate) struct Replay {
     /// Folder for what comes out; made where there is none
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Compare with an earlier replay (not supported yet)
-    #[arg(long, value_name = "DIR", hide = true)]
+    /// Compare with what an earlier replay wrote: breaches that are new, gone or moved, and who
+    /// would have been paged; against.json has all of it
+    #[arg(long, value_name = "DIR")]
     pub(crate) against: Option<PathBuf>,
+    /// End with exit code 1 where anything differs from the earlier replay, for a pipeline
+    #[arg(long, requires = "against")]
+    pub(crate) exit_code: bool,
     #[command(flatten)]
     pub(crate) formatted: Formatted,
 }

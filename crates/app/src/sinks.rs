@@ -22,6 +22,20 @@ use crate::config::sinks::{Secret, SinkConfig};
 /// Characters of what a sink answers that are repeated in a failure.
 const ANSWER_CHARS_MAX: usize = 200;
 
+/// Sends one request by a sink at once, outside of the stage: what came of it.
+///
+/// # Errors
+/// A secret or a certificate cannot be read.
+pub(crate) fn send_once(
+    config: &SinkConfig,
+    request: &Request,
+) -> anyhow::Result<Result<(), Failure>> {
+    let secret = config.secret()?;
+    let carrier = carrier(config, secret.as_ref())?;
+    let veil = Veil::of(config, secret.as_ref());
+    Ok(carrier.send(request).map_err(|failure| clean(failure, &veil)))
+}
+
 /// The threads of the sinks. They outlive sessions: what one has sent is done
 /// before the next one's begins.
 pub(crate) struct Workers {
@@ -33,6 +47,15 @@ pub(crate) struct Workers {
 enum Carrier {
     Http(http::Http),
     Mail(Box<mail::Mail>),
+}
+
+impl Carrier {
+    fn send(&self, request: &Request) -> Result<(), Failure> {
+        match self {
+            Self::Http(http) => http.send(request),
+            Self::Mail(mail) => mail.send(request),
+        }
+    }
 }
 
 impl Workers {
@@ -100,10 +123,7 @@ fn work(
 ) {
     for (session, request) in requests {
         // A panic must not leave the stage waiting for an answer for ever.
-        let sent = catch_unwind(AssertUnwindSafe(|| match carrier {
-            Carrier::Http(http) => http.send(&request),
-            Carrier::Mail(mail) => mail.send(&request),
-        }));
+        let sent = catch_unwind(AssertUnwindSafe(|| carrier.send(&request)));
         let result = sent.unwrap_or_else(|_| {
             Err(Failure::Message("a broken invariant; this is a fault of Watchkeep's".to_owned()))
         });

@@ -29,6 +29,9 @@ pub struct Policy {
     pub name: String,
     /// Counts up with each change.
     pub version: u32,
+    /// Tiers of charters that follow it without naming any policy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<u8>,
     /// Which breaches make one incident.
     pub grouping: Grouping,
     /// How far the lineage is asked for the root.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use watchkeep_model::time::Timestamp;
 
-use super::Configured;
+use super::{Configured, Formatted};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Report {
@@ -79,6 +79,29 @@ pub(crate) enum Directory {
     /// Make a directory document of another program's file
     #[command(subcommand)]
     Import(DirectoryImport),
+    /// Tell which backups can be reached, by the contacts of the directory and the sinks of the
+    /// configuration
+    #[command(
+        after_help = "Examples:\n  watchkeep directory probe --charters charters -c watchkeep.toml\n  watchkeep directory probe -c watchkeep.toml --role primary --role backup --send\n\nWithout --send nothing leaves the machine: it is told which sink would take each contact. With it each of them gets one message, marked as a test that asks for nothing, and the answer of the tool is told; PagerDuty and Alertmanager are told at once that it is over. The exit code is 1 where somebody cannot be reached at all."
+    )]
+    Probe(Probe),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// Charter folder; without it the configured charters
+    #[arg(long, value_name = "DIR")]
+    pub(crate) charters: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) configured: Configured,
+    /// Whose holders: a role of charters, several times for several
+    #[arg(long, value_name = "ROLE", default_value = "backup")]
+    pub(crate) role: Vec<String>,
+    /// Send each a test message
+    #[arg(long)]
+    pub(crate) send: bool,
+    #[command(flatten)]
+    pub(crate) formatted: Formatted,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,4 +1,6 @@
-//! `watchkeep directory import ical`: calendars as directory documents.
+//! `watchkeep directory`: calendars as directory documents, and who can be reached.
+
+mod probe;
 
 use std::collections::BTreeMap;
 
@@ -13,9 +15,15 @@ use crate::output::{Output, complain};
 use crate::{Outcome, input, service};
 
 /// # Errors
-/// The calendar or the charter folder cannot be read.
+/// The calendar, the charters or the configuration cannot be read.
 pub(super) fn run(command: &cli::Directory) -> anyhow::Result<Outcome> {
-    let cli::Directory::Import(cli::DirectoryImport::Ical(arguments)) = command;
+    match command {
+        cli::Directory::Import(cli::DirectoryImport::Ical(arguments)) => import(arguments),
+        cli::Directory::Probe(arguments) => probe::run(arguments),
+    }
+}
+
+fn import(arguments: &Ical) -> anyhow::Result<Outcome> {
     let text = input::read_text(&arguments.file)?;
     let from = arguments.from.unwrap_or_else(service::clock::now);
     let to = arguments.to.unwrap_or(from + TimeSpan::DAY.times(365));

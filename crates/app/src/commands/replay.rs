@@ -1,5 +1,6 @@
 //! `watchkeep replay`: files in, files out, no clock between.
 
+mod against;
 mod files;
 mod sources;
 
@@ -13,6 +14,7 @@ use watchkeep_runtime::replay::{self, Report};
 use watchkeep_wire::fact::decode;
 use watchkeep_wire::telemetry::Decoder;
 
+use self::against::{Differences, Earlier};
 use self::files::Files;
 use crate::charters::{RunsFrom, Wanted};
 use crate::cli::Replay;
@@ -48,8 +50,33 @@ struct Summary<'a> {
     /// Absent where no domain has an alert budget.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     budget: Vec<Budget<'a>>,
+    /// What differs from an earlier replay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    against: Option<Compared>,
     ledger: Vec<Range<'a>>,
     version: &'static str,
+}
+
+/// How many breaches differ from those of an earlier replay, and whether pages do.
+#[derive(Serialize)]
+struct Compared {
+    same: usize,
+    new: usize,
+    gone: usize,
+    moved: usize,
+    pages_differ: bool,
+}
+
+impl Compared {
+    fn of(differences: &Differences) -> Self {
+        Self {
+            same: differences.same,
+            new: differences.new.len(),
+            gone: differences.gone.len(),
+            moved: differences.moved.len(),
+            pages_differ: !differences.pages.is_empty(),
+        }
+    }
 }
 
 /// What an alert budget came to.
@@ -79,11 +106,9 @@ struct Range<'a> {
 
 /// # Errors
 /// Input that cannot be read, charters that cannot be used, output that cannot
-/// be written. What the replay finds is no error.
+/// be written. What the replay finds is no error; what it finds otherwise than an
+/// earlier one is told by the exit code where that is asked for.
 pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
-    if arguments.against.is_some() {
-        bail!("replay --against is not supported yet: compare the two folders with diff");
-    }
     if let (Some(from), Some(to)) = (arguments.from, arguments.to)
         && from >= to
     {
@@ -102,6 +127,8 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         [] if sources::are_of_the_log(&arguments.input) => RunsFrom::Topic,
         files => RunsFrom::Files(files),
     };
+    let earlier = arguments.against.as_deref().map(|folder| Earlier::read(folder, &arguments.out));
+    let earlier = earlier.transpose()?;
     let responses = responses(arguments)?;
     let (rules, forbidden) = charters::wanted_with_commands(&config, &wanted, runs, &responses)?;
     let rules = rules.with_profiles(profiles(arguments, &config)?);
@@ -139,12 +166,20 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
     };
     let mut progress = files.finish()?;
     progress.finish();
-    let summary = summary(&report, progress.seconds());
+    let differences = earlier.map(|earlier| earlier.compare(&arguments.out)).transpose()?;
+    if let Some(differences) = &differences {
+        files::write_whole(&arguments.out.join(against::FILE), |writer| {
+            serde_json::to_writer_pretty(&mut *writer, differences)?;
+            std::io::Write::write_all(writer, b"\n")
+        })?;
+    }
+    let mut summary = summary(&report, progress.seconds());
+    summary.against = differences.as_ref().map(Compared::of);
     files::write_whole(&arguments.out.join("replay.json"), |writer| {
         serde_json::to_writer_pretty(&mut *writer, &summary)?;
         std::io::Write::write_all(writer, b"\n")
     })?;
-    print(&summary, arguments)?;
+    print(&summary, differences.as_ref(), arguments)?;
     match report.records {
         Some(0) => complain("there was no record in the input"),
         Some(records) if records == report.rejected => complain(&format!(
@@ -154,7 +189,8 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         )),
         _ => {}
     }
-    Ok(Outcome::Fine)
+    let is_other = differences.is_some_and(|differences| !differences.is_empty());
+    Ok(if arguments.exit_code && is_other { Outcome::Found } else { Outcome::Fine })
 }
 
 /// The captured baselines that are judged by.
@@ -218,6 +254,7 @@ fn summary(report: &Report, seconds: f64) -> Summary<'_> {
         cpu_seconds: rounded(process::cpu_seconds()),
         peak_memory_bytes: process::peak_memory_bytes(),
         budget: budget.collect(),
+        against: None,
         ledger,
         version: env!("CARGO_PKG_VERSION"),
     }
@@ -228,7 +265,11 @@ fn rounded(seconds: f64) -> f64 {
     (seconds * 1000.0).round() / 1000.0
 }
 
-fn print(summary: &Summary<'_>, arguments: &Replay) -> anyhow::Result<()> {
+fn print(
+    summary: &Summary<'_>,
+    differences: Option<&Differences>,
+    arguments: &Replay,
+) -> anyhow::Result<()> {
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(summary)?,
@@ -269,6 +310,9 @@ fn print(summary: &Summary<'_>, arguments: &Replay) -> anyhow::Result<()> {
             table.row(["peak memory".into(), format!("{mebibytes:.0} MiB")]);
             table.row(["written to".into(), arguments.out.display().to_string()]);
             table.print(&mut output)?;
+            if let Some(differences) = differences {
+                differences.print(&mut output)?;
+            }
         }
     }
     output.finish()

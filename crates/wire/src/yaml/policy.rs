@@ -14,10 +14,11 @@ use super::walk::{Map, Walk};
 
 mod steps;
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "kind",
     "name",
     "version",
+    "tiers",
     "grouping",
     "attribution",
     "damping",
@@ -73,6 +74,7 @@ pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<Policy> {
     let policy = Policy {
         name: name.unwrap_or_default(),
         version: version.unwrap_or_default(),
+        tiers: w.field(map, "tiers", |w, node| w.list(node, tier)).unwrap_or_default(),
         grouping: w.field(map, "grouping", grouping).unwrap_or_default(),
         attribution: w.field(map, "attribution", attribution).unwrap_or_default(),
         damping: w.field(map, "damping", damping).unwrap_or_default(),
@@ -92,6 +94,10 @@ pub(super) fn read(w: &mut Walk<'_>, node: &Node) -> Option<Policy> {
         freeze: w.field(map, "freeze", |w, node| w.list(node, freeze)).unwrap_or_default(),
     };
     (!policy.name.is_empty()).then_some(policy)
+}
+
+fn tier(w: &mut Walk<'_>, node: &Node) -> Option<u8> {
+    w.small(node, 1..=4).and_then(|tier| u8::try_from(tier).ok())
 }
 
 fn count(w: &mut Walk<'_>, map: Map<'_>, name: &str) -> Option<u32> {

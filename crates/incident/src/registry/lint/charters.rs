@@ -152,7 +152,11 @@ fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool)
 
     let class = first(folder, &documents, |fields| fields.independence.as_deref());
     let policy = first(folder, &documents, |fields| fields.policy.as_deref());
-    let name = policy.map_or(DEFAULT_POLICY, |(_, name)| name);
+    let of_tier = || {
+        let (_, tier) = first(folder, &documents, |fields| fields.tier.as_ref())?;
+        folder.registry.policy_of_tier(Some(*tier)).map(|policy| policy.name.as_str())
+    };
+    let name = policy.map(|(_, name)| name).or_else(of_tier).unwrap_or(DEFAULT_POLICY);
     let Some((number, class)) = class else { return };
     let place = &folder.charters[number];
     match folder.registry.policy(name) {

@@ -369,11 +369,20 @@ fn addressed(message: &Escalation, sinks: &[&Sink]) -> Vec<(Address, bool)> {
 /// True where a sink takes the pages of a channel, `tool:address`, outside of
 /// exercises; one that takes everything is not meant.
 pub fn is_claimed(channel: &str, sinks: &[&Sink]) -> bool {
+    !claiming(channel, sinks).is_empty()
+}
+
+/// The sinks that take the pages of a channel, `tool:address`, outside of
+/// exercises, by their places: those that name the address, else those that name
+/// none.
+pub fn claiming(channel: &str, sinks: &[&Sink]) -> Vec<usize> {
     let (tool, address) = split(channel);
-    sinks.iter().any(|sink| {
-        let names = || address.is_some_and(|to| sink.to.iter().any(|own| own == to));
-        !sink.drill && sink.tool.name() == tool && (sink.to.is_empty() || names())
-    })
+    let speaks = |sink: &Sink| !sink.drill && sink.tool.name() == tool;
+    let names = |sink: &Sink| address.is_some_and(|to| sink.to.iter().any(|own| own == to));
+    let named = sinks.iter().any(|sink| speaks(sink) && names(sink));
+    let fits = |sink: &Sink| if named { names(sink) } else { sink.to.is_empty() };
+    let takes = |(_, sink): &(usize, &&Sink)| speaks(sink) && fits(sink);
+    sinks.iter().enumerate().filter(takes).map(|(place, _)| place).collect()
 }
 
 /// True where two addresses of a tool have a story each. PagerDuty has one
