@@ -129,3 +129,52 @@ fn a_file_with_faults_is_refused_with_all_of_them_and_nothing_is_written() {
         assert!(!out.exists(), "{format}");
     }
 }
+
+/// A repository holds files of many programs: an import reads its own and tells
+/// of the others.
+#[test]
+fn files_of_other_programs_in_a_folder_are_told_of_and_passed_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join("repository").join(name);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("disk");
+        fs::write(file, text).expect("disk");
+    };
+    write("docs/openapi.yaml", "openapi: 3.0.0\ninfo: {title: x}\n");
+    write("deploy/template.yaml", "Resources:\n  Table: !Ref Other\n");
+    write("helm/templates/app.yaml", "{{- if .Values.on }}\nkind: Deployment\n{{- end }}\n");
+    write(
+        "service/catalog-info.yaml",
+        "apiVersion: backstage.io/v1alpha1\nkind: Component\nmetadata: {name: orders}\n\
+         spec: {type: service, owner: group:default/shop, lifecycle: production}\n",
+    );
+    write(".github/CODEOWNERS", "/features/price @ada\n");
+    let repository = folder.path().join("repository");
+    let report = import("backstage", &repository, &folder.path().join("catalog"));
+    let foreign: Vec<&str> = report["notes"]
+        .as_array()
+        .expect("notes")
+        .iter()
+        .filter(|note| note["why"] == "the file does not look like one of backstage")
+        .filter_map(|note| note["file"].as_str()?.rsplit('/').next())
+        .collect();
+    assert_eq!(foreign, ["template.yaml", "openapi.yaml", "app.yaml"]);
+    import("codeowners", &repository, &folder.path().join("owners"));
+    // In a charter folder they are passed over as well; what is no YAML is named.
+    let lint = || {
+        let (code, findings, error) = charters(&["lint", path(&repository)]);
+        let rules: Vec<String> = findings
+            .as_array()
+            .unwrap_or_else(|| panic!("{error}"))
+            .iter()
+            .map(|finding| finding["rule"].as_str().unwrap_or_default().to_owned())
+            .collect();
+        (code, rules)
+    };
+    let warned = ["foreign_document"; 3].map(str::to_owned);
+    let (code, rules) = lint();
+    assert_eq!(code, 1);
+    assert!(rules.contains(&"syntax".to_owned()), "{rules:?}");
+    write(".watchkeepignore", "# no YAML\nhelm/templates/\n");
+    assert_eq!(lint(), (0, warned.to_vec()));
+}

@@ -37,7 +37,7 @@ impl Format {
             Self::Odcs => name.contains(".odcs.") || has_field(&text, "kind", "DataContract"),
             Self::Dbt => is_of_dbt(name, &text),
             Self::Feast => OF_FEAST.iter().any(|member| text.contains(member)),
-            Self::Openlineage => text.contains("\"eventTime\"") && text.contains("\"producer\""),
+            Self::Openlineage => text.contains("\"eventTime\""),
             Self::Datahub => OF_DATAHUB.iter().any(|member| text.contains(member)),
             Self::Openmetadata => OF_OPENMETADATA.iter().any(|member| text.contains(member)),
         }
