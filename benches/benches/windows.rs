@@ -30,22 +30,26 @@ fn merge(c: &mut Criterion) {
             );
         });
     }
-    // Beyond what is counted exactly: a sample and a sketch each.
-    let (one, other) = (very_many_categories(1), very_many_categories(2));
-    group.bench_function("10,000 different categories each", |b| {
-        b.iter_batched_ref(
-            || one.clone(),
-            |own| own.merge(black_box(&other)),
-            BatchSize::LargeInput,
-        );
-    });
+    // Categories that both have, and beyond what is counted exactly such as the
+    // other has not: a sample and a sketch each.
+    for (categories, apart) in [(100, 0), (1_000, 0), (1_000, 500), (8_000, 0), (10_000, 5_000)] {
+        let one = of_categories(0..categories);
+        let other = of_categories(apart..categories + apart);
+        group.bench_function(format!("{categories} categories each, {apart} not shared"), |b| {
+            b.iter_batched_ref(
+                || one.clone(),
+                |own| own.merge(black_box(&other)),
+                BatchSize::LargeInput,
+            );
+        });
+    }
     group.finish();
 }
 
-fn very_many_categories(seed: u64) -> Summary {
+fn of_categories(numbers: std::ops::Range<u64>) -> Summary {
     let mut summary = Summary::default();
-    for n in 0..10_000u64 {
-        summary.categories.add(&format!("user-{}", n * 3 * seed), 1);
+    for n in numbers {
+        summary.categories.add(&format!("user-{}", n * 3), 1);
     }
     summary.count = summary.categories.total();
     summary

@@ -71,7 +71,7 @@ impl Categories {
             self.level = other.level;
             self.drop_below_level();
         }
-        self.keep_all(&other.counts);
+        self.keep_all(other);
     }
 
     /// (category, count), ascending by name: all at level 0, else the sample.
@@ -209,29 +209,43 @@ impl Categories {
 
     /// Takes many categories in, few by looking each of them up, many by one walk
     /// through both.
-    fn keep_all(&mut self, others: &BTreeMap<Box<str>, u64>) {
+    fn keep_all(&mut self, other: &Self) {
+        let others = &other.counts;
         // Where the bound may be passed, the sketch is made of all of them at once.
         let stays = self.level > 0 || self.counts.len() + others.len() <= CATEGORIES_MAX;
         if stays && others.len() * WALKED_PER_LOOKUP < self.counts.len() {
             others.iter().for_each(|(category, count)| self.keep(category, *count));
             return;
         }
-        let level = self.level;
-        let mut others =
-            others.iter().filter(|(category, _)| Self::is_kept_at(category, level)).peekable();
-        let own = std::mem::take(&mut self.counts);
-        let mut all = Vec::with_capacity(own.len() + others.size_hint().1.unwrap_or_default());
-        for (category, mut count) in own {
-            while let Some((other, more)) = others.next_if(|(other, _)| **other < category) {
-                all.push((other.clone(), *more));
+        let (level, kept) = (self.level, other.level);
+        let mut others = others
+            .iter()
+            .filter(|(category, _)| level == kept || Self::is_kept_at(category, level))
+            .peekable();
+        // Windows mostly know the categories of a pane already: those are counted
+        // where they are, and nothing is moved.
+        let mut fresh: Vec<(&Box<str>, u64)> = Vec::new();
+        for (category, count) in &mut self.counts {
+            while let Some((other, more)) = others.peek() {
+                let order = other.as_ref().cmp(category.as_ref());
+                match order {
+                    Ordering::Less => fresh.push((other, **more)),
+                    Ordering::Equal => *count += **more,
+                    Ordering::Greater => break,
+                }
+                others.next();
+                if order.is_eq() {
+                    break;
+                }
             }
-            if let Some((_, more)) = others.next_if(|(other, _)| **other == category) {
-                count += more;
-            }
-            all.push((category, count));
         }
-        all.extend(others.map(|(other, more)| (other.clone(), *more)));
-        self.counts = all.into_iter().collect();
+        fresh.extend(others.map(|(other, more)| (other, *more)));
+        if fresh.len() * WALKED_PER_LOOKUP < self.counts.len() {
+            self.counts.extend(fresh.into_iter().map(|(other, more)| (other.clone(), more)));
+        } else {
+            let own = std::mem::take(&mut self.counts);
+            self.counts = joined(own, fresh);
+        }
         self.hold_bound();
     }
 
@@ -296,6 +310,21 @@ impl Cut {
         };
         items.filter(|item| is_taken(item)).collect()
     }
+}
+
+/// Categories of two, which have none in common, both ascending by name: made anew
+/// in one go, which costs less than to insert very many.
+fn joined(own: BTreeMap<Box<str>, u64>, fresh: Vec<(&Box<str>, u64)>) -> BTreeMap<Box<str>, u64> {
+    let mut fresh = fresh.into_iter().peekable();
+    let mut all = Vec::with_capacity(own.len() + fresh.len());
+    for (category, count) in own {
+        while let Some((other, more)) = fresh.next_if(|(other, _)| **other < category) {
+            all.push((other.clone(), more));
+        }
+        all.push((category, count));
+    }
+    all.extend(fresh.map(|(other, more)| (other.clone(), more)));
+    all.into_iter().collect()
 }
 
 fn shortened(category: &str) -> Cow<'_, str> {
