@@ -36,7 +36,7 @@ pub use links::{DeadLinks, links};
 pub use playbook::PLAYBOOK_RULES;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 37] = [
+pub const RULES: [(&str, &str); 38] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, or two policies are for the same tier, so \
@@ -165,6 +165,11 @@ pub const RULES: [(&str, &str); 37] = [
         "never_bad",
         "The bound lies where no window can be beyond it: a share above 1, or fewer events than none. \
          The expectation would watch nothing.",
+    ),
+    (
+        "moving_baseline",
+        "`sustained` adds up what differs from the baseline window by window. A rolling baseline \
+         takes the drifting windows in, so the slower the drift, the less there is to add up.",
     ),
     (
         "unknown_profile",

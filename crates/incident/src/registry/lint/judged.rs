@@ -1,6 +1,6 @@
 //! Expectations that no window can be judged by: of another type of values
 //! than the feature's, with a history that can never be long enough, or against
-//! a profile that nobody has captured.
+//! a profile that nobody has captured. And slow drifts that a baseline follows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,6 +91,17 @@ fn of_history(place: &Located<()>, path: &str, expectation: &Expectation, found:
         );
         let hint = Some("lengthen `from`".to_owned());
         found.warning(place, &format!("{path}.sustained"), "never_judged", message, hint);
+    }
+    if let Rule::Drift {
+        sustained: Some(_), baseline: BaselineSpec::Rolling { windows, .. }, ..
+    } = &expectation.rule
+    {
+        let message = format!(
+            "`sustained` of `{name}` looks for what moves slowly, and its baseline of the last \
+             {windows} windows moves with it: a drift shows only by what it comes to in that time"
+        );
+        let hint = Some("compare with a `fixed` baseline or a profile".to_owned());
+        found.warning(place, &format!("{path}.baseline"), "moving_baseline", message, hint);
     }
     let Some(learned) = &expectation.learned else { return };
     let needed = learned.windows_needed();
