@@ -14,7 +14,7 @@ mod windows;
 
 use self::aligned::Aligned;
 pub use self::categorical::{OTHER_BIN, categorical, categorical_among};
-pub(crate) use self::narrow::hidden_share;
+pub(crate) use self::narrow::{HIDDEN_SHARE, hidden_share};
 pub use self::unseen::{unseen, unseen_against};
 pub use self::windows::Effects;
 

@@ -60,16 +60,22 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// Why a comparison of numbers that finds nothing says nothing.
-    fn hidden(&self, measured: Option<&Measured>) -> Option<String> {
+    /// Where a comparison of numbers that finds nothing says little: whether it says
+    /// anything, and why not more.
+    fn hidden(&self, measured: Option<&Measured>) -> Option<(Verdict, String)> {
         measured?.drift.as_ref()?.ks_stat?;
         let share = crate::drift::hidden_share(&self.summary.numbers)?;
-        Some(format!(
+        let (verdict, so) = if share < crate::drift::HIDDEN_SHARE {
+            (Verdict::Good, "small changes of them are found less often")
+        } else {
+            (Verdict::NotJudged, "whether they have moved is not known")
+        };
+        let why = format!(
             "{:.0} % of the values lie within 1 % of each other, closer than they are kept where \
-             there are many: whether they have moved is not known; let the producer take off an \
-             offset",
+             there are many: {so}; let the producer take off an offset",
             100.0 * share
-        ))
+        );
+        Some((verdict, why))
     }
 }
 
@@ -115,8 +121,12 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
         }
     }
     let hidden = evidence.hidden(measured.as_ref()).filter(|_| verdict == Verdict::Good);
-    if let Some(why) = hidden {
-        (verdict, resolve, reason) = (Verdict::NotJudged, Verdict::NotJudged, Some(why));
+    match hidden {
+        Some((Verdict::NotJudged, why)) => {
+            (verdict, resolve, reason) = (Verdict::NotJudged, Verdict::NotJudged, Some(why));
+        }
+        Some((_, why)) => reason = Some(why),
+        None => {}
     }
     let (mut shift, mut is_by_sum) = (None, false);
     // What is a breach by itself needs no adding up, and would outlast its end by it.

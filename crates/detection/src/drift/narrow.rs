@@ -11,20 +11,23 @@ use watchkeep_model::distribution::{NumberGrid, Numbers};
 /// Share of a window's values in one cell from which on most of what may happen
 /// to them is hidden in it. With less there are cells beside it by which a shift
 /// is seen.
-const HIDDEN_SHARE: f64 = 0.5;
+pub(crate) const HIDDEN_SHARE: f64 = 0.5;
+/// Share from which on the cells take away some of the power of a comparison: about
+/// a tenth of it for normal values, at means of 100 to 200 standard deviations.
+pub(crate) const COARSE_SHARE: f64 = 0.3;
 /// Share of the values from which on a cell is counted among the full ones.
 const FULL_SHARE: f64 = 0.1;
 /// So many different values for each full cell are no few that come again and
 /// again, as whole numbers do.
 const VALUES_PER_CELL: f64 = 3.0;
 
-/// The share of the values in one cell, where it hides most of them and they are
-/// known to differ within the full cells. The cell of 0 holds nothing but 0.
+/// The share of the values in one cell, where it is at least [`COARSE_SHARE`] and
+/// they are known to differ within the full cells. The cell of 0 holds nothing but 0.
 pub(crate) fn hidden_share(numbers: &Numbers) -> Option<f64> {
     let Numbers::Many(grid) = numbers else { return None };
     let share = |count: u64| count as f64 / grid.count as f64;
     let fullest = grid.cells.iter().filter(|(cell, _)| *cell != 0).map(|(_, n)| *n).max()?;
-    (share(fullest) >= HIDDEN_SHARE && differs_within(grid, share)).then(|| share(fullest))
+    (share(fullest) >= COARSE_SHARE && differs_within(grid, share)).then(|| share(fullest))
 }
 
 /// True where there are more different values than the ones outside of the full
@@ -57,6 +60,11 @@ mod tests {
         assert_eq!(hidden((0..200).map(|i| 1.78e9 + f64::from(i))), Some(1.0));
         let years = (0..500).map(|i| 1976.5 + f64::from(i % 100) / 100.0);
         assert!(hidden(years).is_some_and(|share| share > 0.5));
+        // Over three cells of a width of 8 around 1500.
+        let pressures = (0..500).map(|i| 1500.0 + f64::from(i % 250) / 10.0);
+        assert!(
+            hidden(pressures).is_some_and(|share| (COARSE_SHARE..HIDDEN_SHARE).contains(&share))
+        );
     }
 
     #[test]
@@ -65,6 +73,8 @@ mod tests {
         assert_eq!(hidden([1978.5; 500]), None);
         assert_eq!(hidden((0..500).map(|i| f64::from(i % 3))), None);
         assert_eq!(hidden((0..500).map(|i| f64::from(i % 7 / 5) * 1e9)), None);
+        // Over twenty cells.
+        assert_eq!(hidden((0..500).map(|i| 500.0 + f64::from(i) / 8.0)), None);
         // Zeros are a cell of their own, and the rest is spread.
         assert_eq!(hidden((0..500).map(|i| f64::from((i % 10 - 7).max(0) * i))), None);
         // Most have one price, and the others many.

@@ -92,6 +92,20 @@ pub(super) fn reason(measured: &Measured, before: f64) -> String {
     )
 }
 
+/// Why a window with values has none that could be compared: all are of another type.
+pub(super) fn none_of(scale: Scale, summary: &Summary) -> Result<(), String> {
+    let (what, other) = match scale {
+        Scale::Numeric => ("numbers", "texts"),
+        Scale::Categorical => ("texts", "numbers"),
+    };
+    match counts(scale, summary) {
+        [0, others] if others > 0 => Err(format!(
+            "the window has no {what}, but {others} {other}: mend the charter's `type` or the values"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// How many values are of another type than the charter says, where it says one.
 pub(super) fn foreign(declared: Option<ValueType>, summary: &Summary) -> u64 {
     match declared {
