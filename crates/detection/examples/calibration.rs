@@ -32,7 +32,7 @@ use std::time::Instant;
 use watchkeep_detection::drift::{self, Comparison};
 
 use self::trials::counts::{COUNTS, Counts, counted};
-use self::trials::histories::{Days, FIGURES, excess};
+use self::trials::histories::{Days, FIGURES, excess, weekly};
 use self::trials::{
     Alarms, Change, LAWS, Law, Random, Shares, Trial, categories, dependent, dependent_categories,
     numbers,
@@ -166,7 +166,7 @@ fn dependent_values(trials: u64) {
     println!("| values | alike | n | past windows | trials | judged | without |");
     println!("|---|---:|---:|---:|---:|---:|---:|");
     for carry in [0.0, 0.3, 0.6, 0.9, 0.98] {
-        for (n, parts) in [(100, 7), (100, 28), (1_000, 28)] {
+        for (n, parts) in [(100, 4), (100, 7), (100, 28), (1_000, 28)] {
             let seed = &mut seeded(n, parts, "dependent");
             let of_numbers = dependent(carry, n, parts, trials, seed);
             let of_categories = dependent_categories(carry, n, parts, trials, seed);
@@ -233,6 +233,18 @@ fn learned(histories: u64) {
         };
         let cells: String = FIGURES.iter().map(cell).collect();
         println!("| {n}, {} % |{cells}", 100.0 * rate);
+    }
+    println!("\nThe same of hours with the course of a week, and which of them are found that");
+    println!("are higher by six times what differs from week to week, in percent.\n");
+    println!("| weeks | rate | over the rate | found |");
+    println!("|---:|---:|---:|---:|");
+    for weeks in [3, 4, 6, 12] {
+        for rate in [0.01, 0.001] {
+            let random = &mut seeded(weeks, (1.0 / rate) as usize, "weekly");
+            // Each history judges a week.
+            let (over, found) = weekly(weeks, rate, histories.div_ceil(20), random);
+            println!("| {weeks} | {} % | {over:.2} | {:.1} |", 100.0 * rate, 100.0 * found);
+        }
     }
 }
 

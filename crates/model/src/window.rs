@@ -271,8 +271,8 @@ pub struct LearnedBounds {
     /// More than this is bad.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub above: Option<f64>,
-    /// How they were learned: `order_statistic` or `tail`, and `seasonal`
-    /// behind it where the hour of the day was taken out.
+    /// How they were learned: `order_statistic` or `tail`, and behind it `seasonal`
+    /// where the hour of the day was taken out, `weekly` where that of the week was.
     pub method: String,
 }
 

@@ -77,6 +77,83 @@ fn the_hour_of_the_day_is_taken_out_where_it_explains_the_spread() {
     assert_eq!(bound.method.name(), "tail");
 }
 
+/// Hourly counts that are high by day and low at night and on weekends.
+fn weekly(hour: usize) -> f64 {
+    // The histories begin on a Thursday.
+    let (day, of_day) = (hour / 24 % 7, (hour % 24) as f64);
+    let weekend = if (2..4).contains(&day) { 0.4 } else { 1.0 };
+    1000.0 * weekend * (1.0 + 0.5 * ((of_day - 6.0) / 12.0 * std::f64::consts::PI).sin())
+}
+
+#[test]
+fn the_hour_of_the_week_is_taken_out_from_four_weeks_on() {
+    let mut numbers = Numbers(11);
+    let weeks = |weeks: usize, numbers: &mut Numbers| {
+        hourly((0..24 * 7 * weeks).map(|i| weekly(i) + 20.0 * numbers.normal()).collect::<Vec<_>>())
+    };
+    for of in [4, 9] {
+        let past = weeks(of, &mut numbers);
+        for hour in [3, 40, 60, 76, 108] {
+            let start = past[past.len() - 1].start + TimeSpan::HOUR.times(hour as i64 + 1);
+            let bound = upper_bound(&past, start, 0.01).expect("enough");
+            assert_eq!(bound.method.name().split(' ').nth(1), Some("weekly"), "{bound:?}");
+            let (above, usual) = (bound.above - weekly(hour), bound.median - weekly(hour));
+            assert!((30.0..140.0).contains(&above) && usual.abs() < 60.0, "{of} {hour} {bound:?}");
+        }
+    }
+    let three = weeks(3, &mut numbers);
+    let bound = upper_bound(&three, three[three.len() - 1].start + TimeSpan::HOUR, 0.01);
+    assert!(!bound.expect("enough").method.name().contains("weekly"));
+}
+
+/// What is taken out is the median of other weeks, so that one that was far out
+/// moves no bound of its hour and a week that was lost leaves the rest.
+#[test]
+fn a_week_that_was_odd_does_not_spoil_its_hours() {
+    let mut numbers = Numbers(5);
+    let mut past: Vec<Past> =
+        hourly((0..24 * 35).map(|i| weekly(i) + 20.0 * numbers.normal()).collect::<Vec<_>>());
+    let next = past[past.len() - 1].start + TimeSpan::HOUR;
+    let bound = upper_bound(&past, next, 0.01).expect("enough");
+    past[24 * 14].observed = 50_000.0;
+    past.drain(24 * 21..24 * 23);
+    let odd = upper_bound(&past, next, 0.01).expect("enough");
+    assert_eq!(odd.method, bound.method);
+    assert!((odd.above - bound.above).abs() < 60.0, "{odd:?} {bound:?}");
+    assert!((odd.median - bound.median).abs() < 30.0, "{odd:?} {bound:?}");
+}
+
+#[test]
+fn courses_that_are_not_there_are_not_taken_out() {
+    let mut numbers = Numbers(9);
+    let flat = hourly((0..24 * 42).map(|_| numbers.normal()).collect::<Vec<_>>());
+    let bound = upper_bound(&flat, flat[flat.len() - 1].start + TimeSpan::HOUR, 0.01);
+    assert_eq!(bound.expect("enough").method.course, None);
+    let daily = |i: i64| 10.0 * (i % 24) as f64;
+    let daily = hourly((0..24 * 42).map(|i| daily(i) + numbers.normal()).collect::<Vec<_>>());
+    let bound = upper_bound(&daily, daily[daily.len() - 1].start + TimeSpan::HOUR, 0.01);
+    assert_eq!(bound.expect("enough").method.course, Some(Course::Daily));
+}
+
+/// Outliers that are well below half of what the rate lets through move a bound by
+/// little however far they are, and a single one is pulled in.
+#[test]
+fn outliers_move_a_bound_by_little() {
+    for (n, rate, outliers, most) in
+        [(840, 0.01, 3, 2.0), (500, 0.01, 1, 2.0), (300, 0.01, 1, 2.0), (100, 0.01, 1, 200.0)]
+    {
+        let mut numbers = Numbers(13);
+        let mut past = hourly((0..n).map(|_| numbers.normal()).collect::<Vec<_>>());
+        let next = past[n - 1].start + TimeSpan::HOUR;
+        let clean = upper_bound(&past, next, rate).expect("enough").above;
+        for window in past.iter_mut().step_by(7).take(outliers) {
+            window.observed = 1e4;
+        }
+        let with = upper_bound(&past, next, rate).expect("enough").above;
+        assert!((clean - 0.01..clean + most).contains(&with), "{n} {outliers}: {clean} {with}");
+    }
+}
+
 #[test]
 fn extreme_values_give_a_stated_result() {
     let past = hourly((0..400).map(|i| if i % 2 == 0 { 1e300 } else { -1e300 }));

@@ -81,6 +81,38 @@ pub(crate) fn excess(
     above as f64 / (histories * u64::from(JUDGED)) as f64 / rate
 }
 
+/// Hours of a week in which nights and weekends are quieter, in standard
+/// deviations of what differs from week to week.
+fn of_week(hour: usize) -> f64 {
+    let weekend = if hour / 24 % 7 >= 5 { 0.4 } else { 1.0 };
+    20.0 * weekend * (1.0 + 0.5 * ((hour % 24) as f64 * std::f64::consts::PI / 12.0).sin())
+}
+
+/// Hourly windows with the course of a week and normal noise beside it: of the
+/// week after so many weeks, the share of quiet hours beyond the bound that is
+/// learned from these over the rate that was asked for, and the share of the hours
+/// found that are six standard deviations higher.
+pub(crate) fn weekly(weeks: usize, rate: f64, histories: u64, random: &mut Random) -> (f64, f64) {
+    const WEEK: usize = 24 * 7;
+    const CHANGE: f64 = 6.0;
+    // A Monday.
+    let at = |hour: usize| Timestamp::from_micros(0) + TimeSpan::HOUR.times(4 * 24 + hour as i64);
+    let (mut above, mut found) = (0_u64, 0_u64);
+    for _ in 0..histories {
+        let mut next = |hour: usize| of_week(hour) + random.normal();
+        let past: Vec<Past> =
+            (0..weeks * WEEK).map(|i| Past { start: at(i), observed: next(i) }).collect();
+        for hour in weeks * WEEK..(weeks + 1) * WEEK {
+            let bound = upper_bound(&past, at(hour), rate).expect("the history is long enough");
+            let observed = next(hour);
+            above += u64::from(observed > bound.above);
+            found += u64::from(observed + CHANGE > bound.above);
+        }
+    }
+    let judged = (histories * WEEK as u64) as f64;
+    (above as f64 / judged / rate, found as f64 / judged)
+}
+
 /// Deciles of the normal distribution, in which both sides are counted.
 const DECILES: [f64; 9] = [-1.2816, -0.8416, -0.5244, -0.2533, 0.0, 0.2533, 0.5244, 0.8416, 1.2816];
 

@@ -329,17 +329,18 @@ pub(crate) fn dependent(
             });
             summary_of_numbers(values.collect())
         };
+        let past: Vec<Cow<'_, Summary>> = (0..parts).map(|_| Cow::Owned(window())).collect();
         let mut reference = Summary::default();
-        let mut means = Vec::with_capacity(parts);
-        for _ in 0..parts {
-            let part = window();
-            means.push((n as u64, part.numbers.mean().unwrap_or_default()));
-            reference.merge(&part);
-        }
+        past.iter().for_each(|window| reference.merge(window));
+        let mean = |window: &Cow<'_, Summary>| window.numbers.mean().unwrap_or_default();
+        let means: Vec<(u64, f64)> = past.iter().map(|window| (n as u64, mean(window))).collect();
+        let effect = Effects::of(&past, &reference).numbers;
         let current = window();
-        let p = |parts: &[(u64, f64)]| drift::numeric(&current, &reference, parts, 10).p_value;
-        regarded.add(p(&means) < 0.01);
-        disregarded.add(p(&[]) < 0.01);
+        let p = |means: &[(u64, f64)], effect| {
+            drift::numeric_among(&current, &reference, means, effect, 10).p_value
+        };
+        regarded.add(p(&means, effect) < 0.01);
+        disregarded.add(p(&[], None) < 0.01);
     }
     (regarded, disregarded)
 }
