@@ -113,6 +113,13 @@ fn an_embedded_service_takes_commands_and_tells_what_came_of_them() {
 
     let learned = ["--root-cause", "an empty file", "--action", "check it;user:edgar;2030-01-01"];
     incidents(&service, "review", "edgar", &learned, (0, "reviewed"));
+    // An exercise that nobody answers, held while the service runs.
+    let exercise = service.folder().join("exercise.yaml");
+    std::fs::write(&exercise, EXERCISE).expect("disk");
+    let exercise = exercise.to_str().expect("a path as text");
+    let held = ["drill", "run", exercise, "--by", "ada", "--wait", "60s", "--send"];
+    let (code, text) = service.attempt(&held);
+    assert!(code == 1 && text.contains("missed_acknowledgement"), "{text}");
     service.stop();
     // Nobody decides while the service is stopped; what is written then is
     // decided when it runs again.
@@ -122,6 +129,19 @@ fn an_embedded_service_takes_commands_and_tells_what_came_of_them() {
     service.stop();
     looked_at(&service, &id, "feature.telemetry", &[]);
     let facts = service.export("watchkeep.incidents");
+    let exercise = facts.iter().find(|fact| fact["data"]["action"] == "drill_held");
+    let exercise = exercise.expect("it is on record");
+    assert_eq!(
+        (&exercise["actor"], &exercise["data"]["drill"]["policies"][0]),
+        (&"user:ada".into(), &"shop".into())
+    );
+    // The policy is kept as the incident opened under it: a folder may change.
+    let kept = service.export("watchkeep.policies");
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(
+        (&kept[0]["publication"], &kept[0]["content"]["version"]),
+        (&"pinned".into(), &1.into())
+    );
     let own: Vec<Value> = facts.into_iter().filter(|fact| fact["incident_id"] == *id).collect();
     assert_eq!(
         names(&own),
@@ -141,11 +161,21 @@ fn an_embedded_service_takes_commands_and_tells_what_came_of_them() {
     );
     assert_eq!(own[8]["data"]["feedback"], "useful");
     assert_eq!(own[9]["data"]["actions"][0]["by"], "user:edgar");
-    let statuses = service.export("watchkeep.escalations");
-    let statuses = statuses.iter().filter(|one| one["audience"] == "status");
+    let messages = service.export("watchkeep.escalations");
+    let (drills, real): (Vec<_>, Vec<_>) = messages.iter().partition(|one| one["drill"] == true);
+    // One page by the owner's mail and one by the architect's, and the end.
+    assert_eq!(drills.iter().filter(|one| one["audience"] == "page").count(), 2, "{drills:?}");
+    assert!(drills.iter().all(|one| one["incident_id"] != *id && one["reason"] == "drill"));
+    let statuses = real.iter().filter(|one| one["audience"] == "status");
     let statuses: Vec<&str> = statuses.filter_map(|one| one["reason"].as_str()).collect();
     assert_eq!(statuses, ["opened", "acknowledged", "remediated", "resolved", "reviewed"]);
 }
+
+const EXERCISE: &str = "kind: drill
+name: nulls
+events: [{after: 0s, opened: shop.price/missing}]
+for: 1d
+";
 
 #[test]
 fn commands_go_through_real_kafka_and_twice_is_once() {

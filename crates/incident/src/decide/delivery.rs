@@ -64,9 +64,9 @@ impl Decision<'_> {
 
     /// Records whom a page that reached nobody goes to next. A page of an
     /// earlier step, or one that somebody has answered since, has nobody to
-    /// reach any more. Under a quiet it is held back like any other, unless
-    /// another channel has told them: what ends it pages anew where it is
-    /// still true.
+    /// reach any more. Under a quiet it is held back like any other: what
+    /// ends that pages anew where it is still true. One that a sink did not take
+    /// is not, where another channel has told them.
     fn reach(
         &mut self,
         data: &DeliveryReported,
@@ -100,7 +100,9 @@ impl Decision<'_> {
         let digest_at = is_unreached.then(|| self.tries_again_at(&target));
         // Another channel is another page: what holds pages back holds it too.
         let quiet = &self.incident.quiet;
-        if quiet.muted().is_some() && !is_unreached {
+        // No quiet held back what a sink did not take: another channel will do.
+        let is_held = data.outcome == DeliveryOutcome::Dropped || is_unreached;
+        if quiet.muted().is_some() && !is_held {
             return;
         }
         let held = match next {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use watchkeep_incident::words;
+use watchkeep_model::incident::data::{DeliveryOutcome, DeliveryReported};
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::Timestamp;
 
@@ -48,7 +49,10 @@ pub(super) fn of(facts: &[Fact]) -> Vec<Told> {
                 at: fact.occurred_at,
                 fact: words::name(fact),
                 actor: fact.actor.clone(),
-                what: words::of_fact(fact, &|at| at.to_string()),
+                what: match &fact.data {
+                    FactData::DeliveryReported(data) => delivery(data),
+                    _ => words::of_fact(fact, &|at| at.to_string()),
+                },
                 why: known.why(fact),
             }
         })
@@ -90,6 +94,12 @@ impl Known {
 
     fn why(&self, fact: &Fact) -> Option<String> {
         match &fact.data {
+            FactData::DeliveryReported(data) => data.origin.as_ref().map(|at| {
+                format!(
+                    "message {} in {} partition {} offset {}",
+                    data.escalation, at.topic, at.partition, at.offset
+                )
+            }),
             FactData::Notified(data) => Some(match data.reason.as_str() {
                 "repeat" => "nobody has acknowledged since the steps ran out".to_owned(),
                 "handoff" => "somebody handed the incident to them".to_owned(),
@@ -140,6 +150,29 @@ impl Known {
             _ => cause.to_owned(),
         })
     }
+}
+
+/// What became of a message, in words.
+fn delivery(data: &DeliveryReported) -> String {
+    let whom = match (&data.target, &data.channel) {
+        (Some(target), Some(channel)) => format!("the message to {target} by {channel}"),
+        (Some(target), None) => format!("the notice to {target}"),
+        (None, _) => "the status".to_owned(),
+    };
+    let to = data.to.as_ref().map_or_else(String::new, |to| format!(" at {to}"));
+    let why = data.detail.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+    let attempts = match data.attempts {
+        0 => "without an attempt".to_owned(),
+        1 => "at the first attempt".to_owned(),
+        n => format!("after {n} attempts"),
+    };
+    let outcome = match data.outcome {
+        DeliveryOutcome::Delivered => "took",
+        DeliveryOutcome::Failed => "did not take",
+        DeliveryOutcome::Dropped => "was not to be sent any more",
+    };
+    let reach = if data.unreached { "; it has reached nobody" } else { "" };
+    format!("{} ({}{to}) {outcome} {whom} {attempts}{why}{reach}", data.sink, data.tool)
 }
 
 /// What moved an incident on, in words.
