@@ -567,6 +567,19 @@ fn the_revision_in_force_at_its_end_judges_a_window_and_a_replay_repeats_it() {
     assert!(revised.0.starts_with("2026-01-05T09:30:00"), "{revised:?}");
     assert_eq!(revised.2, "good 0.5", "late events do not bring in a later revision");
 
+    // An incident tells what was changed before it, by whom.
+    let opened = service.export("incidents");
+    let id = opened[0]["incident_id"].as_str().expect("an incident");
+    let mut explain = binary::command(["incidents", "explain", id, "--format", "json", "-c"]);
+    let told = explain.arg(service.config()).output().expect("the binary can be run");
+    let told = json(&String::from_utf8_lossy(&told.stdout));
+    let change = &told["changes"][0];
+    assert_eq!(
+        (&change["by"], &change["document"]),
+        (&"user:ada".into(), &"feature:ride.price".into())
+    );
+    assert_eq!(change["fields"], serde_json::json!(["expectations[nulls].above"]), "{told}");
+
     // The summaries alone repeat all of it, and a restart goes on from it.
     let out = service.folder().join("out");
     let arguments = ["replay", "--input", "summaries", "--as-live", "--out"];

@@ -11,7 +11,7 @@ use watchkeep_incident::registry::publications::played::{Played, played};
 use watchkeep_incident::registry::{Checks, Registry, shown_by_runs, shown_cycle};
 use watchkeep_interop::openlineage;
 use watchkeep_model::document::{Diagnostic, Documents, Level};
-use watchkeep_model::lineage::RunEvent;
+use watchkeep_model::lineage::{RunEvent, ShownRun, named};
 use watchkeep_model::position::Partition;
 use watchkeep_model::response::Response;
 use watchkeep_model::time::TimeSpan;
@@ -365,7 +365,7 @@ const RUNS: [&str; 3] = [".ndjson", ".ndjson.gz", ".ndjson.zst"];
 /// Rules, and the run events that were read for them.
 struct Seen {
     rules: Rules,
-    runs: Vec<RunEvent>,
+    runs: Vec<ShownRun>,
     /// How many of them the rules hold already.
     held: usize,
 }
@@ -377,14 +377,13 @@ impl Seen {
 
     /// Adds the events of files and folders.
     fn with_files(mut self, places: &[PathBuf]) -> anyhow::Result<Self> {
-        let registry = self.rules.registry();
         for place in places {
             let files = match place.is_dir() {
                 true => input::files_below(place, &RUNS)?,
                 false => vec![place.clone()],
             };
             for file in files {
-                read_runs(&file, &|name| registry.knows(name), &mut self.runs)?;
+                read_runs(&file, &mut self.runs)?;
             }
         }
         Ok(self)
@@ -426,11 +425,12 @@ fn of_folder(
     if let Some(folder) = folder {
         for file in ignored::files_of_charters(folder, &RUNS)? {
             input::require_regular(&file)?;
-            read_runs(&file, &|name| read.registry.knows(name), &mut runs)?;
+            read_runs(&file, &mut runs)?;
         }
     }
     // Who owns what as runs show it is a part of the folder's charters.
-    let registry = if runs.is_empty() { read.registry } else { read.registry.with_runs(&runs) };
+    let named = named(runs.clone(), &|name| read.registry.knows(name));
+    let registry = if named.is_empty() { read.registry } else { read.registry.with_runs(&named) };
     Ok(Seen { rules: Rules::new(registry), held: runs.len(), runs })
 }
 
@@ -442,7 +442,7 @@ fn of_folder(
 pub(crate) fn lint_runs(folder: &Path, registry: &Registry) -> anyhow::Result<Vec<Diagnostic>> {
     const FINDINGS_MAX: usize = 100;
     let mut found = Vec::new();
-    let (mut events, mut places): (Vec<RunEvent>, Vec<(String, u32)>) = Default::default();
+    let (mut shown, mut places): (Vec<ShownRun>, Vec<(String, u32)>) = Default::default();
     for file in ignored::files_of_charters(folder, &RUNS)? {
         let name = file.display().to_string();
         if !std::fs::metadata(&file).with_context(|| name.clone())?.is_file() {
@@ -453,9 +453,9 @@ pub(crate) fn lint_runs(folder: &Path, registry: &Registry) -> anyhow::Result<Ve
         let mut line = Vec::new();
         while let Some(number) = lines.read(&mut line)? {
             let place = u32::try_from(number + 1).unwrap_or(u32::MAX);
-            let why = match openlineage::run_event(&line, &|name| registry.knows(name)) {
+            let why = match openlineage::shown_run(&line) {
                 Ok(event) => {
-                    events.push(event);
+                    shown.push(event);
                     places.push((name.clone(), place));
                     continue;
                 }
@@ -481,6 +481,7 @@ pub(crate) fn lint_runs(folder: &Path, registry: &Registry) -> anyhow::Result<Ve
             }
         }
     }
+    let events = named(shown, &|name| registry.knows(name));
     for cycle in shown_by_runs(&registry.seeing(&events, &|name| name)) {
         let (from, to) = (&cycle[0], &cycle[1 % cycle.len()]);
         let shows = |event: &RunEvent| {
@@ -495,16 +496,12 @@ pub(crate) fn lint_runs(folder: &Path, registry: &Registry) -> anyhow::Result<Ve
     Ok(found)
 }
 
-fn read_runs(
-    file: &Path,
-    is_known: &dyn Fn(&str) -> bool,
-    runs: &mut Vec<RunEvent>,
-) -> anyhow::Result<()> {
+fn read_runs(file: &Path, shown: &mut Vec<ShownRun>) -> anyhow::Result<()> {
     let mut lines = input::Lines::open(file)?;
     let mut line = Vec::new();
     while let Some(number) = lines.read(&mut line)? {
-        let event = openlineage::run_event(&line, is_known);
-        runs.push(event.map_err(|why| anyhow!("{}:{}: {why}", file.display(), number + 1))?);
+        let event = openlineage::shown_run(&line);
+        shown.push(event.map_err(|why| anyhow!("{}:{}: {why}", file.display(), number + 1))?);
     }
     Ok(())
 }

@@ -66,11 +66,24 @@ const WORK_MAX: usize = 50_000_000;
 /// at edges and nodes.
 const WALKS_MAX: u32 = u32::MAX / 2;
 
-/// By node the number of the last walk that came by.
+/// By node the number of the last walk that came by, and what an earlier search
+/// counted that a later one need not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks {
     seen: Vec<u32>,
     walk: u32,
+    covering: Covering,
+}
+
+/// When, by which limits, and in which state of the board and its edges.
+type Under = (Timestamp, AttributionLimits, board::Calm, (Option<[u8; 32]>, usize));
+
+/// Nodes that were found to cover enough. While breaches are only added that
+/// stays so: each makes a share of what a node feeds larger.
+#[derive(Clone, Debug, Default)]
+struct Covering {
+    under: Option<Under>,
+    nodes: BTreeSet<Node>,
 }
 
 impl Marks {
@@ -95,6 +108,8 @@ pub(crate) struct Search<'a> {
     pub(crate) limits: &'a AttributionLimits,
     pub(crate) at: Timestamp,
     marks: Marks,
+    /// True where [`Search::remembering`] was asked for.
+    remembers: bool,
     work: usize,
     coverages: BTreeMap<Node, Coverage>,
     /// Where a node with evidence hands the blame on.
@@ -121,6 +136,7 @@ impl<'a> Search<'a> {
             limits,
             at,
             marks: Marks::default(),
+            remembers: false,
             work: 0,
             coverages: BTreeMap::new(),
             handed: BTreeMap::new(),
@@ -135,6 +151,20 @@ impl<'a> Search<'a> {
             marks = Marks::default();
         }
         self.marks = marks;
+        self
+    }
+
+    /// Goes by what an earlier search found to cover enough, where it looked at the
+    /// same. For searches that are to tell of nothing: of what is not counted
+    /// anew they would tell less.
+    pub(crate) fn remembering(mut self) -> Self {
+        let (calm, edges) = (self.board.calm(), self.board.version());
+        let under = (self.at, self.limits.clone(), calm, edges);
+        let covering = &mut self.marks.covering;
+        if covering.under.as_ref() != Some(&under) {
+            *covering = Covering { under: Some(under), nodes: BTreeSet::new() };
+        }
+        self.remembers = true;
         self
     }
 
@@ -297,8 +327,15 @@ impl<'a> Search<'a> {
 
     /// True where the node feeds something watched and enough of it breaches.
     fn covers(&mut self, node: Node) -> bool {
+        if self.remembers && self.marks.covering.nodes.contains(&node) {
+            return true;
+        }
         let coverage = self.coverage(node);
-        coverage.breaching > 0 && coverage.ratio() >= self.limits.min_coverage
+        let covers = coverage.breaching > 0 && coverage.ratio() >= self.limits.min_coverage;
+        if covers && self.remembers {
+            self.marks.covering.nodes.insert(node);
+        }
+        covers
     }
 
     /// True where something is known to be wrong with the node itself that may

@@ -1,6 +1,6 @@
 //! What is made from what, and what runs showed of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,18 +67,104 @@ pub struct ShownRun {
     /// Typed names that mean the same, by the node's name in the event, those
     /// that are to be preferred first.
     pub other_names: BTreeMap<String, Vec<String>>,
+    /// What other runs call the same where no charter knows it, by the node's name
+    /// in the event.
+    pub same_as: BTreeMap<String, Vec<String>>,
 }
 
 impl ShownRun {
     /// The event with the names that are known.
     pub fn known_as(self, is_known: &dyn Fn(&str) -> bool) -> RunEvent {
-        let Self { mut event, other_names } = self;
-        let known = |name: &String| -> String {
-            let others = other_names.get(name).map(Vec::as_slice).unwrap_or_default();
-            others.iter().find(|other| is_known(other)).unwrap_or(name).clone()
-        };
-        event.rename(known);
+        let mut names = NodeNames::default();
+        names.add(self.other_names, self.same_as);
+        let known = names.known_as(is_known);
+        let mut event = self.event;
+        event.rename(|name| known.get(name.as_str()).copied().unwrap_or(name).to_owned());
         event
+    }
+}
+
+/// Events with the names that are known for their nodes, and else one name for
+/// what several of them call differently.
+pub fn named(shown: Vec<ShownRun>, is_known: &dyn Fn(&str) -> bool) -> Vec<RunEvent> {
+    let (mut names, mut events) = (NodeNames::default(), Vec::with_capacity(shown.len()));
+    for ShownRun { event, other_names, same_as } in shown {
+        names.add(other_names, same_as);
+        events.push(event);
+    }
+    let known = names.known_as(is_known);
+    for event in &mut events {
+        event.rename(|name| known.get(name.as_str()).copied().unwrap_or(name).to_owned());
+    }
+    events
+}
+
+/// What the nodes of many run events are called.
+#[derive(Clone, Debug, Default)]
+pub struct NodeNames {
+    other_names: BTreeMap<String, Vec<String>>,
+    same_as: BTreeMap<String, Vec<String>>,
+}
+
+impl NodeNames {
+    /// Takes the names of an event in.
+    pub fn add(
+        &mut self,
+        other_names: BTreeMap<String, Vec<String>>,
+        same_as: BTreeMap<String, Vec<String>>,
+    ) {
+        self.other_names.extend(other_names);
+        for (name, others) in same_as {
+            let known = self.same_as.entry(name).or_default();
+            known.extend(others);
+            known.sort();
+            known.dedup();
+        }
+    }
+
+    /// The name of every node that has another than in its events: one that is
+    /// known; else, of names that runs have for the same, one of which that is so,
+    /// or the first of all.
+    pub fn known_as(&self, is_known: &dyn Fn(&str) -> bool) -> BTreeMap<&str, &str> {
+        let of_charters = |name: &str| -> Option<&str> {
+            let others = self.other_names.get(name)?;
+            others.iter().find(|other| is_known(other)).map(String::as_str)
+        };
+        let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+        for name in self.other_names.keys() {
+            known.extend(of_charters(name).map(|other| (name.as_str(), other)));
+        }
+        for same in self.same() {
+            let named = same.iter().find_map(|name| known.get(name).copied());
+            // A name that no run has for it itself is nobody's.
+            let of_run = || same.iter().find(|name| self.other_names.contains_key(**name)).copied();
+            let Some(name) = named.or_else(of_run) else { continue };
+            let others = same.into_iter().filter(|other| *other != name);
+            others.for_each(|other| _ = known.entry(other).or_insert(name));
+        }
+        known
+    }
+
+    /// The names of each thing that has several.
+    fn same(&self) -> Vec<BTreeSet<&str>> {
+        let mut links: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (name, others) in &self.same_as {
+            for other in others {
+                links.entry(name).or_default().insert(other);
+                links.entry(other).or_default().insert(name);
+            }
+        }
+        let mut all = Vec::new();
+        while let Some((first, _)) = links.first_key_value() {
+            let (mut same, mut next) = (BTreeSet::new(), vec![*first]);
+            while let Some(name) = next.pop() {
+                if same.insert(name) {
+                    next.extend(links.remove(name).unwrap_or_default());
+                }
+            }
+            all.push(same);
+        }
+        all
     }
 }
 
@@ -152,4 +238,38 @@ pub struct Ownership {
     /// As what, for example `MAINTAINER`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_call_differently_has_one_name() {
+        let mut names = NodeNames::default();
+        let mut node = |name: &str, forms: &[&str], same: &[&str]| {
+            let list = |of: &[&str]| of.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+            let of = |of: &[&str]| BTreeMap::from([(name.to_owned(), list(of))]);
+            names.add(of(forms), if same.is_empty() { BTreeMap::new() } else { of(same) });
+        };
+        // Each names the other, two share a name that neither has, one is alone.
+        node("dataset:s3/a", &["dataset:a"], &["dataset:hive/a"]);
+        node("dataset:hive/a", &[], &["dataset:s3/a"]);
+        node("dataset:x/b", &[], &["dataset:c/b"]);
+        node("dataset:y/b", &[], &["dataset:c/b"]);
+        node("dataset:z/c", &[], &["dataset:d/c"]);
+        let named = |known: &str| {
+            let all = names.known_as(&|name| name == known);
+            let text = all.iter().map(|(name, other)| format!("{name} {other}"));
+            text.collect::<Vec<_>>()
+        };
+        let shared = ["dataset:c/b dataset:x/b", "dataset:y/b dataset:x/b"];
+        assert_eq!(
+            named("none"),
+            [shared[0], "dataset:d/c dataset:z/c", "dataset:s3/a dataset:hive/a", shared[1]]
+        );
+        // The name of a charter stands for all.
+        let of_charter = ["dataset:hive/a dataset:a", "dataset:s3/a dataset:a"];
+        assert!(of_charter.iter().all(|one| named("dataset:a").contains(&(*one).to_owned())));
+    }
 }

@@ -5,7 +5,7 @@ mod desk;
 mod exchange;
 mod propose;
 mod publish;
-mod show;
+pub(super) mod show;
 
 use std::path::Path;
 

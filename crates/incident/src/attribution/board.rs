@@ -65,9 +65,15 @@ const NOWHERE: Node = Node::MAX;
 /// No subject.
 const NOBODY: u32 = u32::MAX;
 
+/// How often something happened by which a share of what a node feeds may have
+/// become smaller, edges aside: a breach ended, or a subject was judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Calm(u64);
+
 /// All subjects, and where they stand in the lineage.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Board {
+    calm: Calm,
     subjects: Vec<Subject>,
     /// By the name that telemetry uses and by the typed name.
     numbers: BTreeMap<Box<str>, u32>,
@@ -116,6 +122,7 @@ impl Board {
         let Some(number) = self.numbers.get(subject) else { return };
         let subject = &mut self.subjects[*number as usize];
         if subject.breaches.remove(breach_id).is_some() && subject.breaches.is_empty() {
+            self.calm.0 += 1;
             self.breaching -= 1;
             self.below.forget(subject);
         }
@@ -129,6 +136,7 @@ impl Board {
             return;
         }
         let before = judged_at.replace(at);
+        self.calm.0 += 1;
         if name.starts_with("feature:") {
             let number = u32::try_from(number).unwrap_or(NOBODY);
             if let Some(before) = before {
@@ -260,6 +268,11 @@ impl Board {
             self.below.begin(&mut self.subjects);
         }
         self.count_below(lineage);
+    }
+
+    /// While it stays the same, breaches were only added.
+    pub(crate) const fn calm(&self) -> Calm {
+        self.calm
     }
 
     /// Changes where edges do. Nodes keep their numbers and their edges while

@@ -60,7 +60,8 @@ impl Escalate {
         let board = self.index.settled(context);
         let lineage = context.lineage();
         let as_of = as_of(breach.detected_at, policy.grouping.group_wait, at);
-        let mut search = Search::new(board, lineage, &policy.attribution, as_of).marking(marks);
+        let search = Search::new(board, lineage, &policy.attribution, as_of).marking(marks);
+        let mut search = search.remembering();
         let root = match board.node(lineage, &subject) {
             Some(node) => {
                 let root = search.by_evidence(node);

@@ -249,7 +249,7 @@ impl Escalate {
         let marks = std::mem::take(&mut self.marks);
         let board = self.index.settled(context);
         let lineage = context.lineage();
-        let mut search = Search::new(board, lineage, limits, at).marking(marks);
+        let mut search = Search::new(board, lineage, limits, at).marking(marks).remembering();
         let nodes = board.node(lineage, below).zip(board.node(lineage, &root));
         let explains = nodes.is_none_or(|(below, root)| !search.has_outlived(below, root));
         self.marks = search.into_marks();

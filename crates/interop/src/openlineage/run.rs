@@ -234,7 +234,8 @@ pub fn shown_run(line: &[u8]) -> Result<ShownRun, String> {
         assertions: Vec::new(),
         owners: Vec::new(),
     };
-    let mut shown = ShownRun { event: event_of_run, other_names: BTreeMap::new() };
+    let (other_names, same_as) = (BTreeMap::new(), BTreeMap::new());
+    let mut shown = ShownRun { event: event_of_run, other_names, same_as };
     let failed = event.run.and_then(|run| run.facets.error_message);
     shown.event.message =
         failed.map(|error| error.message.chars().take(MESSAGE_CHARS_MAX).collect());
@@ -263,6 +264,7 @@ pub fn shown_run(line: &[u8]) -> Result<ShownRun, String> {
 
 /// The node of a dataset, after taking what its facets say.
 fn dataset(shown: &mut ShownRun, dataset: Dataset) -> String {
+    let is_typed = has_type(&dataset.name);
     let node = named(shown, "dataset", &dataset.namespace, &dataset.name);
     for facets in [dataset.facets, dataset.input_facets, dataset.output_facets] {
         own(shown, &node, facets.ownership);
@@ -270,6 +272,10 @@ fn dataset(shown: &mut ShownRun, dataset: Dataset) -> String {
         for Identifier { namespace, name } in aliases.iter().take(ALIASES_MAX) {
             let forms = forms("dataset", namespace, name);
             shown.other_names.entry(node.clone()).or_default().extend(forms);
+            if !is_typed && !namespace.is_empty() {
+                let same = format!("dataset:{}", bare(namespace, name));
+                shown.same_as.entry(node.clone()).or_default().push(same);
+            }
         }
         let mut check = |assertion: &str, column: Option<String>, success| {
             let assertion = assertion.to_owned();

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use watchkeep_incident::registry::Registry;
-use watchkeep_model::lineage::{RunEvent, RunState, ShownRun};
+use watchkeep_model::lineage::{NodeNames, RunEvent, RunState, ShownRun};
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
 
@@ -35,8 +35,8 @@ pub struct Runs {
 #[derive(Debug, Default)]
 struct State {
     events: Vec<RunEvent>,
-    /// What nodes may also be called, the best name first.
-    other_names: BTreeMap<String, Vec<String>>,
+    /// What nodes may also be called.
+    names: NodeNames,
     /// The next offset of each partition.
     next: BTreeMap<i32, i64>,
     unusable: Unusable,
@@ -55,9 +55,14 @@ pub struct Unusable {
 }
 
 impl Runs {
-    /// Those of files, each with its names resolved.
-    pub fn new(events: Vec<RunEvent>) -> Self {
-        Self { state: Mutex::new(State { events, ..State::default() }), ..Self::default() }
+    /// Those of files.
+    pub fn new(shown: Vec<ShownRun>) -> Self {
+        let mut state = State::default();
+        for ShownRun { event, other_names, same_as } in shown {
+            state.names.add(other_names, same_as);
+            state.events.push(event);
+        }
+        Self { state: Mutex::new(state), ..Self::default() }
     }
 
     /// Adds those of a topic, of which nothing is read yet. With `kept_max`,
@@ -112,8 +117,8 @@ impl Runs {
             state.next.insert(number, end);
             for (offset, shown) in came {
                 match shown {
-                    Ok(ShownRun { event, other_names }) => {
-                        state.other_names.extend(other_names);
+                    Ok(ShownRun { event, other_names, same_as }) => {
+                        state.names.add(other_names, same_as);
                         state.events.push(event);
                     }
                     Err(why) => {
@@ -145,14 +150,7 @@ impl Runs {
         {
             return seeing.clone();
         }
-        let known: BTreeMap<&str, &str> = state
-            .other_names
-            .iter()
-            .filter_map(|(name, others)| {
-                let known = others.iter().find(|other| registry.knows(other))?;
-                Some((name.as_str(), known.as_str()))
-            })
-            .collect();
+        let known = state.names.known_as(&|name| registry.knows(name));
         let named = |name| known.get(name).copied().unwrap_or(name);
         let seeing = Arc::new(registry.seeing(&state.events, &named));
         state.seen = Some((registry, seeing.clone()));
@@ -219,7 +217,7 @@ mod tests {
         let hour = hour.parse().map_err(|_| format!("no number: {hour}"))?;
         let event = event(job, hour, RunState::Completed);
         let other_names = BTreeMap::from([(event.job.clone(), vec![format!("view:{job}")])]);
-        Ok(ShownRun { event, other_names })
+        Ok(ShownRun { event, other_names, same_as: BTreeMap::new() })
     }
 
     #[test]

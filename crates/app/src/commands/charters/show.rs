@@ -1,5 +1,7 @@
 //! `watchkeep charters show` and `history`: what is in force, and how it came to be.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 use watchkeep_incident::registry::Registry;
@@ -11,8 +13,8 @@ use watchkeep_model::time::Timestamp;
 use super::desk::Known;
 use super::publish::shown;
 use crate::charters::{self, Wanted};
-use crate::cli::{ChartersHistory, ChartersShow};
-use crate::config::Config;
+use crate::cli::{ChartersHistory, ChartersShow, Configured};
+use crate::config::{CharterSource, Config};
 use crate::output::{Format, Output, Table, complain};
 use crate::{Outcome, service};
 
@@ -63,6 +65,74 @@ pub(super) fn history(arguments: &ChartersHistory) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Found);
     }
     Ok(Outcome::Fine)
+}
+
+/// The latest change of a document before something happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(in crate::commands) struct LastChange {
+    /// The document: a subject or pattern.
+    document: String,
+    /// From when it was in force.
+    pub(in crate::commands) since: Timestamp,
+    /// Who published or proposed it.
+    by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change_ticket: Option<String>,
+    /// The fields that were other than before.
+    fields: Vec<String>,
+}
+
+impl std::fmt::Display for LastChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { document, since, by, change_ticket, fields } = self;
+        let ticket = change_ticket.as_ref().map(|ticket| format!(", {ticket}")).unwrap_or_default();
+        let fields = if fields.len() > FIELDS_MAX { &fields[..FIELDS_MAX] } else { fields };
+        write!(f, "{document} was changed by {by} as of {since}{ticket}: {}", fields.join(", "))
+    }
+}
+
+/// Fields of a change that are named.
+const FIELDS_MAX: usize = 6;
+
+/// What was last changed in documents of charters before an instant, the latest
+/// first. Nothing where charters are in a folder: that has a history of its own.
+///
+/// # Errors
+/// The configuration.
+pub(in crate::commands) fn last_changes<'d>(
+    configured: &Configured,
+    documents: impl Iterator<Item = &'d str>,
+    before: Timestamp,
+) -> anyhow::Result<Vec<LastChange>> {
+    let config = Config::load_required(configured.file.as_deref())?;
+    if config.charter_source == CharterSource::Folder {
+        return Ok(Vec::new());
+    }
+    // A log in which nothing was ever published may have no such topic.
+    let Ok(known) = Known::read(configured) else { return Ok(Vec::new()) };
+    let mut found: Vec<LastChange> = Vec::new();
+    for document in documents.collect::<BTreeSet<&str>>() {
+        let mut last = None;
+        let mut content = &Value::Null;
+        for (publication, revision) in known.publications.of(RevisionKind::Charter, document) {
+            // The first holds always, and is the change of nothing.
+            let since = revision.effective_from.unwrap_or(publication.head.at);
+            if since <= before && !content.is_null() {
+                let changes = field_changes(content, &revision.content);
+                last = Some(LastChange {
+                    document: document.to_owned(),
+                    since,
+                    by: revision.by.clone(),
+                    change_ticket: revision.change_ticket.clone(),
+                    fields: changes.into_iter().map(|change| change.field).collect(),
+                });
+            }
+            content = &revision.content;
+        }
+        found.extend(last);
+    }
+    found.sort_by(|a, b| (b.since, &a.document).cmp(&(a.since, &b.document)));
+    Ok(found)
 }
 
 /// What a name stands for: a thing of the directory, or a subject with the

@@ -23,6 +23,7 @@ use self::story::Told;
 use crate::Outcome;
 use crate::cli::{IncidentSource, IncidentsShow};
 use crate::commands::audit::folder;
+use crate::commands::charters::show::{LastChange, last_changes};
 use crate::config::Config;
 use crate::output::{Format, Output};
 use crate::service::view::state_after;
@@ -57,6 +58,9 @@ pub(super) struct Explanation {
     /// Charters of what else breaches in it, each once, in order of subject.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     charters: Vec<CharterRevision>,
+    /// What was changed last in these charters before it opened, the latest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changes: Vec<LastChange>,
     /// The breaches with their windows and raw records, the latest first.
     breaches: Vec<Measured>,
     /// What could not be found, and why that may be.
@@ -81,7 +85,13 @@ pub(super) fn run(arguments: &IncidentsShow) -> anyhow::Result<Outcome> {
     let mut missing = Vec::new();
     let attached = measured::attached(facts);
     let breaches = measured::breaches(&arguments.source, attached, &mut missing)?;
-    let explanation = explain(facts, breaches, missing)?;
+    let mut explanation = explain(facts, breaches, missing)?;
+    if arguments.source.from.is_none() {
+        let charters = explanation.charter.iter().chain(&explanation.charters);
+        let documents = charters.flat_map(|one| one.documents.iter().map(String::as_str));
+        let (configured, before) = (&arguments.source.configured, explanation.opened_at);
+        explanation.changes = last_changes(configured, documents, before)?;
+    }
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(&explanation)?,
@@ -141,6 +151,7 @@ fn explain(
         policy: incident.policy.clone(),
         charter: incident.charter.clone(),
         charters: others(facts),
+        changes: Vec::new(),
         breaches,
         missing,
     })

@@ -152,6 +152,9 @@ fn rules(told: &Explanation, output: &mut Output) -> anyhow::Result<()> {
         let left = told.charters.len() - CHARTERS_MAX;
         output.say(format_args!("  and {left} charters more: --format json has them"))?;
     }
+    for change in told.changes.iter().take(CHARTERS_MAX) {
+        output.say(format_args!("  {change}"))?;
+    }
     Ok(())
 }
 
