@@ -61,6 +61,9 @@ pub struct Health {
     pub period: Period,
     /// What it is set against.
     pub before: Period,
+    /// False where nothing is known of that span, because the log begins
+    /// later: its counts are no zeros then.
+    pub before_is_known: bool,
     /// The whole in numbers.
     pub total: Total,
     /// The same of the span before.
@@ -168,6 +171,7 @@ pub fn health(material: &Material<'_>) -> Health {
     let mut report = Health {
         period,
         before: period.before(),
+        before_is_known: reaches_before(material),
         total: total(material, &stories, period),
         total_before: total(material, &stories, period.before()),
         timeline: timeline(material, &stories),
@@ -191,6 +195,14 @@ pub fn health(material: &Material<'_>) -> Health {
     };
     report.suggestions = suggest::suggestions(&report, &stories);
     report
+}
+
+/// True where the log has a window or an incident of before the span.
+fn reaches_before(material: &Material<'_>) -> bool {
+    let from = material.period.from;
+    let mut facts = material.incidents.values().filter_map(|facts| facts.first());
+    material.measured.span().is_some_and(|(first, _)| first < from)
+        || facts.any(|first| !first.drill && first.occurred_at < from)
 }
 
 fn total(material: &Material<'_>, stories: &[Story<'_>], period: Period) -> Total {

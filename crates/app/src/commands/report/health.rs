@@ -75,6 +75,10 @@ fn made(input: &Input) -> Health {
 fn narrative(health: &Health) -> Vec<String> {
     let Total { opened, features, pages, off_hours_pages, open_at_end, .. } = &health.total;
     let before = &health.total_before;
+    let counted = |count: u64| match health.before_is_known {
+        true => format!(" ({count} before)"),
+        false => String::new(),
+    };
     let overdue = health.actions.iter().filter(|action| action.is_overdue).count();
     let mut text = vec![
         format!(
@@ -85,13 +89,13 @@ fn narrative(health: &Health) -> Vec<String> {
             set_against(before.good_windows),
         ),
         format!(
-            "{opened} incidents opened ({} before), {open_at_end} of all open at the end. {}",
-            before.opened,
+            "{opened} incidents opened{}, {open_at_end} of all open at the end. {}",
+            counted(before.opened),
             stages_in_short(health),
         ),
         format!(
-            "{pages} pages went out ({} before), {off_hours_pages} of them off hours. {} actions of reviews are open, {overdue} overdue; {} incidents lack the review that their policy asks for.",
-            before.pages,
+            "{pages} pages went out{}, {off_hours_pages} of them off hours. {} actions of reviews are open, {overdue} overdue; {} incidents lack the review that their policy asks for.",
+            counted(before.pages),
             health.actions.len(),
             health.missing_reviews.len(),
         ),
@@ -145,7 +149,10 @@ fn sections(health: &Health) -> Vec<Section> {
             title: "In short",
             text: narrative(health),
             head: vec!["what", "now", "before"],
-            rows: totals(&health.total, &health.total_before),
+            rows: totals(
+                &health.total,
+                Some(&health.total_before).filter(|_| health.before_is_known),
+            ),
         },
         stages(&health.stages),
     ];

@@ -59,19 +59,24 @@ pub(super) fn section(
 /// Rows that a table shows; of long lists the rest is in the JSON.
 pub(super) const ROWS_MAX: usize = 50;
 
-pub(super) fn totals(now: &Total, before: &Total) -> Vec<Vec<String>> {
+/// The whole in numbers; nothing is set against a span of which nothing is known.
+pub(super) fn totals(now: &Total, before: Option<&Total>) -> Vec<Vec<String>> {
     let counted = |name: &str, get: fn(&Total) -> u64| {
-        vec![name.to_owned(), get(now).to_string(), get(before).to_string()]
+        let before = before.map_or_else(dash, |before| get(before).to_string());
+        vec![name.to_owned(), get(now).to_string(), before]
+    };
+    let shares = |name: &str, get: fn(&Total) -> Option<f64>| {
+        vec![name.to_owned(), share(get(now)), share(before.and_then(get))]
     };
     let mut rows = vec![
-        vec!["uptime".to_owned(), share(now.uptime), share(before.uptime)],
-        vec!["good windows".to_owned(), share(now.good_windows), share(before.good_windows)],
+        shares("uptime", |total| total.uptime),
+        shares("good windows", |total| total.good_windows),
         counted("features with events", |total| total.features),
         counted("incidents opened", |total| total.opened),
     ];
     for severity in ["critical", "error", "warning", "info"] {
         let get = |total: &Total| total.by_severity.get(severity).copied().unwrap_or(0).to_string();
-        rows.push(vec![format!("of them {severity}"), get(now), get(before)]);
+        rows.push(vec![format!("of them {severity}"), get(now), before.map_or_else(dash, get)]);
     }
     rows.extend([
         counted("unowned", |total| total.unowned),
@@ -190,7 +195,11 @@ pub(super) fn fared(health: &Health) -> [Section; 5] {
                         number(r.drift_max),
                         r.as_it_is_since.map_or_else(|| "always".to_owned(), |at| at.to_string()),
                         match (r.last_fired, r.fired_days_ago) {
-                            (Some(at), Some(days)) => format!("{at} ({days}d ago)"),
+                            (Some(at), Some(days)) => {
+                                let at = at.to_string();
+                                let day = at.split('T').next().unwrap_or(&at);
+                                format!("{day} ({days}d ago)")
+                            }
                             _ => "never".to_owned(),
                         },
                     ]
@@ -227,7 +236,10 @@ pub(super) fn learned(health: &Health) -> [Section; 4] {
                         r.root.clone(),
                         r.kind.to_owned(),
                         r.incidents.to_string(),
-                        r.before.to_string(),
+                        match health.before_is_known {
+                            true => r.before.to_string(),
+                            false => dash(),
+                        },
                         span(Some(r.seconds_between)),
                         r.root_causes.join("; "),
                     ]

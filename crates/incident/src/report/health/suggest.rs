@@ -154,15 +154,16 @@ fn exhausted(stories: &[&Story<'_>], all: &mut Vec<Suggestion>) {
 
 fn causes(report: &Health, all: &mut Vec<Suggestion>) {
     for cause in report.recurrences.iter().filter(|c| c.incidents >= TIMES_MIN as u64) {
+        let before = match report.before_is_known {
+            true => format!(", {} in the span before", cause.before),
+            false => String::new(),
+        };
         push(
             all,
             "cause",
             &cause.root,
             "treat the cause: it comes again and again",
-            format!(
-                "{} incidents of kind {}, {} in the span before",
-                cause.incidents, cause.kind, cause.before
-            ),
+            format!("{} incidents of kind {}{before}", cause.incidents, cause.kind),
         );
     }
 }
