@@ -19,6 +19,11 @@ pub use diagram::{dot, mermaid};
 pub fn markdown(policy: &Policy) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "# Playbook {}, version {}\n", policy.name, policy.version);
+    if !policy.tiers.is_empty() {
+        let tiers: Vec<String> = policy.tiers.iter().map(|tier| format!("tier {tier}")).collect();
+        let _ =
+            writeln!(text, "Charters of {} that name no policy follow it.\n", list(&tiers, "and"));
+    }
     entrance(policy, &mut text);
     steps(policy, &mut text);
     end_of_steps(policy, &mut text);

@@ -27,6 +27,7 @@ mod nodes;
 mod people;
 mod playbook;
 mod policies;
+mod views;
 mod windows;
 
 pub use cycles::{shown_by_runs, shown_cycle};
@@ -36,7 +37,7 @@ pub use links::{DeadLinks, links};
 pub use playbook::PLAYBOOK_RULES;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 38] = [
+pub const RULES: [(&str, &str); 39] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, or two policies are for the same tier, so \
@@ -157,6 +158,11 @@ pub const RULES: [(&str, &str); 38] = [
          Blame cannot be put on what nobody knows.",
     ),
     (
+        "view_field",
+        "The charter of a view says something that decides what happens, and a feature of the view does \
+         not. Of a view only the group, system, domain and holders of roles come to its features.",
+    ),
+    (
         "never_judged",
         "The expectation would watch nothing: it looks at values of another type than the feature's, \
          what it learns from or compares with can never be long enough, or no window of the history given with `--history` had enough for it.",
@@ -246,6 +252,7 @@ pub(super) fn lint(folder: &Folder<'_>) -> Vec<Diagnostic> {
     cycles::check(folder, &mut found);
     people::check(folder, &mut found);
     nodes::check(folder, &mut found);
+    views::check(folder, &mut found);
     history::check(folder, &folder.checks.history, &mut found);
     judged::check(folder, &mut found);
     links::check(folder, &folder.checks.dead_links, &mut found);

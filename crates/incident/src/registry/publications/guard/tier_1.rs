@@ -59,9 +59,12 @@ impl Tier1<'_> {
             else {
                 continue;
             };
-            // From when a revision holds is known of what was published alone.
+            // What is kept of a change is no change itself, and from when a revision
+            // holds is known of what was published alone.
             let said = |charter: &Charter| CharterFields {
                 effective_from: None,
+                change_ticket: None,
+                approvals: None,
                 ..charter.fields.clone()
             };
             let shown = after.charter(subject, Timestamp::MAX);
