@@ -35,6 +35,9 @@ const REASONED: [&str; 2] = ["remediated", "merged"];
 /// The action that tells that it goes on to flap.
 const FLAPPING_GOES_ON: &str = "flapping_goes_on";
 
+/// Reason of a page to somebody whom another contact has not reached.
+const DELIVERY_FAILED: &str = "delivery_failed";
+
 /// The action that somebody who refused may not sign any more.
 const REFUSAL_LAPSED: &str = "refusal_lapsed";
 
@@ -112,6 +115,8 @@ pub struct Story {
     lapsed: bool,
     /// Pages that wait for a digest: whose, of which step and climb.
     limited: BTreeSet<(String, String, i64)>,
+    /// What each person was paged for last: a step and climb.
+    paged: BTreeMap<String, (String, i64)>,
     merged: bool,
     /// What is due besides the deadlines of the step.
     pending: Pending,
@@ -275,11 +280,22 @@ impl Story {
                 let detail = format!("a digest tells of step {step}, and no such page waited");
                 found.push((Rule::Notification, detail));
             }
-        } else if step != self.entry.step && !(step == "on_exhausted" && self.exhausted) {
+            return;
+        }
+        let is_own = step == self.entry.step || step == "on_exhausted" && self.exhausted;
+        if !is_own && !self.is_paged_again(line) {
             let detail =
                 format!("a page of step {step}, and the incident is on {}", self.entry.step);
             found.push((Rule::Notification, detail));
         }
+    }
+
+    /// True for another contact that tells of what a page of that step was to
+    /// tell the same person.
+    fn is_paged_again(&self, line: &Line<'_>) -> bool {
+        let (target, step, climb) = addressee(line);
+        line.text("reason") == Some(DELIVERY_FAILED)
+            && self.paged.get(&target).is_some_and(|told| *told == (step, climb))
     }
 
     fn may_climb(&self, line: &Line<'_>, found: &mut Found) {
@@ -455,7 +471,7 @@ impl Story {
 
     /// Notes a page that was held back: for a digest, or until a quiet ends.
     fn hold(&mut self, line: &Line<'_>) {
-        self.entered = true;
+        self.entered |= !self.entry.waits(line);
         let stands_on = self.stands_on(line);
         let (target, step, climb) = addressee(line);
         match line.text("reason").unwrap_or_default() {
@@ -498,9 +514,14 @@ impl Story {
                 }
             }
             // Who is handed an incident that waits does not end its waiting.
+            // Nor does what tells of a step that was entered before.
             "notified" => {
-                let waits = line.text("reason") == Some("handoff") && self.entry.waits(line);
-                self.entered |= !waits;
+                let reason = line.text("reason").unwrap_or_default();
+                let is_later = ["digest", DELIVERY_FAILED].contains(&reason);
+                let waits = reason == "handoff" && self.entry.waits(line);
+                self.entered |= !waits && !is_later;
+                let (target, step, climb) = addressee(line);
+                self.paged.insert(target, (step, climb));
             }
             "notification_skipped" => self.hold(line),
             "acknowledged" => {
@@ -514,7 +535,7 @@ impl Story {
                 self.enter(line);
             }
             "escalated" => self.enter(line),
-            "exhausted" => self.exhausted = true,
+            "exhausted" => (self.exhausted, self.held) = (true, false),
             "signed_off" => {
                 self.decided |= line.data.get("undecided").is_none();
                 let approves = line.data.get("approve").and_then(serde_json::Value::as_bool);

@@ -45,6 +45,8 @@ const OPENED: &str = r#"{"severity":"critical","entry":{"step":"first","loop":1,
 
 const ESCALATED: &str = r#"{"from_step":"first","to_step":"second","loop":1,"trigger":"not_acknowledged","due_at":"2026-01-05T00:11:00.000000Z","entry":{"step":"second","loop":1,"enters_at":"2026-01-05T00:11:00.000000Z"}}"#;
 
+const SECOND: &str = r#"{"step":"second","loop":1,"target":"user:bob"}"#;
+
 fn verdict(lines: &[String], anchors: &[String]) -> Verdict {
     let mut audit = Audit::new();
     for (number, anchor) in anchors.iter().enumerate() {
@@ -175,11 +177,35 @@ fn a_digest_tells_of_a_page_that_waited() {
     let mut log = Log::new();
     log.add("notification_skipped", "00:02", "watchkeep", &limited);
     log.add("escalated", "00:11", "watchkeep", ESCALATED);
+    log.add("notified", "00:11", "watchkeep", SECOND);
     log.add("notified", "00:12", "watchkeep", digest);
     assert_eq!(log.broken(), []);
     let mut log = Log::new();
     log.add("notified", "00:05", "watchkeep", digest);
     assert_eq!(log.broken(), [Rule::Notification]);
+}
+
+#[test]
+fn another_contact_tells_of_what_the_page_before_it_was_of() {
+    let digest = r#"{"step":"first","loop":1,"target":"user:ada","reason":"digest"}"#;
+    let limited = digest.replace("digest", "limited");
+    let again = digest.replace("digest", "delivery_failed");
+    let mut log = Log::new();
+    log.add("notification_skipped", "00:02", "watchkeep", &limited);
+    log.add("escalated", "00:11", "watchkeep", ESCALATED);
+    log.add("notified", "00:11", "watchkeep", SECOND);
+    log.add("notified", "00:12", "watchkeep", digest);
+    log.add("notified", "00:13", "watchkeep", &again);
+    assert_eq!(log.broken(), []);
+    log.add("notified", "00:14", "watchkeep", &again.replace("ada", "bob"));
+    assert_eq!(log.broken(), [Rule::Notification]);
+
+    // The second step asks nobody by what another contact tells of the first.
+    let mut log = Log::new();
+    log.add("escalated", "00:11", "watchkeep", ESCALATED);
+    log.add("notified", "00:12", "watchkeep", &again);
+    log.add("action_recorded", "00:13", "user:bob", "{}");
+    assert!(log.broken().contains(&Rule::Deadline));
 }
 
 #[test]

@@ -181,6 +181,9 @@ impl Silences {
         match (first, next()) {
             (Some(one), None) => Ok(one.clone()),
             (Some(_), Some(_)) => Err(format!("more than one silence begins with {id}")),
+            (None, _) if id.len() < BEGINNING_MIN => {
+                Err(format!("a silence is named by {BEGINNING_MIN} characters at least"))
+            }
             (None, _) => Err("there is no such silence, or it has ended".into()),
         }
     }

@@ -179,6 +179,8 @@ pub struct Incident {
     pub exhausted: bool,
     /// When it repeats itself then.
     pub repeat_at: Option<Timestamp>,
+    /// When that was taken down.
+    pub repeat_set_at: Timestamp,
     /// Until when a new breach reopens it, once it is resolved.
     pub reopens_until: Option<Timestamp>,
     /// What people's commands made of it.
@@ -237,6 +239,7 @@ impl Incident {
             paged: BTreeMap::new(),
             exhausted: false,
             repeat_at: None,
+            repeat_set_at: fact.recorded_at,
             reopens_until: None,
             people: People::default(),
             quiet: Quiet::default(),
@@ -291,23 +294,27 @@ impl Incident {
             FactData::Notified(data) => {
                 self.page(data, fact);
                 // Who is handed an incident that waits does not end its waiting,
-                // nor does a digest, which tells of a step that was entered before.
+                // nor does what tells of a step that was entered before.
                 let waits = fact.occurred_at < self.entry.enters_at;
-                let is_entry = data.reason != quiet::DIGEST;
+                let is_entry = ![quiet::DIGEST, DELIVERY_FAILED].contains(&data.reason.as_str());
                 self.entered |= is_entry && (data.reason != HANDOFF || !waits);
                 if self.owner.as_ref() == Some(&data.target) {
                     self.people.handed_over |= self.people.assigned.is_some();
                 }
                 (self.update.told_at, self.update.due_at) = (Some(fact.occurred_at), None);
-                self.repeat_at = data.repeat_at;
+                self.repeat(data.repeat_at, fact.recorded_at);
             }
             FactData::NotificationSkipped(data) => {
                 self.entered |= fact.occurred_at >= self.entry.enters_at;
-                self.repeat_at = data.repeat_at;
+                self.repeat(data.repeat_at, fact.recorded_at);
             }
             FactData::Acknowledged(data) => {
                 self.state = State::Acknowledged;
                 self.paged.clear();
+                // Whoever answers knows that it is theirs.
+                if self.owner.as_ref() == Some(&fact.actor) {
+                    self.people.handed_over |= self.people.assigned.is_some();
+                }
                 self.acknowledged = Some(Acknowledgement {
                     by: fact.actor.clone(),
                     expires_at: data.expires_at,
@@ -363,8 +370,10 @@ impl Incident {
             FactData::Reopened(data) => self.reopen(data),
             FactData::Exhausted(_) => {
                 self.exhausted = true;
-                // What waits for a digest was asked for by the steps before.
-                self.quiet.limited.clear();
+                // What waits for a digest or was held back was asked for by the
+                // steps before.
+                self.quiet.held = false;
+                self.quiet.page_anew();
             }
             FactData::Reviewed(_) => self.state = State::Reviewed,
             FactData::Closed(_) => {
@@ -450,23 +459,37 @@ impl Incident {
         }
     }
 
+    fn repeat(&mut self, at: Option<Timestamp>, recorded_at: Timestamp) {
+        if self.repeat_at != at {
+            (self.repeat_at, self.repeat_set_at) = (at, recorded_at);
+        }
+    }
+
     /// Each round of pages begins anew; one that failed goes on with the same.
     fn page(&mut self, data: &Notified, fact: &Fact) {
         let at = fact.occurred_at;
-        let paged = self.paged.entry(data.target.clone()).or_insert_with(|| Paged {
+        let begin = || Paged {
             role: data.role.clone(),
+            step: data.step.clone(),
+            climb: data.climb,
             at,
             channels: BTreeMap::new(),
             failed: BTreeSet::new(),
-        });
-        if data.reason != DELIVERY_FAILED && paged.at != at {
-            let (channels, failed) = (BTreeMap::new(), BTreeSet::new());
-            *paged = Paged { role: data.role.clone(), at, channels, failed };
+        };
+        let paged = self.paged.entry(data.target.clone()).or_insert_with(begin);
+        if data.reason != DELIVERY_FAILED {
+            if paged.at != at {
+                *paged = begin();
+            }
+            paged.step.clone_from(&data.step);
+            paged.climb = data.climb;
         }
         if data.reason == DELIVERY_FAILED && data.carried_by.is_some() {
             // The report is in the log of the incident that spoke for this one.
             paged.failed = paged.channels.keys().cloned().collect();
         }
+        // By the same channel once more: what becomes of that is not known yet.
+        paged.failed.remove(&data.channel);
         paged.channels.insert(data.channel.clone(), fact.sequence);
     }
 
@@ -552,6 +575,12 @@ impl Incident {
         self.deadlines().map(|(due_at, _)| due_at).min()
     }
 
+    /// When those whom the steps have run out to are asked again; `None` where
+    /// somebody has answered or nothing is asked any more.
+    pub(crate) fn repeats_at(&self) -> Option<Timestamp> {
+        self.repeat_at.filter(|_| self.acknowledged.is_none() && !self.resting)
+    }
+
     fn deadlines(&self) -> impl Iterator<Item = (Timestamp, Timer)> {
         let acknowledge = self.entry.acknowledge_by.filter(|_| self.acknowledged.is_none());
         let remediate = self.entry.remediate_by.filter(|_| self.remediated.is_none());
@@ -616,6 +645,10 @@ pub const DELIVERY_FAILED: &str = "delivery_failed";
 pub struct Paged {
     /// By which role or name of the policy.
     pub role: String,
+    /// What they were told of: a step, perhaps one that was left since …
+    pub step: String,
+    /// … and its climb.
+    pub climb: u32,
     /// When.
     pub at: Timestamp,
     /// By what, each with its address, and the number of the fact that says so,

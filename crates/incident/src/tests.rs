@@ -3,6 +3,7 @@
 
 mod answers;
 mod deliveries;
+mod digests;
 mod exercises;
 mod ladder;
 mod laws;

@@ -138,15 +138,16 @@ impl Checker<'_> {
     pub(super) fn notified(&mut self, fact: &Fact, notified: &Notified) {
         self.is_told = true;
         self.notes_page(fact, notified);
-        self.notified.insert(notified.target.clone());
+        let was_told = !self.notified.insert(notified.target.clone());
         let at = fact.occurred_at;
         // Whom somebody put in the owner's place, by their own contacts.
         if notified.reason == HANDOFF && self.owner.as_ref() == Some(&notified.target) {
             return;
         }
-        // Whom a digest tells of what was asked of them then: rotas and owners
-        // may have changed since.
-        let waited = self.waiting.contains(&notified.target) && notified.reason == DIGEST;
+        // Whom a digest or another contact tells of what was asked of them then:
+        // rotas and owners may have changed since.
+        let waited = self.waiting.contains(&notified.target) && notified.reason == DIGEST
+            || was_told && notified.reason == DELIVERY_FAILED;
         if notified.step == ON_EXHAUSTED {
             let named = &self.policy.on_exhausted.notify;
             let names = |name| includes(self.context, name, &notified.target, at);

@@ -318,7 +318,7 @@ impl Decision<'_> {
         self.record(doing, FactData::SeverityChanged(data));
         self.match_silences(doing);
         if moved && !self.incident.resting {
-            self.enter_if_due(doing);
+            self.enter_if_due(&doing.at(self.world.now));
         }
     }
 

@@ -8,7 +8,7 @@ use watchkeep_model::incident::data::{
 use watchkeep_model::response::{DELIVERER, Response};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
-use super::{Decision, Doing, ON_EXHAUSTED};
+use super::{Decision, Doing};
 use crate::message::page_id;
 use crate::state::DELIVERY_FAILED;
 
@@ -62,11 +62,12 @@ impl Decision<'_> {
         self.reach(data, speaker, doing);
     }
 
-    /// Records whom a page that reached nobody goes to next. A page of an
-    /// earlier step, or one that somebody has answered since, has nobody to
-    /// reach any more. Under a quiet it is held back like any other: what
-    /// ends that pages anew where it is still true. One that a sink did not take
-    /// is not, where another channel has told them.
+    /// Records whom a page that reached nobody goes to next. A page that was
+    /// sent before the present step, or before somebody answered, has nobody to
+    /// reach any more; a digest tells of a step that may have been left by then,
+    /// and so does what takes its place. Under a quiet it is held back like any
+    /// other: what ends that pages anew where it is still true. One that a sink
+    /// did not take is not, where another channel has told them.
     fn reach(
         &mut self,
         data: &DeliveryReported,
@@ -89,10 +90,8 @@ impl Decision<'_> {
             let all = contacts.iter().map(|own| format!("{}:{}", own.tool, own.to));
             all.into_iter().find(|contact| !paged.channels.contains_key(contact))
         };
-        let role = paged.role.clone();
-        let exhausted = self.incident.exhausted;
-        let step = if exhausted { ON_EXHAUSTED } else { &self.incident.entry.step }.to_owned();
-        let (climb, repeat_at) = (self.incident.entry.climb, self.incident.repeat_at);
+        let (role, step, climb) = (paged.role.clone(), paged.step.clone(), paged.climb);
+        let repeat_at = self.incident.repeats_at();
         let doing = doing.at(self.world.now);
         // By another channel of the same round they may have been reached.
         let failed = |one: &String| one == channel || paged.failed.contains(one);

@@ -167,7 +167,7 @@ impl Decision<'_> {
         carrier: Option<(&str, &[String])>,
     ) -> Vec<String> {
         let climb = waiting.climb;
-        let repeat_at = self.incident.repeat_at;
+        let repeat_at = self.incident.repeats_at();
         let (target, role) = (user.to_owned(), waiting.role.clone());
         if let Some(why) = self.incident.quiet.holds(&self.incident.entry_reason) {
             let data = NotificationSkipped {
@@ -209,7 +209,7 @@ impl Decision<'_> {
     pub(super) fn page_limited(&mut self, doing: &Doing) {
         let policy = self.world.policy;
         let incident = &*self.incident;
-        let (exhausted, repeat_at) = (incident.exhausted, incident.repeat_at);
+        let (exhausted, repeat_at) = (incident.exhausted, incident.repeats_at());
         let limited = incident.quiet.limited.clone();
         let step = policy.steps.get(self.step_index()).filter(|_| !exhausted);
         let reason = if exhausted { "exhausted" } else { &incident.entry_reason }.to_owned();
@@ -257,7 +257,8 @@ impl Decision<'_> {
         let mut resumes =
             Resumption { pages, entry: None, expires_at, rollback_by, repeat_at: None };
         if incident.exhausted {
-            resumes.repeat_at = later(incident.repeat_at, since).filter(|_| !pages);
+            let repeat_at = later(incident.repeat_at, incident.repeat_set_at);
+            resumes.repeat_at = repeat_at.filter(|_| !pages);
         } else if pages {
             resumes.entry = Some(self.entry(self.step_index(), incident.entry.climb, now));
         } else if incident.entered {

@@ -78,9 +78,7 @@ impl Decision<'_> {
         let user = self.incident.owner.clone().filter(|user| !notified.contains(user))?;
         let exhausted = self.incident.exhausted;
         let step = if exhausted { ON_EXHAUSTED } else { &self.incident.entry.step }.to_owned();
-        // Nothing is repeated to those who have answered, nor of what is clear.
-        let asks = self.incident.acknowledged.is_none() && !self.incident.resting;
-        let repeat_at = self.incident.repeat_at.filter(|_| asks);
+        let repeat_at = self.incident.repeats_at();
         self.notify(doing, &step, &[], &user, "primary", HANDOFF, repeat_at);
         Some(user)
     }

@@ -43,18 +43,19 @@ impl Decision<'_> {
         let speaks = match (is_role, is_known) {
             (true, _) => self.speaks_as(party, &doing.actor, doing.at),
             (_, true) => includes(self.world.context, party, &doing.actor, doing.at),
-            _ => {
-                let told = doing.rationale.is_some();
-                return told.then_some(()).ok_or_else(|| {
-                    format!("a verification by {party} needs a rationale: what they said")
-                });
+            _ if doing.rationale.is_none() => {
+                return Err(format!("a verification by {party} needs a rationale: what they said"));
             }
+            _ => true,
         };
         match (speaks, self.incident.people.remediators.contains(&doing.actor)) {
             (true, false) => Ok(()),
-            (true, true) => Err(format!(
-                "a third party has to verify what others did: somebody else of {party} may"
-            )),
+            (true, true) => {
+                let who = if is_role || is_known { "of" } else { "on the word of" };
+                Err(format!(
+                    "a third party has to verify what others did: somebody else {who} {party} may"
+                ))
+            }
             (false, _) => Err(format!("the policy wants {party} to verify")),
         }
     }

@@ -108,8 +108,9 @@ impl Escalate {
         let mut listed: Vec<String> = Vec::new();
         let doing = Doing::system(now, format!("response {}", response.id()));
         for id in carried {
-            let asks = self.incidents.get(id).is_some_and(asks);
-            if !asks {
+            // Who was paged since somebody answered was told that it is theirs.
+            let asks = |one: &Incident| one.is_open() && !one.resting;
+            if !self.incidents.get(id).is_some_and(asks) {
                 continue;
             }
             let from = (out.facts.len(), out.escalations.len());

@@ -8,7 +8,7 @@ use watchkeep_model::response::{Command, DELIVERER, Response};
 use super::scene::{Scene, at, latency, response, some, world};
 
 /// What the deliver stage reports of a page.
-fn report(when: &str, page: &Escalation, outcome: DeliveryOutcome) -> Response {
+pub(super) fn report(when: &str, page: &Escalation, outcome: DeliveryOutcome) -> Response {
     let delivery = DeliveryReported {
         escalation: page.id.clone(),
         sink: "pager".into(),
@@ -30,7 +30,7 @@ fn report(when: &str, page: &Escalation, outcome: DeliveryOutcome) -> Response {
     }
 }
 
-fn pages(scene: &Scene) -> Vec<Escalation> {
+pub(super) fn pages(scene: &Scene) -> Vec<Escalation> {
     let all = scene.out.escalations.iter();
     all.filter(|message| message.audience == Audience::Page).cloned().collect()
 }

@@ -265,7 +265,7 @@ fn joined_breaches_are_told_of_once_an_interval() {
 
 /// A world in which `f0` to `f29` stand for themselves, so that each breach is
 /// an incident, and in which warnings do not wait for the morning.
-fn burst_of(count: usize, when: &str) -> (Scene, Vec<Breach>) {
+pub(super) fn burst_of(count: usize, when: &str) -> (Scene, Vec<Breach>) {
     let mut scene = Scene::new();
     let policy = scene.world.policies.get_mut("flights").unwrap();
     policy.limits.platform_incident_share = None;
@@ -454,5 +454,30 @@ fn whoever_is_handed_what_another_has_acknowledged_is_told_when_there_is_room() 
         })
         .collect();
     assert_eq!(told, [("user:edgar", "digest")]);
+    scene.check();
+}
+
+#[test]
+fn a_repetition_that_began_under_a_silence_rests_from_then_on() {
+    let mut scene = Scene::new();
+    let policy = scene.world.policies.get_mut("flights").unwrap();
+    policy.on_exhausted.notify = vec!["user:nobody".into()];
+    policy.loops = 1;
+    scene.send(&silence("05-07 12:00", "root=feature:flight.*", "05-08 06:00"));
+    scene.breach(&drift("05-08")).run_to("05-08 04:00");
+    for minute in ["05-08 04:00", "05-08 04:01"] {
+        scene.respond(minute, "user:ada", Command::Escalate);
+    }
+    scene.story();
+    scene.run_to("05-08 08:00");
+    let incident = scene.stage.open_incidents().next().map(|one| one.id.to_owned()).unwrap();
+    let repeat_at = scene.stage.incident(&incident).and_then(|one| one.repeat_at);
+    // Four hours after 04:01, of which two had passed when they went on.
+    assert_eq!(repeat_at, Some(at("05-08 10:00")));
+    expect![[r#"
+        05-08 06:00:00 Unsilenced: expired
+        05-08 06:00:00 Unsilenced: expired goes on
+    "#]]
+    .assert_eq(&scene.story());
     scene.check();
 }

@@ -366,12 +366,15 @@ fn the_word_of_a_party_that_is_nobody_here_is_passed_on_with_what_it_was() {
     });
     scene.window(&drift("05-08"), "05-10", Verdict::Good);
     scene.send(&plain("05-10 00:05", "user:mary", Command::Verify));
+    // What edgar has repaired he cannot vouch for with another's word.
+    scene.respond("05-10 00:05", "user:edgar", Command::Verify);
     scene.respond("05-10 00:06", "user:mary", Command::Verify);
     told(
         &mut scene,
         &expect![[r#"
         05-10 00:00:00 ActionRecorded: verification_asked: the windows are good; the airports' bureau has to confirm it
         05-10 00:05:00 CommandRejected: verify by user:mary: a verification by the airports' bureau needs a rationale: what they said
+        05-10 00:05:00 CommandRejected: verify by user:edgar: a third party has to verify what others did: somebody else on the word of the airports' bureau may
         05-10 00:06:00 Verified: by third_party, 1 good
         05-10 00:06:00 Resolved: verified
     "#]],

@@ -241,6 +241,9 @@ impl Case {
                 self.left(&data.trigger, data.due_at, fact)?;
                 self.answer(&OF_STEP);
                 self.is_exhausted = true;
+                // What was held back was asked for by the steps before.
+                self.quiet.owes = false;
+                self.quiet.held = false;
             }
             FactData::AcknowledgementExpired(data) => {
                 in_time(fact, data.due_at, data.late_by_us)?;
@@ -252,6 +255,8 @@ impl Case {
             }
             FactData::Acknowledged(data) => {
                 self.is_acknowledged = true;
+                // Whoever answers knows that it is theirs.
+                self.handoff = self.handoff.take().filter(|who| *who != fact.actor);
                 self.quiet.owes = false;
                 self.answer(&[Kind::Acknowledge, Kind::Expiry, Kind::Repeat]);
                 self.set(Kind::Expiry, data.expires_at);

@@ -61,8 +61,13 @@ impl Digests {
         match &fact.data {
             FactData::Notified(data) => self.page(data, fact)?,
             FactData::NotificationSkipped(data) => self.hold(data, fact)?,
-            FactData::Acknowledged(_)
-            | FactData::Remediated(_)
+            // Whom it was handed to is told so also where another has answered.
+            FactData::Acknowledged(_) => {
+                let id = &fact.incident_id;
+                let is_theirs = |target: &String| case.handoff.as_ref() == Some(target);
+                self.waiting.retain(|(target, of), _| of != id || is_theirs(target));
+            }
+            FactData::Remediated(_)
             | FactData::Verified(_)
             | FactData::Resolved(_)
             | FactData::Merged(_) => self.forget(&fact.incident_id, |_| true),

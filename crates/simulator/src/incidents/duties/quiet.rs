@@ -241,8 +241,7 @@ impl Case {
         fact: &Fact,
     ) -> Result<(), Violation> {
         let set_at = match kind {
-            Kind::Expiry | Kind::Rollback => self.set_at.get(&kind).copied(),
-            Kind::Repeat => None,
+            Kind::Expiry | Kind::Rollback | Kind::Repeat => self.set_at.get(&kind).copied(),
             _ => Some(self.entry.enters_at),
         };
         let since = since.max(set_at.unwrap_or(since));

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::identifier::derived;
-use watchkeep_model::incident::data::{DeliveryOutcome, DeliveryReported};
+use watchkeep_model::incident::data::{
+    DeliveryOutcome, DeliveryReported, NotificationSkipped, Notified,
+};
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::Timestamp;
 
@@ -16,11 +18,14 @@ pub(super) const FAILED: &str = "delivery_failed";
 
 const REACHES: &str = "whom a page does not reach is asked by another contact";
 
+/// How it is told that nobody is left to be asked otherwise.
+const NONE_LEFT: &str = "no other contact is left";
+
 /// Pages of the present step.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
-    /// By person: the instant of the last round, and its channels.
-    paged: BTreeMap<String, (Timestamp, BTreeSet<String>)>,
+    /// By person: the last round.
+    paged: BTreeMap<String, Round>,
     /// Who is to be asked otherwise now.
     owed: Option<String>,
     /// Who is to be asked because the message that spoke for this incident has
@@ -28,6 +33,16 @@ pub(super) struct Reach {
     owed_again: BTreeMap<String, bool>,
     /// Who was asked, or passed over, before it was read that they are to be.
     early: Vec<(String, Option<Fact>)>,
+}
+
+/// How somebody was paged last.
+#[derive(Debug, Default)]
+struct Round {
+    at: Timestamp,
+    channels: BTreeSet<String>,
+    /// What they were told of: a step, perhaps one that was left since.
+    step: String,
+    climb: u32,
 }
 
 /// A message: incident, person, channel and instant.
@@ -78,6 +93,7 @@ impl Reach {
     /// What was asked before is asked by another step, or answered.
     pub(super) fn begin_anew(&mut self) {
         self.paged.clear();
+        self.owed_again.clear();
     }
 }
 
@@ -87,7 +103,7 @@ impl Case {
         match &fact.data {
             FactData::Notified(data) if data.reason == FAILED => {
                 let round = self.reach.paged.entry(data.target.clone()).or_default();
-                let is_other = round.1.insert(data.channel.clone());
+                let is_other = round.channels.insert(data.channel.clone());
                 let is_owed = owed.as_ref() == Some(&data.target);
                 let again = match is_owed {
                     true => None,
@@ -101,10 +117,11 @@ impl Case {
             }
             FactData::Notified(data) => {
                 let round = self.reach.paged.entry(data.target.clone()).or_default();
-                if round.0 != fact.occurred_at {
-                    *round = (fact.occurred_at, BTreeSet::new());
+                if round.at != fact.occurred_at {
+                    *round = Round { at: fact.occurred_at, ..Round::default() };
                 }
-                round.1.insert(data.channel.clone());
+                round.channels.insert(data.channel.clone());
+                (round.step, round.climb) = (data.step.clone(), data.climb);
             }
             FactData::NotificationSkipped(data) if owed.is_some() && owed == data.target => {}
             FactData::NotificationSkipped(data) if owed.is_none() => {
@@ -118,11 +135,11 @@ impl Case {
             }
             FactData::Acknowledged(_) => self.reach.begin_anew(),
             FactData::DeliveryReported(data) if data.unreached => {
-                let asks = !self.is_resolved && !self.is_resting && !self.is_muted();
+                let asks = self.may_ask() && !self.is_muted();
                 let (target, channel) = (data.target.clone(), data.channel.clone());
                 let is_asked = target.zip(channel).filter(|(target, channel)| {
                     let round = self.reach.paged.get(target);
-                    round.is_some_and(|(_, channels)| channels.contains(channel))
+                    round.is_some_and(|round| round.channels.contains(channel))
                 });
                 self.reach.owed = is_asked.filter(|_| asks).map(|(target, _)| target);
             }
@@ -140,8 +157,9 @@ impl Case {
             self.reach.early.remove(place);
             return;
         }
-        let is_it = self.reach.paged.get(target).is_some_and(|(_, all)| all.contains(channel));
-        if is_it && self.asks("") && !self.is_muted() {
+        let round = self.reach.paged.get(target);
+        let is_it = round.is_some_and(|round| round.channels.contains(channel));
+        if is_it && self.may_ask() && !self.is_muted() {
             let is_again = report.outcome == DeliveryOutcome::Dropped;
             self.reach.owed_again.insert(target.clone(), is_again);
         }
@@ -157,10 +175,37 @@ impl Case {
         if let Some(fact) = early.into_iter().find_map(|(_, fact)| fact) {
             return Err(wrong(REACHES, "nobody was to be asked", &fact));
         }
-        match owed.keys().next().filter(|_| self.asks("") && !self.is_muted()) {
+        match owed.keys().next().filter(|_| self.may_ask() && !self.is_muted()) {
             None => Ok(()),
             Some(target) => Err(wrong(REACHES, &format!("{target} is not, once more"), &self.last)),
         }
+    }
+
+    /// True for what somebody is told because a page has not reached them: it
+    /// tells them of the same step as that page, entered before.
+    pub(super) fn is_of_page(&self, data: &NotificationSkipped, fact: &Fact) -> bool {
+        let Some(target) = &data.target else { return false };
+        let round = self.reach.paged.get(target);
+        let is_same = round.is_some_and(|it| it.step == data.step && it.climb == data.climb);
+        let of_report = fact.cause.as_ref().is_some_and(|cause| cause.starts_with("response "));
+        let is_owed = self.reach.owed.as_ref() == Some(target)
+            || self.reach.owed_again.contains_key(target)
+            || data.reason.ends_with(NONE_LEFT);
+        of_report && is_same && (is_owed || !self.stands_on(&data.step, data.climb))
+    }
+
+    /// Another contact tells of what the one before it was to tell of.
+    pub(super) fn tells_the_same(&self, data: &Notified, fact: &Fact) -> Result<(), Violation> {
+        let round = self.reach.paged.get(&data.target);
+        match round.is_some_and(|it| it.step == data.step && it.climb == data.climb) {
+            true => Ok(()),
+            false => Err(wrong(REACHES, &format!("{round:?} did not reach them"), fact)),
+        }
+    }
+
+    /// True while somebody may be paged: to be asked or to know that it is theirs.
+    fn may_ask(&self) -> bool {
+        !self.is_resolved && !self.is_resting
     }
 
     /// Everybody whom no page reached was asked otherwise.

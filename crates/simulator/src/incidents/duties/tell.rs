@@ -6,6 +6,7 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::case::{Case, Kind, in_time};
 use super::flaps::GOES_ON;
+use super::reach::FAILED;
 use super::wrong;
 use crate::simulation::Violation;
 
@@ -13,7 +14,9 @@ use crate::simulation::Violation;
 struct Told<'a> {
     step: &'a str,
     climb: u32,
-    is_digest: bool,
+    /// False for what tells of a step that was entered before: a digest, or
+    /// what takes the place of a page that has reached nobody.
+    enters: bool,
     reason: &'a str,
 }
 
@@ -56,8 +59,12 @@ impl Case {
         if let Some(why) = self.holds(&data.reason) {
             return Err(wrong("nobody is paged for what is quiet", &why, fact));
         }
-        let is_digest = data.reason == "digest";
-        let told = Told { step: &data.step, climb: data.climb, is_digest, reason: &data.reason };
+        let is_other = data.reason == FAILED;
+        if is_other {
+            self.tells_the_same(data, fact)?;
+        }
+        let enters = data.reason != "digest" && !is_other;
+        let told = Told { step: &data.step, climb: data.climb, enters, reason: &data.reason };
         self.tell(&told, data.repeat_at, fact)?;
         self.told_at = fact.occurred_at;
         self.handoff = self.handoff.take().filter(|who| *who != data.target);
@@ -71,8 +78,8 @@ impl Case {
         data: &NotificationSkipped,
         fact: &Fact,
     ) -> Result<(), Violation> {
-        let is_digest = fact.cause.as_deref() == Some("digest");
-        let told = Told { step: &data.step, climb: data.climb, is_digest, reason: "" };
+        let enters = fact.cause.as_deref() != Some("digest") && !self.is_of_page(data, fact);
+        let told = Told { step: &data.step, climb: data.climb, enters, reason: "" };
         self.tell(&told, data.repeat_at, fact)
     }
 
@@ -83,8 +90,7 @@ impl Case {
         repeat_at: Option<Timestamp>,
         fact: &Fact,
     ) -> Result<(), Violation> {
-        // A digest tells of the step that was entered when it began to wait.
-        if !told.is_digest {
+        if told.enters {
             let Entry { step, climb, enters_at, .. } = &self.entry;
             let stands_on = if self.is_exhausted { "on_exhausted" } else { step };
             if stands_on != told.step || *climb != told.climb {
@@ -111,8 +117,9 @@ impl Case {
             && self.standing.get(&Kind::Repeat) != repeat_at.as_ref()
         {
             self.set(Kind::Repeat, repeat_at);
+            self.set_at.insert(Kind::Repeat, fact.recorded_at);
         }
-        self.quiet.must_tell &= told.is_digest;
+        self.quiet.must_tell &= !told.enters;
         Ok(())
     }
 
