@@ -1,0 +1,284 @@
+//! What each fact makes of an incident.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use watchkeep_model::incident::data::{BreachAttached, Entry, Notified, Reopened};
+use watchkeep_model::incident::{Fact, FactData};
+use watchkeep_model::time::Timestamp;
+
+use super::people::{HANDOFF, action};
+use super::quiet::{self, Update, step_of};
+use super::{
+    Acknowledgement, Attached, BreachKey, DELIVERY_FAILED, Incident, Paged, Remedy, State,
+    UPDATE_SENT, key_of,
+};
+
+impl Incident {
+    pub(super) fn take(&mut self, fact: &Fact) {
+        match &fact.data {
+            FactData::BreachAttached(data) => self.attach(data),
+            FactData::BreachCleared(data) => {
+                let key = key_of(&data.feature, &data.feature_version, &data.expectation);
+                self.close(&key, &data.breach_id);
+                if self.attached.get(&key).is_some_and(|attached| attached.open.is_empty()) {
+                    self.quiet.change(key, data.window_end, None);
+                }
+                if self.open_features.is_empty() {
+                    self.resting = true;
+                    self.cleared_at = Some(fact.occurred_at);
+                    self.settles_at = data.settles_at;
+                    if self.remediated.is_none() {
+                        self.counting_from = Some(data.window_end);
+                    }
+                }
+            }
+            FactData::SeverityChanged(data) => {
+                self.severity = data.to;
+                if let Some(entry) = &data.entry {
+                    self.entry = entry.clone();
+                }
+            }
+            FactData::OwnerResolved(data) => {
+                self.owner.clone_from(&data.owner);
+                self.unowned = data.unowned;
+            }
+            FactData::Notified(data) => {
+                self.page(data, fact);
+                // Who is handed an incident that waits does not end its waiting,
+                // nor does what tells of a step that was entered before.
+                let waits = fact.occurred_at < self.entry.enters_at;
+                let is_entry = ![quiet::DIGEST, DELIVERY_FAILED].contains(&data.reason.as_str());
+                self.entered |= is_entry && (data.reason != HANDOFF || !waits);
+                if self.owner.as_ref() == Some(&data.target) {
+                    self.people.handed_over |= self.people.assigned.is_some();
+                }
+                (self.update.told_at, self.update.due_at) = (Some(fact.occurred_at), None);
+                self.repeat(data.repeat_at, fact.recorded_at);
+            }
+            FactData::NotificationSkipped(data) => {
+                self.entered |= fact.occurred_at >= self.entry.enters_at;
+                self.repeat(data.repeat_at, fact.recorded_at);
+            }
+            FactData::Acknowledged(data) => {
+                self.state = State::Acknowledged;
+                self.paged.clear();
+                // Whoever answers knows that it is theirs.
+                if self.owner.as_ref() == Some(&fact.actor) {
+                    self.people.handed_over |= self.people.assigned.is_some();
+                }
+                self.acknowledged = Some(Acknowledgement {
+                    by: fact.actor.clone(),
+                    expires_at: data.expires_at,
+                    recorded_at: fact.recorded_at,
+                });
+            }
+            FactData::AcknowledgementExpired(data) => {
+                self.state = State::Triggered;
+                self.acknowledged = None;
+                if let Some(entry) = &data.entry {
+                    self.enter(entry, "ack_timeout");
+                }
+            }
+            FactData::Escalated(data) => {
+                self.fired.insert((data.from_step.clone(), data.trigger.clone()));
+                let failed = data.trigger == "verification_failed";
+                self.enter(&data.entry, if failed { "verification_failed" } else { "escalated" });
+            }
+            FactData::SignedOff(data) => {
+                self.decided |= !data.undecided;
+                self.signatures.insert((data.gate.clone(), fact.actor.clone()), data.approve);
+            }
+            FactData::Remediated(data) => {
+                self.state = State::Remediated;
+                self.remediated = Some(Remedy { by: fact.actor.clone(), action: data.action });
+                self.resting = true;
+                self.decided = true;
+                // Windows lag behind: one that ended before shows nothing of it.
+                self.counting_from = data.windows_seen_to.max(Some(fact.occurred_at));
+            }
+            FactData::Verified(_) => {
+                self.state = State::Verified;
+                self.resting = true;
+            }
+            FactData::VerificationFailed(data) => {
+                self.begin_anew();
+                self.counting_from = Some(data.window_end);
+            }
+            FactData::Resolved(data) => {
+                self.state = State::Resolved;
+                self.resting = true;
+                self.repeat_at = None;
+                self.update = Update { told_at: self.update.told_at, ..Update::default() };
+                self.reopens_until = Some(data.reopens_until);
+            }
+            FactData::DeliveryReported(data) => {
+                let failed = data.channel.as_ref().filter(|_| data.unreached);
+                let paged = data.target.as_ref().and_then(|target| self.paged.get_mut(target));
+                if let Some((paged, channel)) = paged.zip(failed) {
+                    paged.failed.insert(channel.clone());
+                }
+            }
+            FactData::Reopened(data) => self.reopen(data),
+            FactData::Exhausted(_) => {
+                self.exhausted = true;
+                // What waits for a digest or was held back was asked for by the
+                // steps before.
+                self.quiet.held = false;
+                self.quiet.page_anew();
+            }
+            FactData::Reviewed(_) => self.state = State::Reviewed,
+            FactData::Closed(_) => {
+                self.state = State::Closed;
+                self.reopens_until = None;
+            }
+            FactData::Merged(_) => {
+                self.state = State::Closed;
+                self.resting = true;
+                self.repeat_at = None;
+            }
+            FactData::ActionRecorded(data) if data.action == action::REFUSAL_LAPSED => {
+                for one in &data.informed {
+                    self.signatures.remove(&(one.role.clone(), one.target.clone()));
+                }
+            }
+            FactData::ActionRecorded(data) if data.action == JOINED_TOLD => {
+                self.update.owed.clear();
+            }
+            FactData::ActionRecorded(data) if data.action == UPDATE_SENT => {
+                self.update = Update { told_at: Some(fact.occurred_at), ..Update::default() };
+            }
+            FactData::Opened(_)
+            | FactData::ActionRecorded(_)
+            | FactData::CommandRejected(_)
+            | FactData::FlappingStarted(_)
+            | FactData::FlappingEnded(_)
+            | FactData::Silenced(_)
+            | FactData::Unsilenced(_)
+            | FactData::Inhibited(_)
+            | FactData::Uninhibited(_) => {}
+        }
+    }
+
+    fn attach(&mut self, data: &BreachAttached) {
+        let key = key_of(&data.feature, &data.feature_version, &data.expectation);
+        let attached = self.attached.entry(key).or_insert_with(|| Attached {
+            open: BTreeSet::new(),
+            kind: data.kind,
+            severity: data.severity,
+            window: data.window.clone(),
+            window_start: data.window_start,
+            window_end: data.window_end,
+            detected_at: data.detected_at,
+            reason: String::new(),
+        });
+        attached.severity = data.severity;
+        attached.window_start = attached.window_start.max(data.window_start);
+        attached.window_end = attached.window_end.max(data.window_end);
+        attached.detected_at = attached.detected_at.max(data.detected_at);
+        attached.reason.clone_from(&data.reason);
+        let was_good = attached.open.is_empty();
+        if attached.open.insert(data.breach_id.clone()) {
+            self.open_count += 1;
+            *self.open_features.entry(data.feature.clone()).or_default() += 1;
+            if was_good {
+                let key = key_of(&data.feature, &data.feature_version, &data.expectation);
+                self.quiet.change(key, data.window_end, Some(step_of(data)));
+            }
+        }
+        self.update.due_at = self.update.due_at.or(data.update_at);
+        for one in &data.informed_later {
+            self.update.owed.entry(one.target.clone()).or_insert_with(|| one.role.clone());
+        }
+        self.consumers.extend(data.consumers.iter().cloned());
+        self.informed.extend(data.informed.iter().map(|informed| informed.target.clone()));
+        if self.state < State::Remediated {
+            self.resting = false;
+        }
+    }
+
+    fn close(&mut self, key: &BreachKey, breach_id: &str) {
+        let attached = self.attached.get_mut(key);
+        if !attached.is_some_and(|attached| attached.open.remove(breach_id)) {
+            return;
+        }
+        self.open_count = self.open_count.saturating_sub(1);
+        if let Some(count) = self.open_features.get_mut(&key.0) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.open_features.remove(&key.0);
+            }
+        }
+    }
+
+    fn repeat(&mut self, at: Option<Timestamp>, recorded_at: Timestamp) {
+        if self.repeat_at != at {
+            (self.repeat_at, self.repeat_set_at) = (at, recorded_at);
+        }
+    }
+
+    /// Each round of pages begins anew; one that failed goes on with the same.
+    fn page(&mut self, data: &Notified, fact: &Fact) {
+        let at = fact.occurred_at;
+        let begin = || Paged {
+            role: data.role.clone(),
+            step: data.step.clone(),
+            climb: data.climb,
+            at,
+            channels: BTreeMap::new(),
+            failed: BTreeSet::new(),
+        };
+        let paged = self.paged.entry(data.target.clone()).or_insert_with(begin);
+        if data.reason != DELIVERY_FAILED {
+            if paged.at != at {
+                *paged = begin();
+            }
+            paged.step.clone_from(&data.step);
+            paged.climb = data.climb;
+        }
+        if data.reason == DELIVERY_FAILED && data.carried_by.is_some() {
+            // The report is in the log of the incident that spoke for this one.
+            paged.failed = paged.channels.keys().cloned().collect();
+        }
+        // By the same channel once more: what becomes of that is not known yet.
+        paged.failed.remove(&data.channel);
+        paged.channels.insert(data.channel.clone(), fact.sequence);
+    }
+
+    fn enter(&mut self, entry: &Entry, reason: &str) {
+        self.paged.clear();
+        self.entry = entry.clone();
+        self.entry_reason = reason.to_owned();
+        self.entered = false;
+        self.resting = false;
+        self.decided = false;
+        // What was held back of the step before is asked for by this one.
+        self.quiet.held = false;
+        self.quiet.page_anew();
+    }
+
+    fn begin_anew(&mut self) {
+        self.state = State::Triggered;
+        self.acknowledged = None;
+        self.remediated = None;
+        // The clearing did not hold: deadlines run again, and what breaches
+        // from now on joins. In a log the window that fails comes before the
+        // breach that it opens, which must not fail it a second time.
+        self.cleared_at = None;
+        self.fired.clear();
+        self.signatures.clear();
+        self.exhausted = false;
+        self.repeat_at = None;
+    }
+
+    fn reopen(&mut self, data: &Reopened) {
+        self.begin_anew();
+        self.severity = data.severity;
+        self.attached.clear();
+        self.open_features.clear();
+        self.open_count = 0;
+        self.settles_at = None;
+        self.counting_from = None;
+        self.reopens_until = None;
+        self.enter(&data.entry, "reopened");
+    }
+}
