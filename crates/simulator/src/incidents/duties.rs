@@ -183,6 +183,11 @@ impl Duties {
         self.breaches.insert(breach.breach_id.clone(), is_open);
     }
 
+    /// True for an incident that is resolved, or one with another.
+    pub fn is_over(&self, incident: &str) -> bool {
+        self.cases.get(incident).is_some_and(|case| case.is_resolved)
+    }
+
     /// A command was sent.
     pub fn response(&mut self, id: &str) {
         self.counts.commands += 1;

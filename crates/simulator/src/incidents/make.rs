@@ -39,7 +39,7 @@ impl Plan {
         }
         let faults = faults::of(&mut dice, instances, from, span);
         let slack = seconds(dice.one_of(&[0, 1, 20]));
-        let sinks = dice.percent(50).then(|| sinks(&mut dice, from, span));
+        let sinks = dice.percent(50).then(|| sinks(&mut dice, seed, from, span));
         Self {
             seed,
             from,
@@ -57,14 +57,14 @@ impl Plan {
 }
 
 /// Tools that are dead for a while, or none.
-fn sinks(dice: &mut Dice, from: Timestamp, span: TimeSpan) -> Sinks {
+fn sinks(dice: &mut Dice, seed: u64, from: Timestamp, span: TimeSpan) -> Sinks {
     let dead = (0..dice.between(0, 3)).map(|_| {
         let begins = from + dice.span(span);
         let lasts = dice.one_of(&[minutes(2), minutes(20), minutes(60)]);
         (dice.one_of(&["email", "sms"]).to_owned(), begins, begins + dice.span(lasts))
     });
     let dead = dead.collect();
-    Sinks { delay: seconds(dice.one_of(&[1, 20, 200])), dead }
+    Sinks { delay: seconds(dice.one_of(&[1, 20, 200])), dead, drops: seed.is_multiple_of(2) }
 }
 
 /// Draws in the words of a plan.

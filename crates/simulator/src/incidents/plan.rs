@@ -45,6 +45,9 @@ pub struct Sinks {
     pub delay: TimeSpan,
     /// Tools that take no page from an instant on until another.
     pub dead: Vec<(String, Timestamp, Timestamp)>,
+    /// True where pages wait until they are reported, and are dropped if their
+    /// incident is over by then.
+    pub drops: bool,
 }
 
 /// A record of one of the stage's topics.
@@ -63,7 +66,6 @@ pub enum What {
     Breach(Box<Breach>),
     /// A judged window.
     Window(Box<Window>),
-    /// A command.
     /// A command. A merger names `into` by a number: the incident that opened as
     /// that many-th, as far as so many have.
     Response(Box<Response>),
@@ -155,8 +157,9 @@ impl fmt::Display for Plan {
                 What::Window(_) => {}
             }
         }
-        if let Some(Sinks { delay, dead }) = &self.sinks {
-            writeln!(f, "reports of pages after {delay}")?;
+        if let Some(Sinks { delay, dead, drops }) = &self.sinks {
+            let drops = if *drops { ", dropped where it is over" } else { "" };
+            writeln!(f, "reports of pages after {delay}{drops}")?;
             for (tool, from, until) in dead {
                 writeln!(f, "{from} no sink of {tool} until {until}")?;
             }

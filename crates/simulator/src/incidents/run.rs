@@ -199,7 +199,8 @@ impl<'p> Run<'p> {
             self.append(input);
         }
         while let Some(report) = self.reports.first_entry().filter(|one| *one.key() <= self.now) {
-            let report = report.remove();
+            let mut report = report.remove();
+            self.drop_if_over(&mut report);
             self.append(&report);
         }
         while let Some((at, fault)) = self.plan.faults.get(self.next_fault)
@@ -291,6 +292,17 @@ impl<'p> Run<'p> {
         response.incident = Some(page.incident_id.clone());
         response.delivery = Some(delivery);
         self.reports.insert(at, Input { at, what: What::Response(Box::new(response)) });
+    }
+
+    /// Nobody is paged for what is over: a page that still waits then is dropped.
+    fn drop_if_over(&self, report: &mut Input) {
+        let What::Response(response) = &mut report.what else { return };
+        let drops = self.plan.sinks.as_ref().is_some_and(|sinks| sinks.drops);
+        let is_over = response.incident.as_ref().is_some_and(|id| self.duties.is_over(id));
+        if let Some(delivery) = response.delivery.as_mut().filter(|_| drops && is_over) {
+            delivery.outcome = DeliveryOutcome::Dropped;
+            delivery.unreached = false;
+        }
     }
 
     fn fault(&mut self, fault: &Fault) {

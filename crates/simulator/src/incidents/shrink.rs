@@ -53,6 +53,7 @@ pub fn shrink(plan: &Plan, sabotage: Sabotage, runs_max: usize) -> Option<Shrunk
     search.simpler(|plan| plan.terms.is_drill = false);
     search.simpler(|plan| plan.sinks = None);
     search.simpler(|plan| plan.sinks.iter_mut().for_each(|sinks| sinks.dead.clear()));
+    search.simpler(|plan| plan.sinks.iter_mut().for_each(|sinks| sinks.drops = false));
     // Coarsely first: most of a plan has nothing to do with the failure.
     for pieces in [4, 16, usize::MAX] {
         loop {
