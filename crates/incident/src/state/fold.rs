@@ -9,8 +9,8 @@ use watchkeep_model::time::Timestamp;
 use super::people::{HANDOFF, action};
 use super::quiet::{self, Update, step_of};
 use super::{
-    Acknowledgement, Attached, BreachKey, DELIVERY_FAILED, Incident, Paged, Remedy, State,
-    UPDATE_SENT, key_of,
+    Acknowledgement, Attached, BreachKey, DELIVERY_FAILED, Incident, JOINED_TOLD, Paged, Remedy,
+    State, UPDATE_SENT, key_of,
 };
 
 impl Incident {

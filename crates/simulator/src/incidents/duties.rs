@@ -95,6 +95,9 @@ pub struct Terms {
     pub upstream: BTreeMap<String, Vec<String>>,
 }
 
+/// Why somebody is paged who was put in the owner's place.
+const HANDOFF: &str = "handoff";
+
 /// A page: incident, instant, step, climb, target, channel, deadline.
 type Page = (String, Timestamp, String, u32, String, String, Option<Timestamp>);
 
@@ -183,9 +186,17 @@ impl Duties {
         self.breaches.insert(breach.breach_id.clone(), is_open);
     }
 
-    /// True for an incident that is resolved, or one with another.
-    pub fn is_over(&self, incident: &str) -> bool {
-        self.cases.get(incident).is_some_and(|case| case.is_resolved)
+    /// What becomes of a page that waits at its sink: `None` where it goes out.
+    /// It is dropped once its incident is over or somebody has answered, and,
+    /// with true, where a quiet holds pages back by now.
+    pub fn drops(&self, incident: &str, reason: &str) -> Option<bool> {
+        let case = self.cases.get(incident)?;
+        let asks = reason != HANDOFF && !case.last.drill;
+        match () {
+            () if case.is_resolved => Some(false),
+            () if asks && case.is_acknowledged => Some(false),
+            () => (asks && case.is_muted()).then_some(true),
+        }
     }
 
     /// A command was sent.

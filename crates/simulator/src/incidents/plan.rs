@@ -45,8 +45,8 @@ pub struct Sinks {
     pub delay: TimeSpan,
     /// Tools that take no page from an instant on until another.
     pub dead: Vec<(String, Timestamp, Timestamp)>,
-    /// True where pages wait until they are reported, and are dropped if their
-    /// incident is over by then.
+    /// True where pages wait until they are reported, and are dropped if nobody
+    /// is to get them by then.
     pub drops: bool,
 }
 
@@ -158,7 +158,7 @@ impl fmt::Display for Plan {
             }
         }
         if let Some(Sinks { delay, dead, drops }) = &self.sinks {
-            let drops = if *drops { ", dropped where it is over" } else { "" };
+            let drops = if *drops { ", dropped where nobody is to get them" } else { "" };
             writeln!(f, "reports of pages after {delay}{drops}")?;
             for (tool, from, until) in dead {
                 writeln!(f, "{from} no sink of {tool} until {until}")?;

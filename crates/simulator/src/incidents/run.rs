@@ -94,8 +94,8 @@ struct Run<'p> {
     dice: Random,
     next_input: usize,
     next_fault: usize,
-    /// What the sinks will say of pages, by when.
-    reports: BTreeMap<Timestamp, Input>,
+    /// What the sinks will say of pages, by when, and why these are sent.
+    reports: BTreeMap<Timestamp, (String, Input)>,
     /// Incidents in the order in which the log tells that they opened.
     opened: Vec<String>,
     breakage: Option<Breakage>,
@@ -199,8 +199,8 @@ impl<'p> Run<'p> {
             self.append(input);
         }
         while let Some(report) = self.reports.first_entry().filter(|one| *one.key() <= self.now) {
-            let mut report = report.remove();
-            self.drop_if_over(&mut report);
+            let (reason, mut report) = report.remove();
+            self.drop_if_needless(&reason, &mut report);
             self.append(&report);
         }
         while let Some((at, fault)) = self.plan.faults.get(self.next_fault)
@@ -291,17 +291,18 @@ impl<'p> Run<'p> {
         let mut response = Response::new(at, DELIVERER, Command::ReportDelivery);
         response.incident = Some(page.incident_id.clone());
         response.delivery = Some(delivery);
-        self.reports.insert(at, Input { at, what: What::Response(Box::new(response)) });
+        let report = Input { at, what: What::Response(Box::new(response)) };
+        self.reports.insert(at, (page.reason.clone(), report));
     }
 
-    /// Nobody is paged for what is over: a page that still waits then is dropped.
-    fn drop_if_over(&self, report: &mut Input) {
+    /// A page that has waited is dropped where nobody is to get it any more.
+    fn drop_if_needless(&self, reason: &str, report: &mut Input) {
         let What::Response(response) = &mut report.what else { return };
         let drops = self.plan.sinks.as_ref().is_some_and(|sinks| sinks.drops);
-        let is_over = response.incident.as_ref().is_some_and(|id| self.duties.is_over(id));
-        if let Some(delivery) = response.delivery.as_mut().filter(|_| drops && is_over) {
-            delivery.outcome = DeliveryOutcome::Dropped;
-            delivery.unreached = false;
+        let incident = response.incident.as_deref().filter(|_| drops);
+        let quiet = incident.and_then(|id| self.duties.drops(id, reason));
+        if let Some((delivery, unreached)) = response.delivery.as_mut().zip(quiet) {
+            (delivery.outcome, delivery.unreached) = (DeliveryOutcome::Dropped, unreached);
         }
     }
 

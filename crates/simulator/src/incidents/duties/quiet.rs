@@ -12,7 +12,7 @@ use super::wrong;
 use crate::simulation::Violation;
 
 /// Reasons of a page that is held back by a quiet.
-const QUIET: [&str; 3] = ["silenced", "inhibited", "flapping"];
+pub(super) const QUIET: [&str; 3] = ["silenced", "inhibited", "flapping"];
 
 /// Reasons for paging that flapping damps.
 const DAMPED: [&str; 2] = ["reopened", "verification_failed"];

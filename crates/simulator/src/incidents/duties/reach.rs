@@ -10,6 +10,7 @@ use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::Timestamp;
 
 use super::case::Case;
+use super::quiet::QUIET;
 use super::wrong;
 use crate::simulation::Violation;
 
@@ -27,7 +28,7 @@ pub(super) struct Reach {
     /// By person: the last round.
     paged: BTreeMap<String, Round>,
     /// Who is to be asked otherwise now.
-    owed: Option<String>,
+    owed: Option<Owed>,
     /// Who is to be asked because the message that spoke for this incident has
     /// reached nobody; true where the same channel may do, for nobody refused.
     owed_again: BTreeMap<String, bool>,
@@ -35,11 +36,24 @@ pub(super) struct Reach {
     early: Vec<(String, Option<Fact>)>,
 }
 
+/// Somebody who is to be asked.
+#[derive(Debug)]
+struct Owed {
+    target: String,
+    /// By this channel, which has dropped the page; else by any other.
+    again: Option<String>,
+    /// A quiet holds that back as it holds any page.
+    held: bool,
+}
+
 /// How somebody was paged last.
 #[derive(Debug, Default)]
 struct Round {
     at: Timestamp,
-    channels: BTreeSet<String>,
+    /// With the identifier of the latest message.
+    channels: BTreeMap<String, String>,
+    /// Those that took nothing.
+    failed: BTreeSet<String>,
     /// What they were told of: a step, perhaps one that was left since.
     step: String,
     climb: u32,
@@ -68,10 +82,7 @@ impl Carried {
                 if data.carried_by.is_some() {
                     self.of.entry(message).or_default().insert(fact.incident_id.clone());
                 } else {
-                    let sequence = fact.sequence.to_string();
-                    let (id, target) = (&fact.incident_id, &data.target);
-                    let parts = ["escalation", id, &sequence, "page", target, &data.channel];
-                    self.messages.insert(derived(&parts), message);
+                    self.messages.insert(page_id(fact, data), message);
                 }
                 BTreeSet::new()
             }
@@ -103,16 +114,28 @@ impl Case {
         match &fact.data {
             FactData::Notified(data) if data.reason == FAILED => {
                 let round = self.reach.paged.entry(data.target.clone()).or_default();
-                let is_other = round.channels.insert(data.channel.clone());
-                let is_owed = owed.as_ref() == Some(&data.target);
-                let again = match is_owed {
-                    true => None,
-                    false => self.reach.owed_again.remove(&data.target),
-                };
-                if owed.is_none() && again.is_none() {
-                    self.reach.early.push((data.target.clone(), Some(fact.clone())));
-                } else if !is_owed && again.is_none() || !is_other && again != Some(true) {
-                    return Err(wrong(REACHES, &format!("{owed:?} was to be asked"), fact));
+                if data.carried_by.is_some() {
+                    round.failed = round.channels.keys().cloned().collect();
+                }
+                round.failed.remove(&data.channel);
+                let id = page_id(fact, data);
+                let is_other = round.channels.insert(data.channel.clone(), id).is_none();
+                if let Some(owed) = owed {
+                    let is_it = match &owed.again {
+                        Some(channel) => *channel == data.channel,
+                        None => is_other,
+                    };
+                    if owed.target != data.target || owed.held || !is_it {
+                        return Err(wrong(REACHES, &format!("{owed:?} was to be asked"), fact));
+                    }
+                    return Ok(());
+                }
+                match self.reach.owed_again.remove(&data.target) {
+                    None => self.reach.early.push((data.target.clone(), Some(fact.clone()))),
+                    Some(is_again) if !is_other && !is_again => {
+                        return Err(wrong(REACHES, "they were asked by that channel", fact));
+                    }
+                    Some(_) => {}
                 }
             }
             FactData::Notified(data) => {
@@ -120,14 +143,22 @@ impl Case {
                 if round.at != fact.occurred_at {
                     *round = Round { at: fact.occurred_at, ..Round::default() };
                 }
-                round.channels.insert(data.channel.clone());
+                round.channels.insert(data.channel.clone(), page_id(fact, data));
                 (round.step, round.climb) = (data.step.clone(), data.climb);
             }
-            FactData::NotificationSkipped(data) if owed.is_some() && owed == data.target => {}
-            FactData::NotificationSkipped(data) if owed.is_none() => {
+            FactData::NotificationSkipped(data) => {
                 let target = data.target.clone().unwrap_or_default();
-                if self.reach.owed_again.remove(&target).is_none() {
-                    self.reach.early.push((target, None));
+                match owed {
+                    Some(owed) => {
+                        let is_held = QUIET.contains(&data.reason.as_str());
+                        if owed.target != target || owed.held && !is_held {
+                            return Err(wrong(REACHES, &format!("{owed:?} is not"), fact));
+                        }
+                    }
+                    None if self.reach.owed_again.remove(&target).is_none() => {
+                        self.reach.early.push((target, None));
+                    }
+                    None => {}
                 }
             }
             _ if owed.is_some() => {
@@ -135,17 +166,26 @@ impl Case {
             }
             FactData::Acknowledged(_) => self.reach.begin_anew(),
             FactData::DeliveryReported(data) if data.unreached => {
-                let asks = self.may_ask() && !self.is_muted();
-                let (target, channel) = (data.target.clone(), data.channel.clone());
-                let is_asked = target.zip(channel).filter(|(target, channel)| {
-                    let round = self.reach.paged.get(target);
-                    round.is_some_and(|round| round.channels.contains(channel))
-                });
-                self.reach.owed = is_asked.filter(|_| asks).map(|(target, _)| target);
+                self.reach.owed = self.owes_otherwise(data);
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// A page of this incident has reached nobody.
+    fn owes_otherwise(&mut self, report: &DeliveryReported) -> Option<Owed> {
+        let (held, asks) = (self.is_muted(), self.may_ask());
+        let (target, channel) = (report.target.clone()?, report.channel.clone()?);
+        let round = self.reach.paged.get_mut(&target)?;
+        let latest = round.channels.get(&channel)?;
+        let is_dropped = report.outcome == DeliveryOutcome::Dropped;
+        // What was dropped may have been followed by another page since.
+        let stands = !is_dropped || *latest == report.escalation;
+        round.failed.insert(channel.clone());
+        let is_told = round.channels.keys().any(|channel| !round.failed.contains(channel));
+        let owes = asks && stands && !(held && is_told);
+        owes.then(|| Owed { target, again: is_dropped.then_some(channel), held })
     }
 
     /// The message that spoke for this incident has reached nobody.
@@ -158,7 +198,7 @@ impl Case {
             return;
         }
         let round = self.reach.paged.get(target);
-        let is_it = round.is_some_and(|round| round.channels.contains(channel));
+        let is_it = round.is_some_and(|round| round.channels.contains_key(channel));
         if is_it && self.may_ask() && !self.is_muted() {
             let is_again = report.outcome == DeliveryOutcome::Dropped;
             self.reach.owed_again.insert(target.clone(), is_again);
@@ -188,7 +228,7 @@ impl Case {
         let round = self.reach.paged.get(target);
         let is_same = round.is_some_and(|it| it.step == data.step && it.climb == data.climb);
         let of_report = fact.cause.as_ref().is_some_and(|cause| cause.starts_with("response "));
-        let is_owed = self.reach.owed.as_ref() == Some(target)
+        let is_owed = self.reach.owed.as_ref().is_some_and(|owed| owed.target == *target)
             || self.reach.owed_again.contains_key(target)
             || data.reason.ends_with(NONE_LEFT);
         of_report && is_same && (is_owed || !self.stands_on(&data.step, data.climb))
@@ -215,7 +255,13 @@ impl Case {
     pub(super) fn reaches_otherwise(&self) -> Result<(), Violation> {
         match &self.reach.owed {
             None => Ok(()),
-            Some(target) => Err(wrong(REACHES, &format!("{target} is not"), &self.last)),
+            Some(owed) => Err(wrong(REACHES, &format!("{owed:?} is not"), &self.last)),
         }
     }
+}
+
+/// The identifier of the message of a page.
+fn page_id(fact: &Fact, data: &Notified) -> String {
+    let (id, sequence) = (&fact.incident_id, fact.sequence.to_string());
+    derived(&["escalation", id, &sequence, "page", &data.target, &data.channel])
 }
