@@ -184,7 +184,8 @@ impl Case {
         let stands = !is_dropped || *latest == report.escalation;
         round.failed.insert(channel.clone());
         let is_told = round.channels.keys().any(|channel| !round.failed.contains(channel));
-        let owes = asks && stands && !(held && is_told);
+        // No quiet holds back what another channel has told them already.
+        let owes = asks && stands && !(held && is_told && !is_dropped);
         owes.then(|| Owed { target, again: is_dropped.then_some(channel), held })
     }
 
