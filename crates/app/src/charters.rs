@@ -100,6 +100,13 @@ impl Folder {
         Ok(Rules::new(self.registry))
     }
 
+    /// Which documents were passed over, one line for each file: whoever publishes
+    /// or starts a service is to know what it does not go by.
+    pub(crate) fn foreign(&self) -> impl Iterator<Item = String> + '_ {
+        let foreign = self.diagnostics.iter().filter(|finding| finding.rule == "foreign_document");
+        foreign.map(|one| format!("{}:{}: {}", one.file, one.line, one.message))
+    }
+
     /// # Errors
     /// Every error of the folder, with file and line.
     pub(crate) fn refuse_errors(&self) -> anyhow::Result<()> {

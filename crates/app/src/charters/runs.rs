@@ -73,6 +73,7 @@ pub(super) fn of_folder(
         None => Folder::of(Vec::new(), pane),
     };
     read.refuse_errors()?;
+    read.foreign().for_each(|line| tracing::warn!("{line}"));
     let read = match played {
         Some(play) => Folder { registry: Registry::of_checked(play(&read.documents())), ..read },
         None => read,

@@ -97,6 +97,7 @@ fn folder(named: Option<&Path>, config: &Config) -> anyhow::Result<Folder> {
         folder.context("name the charter folder with --charters DIR, or set charters.folder")?;
     let folder = Folder::read(folder, config.time.pane)?;
     folder.refuse_errors()?;
+    folder.foreign().for_each(|line| complain(&line));
     Ok(folder)
 }
 

@@ -27,7 +27,8 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
             .map(|(name, _)| *name)
             .collect();
         if !missing.is_empty() {
-            let message = format!("{view} has a {}, which its features do not get", missing.join(", a "));
+            let message =
+                format!("{view} has a {}, which its features do not get", missing.join(", a "));
             let hint = "write it here, or into a pattern for all of the view";
             found.warning(place, "view", "view_field", message, Some(hint.to_owned()));
         }
