@@ -522,6 +522,33 @@ fn who_was_told_that_it_is_over_is_told_that_it_is_not() {
 }
 
 #[test]
+fn who_was_informed_is_told_that_it_is_over_and_nothing_between() {
+    let mut scene = Scene::new(&[sink("mail", Tool::Email)]);
+    let notice = Escalation {
+        audience: Audience::Inform,
+        reason: "breach".into(),
+        ..page("n1", "a", "email:gus@x")
+    };
+    scene.write(&[notice, page("a1", "a", "email:ada@x")]);
+    scene.settle(&Ok(()));
+    let mut sends = |message: Escalation| {
+        scene.restart();
+        scene.write(&[message]);
+        let mut sent = scene.settle(&Ok(()));
+        sent.sort();
+        sent
+    };
+    let taken = told("a2", "a", EventAction::Acknowledge, "acknowledged");
+    assert_eq!(sends(taken), ["a2 to ada@x"]);
+    let over = status("a3", "a", EventAction::Resolve);
+    assert_eq!(sends(over), ["a3 to ada@x", "a3 to gus@x"]);
+    let again = told("a4", "a", EventAction::Trigger, "reopened");
+    assert_eq!(sends(again), ["a4 to ada@x", "a4 to gus@x"]);
+    let taken = told("a5", "a", EventAction::Acknowledge, "acknowledged");
+    assert_eq!(sends(taken), ["a5 to ada@x"]);
+}
+
+#[test]
 fn a_crash_sends_again_what_is_not_reported_and_nothing_else() {
     let mut scene = Scene::new(&[sink("pager", Tool::Pagerduty)]);
     scene.write(&[page("a1", "a", "pagerduty"), page("b1", "b", "pagerduty")]);

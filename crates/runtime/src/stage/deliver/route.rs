@@ -2,9 +2,9 @@
 //! knows again who was told of what.
 //!
 //! A page goes to the sinks that speak its channel's tool: to those that name
-//! its address, else to those that name none. Who was told of an incident is
-//! told how it goes on, and for certain that it is over. Sinks that take
-//! everything get everything.
+//! its address, else to those that name none. Who was paged is told how the
+//! incident goes on, and whoever was told of it that it is over. Sinks that
+//! take everything get everything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -43,8 +43,9 @@ type Address = (usize, Option<Arc<str>>);
 #[derive(Clone, Debug, Default)]
 pub struct Book {
     incidents: BTreeMap<String, BTreeMap<Address, Thread>>,
-    /// Who was told that an incident is over, to be told should it begin again.
-    ended: BTreeMap<String, Vec<Address>>,
+    /// Who was told that an incident is over, to be told should it begin again;
+    /// true for those who had been asked.
+    ended: BTreeMap<String, Vec<(Address, bool)>>,
     /// These incidents, the oldest first.
     order: VecDeque<String>,
 }
@@ -56,6 +57,9 @@ struct Thread {
     last: Arc<Escalation>,
     /// True once a message was handed to the sink, whatever came of it.
     handed: bool,
+    /// True for whoever was paged. Others were informed: of what goes on they
+    /// are told that it is over, and that it is not after all.
+    is_asked: bool,
     /// Rounds of its pages, as far as tools may still show them.
     rounds: Vec<Round>,
 }
@@ -180,12 +184,19 @@ impl Book {
                 };
                 if message.audience == Audience::Page {
                     thread.page(message);
+                    thread.is_asked = true;
                 }
                 pages = thread.pages();
-            } else if message.audience == Audience::Page {
-                pages.push(message.time);
-                let (last, rounds) = (message.clone(), vec![Round::of(message)]);
-                threads.insert((sink, to.clone()), Thread { since, last, handed: false, rounds });
+            } else if message.audience != Audience::Status {
+                let is_asked = message.audience == Audience::Page;
+                let rounds: Vec<Round> = is_asked.then(|| Round::of(message)).into_iter().collect();
+                pages.extend(rounds.iter().map(|round| round.at));
+                // A notice that only a sink of everything takes names nobody.
+                if is_asked || is_of_channel && !tool.holds_alerts() {
+                    let (last, handed) = (message.clone(), false);
+                    let thread = Thread { since, last, handed, is_asked, rounds };
+                    threads.insert((sink, to.clone()), thread);
+                }
             }
             if !repeats {
                 routes.push(Route { sink, to, since, previous, pages, was_handed, is_of_channel });
@@ -193,15 +204,16 @@ impl Book {
         }
         if is_over || threads.is_empty() {
             let threads = self.incidents.remove(&message.incident_id).unwrap_or_default();
-            let tells = |(place, _): &Address| !sinks[*place].tool.holds_alerts();
-            self.end(&message.incident_id, threads.into_keys().filter(tells).collect());
+            let told = threads.into_iter().map(|(address, thread)| (address, thread.is_asked));
+            let told = told.filter(|((place, _), _)| !sinks[*place].tool.holds_alerts());
+            self.end(&message.incident_id, told.collect());
         }
         routes
     }
 
     /// Remembers who was told of an incident that is over. Alerts need none of
     /// it: a new page raises a new one.
-    fn end(&mut self, incident: &str, addresses: Vec<Address>) {
+    fn end(&mut self, incident: &str, addresses: Vec<(Address, bool)>) {
         if addresses.is_empty() {
             return;
         }
@@ -220,9 +232,9 @@ impl Book {
         let Some(addresses) = self.ended.remove(&message.incident_id) else { return };
         self.order.retain(|known| *known != message.incident_id);
         let threads = self.incidents.entry(message.incident_id.clone()).or_default();
-        for address in addresses {
+        for (address, is_asked) in addresses {
             let (since, last) = (message.time, message.clone());
-            let thread = Thread { since, last, handed: true, rounds: Vec::new() };
+            let thread = Thread { since, last, handed: true, is_asked, rounds: Vec::new() };
             threads.entry(address).or_insert(thread);
         }
     }
@@ -288,8 +300,9 @@ impl Book {
     /// Who was told of the incident, and who is told of everything.
     fn followers(&self, message: &Escalation, sinks: &[&Sink]) -> Vec<Address> {
         let told = self.incidents.get(&message.incident_id);
-        let mut all: Vec<Address> =
-            told.into_iter().flat_map(|threads| threads.keys().cloned()).collect();
+        let ends = message.event_action == EventAction::Resolve || reason_of(message) == REOPENED;
+        let followers = told.into_iter().flatten().filter(|(_, thread)| thread.is_asked || ends);
+        let mut all: Vec<Address> = followers.map(|(address, _)| address.clone()).collect();
         for (place, sink) in sinks.iter().enumerate() {
             let takes = sink.takes_all && sink.drill == message.drill;
             if takes && !sink.tool.holds_alerts() && all.iter().all(|(own, _)| *own != place) {
