@@ -28,6 +28,10 @@ struct Options {
     /// kill -9 of a broker, so many times in all; needs three nodes
     #[arg(long, default_value_t = 30, value_name = "N")]
     broker_kills: u64,
+    /// kill -9 of a lone broker between agreeing to a commit of a stage and
+    /// marking it: so many times for each stage; needs one node
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    unmarked: u64,
     /// SIGTERM, frozen past the session, usurped under its own name, joining
     /// or leaving: so many times each
     #[arg(long, default_value_t = 15, value_name = "N")]
@@ -130,6 +134,7 @@ fn plan(options: &Options, round: u64) -> Plan {
             usurps: others,
             rescales: others,
             broker_kills: share(options.broker_kills),
+            unmarked: share(options.unmarked),
         },
         script: &[],
         gap: (gap(3), gap(17)),

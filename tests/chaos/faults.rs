@@ -24,6 +24,8 @@ const LONG_ONE_IN: u64 = 5;
 const FROZEN_FURTHER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(6));
 /// Rest for the brokers after one has come back.
 const BROKER_REST: Duration = Duration::from_secs(15);
+/// Time in which a stage must have committed something.
+const MARKS_MAX: Duration = Duration::from_secs(60);
 /// Time in which a zombie that goes on must have ended.
 const ZOMBIE_MAX: Duration = Duration::from_secs(60);
 
@@ -47,8 +49,28 @@ pub enum Fault {
     Leave,
     /// `kill -9` of a broker, which comes back later.
     KillBroker,
+    /// `kill -9` of a lone broker after it has agreed to a commit of the
+    /// summarise stage and before it has marked it anywhere.
+    UnmarkSummaries,
+    /// The same for a commit of the evaluate stage.
+    UnmarkBreaches,
+    /// The same for a commit of the escalate stage.
+    UnmarkIncidents,
     /// The telemetry topic gets more partitions.
     Grow,
+}
+
+impl Fault {
+    /// The topic whose marks are held back, without its prefix; none where
+    /// this is about no marks.
+    pub fn unmarks(self) -> Option<&'static str> {
+        match self {
+            Self::UnmarkSummaries => Some("summaries"),
+            Self::UnmarkBreaches => Some("breaches"),
+            Self::UnmarkIncidents => Some("incidents"),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -62,6 +84,9 @@ impl fmt::Display for Fault {
             Self::Join => "join",
             Self::Leave => "leave",
             Self::KillBroker => "kill -9 of a broker",
+            Self::UnmarkSummaries => "kill -9 of a broker, summarise unmarked",
+            Self::UnmarkBreaches => "kill -9 of a broker, evaluate unmarked",
+            Self::UnmarkIncidents => "kill -9 of a broker, escalate unmarked",
             Self::Grow => "more partitions",
         })
     }
@@ -82,6 +107,9 @@ pub struct Counts {
     pub rescales: u64,
     /// See [`Fault::KillBroker`].
     pub broker_kills: u64,
+    /// Of each of [`Fault::UnmarkSummaries`], [`Fault::UnmarkBreaches`] and
+    /// [`Fault::UnmarkIncidents`]; needs a lone node.
+    pub unmarked: u64,
 }
 
 /// A fault that was injected.
@@ -204,8 +232,15 @@ impl Chaos {
 
     fn is_possible(&self, fault: Fault, fleet: &Fleet) -> bool {
         match fault {
-            Fault::KillBroker => self.broker.is_none() && Instant::now() >= self.broker_rests_until,
-            Fault::Grow | Fault::Join => true,
+            Fault::KillBroker
+            | Fault::UnmarkSummaries
+            | Fault::UnmarkBreaches
+            | Fault::UnmarkIncidents => {
+                self.broker.is_none() && Instant::now() >= self.broker_rests_until
+            }
+            // Somebody must be there who makes them.
+            Fault::Grow => self.plan.nodes > 1 || self.broker.is_none(),
+            Fault::Join => true,
             Fault::Usurp => fleet.zombies() == 0 && !self.at_hand(fleet).is_empty(),
             _ => !self.at_hand(fleet).is_empty(),
         }
@@ -275,11 +310,17 @@ impl Chaos {
             Fault::KillBroker => {
                 let nodes = u64::from(self.plan.nodes);
                 let node = u16::try_from(self.random.below(nodes)).unwrap_or(0) + 1;
-                let away = self.random.between(self.plan.broker_away);
-                cluster.kill(node)?;
-                self.broker = Some(BrokerAway { node, up: None });
-                self.after.push((Instant::now() + away, After::Up(node)));
-                format!("node {node}, back after {} ms", away.as_millis())
+                self.kill_broker(node, cluster)?
+            }
+            Fault::UnmarkSummaries | Fault::UnmarkBreaches | Fault::UnmarkIncidents => {
+                let gate = cluster.gate().ok_or("a script that needs a gate")?;
+                gate.arm(&format!("chaos.{}", fault.unmarks().unwrap_or_default()));
+                if !gate.await_marks(MARKS_MAX) {
+                    return Err(format!("{fault}: no marks came within {MARKS_MAX:?}"));
+                }
+                let detail = self.kill_broker(1, cluster)?;
+                gate.reopen();
+                detail
             }
             Fault::Grow => {
                 format!("{} instead of {}", self.plan.partitions_later, self.plan.partitions)
@@ -288,6 +329,14 @@ impl Chaos {
         self.tell(&format!("{fault}: {detail}"));
         self.injected.push(Injected { fault, at_us });
         Ok(())
+    }
+
+    fn kill_broker(&mut self, node: u16, cluster: &Cluster) -> Result<String, String> {
+        let away = self.random.between(self.plan.broker_away);
+        cluster.kill(node)?;
+        self.broker = Some(BrokerAway { node, up: None });
+        self.after.push((Instant::now() + away, After::Up(node)));
+        Ok(format!("node {node}, back after {} ms", away.as_millis()))
     }
 
     fn stop(&mut self, instance: u16, fleet: &mut Fleet) -> Duration {
@@ -396,7 +445,7 @@ fn deck(plan: &Plan, random: &mut Random) -> Vec<Fault> {
     if !plan.script.is_empty() {
         return plan.script.to_vec();
     }
-    let Counts { kills, stops, freezes, usurps, rescales, broker_kills } = plan.faults;
+    let Counts { kills, stops, freezes, usurps, rescales, broker_kills, unmarked } = plan.faults;
     let mut deck = Vec::new();
     for (fault, count) in [
         (Fault::Kill, kills),
@@ -405,6 +454,9 @@ fn deck(plan: &Plan, random: &mut Random) -> Vec<Fault> {
         (Fault::Usurp, usurps),
         (Fault::Rescale, rescales),
         (Fault::KillBroker, broker_kills),
+        (Fault::UnmarkSummaries, unmarked),
+        (Fault::UnmarkBreaches, unmarked),
+        (Fault::UnmarkIncidents, unmarked),
     ] {
         deck.extend((0..count).map(|_| fault));
     }

@@ -92,6 +92,14 @@ impl Fleet {
         }
     }
 
+    /// How often the instances' logs say so.
+    pub fn said(&self, what: &str) -> u64 {
+        let files = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
+        let logs = files.filter(|file| file.path().extension().is_some_and(|end| end == "log"));
+        let texts = logs.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+        texts.map(|text| text.matches(what).count() as u64).sum()
+    }
+
     /// Starts an instance. One that runs under this number is left alone.
     ///
     /// # Errors

@@ -28,6 +28,10 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 /// Time between two steps of the faults.
 const STEP: Duration = Duration::from_millis(10);
 
+/// Faults that take a broker away.
+const BROKER_KILLS: &[Fault] =
+    &[Fault::KillBroker, Fault::UnmarkSummaries, Fault::UnmarkBreaches, Fault::UnmarkIncidents];
+
 /// Topics that say who committed what, kept where something is wrong. Kafka's
 /// `kafka.tools.DumpLogSegments` shows them with every control record.
 const EVIDENCE: &[&str] = &["chaos.summaries-", "__consumer_offsets-", "__transaction_state-"];
@@ -55,6 +59,9 @@ pub struct Outcome {
     pub batches: u64,
     /// Processes that gave way, by reason.
     pub fenced: BTreeMap<String, u64>,
+    /// Commits without their marks that were finished, and that were done again.
+    #[serde(default)]
+    pub unmarked: (u64, u64),
     /// Longest time from SIGTERM to the end.
     pub drain_max: Duration,
     /// What is wrong.
@@ -76,7 +83,10 @@ pub struct Outcome {
 pub fn run(plan: &Plan) -> Result<Outcome, String> {
     // Built before anything is timed.
     binary::path();
-    let cluster = Arc::new(Cluster::start(plan.nodes)?);
+    let has_gate =
+        plan.faults.unmarked > 0 || plan.script.iter().any(|fault| fault.unmarks().is_some());
+    let cluster = if has_gate { Cluster::start_with_gate()? } else { Cluster::start(plan.nodes)? };
+    let cluster = Arc::new(cluster);
     let begun = Instant::now();
     let name = "chaos";
     let mut fleet = Fleet::new(plan, cluster.bootstrap(), name)?;
@@ -167,10 +177,11 @@ fn drive(
         escalations: published.escalations.len() as u64,
         batches: ledger.records,
         fenced: chaos.fenced.clone(),
+        unmarked: (fleet.said("finishing it"), fleet.said("it is done again")),
         drain_max: chaos.drain_max,
         findings,
         after_kill: after(&[Fault::Kill]),
-        after_broker_kill: after(&[Fault::KillBroker]),
+        after_broker_kill: after(BROKER_KILLS),
         took: Duration::ZERO,
         folder: None,
     })
@@ -233,6 +244,8 @@ impl Outcome {
         for (why, count) in &other.fenced {
             *self.fenced.entry(why.clone()).or_default() += count;
         }
+        self.unmarked.0 += other.unmarked.0;
+        self.unmarked.1 += other.unmarked.1;
         self.drain_max = self.drain_max.max(other.drain_max);
         self.findings = std::mem::take(&mut self.findings).after(other.findings.clone());
         self.after_kill.extend(&other.after_kill);
@@ -260,6 +273,8 @@ impl fmt::Display for Outcome {
             (self.breaches, "transitions of breaches"),
             (self.facts, "facts of incidents"),
             (self.escalations, "escalations"),
+            (self.unmarked.0, "commits that brokers left without marks, finished"),
+            (self.unmarked.1, "commits that brokers left without marks, done again"),
             (self.findings.alarms_checked, "features whose breaches were worked out by counting"),
             (self.findings.alarms_revised, "features with a verdict that a revision changed"),
         ] {

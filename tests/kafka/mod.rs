@@ -1,12 +1,16 @@
 //! Real Kafka for tests: nodes on loopback, started by the script `kafka-local`
 //! beside this file and ended with the test program, however that ends.
 
+mod gate;
+
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use self::gate::Gate;
 
 /// First port that clusters use: below the range that systems hand out to
 /// outgoing connections, so that none of those takes one of ours.
@@ -25,6 +29,8 @@ pub struct Cluster {
     bootstrap: String,
     /// Ends the nodes when its standard input closes.
     guard: Child,
+    /// Where the node's requests to itself pass, if it was started so.
+    gate: Option<Gate>,
     /// Keeps other test programs off our ports.
     _ports: File,
 }
@@ -35,6 +41,19 @@ impl Cluster {
     /// # Errors
     /// Says what is missing (java, mvn) or what the nodes wrote before they stopped.
     pub fn start(nodes: u16) -> Result<Self, String> {
+        Self::start_as(nodes, false)
+    }
+
+    /// Starts a lone node that sends itself the marks of transactions through
+    /// a [`Gate`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_with_gate() -> Result<Self, String> {
+        Self::start_as(1, true)
+    }
+
+    fn start_as(nodes: u16, has_gate: bool) -> Result<Self, String> {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("watchkeep-kafka-{}-{number}", std::process::id());
@@ -48,10 +67,17 @@ impl Cluster {
             .stdout(Stdio::null())
             .spawn()
             .map_err(|error| format!("bash is needed to start Kafka: {error}"))?;
-        let mut cluster =
-            Self { folder: folder.clone(), bootstrap: String::new(), guard, _ports: ports };
-        cluster.bootstrap =
-            run(&[Path::new("start"), &folder], &[nodes.to_string(), port.to_string()])?;
+        // As the script lays the ports out.
+        let gate = has_gate.then(|| Gate::open(port + 3, port + 2)).transpose();
+        let gate = gate.map_err(|error| format!("port {}: {error}", port + 3))?;
+        let bootstrap = String::new();
+        let mut cluster = Self { folder: folder.clone(), bootstrap, guard, gate, _ports: ports };
+        let mut start = script();
+        if has_gate {
+            start.env("KAFKA_GATE", "1");
+        }
+        start.arg("start").arg(&folder).args([nodes.to_string(), port.to_string()]);
+        cluster.bootstrap = told(start)?;
         Ok(cluster)
     }
 
@@ -72,6 +98,11 @@ impl Cluster {
     /// The list of brokers for clients.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// Where the node's requests to itself pass; none where it was not started so.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
     }
 
     /// Ends node `n` (from 1) as a crash does.
@@ -150,9 +181,13 @@ fn script() -> Command {
 
 /// Runs the script and returns what it printed.
 fn run(paths: &[&Path], rest: &[String]) -> Result<String, String> {
-    let output = script()
-        .args(paths)
-        .args(rest)
+    let mut command = script();
+    command.args(paths).args(rest);
+    told(command)
+}
+
+fn told(mut command: Command) -> Result<String, String> {
+    let output = command
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("bash is needed to start Kafka: {error}"))?;

@@ -250,6 +250,38 @@ fn a_wrong_property_is_named_without_its_value() {
 /// A broker that is lost with an answer on its way can leave the group with
 /// another member in our name. It has not taken the transactional id, so the
 /// session must go on; here a bare consumer plays that member.
+/// What lies behind an open transaction is committed and not shown: a stage
+/// that begins from a whole topic waits until it is.
+#[test]
+fn a_topic_is_settled_when_nothing_in_it_is_open() {
+    let mut kafka = Kafka::new();
+    let topic = kafka.create_topic("facts", 1);
+    let zero = Partition::new(topic.as_str(), 0);
+    let outgoing = |value: &str| Outgoing {
+        topic: topic.as_str().into(),
+        partition: Some(0),
+        key: None,
+        value: value.as_bytes().to_vec(),
+        headers: vec![],
+    };
+    let mut log = kafka.session("stage", &[], "stage-0").unwrap();
+    kafka.begin(vec![outgoing("open")]);
+    log.commit(Transaction { positions: vec![], records: vec![outgoing("behind")] }).unwrap();
+    assert_eq!(values(log.as_mut(), &zero), Vec::<String>::new());
+
+    let mut other = kafka.session("stage", &[], "stage-1").unwrap();
+    let settled = std::thread::spawn({
+        let zero = zero.clone();
+        move || other.settled(&zero)
+    });
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!settled.is_finished(), "a transaction is open");
+    kafka.abort();
+    let (_, end) = settled.join().unwrap().unwrap();
+    assert!(end > 2, "the aborted record, the one behind it and its mark: {end}");
+    assert_eq!(values(log.as_mut(), &zero), ["behind"]);
+}
+
 #[test]
 fn a_session_that_its_group_lost_track_of_joins_anew() {
     let mut kafka = Kafka::new();

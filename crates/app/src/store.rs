@@ -97,8 +97,9 @@ impl Store {
         Ok(opened?.reader()?)
     }
 
-    /// A session of a stage. `is_joined` says that the same partition number of
-    /// every topic must come to the same instance.
+    /// A session of a stage that reads and writes these topics. `is_joined`
+    /// says that the same partition number of every topic that it reads must
+    /// come to the same instance.
     ///
     /// # Errors
     /// Those of the log.
@@ -106,6 +107,7 @@ impl Store {
         &self,
         group: &str,
         topics: &[&str],
+        writes: &[&str],
         is_joined: bool,
         transactional_id: &str,
     ) -> Result<Box<dyn Log>, LogError> {
@@ -114,13 +116,13 @@ impl Store {
                 Ok(Box::new(store.session(group, topics, transactional_id)?))
             }
             Self::Kafka(settings) => {
+                let owned = |topics: &[&str]| topics.iter().map(|topic| (*topic).into()).collect();
                 let settings = KafkaSettings {
                     group: group.to_owned(),
-                    topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+                    topics: owned(topics),
+                    writes: owned(writes),
                     transactional_id: transactional_id.to_owned(),
                     is_joined,
-                    // The stage that joins topics is the one that folds its facts.
-                    is_folded: is_joined,
                     ..settings.clone()
                 };
                 Ok(Box::new(KafkaLog::open(&settings)?))

@@ -10,6 +10,7 @@ pub mod admin;
 pub mod appender;
 mod context;
 mod errors;
+mod fate;
 mod member;
 mod native;
 pub mod reader;

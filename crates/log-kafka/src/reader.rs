@@ -32,6 +32,8 @@ pub struct KafkaReader {
     // Dropped before the consumer that it belongs to.
     queue: Queue,
     consumer: BaseConsumer<QuietContext>,
+    /// Sees what is open, too; made when it is first asked.
+    uncommitted: Option<BaseConsumer<QuietContext>>,
     settings: KafkaSettings,
 }
 
@@ -45,7 +47,8 @@ impl KafkaReader {
             .reader()?
             .create_with_context(QuietContext)
             .map_err(|error| log_error("making a consumer", &error))?;
-        Ok(Self { queue: Queue::new(&consumer), consumer, settings: settings.clone() })
+        let (queue, settings) = (Queue::new(&consumer), settings.clone());
+        Ok(Self { queue, consumer, uncommitted: None, settings })
     }
 
     /// Number of partitions of a topic, 0 where it does not exist.
@@ -64,6 +67,26 @@ impl KafkaReader {
         let Partition { topic, partition: number } = partition;
         let answer = self.consumer.fetch_watermarks(topic, *number, ANSWER_WAIT);
         answer.map_err(|error| self.why_no_bounds(partition, &error))
+    }
+
+    /// The end of a partition with what is written and not committed yet.
+    ///
+    /// # Errors
+    /// [`LogError::NoTopic`], [`LogError::Unavailable`] or a fatal one.
+    pub(crate) fn written_end(&mut self, partition: &Partition) -> Result<i64, LogError> {
+        if self.uncommitted.is_none() {
+            let mut config = self.settings.reader()?;
+            config.set("isolation.level", "read_uncommitted");
+            let consumer = config.create_with_context(QuietContext);
+            self.uncommitted =
+                Some(consumer.map_err(|error| log_error("making a consumer", &error))?);
+        }
+        let consumer = self.uncommitted.as_ref().unwrap_or(&self.consumer);
+        let Partition { topic, partition: number } = partition;
+        match consumer.fetch_watermarks(topic, *number, ANSWER_WAIT) {
+            Ok((_, end)) => Ok(end),
+            Err(error) => Err(self.why_no_bounds(partition, &error)),
+        }
     }
 
     /// The ends of these partitions, as a committed reader sees them, by one

@@ -6,10 +6,11 @@ use watchkeep_model::position::Partition;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::log::{Event, Log, LogError, Record, Transaction};
 
+use crate::fate::{Fate, Written, await_fate};
 use crate::member::Member;
 use crate::reader::KafkaReader;
 use crate::settings::KafkaSettings;
-use crate::transactions::{Broken, Failure, Transactions};
+use crate::transactions::{Broken, Failure, Transactions, unfinished};
 
 /// Time that the end of a transaction may take to become visible. Past it
 /// readers are shown what they can see: an open transaction of somebody else
@@ -28,8 +29,20 @@ const VERDICT_WAIT: Duration = Duration::from_secs(3);
 /// Time between two looks at whether it is.
 const SETTLE_EVERY: Duration = Duration::from_millis(1);
 
-/// The same for the outcome of a broken transaction, which takes longer.
+/// Time between two looks at whether transactions of others have ended.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// Time without another commit after which it is looked whether the last one
+/// has its marks, and between two such looks.
+const LOOK_AT_MARKS_EVERY: Duration = Duration::from_secs(2);
+
+/// Time after which marks that are missing do not come any more. Brokers write
+/// them within milliseconds of agreeing to a commit.
+const MARKS_WAIT: Duration = Duration::from_secs(10);
+
+/// Time beyond the timeout of transactions in which brokers end one that has
+/// timed out: they look every 10 s where nothing else is configured.
+const TIMED_OUT_WAIT: Duration = Duration::from_secs(20);
 
 /// A session: a group member where it reads topics, and a transactional producer.
 pub struct KafkaLog {
@@ -40,6 +53,14 @@ pub struct KafkaLog {
     /// Names the commits of this session and no other.
     stamp: u128,
     commits: u64,
+    /// The last commit, where it is not known yet that it has its marks, and
+    /// when to look.
+    unmarked: Option<Unmarked>,
+}
+
+struct Unmarked {
+    since: Instant,
+    look_at: Instant,
 }
 
 impl KafkaLog {
@@ -63,7 +84,32 @@ impl KafkaLog {
         let member = if settings.topics.is_empty() { None } else { Some(Member::join(settings)?) };
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let settings = settings.clone();
-        Ok(Self { settings, member, transactions, reader, stamp: since.as_nanos(), commits: 0 })
+        let stamp = since.as_nanos();
+        Ok(Self { settings, member, transactions, reader, stamp, commits: 0, unmarked: None })
+    }
+
+    /// Looks whether the last commit has its marks, when no other has followed
+    /// for a while. Without them its positions are pending: the group tells
+    /// nobody where it stands, this session comes to no partition, and so to no
+    /// commit that would finish them.
+    fn look_at_marks(&mut self) -> Result<(), LogError> {
+        let now = Instant::now();
+        let Some(unmarked) = &mut self.unmarked else { return Ok(()) };
+        if now < unmarked.look_at {
+            return Ok(());
+        }
+        unmarked.look_at = now + LOOK_AT_MARKS_EVERY;
+        let is_late = now.duration_since(unmarked.since) > MARKS_WAIT;
+        match self.transactions.is_unfinished(&mut self.reader) {
+            Ok(false) => self.unmarked = None,
+            // A poll of an unavailable log is tried again; here another
+            // session has to begin.
+            Ok(true) if is_late => return Err(LogError::Aborted(unfinished().to_string())),
+            // Brokers that are away are waited for elsewhere.
+            Ok(true) | Err(LogError::Unavailable(_)) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Waits until readers see what this session has committed to a partition:
@@ -119,7 +165,7 @@ impl KafkaLog {
             // it: its mark was left out there, and its positions are to be
             // finished, or another member has gone on from them already.
             let offsets = member.offsets(positions, marker)?;
-            is_there = is_any_visible(&mut self.reader, &written)?;
+            is_there = await_fate(&mut self.reader, &written, OUTCOME_WAIT)? == Fate::Shown;
             if is_there {
                 self.transactions.acknowledge(&offsets, &written);
             }
@@ -128,7 +174,7 @@ impl KafkaLog {
         let holds = match (&mut self.member, marker) {
             // Read in any case: they are where delivery begins again.
             (Some(member), Some(marker)) => (member.recall(marker)? || is_there) && may_hold,
-            _ => may_hold && self.is_visible(written.first().cloned(), &why)?,
+            _ => may_hold && self.is_shown(&written, &why)?,
         };
         let Some(member) = &mut self.member else {
             return if holds { Ok(()) } else { Err(LogError::Aborted(why)) };
@@ -141,29 +187,22 @@ impl KafkaLog {
         Err(LogError::Aborted(why))
     }
 
-    /// Whether a record that an ended transaction wrote is there for readers.
-    fn is_visible(
-        &mut self,
-        written: Option<(Partition, i64)>,
-        why: &str,
-    ) -> Result<bool, LogError> {
+    /// Whether readers are shown what an ended transaction wrote.
+    fn is_shown(&mut self, written: &[Written], why: &str) -> Result<bool, LogError> {
         // A commit is asked for when all records are taken, so without any
         // there was nothing that could hold.
-        let Some((partition, offset)) = written else { return Ok(false) };
-        let deadline = Instant::now() + OUTCOME_WAIT;
-        while Instant::now() < deadline {
-            if self.reader.bounds(&partition).is_ok_and(|(_, end)| end > offset) {
-                let mut found = false;
-                self.reader.scan(&partition, offset, offset + 1, &mut |_| found = true)?;
-                return Ok(found);
+        let Some(Written { partition, last, .. }) = written.first() else { return Ok(false) };
+        match await_fate(&mut self.reader, written, OUTCOME_WAIT)? {
+            Fate::Shown => Ok(true),
+            Fate::NotShown => Ok(false),
+            Fate::Unknown => {
+                let Partition { topic, partition } = partition;
+                Err(LogError::Fatal(format!(
+                    "cannot tell whether a commit took place ({why}): look whether {topic} \
+                     {partition} holds its record at offset {last} before anything is tried again"
+                )))
             }
-            std::thread::sleep(LOOK_AGAIN_AFTER);
         }
-        let Partition { topic, partition } = &partition;
-        Err(LogError::Fatal(format!(
-            "cannot tell whether a commit took place ({why}): look whether {topic} {partition} \
-             holds its record at offset {offset} before anything is tried again"
-        )))
     }
 
     /// Takes a transaction to its end, whichever that is.
@@ -184,10 +223,13 @@ impl KafkaLog {
             }
         };
         let marker = offsets.is_some().then_some(marker);
-        match self.transactions.run(records, offsets) {
+        match self.transactions.run(&mut self.reader, records, offsets) {
             Ok(()) => {
                 if let Some(member) = &mut self.member {
                     member.committed(&positions);
+                    let since = Instant::now();
+                    let look_at = since + LOOK_AT_MARKS_EVERY;
+                    self.unmarked = Some(Unmarked { since, look_at });
                 }
                 Ok(())
             }
@@ -204,24 +246,6 @@ impl KafkaLog {
         }
         Err(LogError::Aborted(why.to_owned()))
     }
-}
-
-/// Whether any of these records of an ended transaction is there for readers.
-/// Where something else is in the way it is not known, which is no yes.
-pub(crate) fn is_any_visible(
-    reader: &mut KafkaReader,
-    written: &[(Partition, i64)],
-) -> Result<bool, LogError> {
-    for (partition, offset) in written {
-        let mut found = false;
-        if reader.bounds(partition)?.1 > *offset {
-            reader.scan(partition, *offset, offset + 1, &mut |_| found = true)?;
-        }
-        if found {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Tells of a newer instance by the names that it has taken: most often
@@ -246,6 +270,7 @@ impl Log for KafkaLog {
         max_wait: TimeSpan,
         handle: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), LogError> {
+        self.look_at_marks()?;
         let Some(member) = &mut self.member else {
             std::thread::sleep(max_wait.to_std());
             return Ok(());
@@ -300,6 +325,27 @@ impl Log for KafkaLog {
     fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {
         self.settle(partition)?;
         self.reader.bounds(partition)
+    }
+
+    fn settled(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {
+        self.settle(partition)?;
+        let written = self.reader.written_end(partition)?;
+        let deadline = Instant::now() + self.settings.transaction_timeout() + TIMED_OUT_WAIT;
+        loop {
+            let (first, end) = self.reader.bounds(partition)?;
+            if end >= written {
+                return Ok((first, end));
+            }
+            if Instant::now() >= deadline {
+                let Partition { topic, partition } = partition;
+                return Err(LogError::Unavailable(format!(
+                    "a transaction has been open in {topic} {partition} from offset {end} on for \
+                     longer than brokers leave one open: if it stays so, kafka-transactions.sh \
+                     find-hanging --broker-id N names it and abort ends it"
+                )));
+            }
+            std::thread::sleep(LOOK_AGAIN_AFTER);
+        }
     }
 
     fn scan(

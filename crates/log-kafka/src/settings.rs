@@ -26,9 +26,10 @@ pub struct KafkaSettings {
     /// True where the same partition number of every topic must come to the
     /// same instance, which only the strategy `range` promises.
     pub is_joined: bool,
-    /// True where the session begins from what it wrote, and so must not begin
-    /// while a commit of its own is there and not shown.
-    pub is_folded: bool,
+    /// The topics that this session writes to. What an earlier instance of its
+    /// name may have left open there ends when it begins; in others, when it
+    /// first writes to them.
+    pub writes: Vec<String>,
     /// Any property of librdkafka. Values may be secrets: they are never shown.
     pub properties: BTreeMap<String, String>,
 }

@@ -3,13 +3,16 @@
 mod acknowledged;
 mod clearing;
 
+pub(crate) use self::clearing::unfinished;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::consumer::{BaseConsumer, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
@@ -19,6 +22,8 @@ use watchkeep_runtime::log::{LogError, Outgoing, partition_of_key};
 
 use crate::context::QuietContext;
 use crate::errors::{is_fenced, log_error, passing};
+use crate::fate::Written;
+use crate::reader::KafkaReader;
 use crate::settings::{ANSWER_WAIT, KafkaSettings};
 
 /// Time that one step of a transaction may take; librdkafka retries within
@@ -39,6 +44,8 @@ const COUNT_KEPT_FOR: Duration = Duration::from_secs(10);
 pub(crate) struct Transactions {
     settings: KafkaSettings,
     producer: BaseProducer<DeliveryContext>,
+    /// Asks the group, whatever is pending; made when it is first needed.
+    outsider: Option<BaseConsumer<QuietContext>>,
     /// Known numbers of partitions, and when they were asked for.
     partition_counts: BTreeMap<String, (i32, Instant)>,
     /// When the transaction at hand was begun.
@@ -72,14 +79,19 @@ pub(crate) struct Broken {
 
 /// Keeps what became of the records that were sent.
 #[derive(Default)]
-pub(crate) struct DeliveryContext(Mutex<Deliveries>);
+pub(crate) struct DeliveryContext {
+    deliveries: Mutex<Deliveries>,
+    /// Set where a connection to a broker was lost: it may have died before it
+    /// finished what it had agreed to.
+    has_lost_broker: AtomicBool,
+}
 
 #[derive(Default)]
 struct Deliveries {
     /// The first record that could not be delivered.
     failure: Option<(RDKafkaErrorCode, String)>,
-    /// Per partition, the last offset that was written.
-    written: Vec<(String, i32, i64)>,
+    /// Per partition, what was written.
+    written: Vec<Written>,
 }
 
 impl ClientContext for DeliveryContext {
@@ -88,6 +100,11 @@ impl ClientContext for DeliveryContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if let Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::AllBrokersDown) =
+            error.rdkafka_error_code()
+        {
+            self.has_lost_broker.store(true, Ordering::Relaxed);
+        }
         QuietContext.error(error, reason);
     }
 }
@@ -100,12 +117,15 @@ impl ProducerContext for DeliveryContext {
             Ok(message) => {
                 let (number, offset) = (message.partition(), message.offset());
                 let written = &mut self.lock().written;
-                let known = |(topic, partition, _): &&mut (String, i32, i64)| {
-                    *partition == number && topic == message.topic()
+                let known = |Written { partition, .. }: &&mut Written| {
+                    partition.partition == number && *partition.topic == *message.topic()
                 };
-                match written.iter_mut().find(known) {
-                    Some((_, _, last)) => *last = offset.max(*last),
-                    None => written.push((message.topic().to_owned(), number, offset)),
+                if let Some(written) = written.iter_mut().find(known) {
+                    written.first = offset.min(written.first);
+                    written.last = offset.max(written.last);
+                } else {
+                    let partition = Partition::new(message.topic(), number);
+                    written.push(Written { partition, first: offset, last: offset });
                 }
             }
             Err((error, message)) => {
@@ -128,7 +148,7 @@ impl DeliveryContext {
     }
 
     fn lock(&self) -> MutexGuard<'_, Deliveries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,7 +160,8 @@ impl Transactions {
         let producer = producer(settings)?;
         let (settings, begun) = (settings.clone(), Instant::now());
         let (partition_counts, cleared) = (BTreeMap::new(), BTreeSet::new());
-        let mut all = Self { settings, producer, partition_counts, begun, cleared };
+        let outsider = None;
+        let mut all = Self { settings, producer, outsider, partition_counts, begun, cleared };
         all.settle_positions()?;
         Ok(all)
     }
@@ -172,27 +193,23 @@ impl Transactions {
     /// The last offset that the last commit wrote to a partition, told once.
     pub(crate) fn take_written(&self, partition: &Partition) -> Option<i64> {
         let written = &mut self.producer.context().lock().written;
-        let index = written.iter().position(|(topic, number, _)| {
-            *number == partition.partition && **topic == *partition.topic
-        })?;
-        Some(written.swap_remove(index).2)
+        let index = written.iter().position(|written| written.partition == *partition)?;
+        Some(written.swap_remove(index).last)
     }
 
-    /// Per partition the last record that the last transaction wrote, by which
-    /// it can be told whether it holds.
-    pub(crate) fn written(&self) -> Vec<(Partition, i64)> {
-        let deliveries = self.producer.context().lock();
-        let place = |(topic, number, offset): &(String, i32, i64)| {
-            (Partition::new(topic.as_str(), *number), *offset)
-        };
-        deliveries.written.iter().map(place).collect()
+    /// Per partition what the last transaction wrote, by which it can be told
+    /// whether it holds.
+    pub(crate) fn written(&self) -> Vec<Written> {
+        self.producer.context().lock().written.clone()
     }
 
     pub(crate) fn run(
         &mut self,
+        reader: &mut KafkaReader,
         records: Vec<Outgoing>,
         offsets: Option<(TopicPartitionList, ConsumerGroupMetadata)>,
     ) -> Result<(), Failure> {
+        self.await_finished(reader)?;
         // Every record has its place before anything begins.
         let mut places = Vec::with_capacity(records.len());
         for record in &records {
@@ -210,6 +227,11 @@ impl Transactions {
             self.step("adding positions to the transaction", || {
                 self.producer.send_offsets_to_transaction(offsets, group, STEP_WAIT)
             })?;
+        }
+        if self.has_lost_broker() && acknowledged::of(&self.settings).is_any() {
+            // The commit before may lack its marks, and this one would finish
+            // a part of it.
+            return Err(self.abort("a connection to the brokers was lost meanwhile".to_owned()));
         }
         self.step("committing", || self.producer.commit_transaction(STEP_WAIT)).map_err(
             |failure| match failure {

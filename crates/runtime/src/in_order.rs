@@ -33,7 +33,7 @@ pub(crate) fn scan(
     let mut heads = Vec::new();
     for number in 0..log.partition_count(topic)? {
         let partition = Partition::new(topic.clone(), number);
-        let (next, end) = log.bounds(&partition)?;
+        let (next, end) = log.settled(&partition)?;
         heads.push(Head { partition, next, end, ahead: VecDeque::new() });
     }
     loop {

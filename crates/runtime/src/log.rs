@@ -85,6 +85,17 @@ pub trait Log {
     /// [`LogError::Unavailable`] or a fatal one.
     fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError>;
 
+    /// The same when everything that was written to it before this call is
+    /// committed or undone. For restoring a stage from a whole topic that others
+    /// may be writing to: what lies behind an open record is committed and not
+    /// shown yet.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`], also where something stays open, or a fatal one.
+    fn settled(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {
+        self.bounds(partition)
+    }
+
     /// Reads one partition from `from` up to `to` (exclusive), or to its end as
     /// of now, outside of the group, calling `handle` for each committed record. For restoring a
     /// stage from its own output and for `export`.

@@ -103,6 +103,10 @@ impl Log for Measured {
         self.log.bounds(partition)
     }
 
+    fn settled(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {
+        self.log.settled(partition)
+    }
+
     fn scan(
         &mut self,
         partition: &Partition,

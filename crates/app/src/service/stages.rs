@@ -127,17 +127,22 @@ impl Setting {
     }
 
     fn session(&self, shared: &Shared) -> Result<Box<dyn Log>, StageError> {
-        let topics: Vec<&str> = match self.stage {
-            StageName::Summarise => self.topics.telemetry.iter().map(AsRef::as_ref).collect(),
-            StageName::Evaluate => vec![&self.topics.summaries],
-            StageName::Escalate => {
-                vec![&self.topics.breaches, &self.topics.windows, &self.topics.responses]
-            }
-            StageName::Deliver => vec![&self.topics.escalations],
+        let Topics { summaries, windows, breaches, incidents, anchors, .. } = &self.topics;
+        let Topics { telemetry, escalations, responses, rejects, charters, .. } = &self.topics;
+        let (reads, writes): (Vec<&Arc<str>>, Vec<&Arc<str>>) = match self.stage {
+            StageName::Summarise => (telemetry.iter().collect(), vec![summaries, rejects]),
+            StageName::Evaluate => (vec![summaries], vec![breaches, windows, rejects]),
+            StageName::Escalate => (
+                vec![breaches, windows, responses],
+                vec![incidents, anchors, escalations, rejects, charters],
+            ),
+            StageName::Deliver => (vec![escalations], vec![responses, breaches]),
         };
+        let [reads, writes] = [reads, writes]
+            .map(|topics| topics.into_iter().map(AsRef::as_ref).collect::<Vec<&str>>());
         // Breaches, windows and responses of a domain are one story.
         let is_joined = self.stage == StageName::Escalate;
-        Ok(shared.store.session(&self.group, &topics, is_joined, &self.transactional_id)?)
+        Ok(shared.store.session(&self.group, &reads, &writes, is_joined, &self.transactional_id)?)
     }
 
     fn summarise(

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use watchkeep_model::position::Partition;
 
+use crate::fate::Written;
 use crate::settings::KafkaSettings;
 
 /// By brokers and transactional id; as many as the process has stages.
@@ -18,19 +19,21 @@ static ALL: Mutex<BTreeMap<(String, String), Acknowledged>> = Mutex::new(BTreeMa
 pub(super) struct Acknowledged {
     /// The last position of each partition, and the marker of its commit.
     pub(super) positions: BTreeMap<Partition, (i64, String)>,
-    /// Partitions that the last commit wrote to, with its last record in each.
-    pub(super) wrote: Vec<(Partition, i64)>,
+    /// What the last commit wrote.
+    pub(super) wrote: Vec<Written>,
+}
+
+impl Acknowledged {
+    pub(super) fn is_any(&self) -> bool {
+        !self.positions.is_empty()
+    }
 }
 
 pub(super) fn of(settings: &KafkaSettings) -> Acknowledged {
     all().get(&name(settings)).cloned().unwrap_or_default()
 }
 
-pub(super) fn add(
-    settings: &KafkaSettings,
-    offsets: &TopicPartitionList,
-    wrote: Vec<(Partition, i64)>,
-) {
+pub(super) fn add(settings: &KafkaSettings, offsets: &TopicPartitionList, wrote: Vec<Written>) {
     let mut all = all();
     let known = all.entry(name(settings)).or_default();
     for element in offsets.elements() {

@@ -9,6 +9,8 @@
 //! to and not marked everywhere yet.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
@@ -21,14 +23,17 @@ use super::acknowledged::{self, Acknowledged};
 use super::{Broken, Failure, STEP_WAIT, Transactions};
 use crate::context::QuietContext;
 use crate::errors::{log_error, passing};
+use crate::fate::{Fate, Written, await_fate, fate};
 use crate::reader::KafkaReader;
-use crate::session::is_any_visible;
 use crate::settings::ANSWER_WAIT;
 
-/// Time beyond that of a transaction after which its end must show.
+/// Time beyond that of a transaction after which those of others have ended.
 const SHOWN_WAIT: Duration = Duration::from_secs(2);
 
-/// Time between two looks at what is shown.
+/// Time in which brokers that are back finish a commit.
+const FINISHED_WAIT: Duration = Duration::from_secs(5);
+
+/// Time between two looks at whether they have.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Key and value of records that no reader ever sees.
@@ -49,6 +54,10 @@ impl Transactions {
             let all = place.map_or(0..count, |number| number..number + 1);
             wanted.extend(all.map(|number| (record.topic.clone(), number)));
         }
+        self.clear_partitions(wanted)
+    }
+
+    fn clear_partitions(&mut self, mut wanted: BTreeSet<(Arc<str>, i32)>) -> Result<(), Failure> {
         wanted.retain(|partition| !self.cleared.contains(partition));
         if wanted.is_empty() {
             return Ok(());
@@ -86,46 +95,15 @@ impl Transactions {
     /// has, the mark of that commit is what is missing, and the positions are
     /// committed again. Else what is pending never held, and is aborted.
     ///
-    /// A stage that begins from its own records would begin without those of such
-    /// a commit, which readers are shown only after the next one, and would write
-    /// them anew. Where none of them is shown it did not take effect anywhere: it
-    /// is aborted as well, and done again from the positions before.
+    /// Where readers are shown none of its records either, it took effect
+    /// nowhere: it is done again, from the positions before. For its records
+    /// cannot be finished but by another commit to their partitions; until
+    /// then nobody would be shown what comes behind them, and a stage that
+    /// begins from its own records would miss them and write them anew.
+    ///
+    /// At last whatever is open in the topics that the session writes to ends.
     pub(crate) fn settle_positions(&mut self) -> Result<(), LogError> {
-        let Some(topic) = self.settings.topics.first() else { return Ok(()) };
-        let outsider: BaseConsumer<QuietContext> = self
-            .settings
-            .outsider()?
-            .create_with_context(QuietContext)
-            .map_err(|error| log_error("making a consumer", &error))?;
-        let Some(group) = outsider.group_metadata() else {
-            return Err(LogError::Unavailable("a consumer without its group".to_owned()));
-        };
-        let known = acknowledged::of(&self.settings);
-        let lost = lost(&outsider, &known)?;
-        let is_undone = !lost.is_empty() && self.settings.is_folded && !self.is_shown(&known)?;
-        if is_undone {
-            tracing::warn!(
-                group = self.settings.group,
-                "the brokers did not finish a commit that they had agreed to, and show none of \
-                 its records: it is done again"
-            );
-            acknowledged::forget(&self.settings);
-        }
-        let ended = if lost.is_empty() || is_undone {
-            let any = [(Partition::new(topic.as_str(), 0), 0, String::new())];
-            self.abort_positions("ending what was pending", &positions(&any)?, &group)
-        } else {
-            tracing::warn!(
-                group = self.settings.group,
-                partitions = lost.len(),
-                "the brokers did not finish a commit that they had agreed to: finishing it"
-            );
-            // Its records may be as open as its positions: the next commit in
-            // their partitions commits them.
-            let wrote = known.wrote.into_iter().map(|(at, _)| (at.topic, at.partition));
-            self.cleared.extend(wrote);
-            self.commit_positions(&positions(&lost)?, &group)
-        };
+        let ended = self.end_positions().and_then(|()| self.clear_topics());
         ended.map_err(|failure| match failure {
             Failure::Ended(error) => error,
             // Another session tries again.
@@ -135,28 +113,121 @@ impl Transactions {
         })
     }
 
-    /// Remembers positions that were committed, with records that were.
-    pub(crate) fn acknowledge(&self, offsets: &TopicPartitionList, written: &[(Partition, i64)]) {
+    fn end_positions(&mut self) -> Result<(), Failure> {
+        let Some(topic) = self.settings.topics.first().cloned() else { return Ok(()) };
+        let known = acknowledged::of(&self.settings);
+        let outsider = self.outsider().map_err(Failure::Ended)?;
+        let Some(group) = outsider.group_metadata() else {
+            let why = "a consumer without its group".to_owned();
+            return Err(Failure::Ended(LogError::Unavailable(why)));
+        };
+        let any = positions(&[(Partition::new(topic.as_str(), 0), 0, String::new())]);
+        let any = any.map_err(Failure::Ended)?;
+        let lost = lost(outsider, &known).map_err(Failure::Ended)?;
+        if lost.is_empty() {
+            return self.abort_positions("ending what was pending", &any, &group);
+        }
+        if self.is_undone(&known).map_err(Failure::Ended)? {
+            tracing::warn!(
+                group = self.settings.group,
+                "the brokers did not finish a commit that they had agreed to, and show none of \
+                 its records: it is done again"
+            );
+            acknowledged::forget(&self.settings);
+            // Before anybody can be told of the positions: who begins from
+            // there may begin from these records, too.
+            self.clear_partitions(wrote(&known))?;
+            return self.abort_positions("ending what was pending", &any, &group);
+        }
+        tracing::warn!(
+            group = self.settings.group,
+            partitions = lost.len(),
+            "the brokers did not finish a commit that they had agreed to: finishing it"
+        );
+        // Some of its records may be as open as its positions: the next commit
+        // in their partitions commits them.
+        self.cleared.extend(wrote(&known));
+        let lost = positions(&lost).map_err(Failure::Ended)?;
+        self.commit_positions(&lost, &group)
+    }
+
+    /// Waits until the last commit has its marks, where a connection was lost
+    /// since: the next one would finish a part of it alone.
+    pub(super) fn await_finished(&mut self, reader: &mut KafkaReader) -> Result<(), Failure> {
+        let deadline = Instant::now() + FINISHED_WAIT;
+        while self.has_lost_broker() {
+            self.producer.context().has_lost_broker.store(false, Ordering::Relaxed);
+            while self.is_unfinished(reader).map_err(Failure::Ended)? {
+                if Instant::now() >= deadline {
+                    return Err(Failure::Ended(unfinished()));
+                }
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a broker may have died since this was last asked.
+    pub(super) fn has_lost_broker(&self) -> bool {
+        // What librdkafka has to tell, it tells when it is polled.
+        self.producer.poll(Duration::ZERO);
+        self.producer.context().has_lost_broker.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last commit of this name lacks its marks, in the group or
+    /// where it wrote.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] where brokers do not tell.
+    pub(crate) fn is_unfinished(&mut self, reader: &mut KafkaReader) -> Result<bool, LogError> {
+        let known = acknowledged::of(&self.settings);
+        Ok(!lost(self.outsider()?, &known)?.is_empty()
+            || fate(reader, &known.wrote)? == Fate::NotShown)
+    }
+
+    fn outsider(&mut self) -> Result<&BaseConsumer<QuietContext>, LogError> {
+        let consumer = match self.outsider.take() {
+            Some(consumer) => consumer,
+            None => self
+                .settings
+                .outsider()?
+                .create_with_context(QuietContext)
+                .map_err(|error| log_error("making a consumer", &error))?,
+        };
+        Ok(self.outsider.insert(consumer))
+    }
+
+    /// Ends what is open in the topics that this session writes to. A stage
+    /// that begins from its own records would not be shown those behind it,
+    /// nor would anybody else.
+    fn clear_topics(&mut self) -> Result<(), Failure> {
+        let mut wanted = BTreeSet::new();
+        for topic in self.settings.writes.clone() {
+            let count = self.partition_count(&topic).map_err(Failure::Ended)?;
+            let topic: Arc<str> = topic.into();
+            wanted.extend((0..count).map(|number| (topic.clone(), number)));
+        }
+        self.clear_partitions(wanted)
+    }
+
+    /// Remembers positions that were committed, with what was written.
+    pub(crate) fn acknowledge(&self, offsets: &TopicPartitionList, written: &[Written]) {
         acknowledged::add(&self.settings, offsets, written.to_vec());
     }
 
-    /// Whether readers are shown any record of the last commit. Transactions of
-    /// others may keep them from it, for as long as one may be open.
-    fn is_shown(&self, known: &Acknowledged) -> Result<bool, LogError> {
-        let mut reader = KafkaReader::open(&self.settings)?;
-        let deadline = Instant::now() + self.settings.transaction_timeout() + SHOWN_WAIT;
-        loop {
-            if is_any_visible(&mut reader, &known.wrote)? {
-                return Ok(true);
-            }
-            let mut is_known = true;
-            for (partition, offset) in &known.wrote {
-                is_known &= reader.bounds(partition)?.1 > *offset;
-            }
-            if is_known || Instant::now() >= deadline {
-                return Ok(false);
-            }
-            std::thread::sleep(LOOK_EVERY);
+    /// Whether readers are shown nothing of the last commit. The coordinator
+    /// has ended it when this is asked, with or without its marks.
+    fn is_undone(&self, known: &Acknowledged) -> Result<bool, LogError> {
+        if known.wrote.is_empty() {
+            return Ok(false);
+        }
+        let max = self.settings.transaction_timeout() + SHOWN_WAIT;
+        match await_fate(&mut KafkaReader::open(&self.settings)?, &known.wrote, max)? {
+            Fate::Shown => Ok(false),
+            Fate::NotShown => Ok(true),
+            Fate::Unknown => Err(LogError::Unavailable(
+                "open transactions of others hide what became of the last commit".to_owned(),
+            )),
         }
     }
 
@@ -173,6 +244,17 @@ impl Transactions {
         })?;
         self.step("committing", || self.producer.commit_transaction(STEP_WAIT))
     }
+}
+
+/// The partitions that the last commit wrote to.
+fn wrote(known: &Acknowledged) -> BTreeSet<(Arc<str>, i32)> {
+    let place = |written: &Written| (written.partition.topic.clone(), written.partition.partition);
+    known.wrote.iter().map(place).collect()
+}
+
+/// The last commit lacks its marks; the next session settles that.
+pub(crate) fn unfinished() -> LogError {
+    LogError::Unavailable("the brokers have not finished a commit that they agreed to".to_owned())
 }
 
 /// Positions that were committed and that the group does not have, with their
