@@ -269,12 +269,12 @@ fn a_topic_is_settled_when_nothing_in_it_is_open() {
     log.commit(Transaction { positions: vec![], records: vec![outgoing("behind")] }).unwrap();
     assert_eq!(values(log.as_mut(), &zero), Vec::<String>::new());
 
-    let mut other = kafka.session("stage", &[], "stage-1").unwrap();
+    let settings = KafkaSettings { transactional_id: kafka.name("stage-1"), ..kafka.settings() };
     let settled = std::thread::spawn({
         let zero = zero.clone();
-        move || other.settled(&zero)
+        move || KafkaLog::open(&settings).unwrap().settled(&zero)
     });
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_secs(1));
     assert!(!settled.is_finished(), "a transaction is open");
     kafka.abort();
     let (_, end) = settled.join().unwrap().unwrap();
