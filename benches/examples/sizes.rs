@@ -12,8 +12,9 @@
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use std::hint::black_box;
+use std::process::Command;
 
-use watchkeep_benches::{AVRO_RECORD_BYTES, start, summary};
+use watchkeep_benches::{AVRO_RECORD_BYTES, argument, start, summary};
 use watchkeep_model::batch::{Delta, Step, SummaryBatch};
 use watchkeep_model::distribution::Numbers;
 use watchkeep_model::position::Position;
@@ -22,35 +23,65 @@ use watchkeep_model::time::TimeSpan;
 use watchkeep_wire::framing::AvroFraming;
 use watchkeep_wire::summary_batch;
 
+/// What a pane holds.
+#[derive(Clone, Copy)]
+enum Holds {
+    Numbers,
+    /// Of so many different ones.
+    Categories(u64),
+}
+
+/// What is measured, with events and panes of each.
+const ROWS: [(Holds, u64, u64); 7] = [
+    (Holds::Numbers, 10, 20_000),
+    (Holds::Numbers, 100, 10_000),
+    (Holds::Numbers, 1_000, 4_000),
+    (Holds::Numbers, 10_000, 1_000),
+    (Holds::Categories(100), 10_000, 1_000),
+    (Holds::Categories(1_000), 10_000, 400),
+    (Holds::Categories(10_000), 10_000, 20),
+];
+
+/// Each row is a process of its own, whose memory holds nothing else.
 fn main() {
+    if let Some(row) = argument("--row").and_then(|row| ROWS.get(row.parse::<usize>().ok()?)) {
+        measure(*row);
+        return;
+    }
     println!("| events of a feature and pane | memory | bytes in a batch | of the events |");
     println!("|---|---:|---:|---:|");
-    for (events, panes) in [(10, 20_000), (100, 20_000), (1_000, 4_000), (10_000, 1_000)] {
-        row(&format!("{events} numbers"), events, panes, |seed| with_places(summary(events, seed)));
-    }
-    for (categories, panes) in [(100, 1_000), (1_000, 400), (10_000, 20)] {
-        let name = format!("10000 of {categories} categories");
-        row(&name, 10_000, panes, |seed| {
-            let mut pane = summary(10_000, seed);
-            pane.numbers = Numbers::default();
-            (0..10_000).for_each(|n| pane.categories.add(&format!("user-{}", n % categories), 1));
-            with_places(pane)
-        });
+    let program = std::env::current_exe().expect("this program has a path");
+    for row in 0..ROWS.len() {
+        let mut command = Command::new(&program);
+        command.args(["--row", &row.to_string()]).status().expect("this program runs");
     }
 }
 
 /// Memory and bytes of so many panes, each.
-fn row(name: &str, events: u64, panes: u64, pane: impl Fn(u64) -> Summary) {
+fn measure((holds, events, panes): (Holds, u64, u64)) {
     // What the first pane needs once is no matter of the others.
-    black_box(pane(0));
+    black_box(pane(holds, events, 0));
     let before = resident_bytes();
-    let summaries: Vec<Summary> = (0..panes).map(pane).collect();
+    let summaries: Vec<Summary> = (0..panes).map(|seed| pane(holds, events, seed)).collect();
     let memory = (resident_bytes() - before) / panes as f64;
     let taken = summaries.into_iter().take(200).collect::<Vec<_>>();
     let count = taken.len();
     let bytes = bytes_of(taken) / count;
     let raw = events as f64 * AVRO_RECORD_BYTES as f64;
+    let name = match holds {
+        Holds::Numbers => format!("{events} numbers"),
+        Holds::Categories(of) => format!("{events} of {of} categories"),
+    };
     println!("| {name} | {memory:.0} B | {bytes} B | 1/{:.0} |", raw / bytes as f64);
+}
+
+fn pane(holds: Holds, events: u64, seed: u64) -> Summary {
+    let mut pane = summary(events, seed);
+    if let Holds::Categories(of) = holds {
+        pane.numbers = Numbers::default();
+        (0..events).for_each(|n| pane.categories.add(&format!("user-{}", n % of), 1));
+    }
+    with_places(pane)
 }
 
 /// With the positions of its first records.

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use crate::bits::{BitReader, BitWriter};
+use crate::counted::Counted;
 use crate::distribution::{CELL_MAX, NumberGrid, Numbers, RAW_NUMBERS_MAX};
 use crate::exact_sum::ExactSum;
 use crate::frequent::Sketch;
@@ -73,10 +74,10 @@ fn write_numbers(out: &mut Vec<u8>, numbers: &Numbers) {
             unsigned(out, grid.cells.len() as u64);
             let mut bits = BitWriter::default();
             let mut before = -CELL_MAX - 1;
-            for (cell, count) in &grid.cells {
+            for (cell, count) in grid.cells.iter() {
                 bits.gamma(u64::from(cell.abs_diff(before)));
-                bits.gamma(*count);
-                before = *cell;
+                bits.gamma(count);
+                before = cell;
             }
             let cells = bits.finish();
             unsigned(out, cells.len() as u64);
@@ -197,6 +198,7 @@ impl<'a> Reader<'a> {
         let sum = ExactSum::from_limbs(limbs)?;
         let whole = !cells.is_empty() && bits.is_at_end() && min <= max;
         // A baseline needs no distinct count, so none is kept.
+        let cells = Counted::of(&cells);
         whole.then_some(NumberGrid { cells, count, min, max, sum, distinct: None })
     }
 

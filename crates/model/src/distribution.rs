@@ -4,10 +4,9 @@
 //! of a fixed grid once there are more. What is kept depends on the number of
 //! values alone, so any order and grouping of merges gives the same bytes.
 
-use std::cmp::Ordering;
-
 use serde::{Deserialize, Serialize};
 
+use crate::counted::{Counted, room_for};
 use crate::distinct::Distinct;
 use crate::exact_sum::ExactSum;
 
@@ -58,7 +57,7 @@ pub enum Numbers {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NumberGrid {
     /// (cell, count), ascending by cell, no count of 0.
-    pub cells: Vec<(i32, u64)>,
+    pub cells: Counted<i32>,
     /// Sum of the counts.
     pub count: u64,
     /// Smallest number, exact.
@@ -75,7 +74,7 @@ pub struct NumberGrid {
 impl Default for NumberGrid {
     fn default() -> Self {
         Self {
-            cells: Vec::new(),
+            cells: Counted::default(),
             count: 0,
             min: 0.0,
             max: 0.0,
@@ -102,6 +101,7 @@ impl Numbers {
                     Some(last) if *last > value => values.partition_point(|v| *v <= value),
                     _ => values.len(),
                 };
+                room_for(values, 1);
                 values.insert(at, value);
             }
             Self::Few(_) => {
@@ -120,6 +120,7 @@ impl Numbers {
         match self {
             Self::Few(own) if own.len() + values.len() <= RAW_NUMBERS_MAX => {
                 let sorted = own.is_empty();
+                room_for(own, values.len());
                 own.append(values);
                 if !sorted {
                     own.sort_unstable_by(f64::total_cmp);
@@ -138,6 +139,7 @@ impl Numbers {
             Self::Few(values) if values.is_empty() => {}
             Self::Few(values) => match self {
                 Self::Few(own) if own.len() + values.len() <= RAW_NUMBERS_MAX => {
+                    room_for(own, values.len());
                     own.extend_from_slice(values);
                     own.sort_by(f64::total_cmp);
                 }
@@ -174,7 +176,7 @@ impl Numbers {
                 values.iter().for_each(|value| push_run(&mut cells, cell_of(*value)));
                 cells
             }
-            Self::Many(grid) => grid.cells.clone(),
+            Self::Many(grid) => grid.cells.cells(),
         }
     }
 
@@ -289,7 +291,7 @@ impl NumberGrid {
                 before = Some(*value);
             }
         }
-        merge_cells(&mut self.cells, &runs);
+        self.cells.merge_runs(&runs);
     }
 
     fn add(&mut self, value: f64) {
@@ -297,7 +299,7 @@ impl NumberGrid {
         self.sum.add(value, 1);
         self.count += 1;
         self.note_distinct(value);
-        bump(&mut self.cells, cell_of(value), 1);
+        self.cells.bump(cell_of(value), 1);
     }
 
     fn note_distinct(&mut self, value: f64) {
@@ -310,7 +312,7 @@ impl NumberGrid {
         self.note_range(other.min, other.max);
         self.sum.merge(&other.sum);
         self.count += other.count;
-        merge_cells(&mut self.cells, &other.cells);
+        self.cells.merge(&other.cells);
         match (&mut self.distinct, &other.distinct) {
             (Some(own), Some(distinct)) => own.merge(distinct),
             _ => self.distinct = None,
@@ -334,7 +336,7 @@ impl NumberGrid {
             return self.max;
         }
         let mut before = 0;
-        for &(cell, count) in &self.cells {
+        for (cell, count) in self.cells.iter() {
             if rank < before + count {
                 let (lower, upper) = cell_edges(cell);
                 let (lower, upper) = (lower.max(self.min), upper.min(self.max));
@@ -362,7 +364,7 @@ pub enum Durations {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DurationGrid {
     /// (bucket, count), ascending by bucket, no count of 0.
-    pub buckets: Vec<(u16, u64)>,
+    pub buckets: Counted<u16>,
     /// Sum of the counts.
     pub count: u64,
     /// Smallest, exact.
@@ -412,6 +414,7 @@ impl Durations {
                     }
                     _ => values.len(),
                 };
+                room_for(values, 1);
                 values.insert(at, duration_us);
             }
             Self::Few(_) => self.grid_mut().add(duration_us),
@@ -426,6 +429,7 @@ impl Durations {
         match self {
             Self::Few(own) if own.len() + values.len() <= RAW_DURATIONS_MAX => {
                 let sorted = own.is_empty();
+                room_for(own, values.len());
                 own.append(values);
                 if !sorted {
                     own.sort_unstable();
@@ -444,6 +448,7 @@ impl Durations {
             Self::Few(values) if values.is_empty() => {}
             Self::Few(values) => match self {
                 Self::Few(own) if own.len() + values.len() <= RAW_DURATIONS_MAX => {
+                    room_for(own, values.len());
                     own.extend_from_slice(values);
                     own.sort_unstable();
                 }
@@ -495,7 +500,7 @@ impl Durations {
         match self {
             Self::Few(values) => values.iter().for_each(|v| record((*v).min(DURATION_MAX_US), 1)),
             Self::Many(grid) => {
-                grid.buckets.iter().for_each(|(bucket, n)| record(bucket_edges(*bucket).0, *n));
+                grid.buckets.iter().for_each(|(bucket, n)| record(bucket_edges(bucket).0, n));
             }
         }
         histogram
@@ -524,19 +529,19 @@ impl DurationGrid {
         for value in values {
             push_run(&mut runs, bucket_of(*value));
         }
-        merge_cells(&mut self.buckets, &runs);
+        self.buckets.merge_runs(&runs);
     }
 
     fn add(&mut self, value: u64) {
         self.note_range(value, value);
         self.count += 1;
-        bump(&mut self.buckets, bucket_of(value), 1);
+        self.buckets.bump(bucket_of(value), 1);
     }
 
     fn merge(&mut self, other: &Self) {
         self.note_range(other.min, other.max);
         self.count += other.count;
-        merge_cells(&mut self.buckets, &other.buckets);
+        self.buckets.merge(&other.buckets);
     }
 
     fn note_range(&mut self, min: u64, max: u64) {
@@ -556,7 +561,7 @@ impl DurationGrid {
             return self.max as f64;
         }
         let mut before = 0;
-        for &(bucket, count) in &self.buckets {
+        for (bucket, count) in self.buckets.iter() {
             if rank < before + count {
                 let (first, last) = bucket_edges(bucket);
                 let (first, last) = (first.max(self.min) as f64, last.min(self.max) as f64);
@@ -590,44 +595,6 @@ fn push_run<K: PartialEq>(runs: &mut Vec<(K, u64)>, cell: K) {
         Some((last, count)) if *last == cell => *count += 1,
         _ => runs.push((cell, 1)),
     }
-}
-
-fn bump<K: Ord + Copy>(cells: &mut Vec<(K, u64)>, key: K, by: u64) {
-    match cells.binary_search_by(|(cell, _)| cell.cmp(&key)) {
-        Ok(at) => cells[at].1 += by,
-        Err(at) => cells.insert(at, (key, by)),
-    }
-}
-
-fn merge_cells<K: Ord + Copy>(own: &mut Vec<(K, u64)>, other: &[(K, u64)]) {
-    // Few new cells into many: look each up. Otherwise one pass over both.
-    if other.len() * 8 < own.len() {
-        other.iter().for_each(|&(key, count)| bump(own, key, count));
-        return;
-    }
-    let mut merged = Vec::with_capacity(own.len() + other.len());
-    let (mut i, mut j) = (0, 0);
-    while i < own.len() && j < other.len() {
-        let (left, right) = (own[i], other[j]);
-        match left.0.cmp(&right.0) {
-            Ordering::Less => {
-                merged.push(left);
-                i += 1;
-            }
-            Ordering::Greater => {
-                merged.push(right);
-                j += 1;
-            }
-            Ordering::Equal => {
-                merged.push((left.0, left.1 + right.1));
-                i += 1;
-                j += 1;
-            }
-        }
-    }
-    merged.extend_from_slice(&own[i..]);
-    merged.extend_from_slice(&other[j..]);
-    *own = merged;
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod breach;
 pub mod categories;
 pub mod charter;
 pub mod compact;
+pub mod counted;
 pub mod directory;
 pub mod distinct;
 pub mod distribution;

@@ -26,14 +26,14 @@ const VALUES_PER_CELL: f64 = 3.0;
 pub(crate) fn hidden_share(numbers: &Numbers) -> Option<f64> {
     let Numbers::Many(grid) = numbers else { return None };
     let share = |count: u64| count as f64 / grid.count as f64;
-    let fullest = grid.cells.iter().filter(|(cell, _)| *cell != 0).map(|(_, n)| *n).max()?;
+    let fullest = grid.cells.iter().filter(|(cell, _)| *cell != 0).map(|(_, n)| n).max()?;
     (share(fullest) >= COARSE_SHARE && differs_within(grid, share)).then(|| share(fullest))
 }
 
 /// True where there are more different values than the ones outside of the full
 /// cells could come to.
 fn differs_within(grid: &NumberGrid, share: impl Fn(u64) -> f64) -> bool {
-    let is_full = |(cell, count): &&(i32, u64)| *cell != 0 && share(*count) >= FULL_SHARE;
+    let is_full = |(cell, count): &(i32, u64)| *cell != 0 && share(*count) >= FULL_SHARE;
     let (cells, within) = grid
         .cells
         .iter()

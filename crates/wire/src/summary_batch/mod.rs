@@ -168,7 +168,7 @@ fn write_durations(out: &mut Vec<u8>, durations: &Durations) {
         }
         Durations::Many(grid) => {
             writer::long(out, 1);
-            let cells = grid.buckets.iter().map(|(bucket, count)| (i32::from(*bucket), *count));
+            let cells = grid.buckets.iter().map(|(bucket, count)| (i32::from(bucket), count));
             cells::write(out, cells);
             writer::unsigned(out, grid.min);
             writer::unsigned(out, grid.max);

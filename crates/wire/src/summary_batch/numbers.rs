@@ -1,5 +1,6 @@
 //! Finite numbers: as decimals, as doubles, or counted in cells.
 
+use watchkeep_model::counted::Counted;
 use watchkeep_model::distinct::Distinct;
 use watchkeep_model::distribution::{CELL_MAX, NumberGrid, Numbers, RAW_NUMBERS_MAX};
 use watchkeep_model::exact_sum::ExactSum;
@@ -36,7 +37,7 @@ pub(super) fn write(out: &mut Vec<u8>, numbers: &Numbers) {
         },
         Numbers::Many(grid) => {
             writer::long(out, 2);
-            cells::write(out, grid.cells.iter().copied());
+            cells::write(out, grid.cells.iter());
             writer::double(out, grid.min);
             writer::double(out, grid.max);
             writer::array(out, grid.sum.limbs().iter(), |out, (number, value)| {
@@ -151,6 +152,7 @@ fn read_grid(cursor: &mut Cursor<'_>, version: Version) -> Reading<Numbers> {
         Version::First => None,
         Version::Second | Version::Third | Version::Current => read_distinct(cursor)?,
     };
+    let cells = Counted::of(&cells);
     Ok(Numbers::Many(Box::new(NumberGrid { cells, count, min, max, sum, distinct })))
 }
 

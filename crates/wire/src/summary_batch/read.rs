@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
+use watchkeep_model::counted::Counted;
 use watchkeep_model::distribution::{
     DURATION_MAX_US, DurationGrid, Durations, RAW_DURATIONS_MAX, bucket_of,
 };
@@ -324,7 +325,8 @@ fn read_durations(cursor: &mut Cursor<'_>) -> Reading<Durations> {
             if min > max {
                 return Err(wrong(cursor, "`min` and `max` of a grid are in order"));
             }
-            Ok(Durations::Many(Box::new(DurationGrid { buckets: cells, count, min, max })))
+            let buckets = Counted::of(&cells);
+            Ok(Durations::Many(Box::new(DurationGrid { buckets, count, min, max })))
         }
         _ => Err(wrong(cursor, "the union of durations has two branches")),
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
+use watchkeep_model::counted::Counted;
 use watchkeep_model::distribution::{Durations, Numbers};
 use watchkeep_model::json;
 use watchkeep_model::position::Position;
@@ -79,12 +80,12 @@ struct DeltaLine<'a> {
 /// Either the values as they came, or (cell, count) with the exact range.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Values<'a, V, C> {
+enum Values<'a, V, C: Copy> {
     Few {
         values: &'a [V],
     },
     Many {
-        cells: &'a [(C, u64)],
+        cells: &'a Counted<C>,
         count: u64,
         min: V,
         max: V,
@@ -167,7 +168,7 @@ fn delta_line(delta: &Delta) -> DeltaLine<'_> {
         Numbers::Few(values) if values.is_empty() => None,
         Numbers::Few(values) => Some(Values::Few { values: values.as_slice() }),
         Numbers::Many(grid) => Some(Values::Many {
-            cells: grid.cells.as_slice(),
+            cells: &grid.cells,
             count: grid.count,
             min: grid.min,
             max: grid.max,
