@@ -42,6 +42,10 @@ days are. Four of the thirteen are.
 **What is counted.** A judgement is one expectation of one window, by the window's last revision; *judged* leaves out
 `not_judged`. A window is bad where one of its judgements is. An alarm is a breach that opens: while it is open, further
 bad windows sustain it and alarm nobody anew.
+
+**What is held.** At most 1 % of the judged windows of quiet weeks are bad by a bound that is learned from the feature
+itself, which asks what is unusual for it; `tests/tests/flights_quiet.rs` holds it. A bound that somebody writes down
+says what matters to them: Watchkeep does not overrule it, and how often quiet days are beyond it is up to the bound.
 """
 
 EXAMPLES = """\
@@ -149,6 +153,7 @@ def tell_weeks(folder, found, values, baseline):
     print("\n| of the quiet weeks | |\n|---|---|")
     print(f"| bad judgements | **{share(*judgements)}** |")
     print(f"| bad windows | {share(*windows)} |")
+    print(f"| alarms by judged windows | {share(alarms, windows[1])} |")
     print(f"| alarms by judgements | {share(alarms, judgements[1])} |")
     print(f"| bad judgements, without the days whose median arrival ({min(medians):g} to {max(medians):g} minutes on "
           f"the days of the baseline) is another | {share(*only)} |\n")

@@ -30,6 +30,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use watchkeep_detection::drift::{self, Comparison};
+use watchkeep_model::summary::Summary;
 
 use self::trials::counts::{COUNTS, Counts, counted};
 use self::trials::histories::{Days, FIGURES, excess, weekly};
@@ -312,6 +313,42 @@ fn speed(trials: u64) {
                 [n, n_ref].map(|size| shares.summary(&shares.counts(size, random)));
             timed(&name, n, n_ref, &|| drift::categorical(&current, &reference));
         }
+    }
+    merging(trials);
+}
+
+/// Elapsed time of adding one pane to another.
+fn merging(trials: u64) {
+    println!("\nElapsed time of merging two panes, in microseconds.\n");
+    println!("| each pane has | median | 90 % |");
+    println!("|---|---:|---:|");
+    let timed = |name: String, own: &Summary, other: &Summary| {
+        let mut times: Vec<f64> = (0..trials.max(10))
+            .map(|_| {
+                let mut own = own.clone();
+                let begin = Instant::now();
+                own.merge(std::hint::black_box(other));
+                let time = begin.elapsed().as_secs_f64() * 1e6;
+                std::hint::black_box(own);
+                time
+            })
+            .collect();
+        times.sort_unstable_by(f64::total_cmp);
+        let at = |q: f64| times[(times.len() as f64 * q) as usize];
+        println!("| {name} | {:.1} | {:.1} |", at(0.5), at(0.9));
+    };
+    for n in [100, 1_000, 10_000, 100_000] {
+        let random = &mut seeded(n, n, "merging");
+        let [own, other] = [(); 2].map(|()| trials::pane(n, random));
+        timed(format!("{n} numbers, latencies and ages"), &own, &other);
+    }
+    for (categories, apart) in
+        [(100, 0), (1_000, 0), (1_000, 500), (4_000, 0), (8_000, 0), (10_000, 0), (10_000, 5_000)]
+    {
+        let [own, other] =
+            [0, apart].map(|first| trials::summary_of_users(first..first + categories));
+        let name = format!("{categories} categories, {apart} of them not in the other");
+        timed(name, &own, &other);
     }
 }
 

@@ -132,6 +132,23 @@ pub(crate) fn summary_of_numbers(mut values: Vec<f64>) -> Summary {
     summary
 }
 
+/// A pane of normal numbers with latencies of about 2 ms and ages of up to a minute.
+pub(crate) fn pane(n: usize, random: &mut Random) -> Summary {
+    let mut pane = summary_of_numbers((0..n).map(|_| 50.0 + 15.0 * random.normal()).collect());
+    for _ in 0..n {
+        pane.latency_us.add((2_000.0 * (0.3 * random.normal()).exp()) as u64);
+        pane.age_us.add((60e6 * random.share()) as u64);
+    }
+    pane
+}
+
+/// A pane with an event of each of these.
+pub(crate) fn summary_of_users(numbers: std::ops::Range<usize>) -> Summary {
+    let mut summary = Summary { count: numbers.len() as u64, ..Summary::default() };
+    numbers.for_each(|n| summary.categories.add(&format!("user-{}", 3 * n), 1));
+    summary
+}
+
 /// Categories with their chances.
 #[derive(Clone, Debug)]
 pub(crate) struct Shares {
