@@ -73,6 +73,20 @@ pub struct ShownRun {
 }
 
 impl ShownRun {
+    /// The same with the names that charters have now, and without those that they
+    /// might have later: of very many events these are most of what there is.
+    #[must_use]
+    pub fn settled(self, is_known: &dyn Fn(&str) -> bool) -> Self {
+        let Self { mut event, other_names, same_as } = self;
+        let known = |name: &String| -> String {
+            let others = other_names.get(name).map(Vec::as_slice).unwrap_or_default();
+            others.iter().find(|other| is_known(other)).unwrap_or(name).clone()
+        };
+        event.rename(known);
+        let same_as = same_as.into_iter().map(|(name, others)| (known(&name), others)).collect();
+        Self { event, other_names: BTreeMap::new(), same_as }
+    }
+
     /// The event with the names that are known.
     pub fn known_as(self, is_known: &dyn Fn(&str) -> bool) -> RunEvent {
         let mut names = NodeNames::default();
@@ -135,9 +149,11 @@ impl NodeNames {
             known.extend(of_charters(name).map(|other| (name.as_str(), other)));
         }
         for same in self.same() {
-            let named = same.iter().find_map(|name| known.get(name).copied());
+            let named = same.iter().find_map(|name| {
+                known.get(name).copied().or_else(|| is_known(name).then_some(*name))
+            });
             // A name that no run has for it itself is nobody's.
-            let of_run = || same.iter().find(|name| self.other_names.contains_key(**name)).copied();
+            let of_run = || same.iter().find(|name| self.same_as.contains_key(**name)).copied();
             let Some(name) = named.or_else(of_run) else { continue };
             let others = same.into_iter().filter(|other| *other != name);
             others.for_each(|other| _ = known.entry(other).or_insert(name));

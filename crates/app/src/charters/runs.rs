@@ -33,13 +33,14 @@ impl Seen {
 
     /// Adds the events of files and folders.
     pub(super) fn with_files(mut self, places: &[PathBuf]) -> anyhow::Result<Self> {
+        let registry = self.rules.registry();
         for place in places {
             let files = match place.is_dir() {
                 true => input::files_below(place, &RUNS)?,
                 false => vec![place.clone()],
             };
             for file in files {
-                read_runs(&file, &mut self.runs)?;
+                read_runs(&file, &|name| registry.knows(name), &mut self.runs)?;
             }
         }
         Ok(self)
@@ -82,7 +83,7 @@ pub(super) fn of_folder(
     if let Some(folder) = folder {
         for file in ignored::files_of_charters(folder, &RUNS)? {
             input::require_regular(&file)?;
-            read_runs(&file, &mut runs)?;
+            read_runs(&file, &|name| read.registry.knows(name), &mut runs)?;
         }
     }
     // Who owns what as runs show it is a part of the folder's charters.
@@ -112,7 +113,7 @@ pub(crate) fn lint_runs(folder: &Path, registry: &Registry) -> anyhow::Result<Ve
             let place = u32::try_from(number + 1).unwrap_or(u32::MAX);
             let why = match openlineage::shown_run(&line) {
                 Ok(event) => {
-                    shown.push(event);
+                    shown.push(event.settled(&|name| registry.knows(name)));
                     places.push((name.clone(), place));
                     continue;
                 }
@@ -153,12 +154,17 @@ pub(crate) fn lint_runs(folder: &Path, registry: &Registry) -> anyhow::Result<Ve
     Ok(found)
 }
 
-fn read_runs(file: &Path, shown: &mut Vec<ShownRun>) -> anyhow::Result<()> {
+fn read_runs(
+    file: &Path,
+    is_known: &dyn Fn(&str) -> bool,
+    shown: &mut Vec<ShownRun>,
+) -> anyhow::Result<()> {
     let mut lines = input::Lines::open(file)?;
     let mut line = Vec::new();
     while let Some(number) = lines.read(&mut line)? {
         let event = openlineage::shown_run(&line);
-        shown.push(event.map_err(|why| anyhow!("{}:{}: {why}", file.display(), number + 1))?);
+        let event = event.map_err(|why| anyhow!("{}:{}: {why}", file.display(), number + 1))?;
+        shown.push(event.settled(is_known));
     }
     Ok(())
 }
