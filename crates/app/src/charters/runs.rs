@@ -100,7 +100,7 @@ pub(super) fn of_folder(
 pub(crate) fn lint_runs(folder: &Path, registry: &Registry) -> anyhow::Result<Vec<Diagnostic>> {
     const FINDINGS_MAX: usize = 100;
     let mut found = Vec::new();
-    let (mut shown, mut places): (Vec<ShownRun>, Vec<(String, u32)>) = Default::default();
+    let (mut shown, mut places): (Vec<ShownRun>, Vec<(String, u32)>) = (Vec::new(), Vec::new());
     for file in ignored::files_of_charters(folder, &RUNS)? {
         let name = file.display().to_string();
         if !std::fs::metadata(&file).with_context(|| name.clone())?.is_file() {

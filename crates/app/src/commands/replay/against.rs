@@ -141,7 +141,7 @@ impl Earlier {
     /// What it wrote cannot be read.
     pub(super) fn compare(self, out: &Path) -> anyhow::Result<Differences> {
         let (after, paged) = (breaches(out)?, pages(out)?);
-        let mut differences = compare(self.breaches, after);
+        let mut differences = compare(self.breaches, &after);
         differences.against = self.folder.display().to_string();
         let targets: BTreeSet<&String> = self.pages.keys().chain(paged.keys()).collect();
         let count = |of: &BTreeMap<String, u64>, target: &String| of.get(target).copied();
@@ -219,11 +219,11 @@ fn shown(span: Span) -> String {
 /// expectation that overlap in time are one that is elsewhere.
 fn compare(
     before: BTreeMap<String, (Key, Span)>,
-    after: BTreeMap<String, (Key, Span)>,
+    after: &BTreeMap<String, (Key, Span)>,
 ) -> Differences {
     let (mut same, mut moved) = (0, Vec::new());
     let mut new: Vec<Found> = Vec::new();
-    for (id, (key, span)) in &after {
+    for (id, (key, span)) in after {
         match before.get(id) {
             Some((_, known)) if known == span => same += 1,
             Some((_, known)) => {
@@ -327,7 +327,7 @@ mod tests {
             ("f", "x", 20, None),
             ("e", "z", 1, Some(4)),
         ]);
-        let found = compare(before, after);
+        let found = compare(before, &after);
         let from = |found: &[Found]| -> Vec<(String, Timestamp)> {
             found.iter().map(|one| (one.key.feature.clone(), one.span.from)).collect()
         };

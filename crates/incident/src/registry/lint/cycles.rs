@@ -56,9 +56,9 @@ pub fn shown_by_runs(registry: &Registry) -> Vec<Vec<String>> {
     let declared: BTreeSet<(&str, &str)> =
         registry.edges().iter().map(|edge| (edge.from.as_str(), edge.to.as_str())).collect();
     let is_shown = |cycle: &Vec<&str>| {
-        let ends = cycle.iter().zip(cycle.iter().cycle().skip(1));
+        let mut ends = cycle.iter().zip(cycle.iter().cycle().skip(1));
         let jobs = cycle.iter().filter(|node| node.starts_with("pipeline:")).count();
-        jobs > 1 && ends.into_iter().any(|(from, to)| !declared.contains(&(*from, *to)))
+        jobs > 1 && ends.any(|(from, to)| !declared.contains(&(*from, *to)))
     };
     let found = cycles(&users).into_iter().filter(is_shown);
     found.map(|cycle| cycle.into_iter().map(str::to_owned).collect()).collect()

@@ -143,8 +143,8 @@ impl Tier1<'_> {
     /// True where a pattern of tier 1 that the charter comes from is written,
     /// which has asked for the same already.
     fn is_asked(&self, charter: &Charter) -> bool {
-        let names = charter.from.iter().map(String::as_str);
-        names.into_iter().any(|name| self.written.contains(name) && self.charter(name).is_some())
+        let mut names = charter.from.iter().map(String::as_str);
+        names.any(|name| self.written.contains(name) && self.charter(name).is_some())
     }
 
     /// What a change of these charters would need.
