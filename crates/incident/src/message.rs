@@ -112,7 +112,9 @@ pub(crate) fn tell(
 /// are held back from now on and that they are not any more. Pages that go out
 /// with the end of the quiet tell of it themselves.
 fn news(incident: &Incident, before: Before, fact: &Fact) -> Option<&'static str> {
-    let asks = incident.is_open() && !incident.resting && !incident.paged.is_empty();
+    // A page of an earlier step may still be on its way.
+    let was_told = incident.update.told_at.is_some() && incident.acknowledged.is_none();
+    let asks = incident.is_open() && !incident.resting && (was_told || !incident.paged.is_empty());
     let is_muted = incident.quiet.muted().is_some();
     let ends = |resumes: Option<&Resumption>| {
         asks && before.is_muted && resumes.is_some_and(|resumes| !resumes.pages)

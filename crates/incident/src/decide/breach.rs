@@ -231,7 +231,9 @@ impl Decision<'_> {
     }
 
     fn attach(&mut self, breach: &Breach, doing: &Doing, update_at: Option<Timestamp>) {
-        let (informed, known) = self.to_inform(breach);
+        let subject = typed(&breach.feature);
+        let charter = self.world.context.charter(&subject, breach.window_end);
+        let (informed, known) = self.to_inform(breach, charter.as_deref());
         let is_new = !self.incident.open_features.contains_key(&breach.feature);
         let data = BreachAttached {
             breach_id: breach.breach_id.clone(),
@@ -249,7 +251,7 @@ impl Decision<'_> {
             informed_later: known.into_iter().filter(|_| is_new && update_at.is_some()).collect(),
             reason: breach.reason.clone(),
             update_at,
-            charter: self.own_charter(breach),
+            charter: charter.and_then(|charter| self.own_charter(breach, &charter)),
         };
         self.record(doing, FactData::BreachAttached(Box::new(data)));
         self.check_flapping(breach, doing);
@@ -258,25 +260,26 @@ impl Decision<'_> {
     }
 
     /// The charter of a breach's subject, where it is another than the incident's.
-    fn own_charter(&self, breach: &Breach) -> Option<CharterRevision> {
-        let in_force_at = breach.window_end;
-        let charter = self.world.context.charter(&typed(&breach.feature), in_force_at)?;
+    fn own_charter(&self, breach: &Breach, charter: &Charter) -> Option<CharterRevision> {
         let known = self.incident.charter.as_ref();
         let is_known =
             known.is_some_and(|of| of.subject == charter.subject && of.documents == charter.from);
         (!is_known).then(|| CharterRevision {
             subject: charter.subject.clone(),
             documents: charter.from.clone(),
-            in_force_at,
+            in_force_at: breach.window_end,
         })
     }
 
     /// Consumers, subscribers and, where the root lies upstream, the owners
     /// of the feature: those whom nobody has told yet, and the others.
-    fn to_inform(&self, breach: &Breach) -> (Vec<Informed>, Vec<Informed>) {
+    fn to_inform(
+        &self,
+        breach: &Breach,
+        charter: Option<&Charter>,
+    ) -> (Vec<Informed>, Vec<Informed>) {
         let subject = typed(&breach.feature);
-        let charter = self.world.context.charter(&subject, breach.window_end);
-        let fields = charter.as_ref().map(|charter| &charter.fields);
+        let fields = charter.map(|charter| &charter.fields);
         let subscribers = fields.and_then(|fields| fields.subscribers.as_deref());
         let owner = fields
             .filter(|_| subject != self.incident.root)
