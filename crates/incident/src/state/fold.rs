@@ -210,8 +210,9 @@ impl Incident {
         }
     }
 
+    /// Who is told in between, as of a handoff, does not end the repetition.
     fn repeat(&mut self, at: Option<Timestamp>, recorded_at: Timestamp) {
-        if self.repeat_at != at {
+        if at.is_some() && self.repeat_at != at {
             (self.repeat_at, self.repeat_set_at) = (at, recorded_at);
         }
     }
