@@ -128,14 +128,14 @@ impl Setting {
 
     fn session(&self, shared: &Shared) -> Result<Box<dyn Log>, StageError> {
         let Topics { summaries, windows, breaches, incidents, anchors, .. } = &self.topics;
-        let Topics { telemetry, escalations, responses, rejects, charters, .. } = &self.topics;
+        let Topics { telemetry, escalations, responses, rejects, .. } = &self.topics;
         let (reads, writes): (Vec<&Arc<str>>, Vec<&Arc<str>>) = match self.stage {
             StageName::Summarise => (telemetry.iter().collect(), vec![summaries, rejects]),
             StageName::Evaluate => (vec![summaries], vec![breaches, windows, rejects]),
-            StageName::Escalate => (
-                vec![breaches, windows, responses],
-                vec![incidents, anchors, escalations, rejects, charters],
-            ),
+            // Charters are written when somebody decides on one, which may be never.
+            StageName::Escalate => {
+                (vec![breaches, windows, responses], vec![incidents, anchors, escalations, rejects])
+            }
             StageName::Deliver => (vec![escalations], vec![responses, breaches]),
         };
         let [reads, writes] = [reads, writes]
