@@ -30,6 +30,9 @@ use crate::settings::ANSWER_WAIT;
 /// Time beyond that of a transaction after which those of others have ended.
 const SHOWN_WAIT: Duration = Duration::from_secs(2);
 
+/// Time in which brokers must tell again whether a commit is finished.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
 /// Time in which brokers that are back finish a commit.
 const FINISHED_WAIT: Duration = Duration::from_secs(5);
 
@@ -154,10 +157,17 @@ impl Transactions {
     /// Waits until the last commit has its marks, where a connection was lost
     /// since: the next one would finish a part of it alone.
     pub(super) fn await_finished(&mut self, reader: &mut KafkaReader) -> Result<(), Failure> {
-        let deadline = Instant::now() + FINISHED_WAIT;
+        let mut deadline = Instant::now() + ANSWER_MAX;
         while self.has_lost_broker() {
             self.producer.context().has_lost_broker.store(false, Ordering::Relaxed);
-            while self.is_unfinished(reader).map_err(Failure::Ended)? {
+            loop {
+                match self.is_unfinished(reader) {
+                    Ok(false) => break,
+                    Ok(true) => deadline = deadline.min(Instant::now() + FINISHED_WAIT),
+                    // Another broker may have to take over first.
+                    Err(LogError::Unavailable(_)) if Instant::now() < deadline => {}
+                    Err(error) => return Err(Failure::Ended(error)),
+                }
                 if Instant::now() >= deadline {
                     return Err(Failure::Ended(unfinished()));
                 }
