@@ -282,6 +282,33 @@ fn a_topic_is_settled_when_nothing_in_it_is_open() {
     assert_eq!(values(log.as_mut(), &zero), ["behind"]);
 }
 
+/// An instance without a partition is no instance that is still beginning.
+#[test]
+fn a_session_that_gets_nothing_is_spare() {
+    let mut kafka = Kafka::new();
+    let topic = kafka.create_topic("in", 1);
+    let names = ["stage-0", "stage-1"];
+    let mut logs = names.map(|name| kafka.session("stage", &[&topic], name).unwrap());
+    let mut held = [0, 0];
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        for (log, held) in logs.iter_mut().zip(&mut held) {
+            let mut handle = |event: Event<'_>| match event {
+                Event::Assigned { .. } => *held += 1,
+                Event::Revoked { .. } => *held -= 1,
+                _ => {}
+            };
+            log.poll(TimeSpan::from_micros(100_000), &mut handle).unwrap();
+        }
+        let spare = logs.each_ref().map(|log| log.is_spare());
+        if held.iter().sum::<i32>() == 1 && spare.contains(&true) {
+            assert_eq!(spare, held.map(|held| held == 0));
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{held:?} {spare:?}");
+    }
+}
+
 #[test]
 fn a_session_that_its_group_lost_track_of_joins_anew() {
     let mut kafka = Kafka::new();

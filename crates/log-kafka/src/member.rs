@@ -56,6 +56,8 @@ pub(crate) struct Member {
     offered: Option<Offer>,
     /// Since when the group has not told positions although brokers answer.
     pending_since: Option<Instant>,
+    /// The group has shared everything out, and nothing to this member.
+    is_spare: bool,
     group: String,
 }
 
@@ -103,8 +105,13 @@ impl Member {
             ends_asked: None,
             offered: None,
             pending_since: None,
+            is_spare: false,
             group: settings.group.clone(),
         })
+    }
+
+    pub(crate) fn is_spare(&self) -> bool {
+        self.is_spare
     }
 
     pub(crate) fn holds(&self, partition: &Partition) -> bool {
@@ -344,6 +351,7 @@ impl Member {
                 }
                 Change::RevokedAll => {
                     self.offered = None;
+                    self.is_spare = false;
                     told |= self.revoke(None, handle);
                 }
             }
@@ -376,6 +384,7 @@ impl Member {
         }
         self.slots.extend(slots);
         self.slots.sort_by(|a, b| a.partition.cmp(&b.partition));
+        self.is_spare = self.slots.is_empty();
         Ok(told)
     }
 

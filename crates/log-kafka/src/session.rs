@@ -165,7 +165,9 @@ impl KafkaLog {
             // it: its mark was left out there, and its positions are to be
             // finished, or another member has gone on from them already.
             let offsets = member.offsets(positions, marker)?;
-            is_there = await_fate(&mut self.reader, &written, OUTCOME_WAIT)? == Fate::Shown;
+            // Of a commit without records the marker tells.
+            is_there = !written.is_empty()
+                && await_fate(&mut self.reader, &written, OUTCOME_WAIT)? == Fate::Shown;
             if is_there {
                 self.transactions.acknowledge(&offsets, &written);
             }
@@ -316,6 +318,10 @@ impl Log for KafkaLog {
             Some(member) => member.resume(partition),
             None => Err(no_topic_read()),
         }
+    }
+
+    fn is_spare(&self) -> bool {
+        self.member.as_ref().is_some_and(Member::is_spare)
     }
 
     fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {

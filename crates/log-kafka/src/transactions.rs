@@ -33,6 +33,9 @@ const STEP_WAIT: Duration = Duration::from_secs(10);
 /// Time that taking over from an earlier instance may take.
 const INIT_WAIT: Duration = Duration::from_secs(60);
 
+/// What librdkafka calls the line that says why a transaction cannot go on.
+const GIVEN_UP: &str = "TXNERR";
+
 /// Time between two looks at what is in flight. Longer calls would not come
 /// back when it is done: librdkafka's own flush looks every 100 ms.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
@@ -90,12 +93,17 @@ pub(crate) struct DeliveryContext {
 struct Deliveries {
     /// The first record that could not be delivered.
     failure: Option<(RDKafkaErrorCode, String)>,
+    /// Why librdkafka gave the transaction up, if it did.
+    given_up: Option<String>,
     /// Per partition, what was written.
     written: Vec<Written>,
 }
 
 impl ClientContext for DeliveryContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == GIVEN_UP {
+            self.lock().given_up.get_or_insert_with(|| message.to_owned());
+        }
         QuietContext.log(level, facility, message);
     }
 
@@ -138,8 +146,16 @@ impl ProducerContext for DeliveryContext {
 }
 
 impl DeliveryContext {
+    /// The first failure of a record. Where librdkafka has given the whole
+    /// transaction up, say for want of a right, records of any partition are
+    /// dropped, and why is told of the transaction.
     pub(crate) fn take_failure(&self) -> Option<(RDKafkaErrorCode, String)> {
-        self.lock().failure.take()
+        use RDKafkaErrorCode::{PurgeInflight, PurgeQueue};
+        let mut deliveries = self.lock();
+        let (code, why) = deliveries.failure.take()?;
+        let given_up = deliveries.given_up.take();
+        let why = given_up.filter(|_| matches!(code, PurgeQueue | PurgeInflight)).unwrap_or(why);
+        Some((code, why))
     }
 
     /// Forgets what became of earlier records.

@@ -73,6 +73,12 @@ pub trait Log {
     /// [`LogError::Unavailable`] or a fatal one.
     fn resume(&mut self, partition: &Partition) -> Result<(), LogError>;
 
+    /// True where the group has shared out all partitions, and none to this
+    /// session: it stands by until another one leaves.
+    fn is_spare(&self) -> bool {
+        false
+    }
+
     /// Number of partitions of a topic, 0 where it does not exist.
     ///
     /// # Errors

@@ -79,7 +79,7 @@ impl Setting {
         }
         workers.send(requests);
         shared.status.update(self.name(), |status| {
-            status.is_ready = stage.is_ready();
+            status.is_ready = stage.is_ready() || log.is_spare();
             let sinks = stage.sinks();
             status.sinks = sinks.map(|(name, works, left)| (name.clone(), (works, left))).collect();
         });

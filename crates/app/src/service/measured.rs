@@ -95,6 +95,10 @@ impl Log for Measured {
         self.log.resume(partition)
     }
 
+    fn is_spare(&self) -> bool {
+        self.log.is_spare()
+    }
+
     fn partition_count(&mut self, topic: &str) -> Result<i32, LogError> {
         self.log.partition_count(topic)
     }

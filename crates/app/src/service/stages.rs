@@ -128,14 +128,15 @@ impl Setting {
 
     fn session(&self, shared: &Shared) -> Result<Box<dyn Log>, StageError> {
         let Topics { summaries, windows, breaches, incidents, anchors, .. } = &self.topics;
-        let Topics { telemetry, escalations, responses, rejects, .. } = &self.topics;
+        let Topics { telemetry, escalations, responses, rejects, policies, .. } = &self.topics;
         let (reads, writes): (Vec<&Arc<str>>, Vec<&Arc<str>>) = match self.stage {
             StageName::Summarise => (telemetry.iter().collect(), vec![summaries, rejects]),
             StageName::Evaluate => (vec![summaries], vec![breaches, windows, rejects]),
             // Charters are written when somebody decides on one, which may be never.
-            StageName::Escalate => {
-                (vec![breaches, windows, responses], vec![incidents, anchors, escalations, rejects])
-            }
+            StageName::Escalate => (
+                vec![breaches, windows, responses],
+                vec![incidents, anchors, escalations, policies, rejects],
+            ),
             StageName::Deliver => (vec![escalations], vec![responses, breaches]),
         };
         let [reads, writes] = [reads, writes]
@@ -173,7 +174,7 @@ impl Setting {
             turned?;
             *turns = turns.saturating_add(1);
             shared.status.update(name, |status| {
-                status.is_ready = stage.is_assigned();
+                status.is_ready = stage.is_assigned() || log.is_spare();
                 status.waiting = Some(stage.waiting());
             });
             let counts = stage.counts();
@@ -213,7 +214,7 @@ impl Setting {
             turned?;
             *turns = turns.saturating_add(1);
             shared.status.update(name, |status| {
-                status.is_ready = stage.is_ready();
+                status.is_ready = stage.is_ready() || log.is_spare();
                 status.watermark = stage.watermark();
             });
             let counts = stage.counts();
@@ -269,7 +270,7 @@ impl Setting {
             let counts = stage.counts();
             let state = stage.state();
             shared.status.update(name, |status| {
-                status.is_ready = state.is_some();
+                status.is_ready = state.is_some() || log.is_spare();
                 if counts.commits != commits || status.open_incidents.is_none() {
                     status.open_incidents =
                         state.map(|state| state.open_incidents().count() as u64);

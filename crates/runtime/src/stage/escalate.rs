@@ -387,7 +387,7 @@ impl EscalateStage {
         }
         let mut result = Ok(());
         let partition = Partition::new(topic.clone(), 0);
-        let (first, end) = log.bounds(&partition)?;
+        let (first, end) = log.settled(&partition)?;
         log.scan(&partition, first, end, &mut |record| match decode::<Revision>(record.value) {
             Ok(revision) => {
                 if let Some((policy, at)) = kept(revision) {
