@@ -30,6 +30,14 @@ use crate::settings::{ANSWER_WAIT, KafkaSettings};
 /// it. Past it the producer is made anew, which ends the transaction.
 const STEP_WAIT: Duration = Duration::from_secs(10);
 
+/// Records from which on a commit that timed out is taken for too large for
+/// the time, and not for one that met with brokers that were away.
+const LARGE: usize = 10_000;
+
+/// The longest that a transaction may be open; no broker allows more unless it
+/// is configured to.
+const TIMEOUT_MAX: Duration = Duration::from_secs(15 * 60);
+
 /// Time that taking over from an earlier instance may take.
 const INIT_WAIT: Duration = Duration::from_secs(60);
 
@@ -47,6 +55,10 @@ const COUNT_KEPT_FOR: Duration = Duration::from_secs(10);
 pub(crate) struct Transactions {
     settings: KafkaSettings,
     producer: BaseProducer<DeliveryContext>,
+    /// Time that the brokers leave a transaction of this producer open.
+    timeout: Duration,
+    /// Records of the transaction at hand.
+    records: usize,
     /// Asks the group, whatever is pending; made when it is first needed.
     outsider: Option<BaseConsumer<QuietContext>>,
     /// Known numbers of partitions, and when they were asked for.
@@ -173,11 +185,20 @@ impl Transactions {
     /// transaction is aborted and it cannot commit any more. Positions that it
     /// left pending are pending no more when this returns.
     pub(crate) fn take_over(settings: &KafkaSettings) -> Result<Self, LogError> {
-        let producer = producer(settings)?;
+        let timeout = settings.transaction_timeout();
+        let producer = producer(settings, timeout)?;
         let (settings, begun) = (settings.clone(), Instant::now());
         let (partition_counts, cleared) = (BTreeMap::new(), BTreeSet::new());
-        let outsider = None;
-        let mut all = Self { settings, producer, outsider, partition_counts, begun, cleared };
+        let mut all = Self {
+            settings,
+            producer,
+            timeout,
+            records: 0,
+            outsider: None,
+            partition_counts,
+            begun,
+            cleared,
+        };
         all.settle_positions()?;
         Ok(all)
     }
@@ -185,8 +206,21 @@ impl Transactions {
     /// A new producer in the place of one that cannot go on. Positions that
     /// this one left pending still are.
     pub(crate) fn renew(&mut self) -> Result<(), LogError> {
-        self.producer = producer(&self.settings)?;
         self.cleared.clear();
+        if self.records >= LARGE && self.begun.elapsed() >= self.timeout {
+            let longer = (self.timeout * 4).min(TIMEOUT_MAX);
+            tracing::warn!(
+                records = self.records,
+                seconds = longer.as_secs(),
+                "a large commit took longer than brokers leave a transaction open: it gets more time"
+            );
+            // They may be told to leave none open for that long.
+            if let Ok(producer) = producer(&self.settings, longer) {
+                (self.producer, self.timeout) = (producer, longer);
+                return Ok(());
+            }
+        }
+        self.producer = producer(&self.settings, self.timeout)?;
         Ok(())
     }
 
@@ -232,6 +266,7 @@ impl Transactions {
             places.push(self.place(record).map_err(Failure::Ended)?);
         }
         self.clear(&records, &places)?;
+        self.records = records.len();
         self.producer.context().begin();
         self.begun = Instant::now();
         self.step("beginning a transaction", || self.producer.begin_transaction())?;
@@ -302,12 +337,16 @@ impl Transactions {
 
     /// Waits until nothing is in flight.
     fn drain(&self) -> Result<(), Failure> {
-        let deadline = Instant::now() + STEP_WAIT;
-        while self.producer.in_flight_count() > 0 {
-            if Instant::now() >= deadline {
+        let (mut left, mut since) = (self.producer.in_flight_count(), Instant::now());
+        while left > 0 {
+            self.producer.poll(LOOK_EVERY);
+            let now = self.producer.in_flight_count();
+            if now < left {
+                since = Instant::now();
+            } else if since.elapsed() >= STEP_WAIT {
                 return Err(self.broken("the records were not taken in time".to_owned()));
             }
-            self.producer.poll(LOOK_EVERY);
+            left = now;
         }
         if let Some((code, why)) = self.producer.context().take_failure() {
             return Err(self.after_failed_record(Some(code), why));
@@ -368,7 +407,7 @@ impl Transactions {
     /// open for too long the brokers say what they say of one that a newer
     /// instance has ended.
     fn after_fatal(&self, code: RDKafkaErrorCode, why: String) -> Failure {
-        let may_be_expired = self.begun.elapsed() >= self.settings.transaction_timeout();
+        let may_be_expired = self.begun.elapsed() >= self.timeout;
         if is_fenced(code) && !may_be_expired {
             return Failure::Ended(LogError::Fenced(why));
         }
@@ -463,9 +502,13 @@ pub(crate) fn message<'a>(
     message
 }
 
-fn producer(settings: &KafkaSettings) -> Result<BaseProducer<DeliveryContext>, LogError> {
-    let producer: BaseProducer<DeliveryContext> = settings
-        .transactions()?
+fn producer(
+    settings: &KafkaSettings,
+    timeout: Duration,
+) -> Result<BaseProducer<DeliveryContext>, LogError> {
+    let mut config = settings.transactions()?;
+    config.set("transaction.timeout.ms", timeout.as_millis().to_string());
+    let producer: BaseProducer<DeliveryContext> = config
         .create_with_context(DeliveryContext::default())
         .map_err(|error| log_error("making a producer", &error))?;
     let deadline = Instant::now() + INIT_WAIT;

@@ -32,6 +32,11 @@ use crate::topics::Topics;
 /// at most. The rest waits for the next turn.
 const RESTORED_OFFSETS_MAX: i64 = 4_000;
 
+/// Windows and late summaries from which on a transaction takes no further
+/// batch: brokers end one that stays open for too long, and then it would be
+/// made again, as large as before. What one batch closes is never divided.
+const OUTPUTS_MAX: usize = 20_000;
+
 /// Settings of the stage.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -274,10 +279,29 @@ impl EvaluateStage {
     }
 
     fn evaluate(&mut self, log: &mut dyn Log, batches: &[Delivered]) -> Result<(), StageError> {
+        let mut rest = batches;
+        while !rest.is_empty() {
+            rest = self.evaluate_some(log, rest)?;
+        }
+        Ok(())
+    }
+
+    /// Evaluates and commits as many of these batches as one transaction takes,
+    /// and returns the others; none where they have to come again.
+    fn evaluate_some<'a>(
+        &mut self,
+        log: &mut dyn Log,
+        batches: &'a [Delivered],
+    ) -> Result<&'a [Delivered], StageError> {
         let mut outputs = Outputs::default();
         let mut positions: BTreeMap<Partition, i64> = BTreeMap::new();
         let mut counts = self.counts.clone();
-        for batch in batches {
+        let mut rest = batches;
+        while let Some((batch, others)) = rest.split_first() {
+            if outputs.decided.len() + outputs.late.len() >= OUTPUTS_MAX {
+                break;
+            }
+            rest = others;
             let state = self.partitions.get_mut(&batch.partition);
             let Some(folded) = state.and_then(|state| state.folded.as_mut()) else { continue };
             // What follows a torn ledger stays where it is, for whoever mends it.
@@ -296,10 +320,10 @@ impl EvaluateStage {
             for (partition, state) in &self.partitions {
                 log.seek(partition, state.committed)?;
             }
-            return Ok(());
+            return Ok(&[]);
         }
         if positions.is_empty() {
-            return Ok(());
+            return Ok(rest);
         }
         let Settings { topics, encoding, .. } = &self.settings;
         let mut records = Vec::new();
@@ -335,12 +359,13 @@ impl EvaluateStage {
                     let context = Context { partition, partitions, settings, rules };
                     self.keeper.save_if_due(&context, evaluate, kept);
                 }
-                Ok(())
+                Ok(rest)
             }
             Err(LogError::Aborted(_)) => {
-                // What was folded may not hold; fold again what does.
+                // What was folded may not hold; fold again what does. The log
+                // delivers again what was not committed.
                 self.fold_anew();
-                Ok(())
+                Ok(&[])
             }
             Err(error) => Err(error.into()),
         }
