@@ -130,6 +130,10 @@ impl KafkaReader {
             Some(RDKafkaErrorCode::UnknownPartition) => {
                 match partition_count(self.consumer.client(), topic) {
                     Ok(0) => LogError::NoTopic(topic.to_string()),
+                    // So librdkafka says as well where it has no leader for now.
+                    Ok(count) if (0..count).contains(partition) => {
+                        LogError::Unavailable(format!("topic {topic} {partition} has no leader"))
+                    }
                     Ok(_) => LogError::Fatal(format!("topic {topic} has no partition {partition}")),
                     Err(error) => error,
                 }
@@ -249,6 +253,8 @@ impl KafkaReader {
 fn judge(error: &KafkaError) -> Result<(), LogError> {
     match error.rdkafka_error_code() {
         Some(code) if is_passing(code) => Ok(()),
+        // It is there, or its bounds were not told: it has no leader for now.
+        Some(RDKafkaErrorCode::UnknownPartition) => Ok(()),
         _ => Err(log_error("reading a range", error)),
     }
 }

@@ -224,13 +224,13 @@ impl Categories {
             .peekable();
         // Windows mostly know the categories of a pane already: those are counted
         // where they are, and nothing is moved.
-        let mut fresh: Vec<(&Box<str>, u64)> = Vec::new();
+        let mut fresh: Vec<(&str, u64)> = Vec::new();
         for (category, count) in &mut self.counts {
-            while let Some((other, more)) = others.peek() {
-                let order = other.as_ref().cmp(category.as_ref());
+            while let Some(&(other, more)) = others.peek() {
+                let order = other.cmp(category);
                 match order {
-                    Ordering::Less => fresh.push((other, **more)),
-                    Ordering::Equal => *count += **more,
+                    Ordering::Less => fresh.push((other, *more)),
+                    Ordering::Equal => *count += *more,
                     Ordering::Greater => break,
                 }
                 others.next();
@@ -239,9 +239,9 @@ impl Categories {
                 }
             }
         }
-        fresh.extend(others.map(|(other, more)| (other, *more)));
+        fresh.extend(others.map(|(other, more)| (&**other, *more)));
         if fresh.len() * WALKED_PER_LOOKUP < self.counts.len() {
-            self.counts.extend(fresh.into_iter().map(|(other, more)| (other.clone(), more)));
+            self.counts.extend(fresh.into_iter().map(|(other, more)| (other.into(), more)));
         } else {
             let own = std::mem::take(&mut self.counts);
             self.counts = joined(own, fresh);
@@ -314,16 +314,16 @@ impl Cut {
 
 /// Categories of two, which have none in common, both ascending by name: made anew
 /// in one go, which costs less than to insert very many.
-fn joined(own: BTreeMap<Box<str>, u64>, fresh: Vec<(&Box<str>, u64)>) -> BTreeMap<Box<str>, u64> {
+fn joined(own: BTreeMap<Box<str>, u64>, fresh: Vec<(&str, u64)>) -> BTreeMap<Box<str>, u64> {
     let mut fresh = fresh.into_iter().peekable();
     let mut all = Vec::with_capacity(own.len() + fresh.len());
     for (category, count) in own {
-        while let Some((other, more)) = fresh.next_if(|(other, _)| **other < category) {
-            all.push((other.clone(), more));
+        while let Some((other, more)) = fresh.next_if(|(other, _)| **other < *category) {
+            all.push((other.into(), more));
         }
         all.push((category, count));
     }
-    all.extend(fresh.map(|(other, more)| (other.clone(), more)));
+    all.extend(fresh.map(|(other, more)| (other.into(), more)));
     all.into_iter().collect()
 }
 
