@@ -62,7 +62,7 @@ impl Escalate {
                     self.reach_carried(response, &carried, from, context, now, out);
                 }),
                 Err(_) if is_of_a_drill(response) => {
-                    self.report_of_a_drill(response, &id, now, out)
+                    self.report_of_a_drill(response, &id, now, out);
                 }
                 Err(rule) => self.reject(response, &id, rule, context, now, out),
             },

@@ -55,7 +55,7 @@ fn no_message_of_an_exercise_passes_for_a_real_one() {
     assert_eq!(scene.out.escalations.len(), sent);
     let page = Escalation { drill: true, ..page };
     scene.send(&report("05-21 01:00", vec![page.clone()]));
-    assert_eq!(scene.out.escalations[sent..], [page.clone()]);
+    assert_eq!(scene.out.escalations[sent..], *std::slice::from_ref(&page));
 
     // What became of it is on record, although there is no such incident.
     let delivery = DeliveryReported {
