@@ -213,7 +213,7 @@ impl Escalate {
             None
         };
         if let Some(id) = joins {
-            self.decide(&id, context, now, out, |decision| decision.join(breach));
+            self.join(&id, breach, context, now, out);
         } else {
             let wait = policy_of(breach, context).grouping.group_wait;
             self.hold(breach, (breach.detected_at + wait).max(now));

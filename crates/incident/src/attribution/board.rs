@@ -184,6 +184,16 @@ impl Board {
         subject.incidents.values_mut().for_each(|incident| incident.over_since = None);
     }
 
+    /// True where incidents with this root are open, and each is over.
+    pub(crate) fn is_over(&self, root: &str) -> bool {
+        let number = self.numbers.get(root);
+        let subject = number.and_then(|number| self.subjects.get(*number as usize));
+        subject.is_some_and(|subject| {
+            let mut incidents = subject.incidents.values();
+            !subject.incidents.is_empty() && incidents.all(|one| one.over_since.is_some())
+        })
+    }
+
     /// Nothing of an open incident breaches any more.
     pub(crate) fn over(&mut self, root: &str, id: &str, at: Timestamp) {
         let number = self.number(root);

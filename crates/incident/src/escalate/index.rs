@@ -435,9 +435,15 @@ impl Index {
         let is_attached = |fact: &&Fact| matches!(fact.data, FactData::BreachAttached(_));
         let attached = facts.iter().filter(is_attached).count() as u64;
         for fact in facts {
+            let is_anew = strikes(fact, incident) && self.board.is_over(&incident.root);
             self.note(fact, incident);
             let change = Change::of(fact, incident, attached);
             changes.extend(change.filter(|change| changes.back() != Some(change)));
+            if is_anew {
+                // All that breach of this root speak for others again.
+                let all = self.open_of_root(&incident.root).into_iter();
+                changes.extend(all.filter(|id| *id != incident.id).map(Change::Rose));
+            }
         }
         self.refresh(incident, check_at);
     }
@@ -532,6 +538,15 @@ impl Index {
             self.time(id, stand.and_then(|stand| stand.due_at), None);
         }
         forgotten
+    }
+}
+
+/// True where a fact shows that incidents with this root are about it.
+fn strikes(fact: &Fact, incident: &Incident) -> bool {
+    match &fact.data {
+        FactData::Opened(_) | FactData::Reopened(_) => true,
+        FactData::BreachAttached(data) => typed(&data.feature) == incident.root,
+        _ => false,
     }
 }
 

@@ -72,7 +72,7 @@ impl Escalate {
         let first = breaches[0];
         if let Some(open) = self.open_incident_of(&placed.group_key) {
             for breach in breaches {
-                self.decide(&open, context, now, out, |decision| decision.join(breach));
+                self.join(&open, breach, context, now, out);
             }
             return;
         }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use watchkeep_model::breach::Breach;
 use watchkeep_model::charter::Severity;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::AttributionLimits;
@@ -87,6 +88,7 @@ impl Escalate {
         let Some(incident) = self.incidents.get(id) else { return };
         let (root, severity) = (incident.root.clone(), incident.severity);
         let is_of_root = is_about_root(incident);
+        let is_platform = platform::is_platform(incident);
         if let Some(by) = incident.quiet.inhibited_by.clone() {
             let has_root = self.incidents.get(&by).is_some_and(|one| one.root == root);
             if !self.covers(&by, severity) {
@@ -100,15 +102,21 @@ impl Escalate {
         }
         let limits = self.limits_of(id, context);
         let as_of = self.as_of(id, context, now);
-        let mut below = if is_of_root { self.with_root(&root, false) } else { Vec::new() };
-        below.extend(self.incidents_near(&root, Way::Down, &limits, context, as_of));
+        let (below, rule) = if is_platform {
+            (self.all_open(), platform::RULE)
+        } else {
+            let mut below = if is_of_root { self.with_root(&root, false) } else { Vec::new() };
+            below.extend(self.incidents_near(&root, Way::Down, &limits, context, as_of));
+            (below, UPSTREAM)
+        };
         for child in below {
             let speaks_for_itself = self.incidents.get(&child).is_some_and(|one| {
                 one.is_open() && one.severity <= severity && one.quiet.inhibited_by.is_none()
             });
             let child_root = self.incidents.get(&child).map(|one| one.root.clone());
             let explains = |stage: &mut Self| {
-                child_root.is_some_and(|of| stage.explains(id, &of, &limits, context, as_of))
+                is_platform
+                    || child_root.is_some_and(|of| stage.explains(id, &of, &limits, context, as_of))
             };
             if speaks_for_itself
                 && child != id
@@ -117,10 +125,53 @@ impl Escalate {
             {
                 let doing = Doing::system(now, format!("incident {id}"));
                 self.decide(&child, context, now, out, |decision| {
-                    decision.inhibit(id, UPSTREAM, &doing);
+                    decision.inhibit(id, rule, &doing);
                 });
             }
         }
+    }
+
+    /// A breach joins an incident. Where that breaches again, whoever explains it
+    /// by now speaks for it before anybody is paged: while it did not breach there
+    /// was nothing to explain.
+    pub(super) fn join(
+        &mut self,
+        id: &str,
+        breach: &Breach,
+        context: &dyn Context,
+        now: Timestamp,
+        out: &mut Outputs,
+    ) {
+        let parent = self.parent_of_returning(id, breach, context, now);
+        self.decide(id, context, now, out, |decision| {
+            if let Some(parent) = &parent {
+                let doing = Doing::system(now, format!("incident {}", parent.id));
+                decision.inhibit(&parent.id, parent.rule, &doing);
+            }
+            decision.join(breach);
+        });
+    }
+
+    fn parent_of_returning(
+        &mut self,
+        id: &str,
+        breach: &Breach,
+        context: &dyn Context,
+        now: Timestamp,
+    ) -> Option<Parent> {
+        let incident = self.incidents.get(id)?;
+        if incident.is_breaching() || incident.quiet.inhibited_by.is_some() {
+            return None;
+        }
+        let root = incident.root.clone();
+        let is_of_root = is_about_root(incident) || typed(&breach.feature) == root;
+        let severity = incident.severity.max(breach.severity);
+        let pin = Pin::of(incident);
+        let wait = self.pinned_policy(&pin, context).grouping.group_wait;
+        let limits = self.limits_of(id, context);
+        let at = as_of(breach.detected_at, wait, now);
+        let place = Place { root: &root, is_of_root };
+        self.parent_of(&place, severity, Some(id), &limits, context, at)
     }
 
     /// Lets everybody speak again for whom an incident spoke.
@@ -190,6 +241,11 @@ impl Escalate {
         };
         let id = near.iter().find(may)?.clone();
         Some(Parent { id, rule: UPSTREAM })
+    }
+
+    fn all_open(&self) -> Vec<String> {
+        let open = self.incidents.values().filter(|one| one.is_open());
+        open.map(|one| one.id.clone()).collect()
     }
 
     /// Open incidents with this root that are about itself, or are not: the

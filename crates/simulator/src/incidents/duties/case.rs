@@ -9,6 +9,7 @@ use watchkeep_model::time::Timestamp;
 
 use super::quiet::Quiet;
 use super::reach::Reach;
+use super::speaks::Trouble;
 use super::wrong;
 use crate::simulation::Violation;
 
@@ -59,6 +60,8 @@ pub(super) struct Case {
     pub(super) open: BTreeSet<String>,
     /// Of these, those that say that too large a share of all features breaches.
     pub(super) share: BTreeSet<String>,
+    /// What it may explain below its root.
+    pub(super) trouble: Trouble,
     pub(super) is_resolved: bool,
     is_closed: bool,
     pub(super) is_acknowledged: bool,
@@ -102,6 +105,7 @@ impl Case {
             labels: labels(opened),
             open: BTreeSet::new(),
             share: BTreeSet::new(),
+            trouble: Trouble::default(),
             is_resolved: false,
             is_closed: false,
             is_acknowledged: false,
@@ -213,6 +217,7 @@ impl Case {
     /// Takes in the next fact.
     pub(super) fn follow(&mut self, fact: Fact) -> Result<(), Violation> {
         self.take(&fact)?;
+        self.trouble.follow(&self.labels.root, &fact);
         self.follow_reach(&fact)?;
         self.rest_from(fact.recorded_at);
         self.last = fact;

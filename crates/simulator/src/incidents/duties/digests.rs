@@ -67,6 +67,15 @@ impl Digests {
                 let is_theirs = |target: &String| case.handoff.as_ref() == Some(target);
                 self.waiting.retain(|(target, of), _| of != id || is_theirs(target));
             }
+            // What was due while an answer still stood is not asked for afterwards,
+            // also where one turn is late for both.
+            FactData::AcknowledgementExpired(data) => {
+                let id = &fact.incident_id;
+                let is_theirs = |target: &String| case.handoff.as_ref() == Some(target);
+                self.waiting.retain(|(target, of), waits| {
+                    of != id || is_theirs(target) || waits.digest_at >= data.due_at
+                });
+            }
             FactData::Remediated(_)
             | FactData::Verified(_)
             | FactData::Resolved(_)

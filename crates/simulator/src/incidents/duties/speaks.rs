@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
@@ -10,6 +11,62 @@ use super::wrong;
 use crate::simulation::Violation;
 
 const PLATFORM: &str = "service:platform";
+
+/// Which breaches of an incident are open, and since when it is over.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    /// By identifier: the typed subject and where the window begins that opened it.
+    open: BTreeMap<String, (String, Timestamp)>,
+    /// Since when nothing of it breaches, whatever it has taken in again since the
+    /// root itself last breached or ceased to.
+    over_since: Option<Timestamp>,
+}
+
+impl Trouble {
+    /// Takes in the next fact of an incident with this root.
+    pub(super) fn follow(&mut self, root: &str, fact: &Fact) {
+        match &fact.data {
+            FactData::BreachAttached(data) => {
+                let subject = typed(&data.feature);
+                self.over_since = self.over_since.filter(|_| subject != root);
+                self.open.insert(data.breach_id.clone(), (subject, data.window_start));
+            }
+            FactData::BreachCleared(data) => {
+                self.open.remove(&data.breach_id);
+                self.over_since = self.over_since.filter(|_| typed(&data.feature) != root);
+                if self.open.is_empty() {
+                    self.over_since.get_or_insert(fact.occurred_at);
+                }
+            }
+            FactData::Reopened(_) => *self = Self::default(),
+            _ => {}
+        }
+    }
+
+    /// Where the first window begins that opened a breach of a subject.
+    fn began(&self, subject: &str) -> Option<Timestamp> {
+        let own = self.open.values().filter(|(of, _)| of == subject);
+        own.map(|(_, began)| *began).min()
+    }
+}
+
+/// True where what was wrong with a root explains what breaches below it: the
+/// root itself breaches, an incident about it is not over, that below was measured
+/// before it was, or is what such an incident took in before. (By how much of what
+/// the root feeds breaches it may explain more. No run lasts a day, after which
+/// it explains less.)
+fn explains(cases: &BTreeMap<String, Case>, root: &str, below: &str) -> bool {
+    let open = || cases.values().filter(|case| !case.is_resolved);
+    let began = |subject| open().filter_map(|case| case.trouble.began(subject)).min();
+    let about = || open().filter(|case| case.labels.root == root);
+    if began(root).is_some() || about().any(|case| case.trouble.over_since.is_none()) {
+        return true;
+    }
+    let over = about().filter_map(|case| case.trouble.over_since).max();
+    let is_measured_before = began(below).zip(over).is_some_and(|(began, over)| began < over);
+    let features = || about().flat_map(|case| &case.labels.features);
+    is_measured_before || features().any(|feature| typed(feature) == below)
+}
 
 /// True where an incident breaches, and so stands for those downstream of it.
 /// The platform's stands for all others, by its share alone: what people have
@@ -25,7 +82,7 @@ fn is_of_root(case: &Case) -> bool {
 }
 
 /// Whoever speaks for another breaches, and is as bad; where one does that lies
-/// upstream, it or another speaks.
+/// upstream and explains it, it or another speaks.
 ///
 /// # Errors
 /// An incident for which the wrong one speaks, or none.
@@ -56,7 +113,9 @@ pub(super) fn check(
             let is_nearer = one.labels.root == *root && is_of_root(one) && !is_of_root(case);
             let is_above = one.labels.root == PLATFORM || roots.contains(&one.labels.root);
             let is_above = is_above || is_nearer;
-            *other != id && is_above && stands(one) && one.labels.severity >= case.labels.severity
+            let may = is_above && stands(one) && one.labels.severity >= case.labels.severity;
+            let is_platform = one.labels.root == PLATFORM;
+            *other != id && may && (is_platform || explains(cases, &one.labels.root, root))
         });
         if let Some((other, _)) = speaks {
             let invariant = "what is explained by another incident is quiet";
