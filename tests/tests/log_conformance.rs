@@ -471,6 +471,22 @@ fn a_session_whose_name_was_taken_tells_which_name_and_what_to_do() {
     }
 }
 
+/// A partition without a leader is waited for: it is there.
+fn without_a_leader(settings: &KafkaSettings) {
+    let mut reader = KafkaReader::open(settings).unwrap();
+    // Past the time after which brokers miss one that is gone.
+    let end = std::time::Instant::now() + Duration::from_secs(12);
+    let mut known = 0;
+    while std::time::Instant::now() < end {
+        let bounds = [0, 1, 2].map(|number| reader.bounds(&Partition::new("alone", number)));
+        for bounds in &bounds {
+            assert!(matches!(bounds, Ok(_) | Err(LogError::Unavailable(_))), "{bounds:?}");
+        }
+        known = bounds.iter().filter(|bounds| bounds.is_ok()).count();
+    }
+    assert_eq!(known, 2, "one node was killed");
+}
+
 /// The whole suite on three nodes, each partition on all of them and written
 /// by two: with all three, then right after the death of one that leads a
 /// third of everything, then with it back. That takes minutes, so by itself it
@@ -481,9 +497,16 @@ fn a_session_whose_name_was_taken_tells_which_name_and_what_to_do() {
 fn three_nodes_conform_when_one_dies_and_comes_back() {
     let every = std::env::var("CONFORMANCE_EVERY").map_or(8, |n| n.parse().expect("a number"));
     let cluster = Cluster::start(3).unwrap_or_else(|why| panic!("{why}"));
+    // Each node leads one of these partitions, and no other can.
+    let settings = KafkaSettings::new(cluster.bootstrap());
+    let alone = TopicSpec { replication: Some(1), ..spec("alone", 3) };
+    KafkaAdmin::open(&settings).unwrap().create_topics(&[alone]).unwrap();
     for round in ["three nodes", "one killed", "three again"] {
         match round {
-            "one killed" => cluster.kill(2).unwrap(),
+            "one killed" => {
+                cluster.kill(2).unwrap();
+                without_a_leader(&settings);
+            }
             "three again" => cluster.up(2).unwrap(),
             _ => {}
         }

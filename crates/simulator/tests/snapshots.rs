@@ -188,6 +188,7 @@ impl World {
                 time: self.time,
                 topics: self.topics.clone(),
                 encoding: FactEncoding::Json,
+                outputs_max: evaluate::OUTPUTS_MAX,
             };
             let log = self.store.session("e", &[&self.topics.summaries], "e").expect("a session");
             let stage = EvaluateStage::new(settings, self.rules.clone());

@@ -200,6 +200,7 @@ impl Setting {
             time: self.time,
             topics: self.topics.clone(),
             encoding: self.encoding,
+            outputs_max: evaluate::OUTPUTS_MAX,
         };
         let mut stage = EvaluateStage::new(settings, shared.rules.clone());
         if let Some(snapshots) = &self.snapshots {

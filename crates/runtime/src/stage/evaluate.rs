@@ -35,7 +35,7 @@ const RESTORED_OFFSETS_MAX: i64 = 4_000;
 /// Windows and late summaries from which on a transaction takes no further
 /// batch: brokers end one that stays open for too long, and then it would be
 /// made again, as large as before. What one batch closes is never divided.
-const OUTPUTS_MAX: usize = 20_000;
+pub const OUTPUTS_MAX: usize = 20_000;
 
 /// Settings of the stage.
 #[derive(Clone, Debug)]
@@ -46,6 +46,9 @@ pub struct Settings {
     pub topics: Topics,
     /// Encoding of what is written.
     pub encoding: FactEncoding,
+    /// Windows and late summaries from which on a transaction takes no further
+    /// batch: [`OUTPUTS_MAX`], but for tests.
+    pub outputs_max: usize,
 }
 
 /// What the stage has counted since it began.
@@ -298,7 +301,7 @@ impl EvaluateStage {
         let mut counts = self.counts.clone();
         let mut rest = batches;
         while let Some((batch, others)) = rest.split_first() {
-            if outputs.decided.len() + outputs.late.len() >= OUTPUTS_MAX {
+            if outputs.decided.len() + outputs.late.len() >= self.settings.outputs_max {
                 break;
             }
             rest = others;

@@ -290,7 +290,10 @@ impl<'p> World<'p> {
                 Running::Summarise(Box::new(SummariseStage::new(settings, rules, decoder)))
             }
             Stage::Evaluate => {
-                let settings = evaluate::Settings { time: deployment.time, topics, encoding };
+                // Few, so that one poll takes several transactions and crashes
+                // come between them.
+                let (time, outputs_max) = (deployment.time, 8);
+                let settings = evaluate::Settings { time, topics, encoding, outputs_max };
                 let mut stage = EvaluateStage::new(settings, self.rules.clone());
                 if let Some(folded_bytes_min) = deployment.snapshot_bytes {
                     let pace = Pace { folded_bytes_min, folded_bytes_per_saved: 0 };
