@@ -32,7 +32,7 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_runtime::log::{CONTENT_TYPE, Outgoing};
 use watchkeep_runtime::rules::Rules;
 use watchkeep_runtime::snapshot::Pace;
-use watchkeep_runtime::stage::evaluate::{EvaluateStage, Settings};
+use watchkeep_runtime::stage::evaluate::{EvaluateStage, OUTPUTS_MAX, Settings};
 use watchkeep_runtime::topics::Topics;
 use watchkeep_simulator::log::MemoryStore;
 use watchkeep_wire::fact::FactEncoding;
@@ -76,7 +76,8 @@ fn patient() -> TimeSettings {
 }
 
 fn stage(folder: &Path, time: TimeSettings, with_snapshots: bool, pace: Pace) -> EvaluateStage {
-    let settings = Settings { time, topics: topics(), encoding: FactEncoding::Json };
+    let (topics, outputs_max) = (topics(), OUTPUTS_MAX);
+    let settings = Settings { time, topics, encoding: FactEncoding::Json, outputs_max };
     let (registry, _) = Registry::new(Documents::default(), TimeSpan::MINUTE);
     let stage = EvaluateStage::new(settings, Rules::new(registry));
     if !with_snapshots {
