@@ -471,6 +471,38 @@ fn a_session_whose_name_was_taken_tells_which_name_and_what_to_do() {
     }
 }
 
+/// A commit that is larger than brokers leave one open for is not made again
+/// and again with the same end.
+#[test]
+fn a_large_commit_gets_the_time_that_it_needs() {
+    let mut kafka = Kafka::new();
+    let topic = kafka.create_topic("large", 1);
+    let properties = [("transaction.timeout.ms".to_owned(), "1000".to_owned())].into();
+    let transactional_id = kafka.name("large-0");
+    let settings = KafkaSettings { transactional_id, properties, ..kafka.settings() };
+    let mut log = KafkaLog::open(&settings).unwrap();
+    let record = |number| Outgoing {
+        topic: topic.as_str().into(),
+        partition: Some(0),
+        key: None,
+        value: format!("{number:0100}").into_bytes(),
+        headers: vec![],
+    };
+    let mut commit = || {
+        let records = (0..1_000_000).map(record).collect();
+        log.commit(Transaction { positions: vec![], records })
+    };
+    // A fast machine needs no second one.
+    let mut outcome = commit();
+    for _ in 0..3 {
+        if outcome.is_ok() {
+            break;
+        }
+        outcome = commit();
+    }
+    assert_eq!(outcome, Ok(()));
+}
+
 /// A partition without a leader is waited for: it is there.
 fn without_a_leader(settings: &KafkaSettings) {
     let mut reader = KafkaReader::open(settings).unwrap();
