@@ -116,7 +116,7 @@ fn what_is_wrong_is_told_in_a_line_without_a_backtrace() {
     check(
         2,
         &["replay", "--input", "x", "--out", "out", "--against", "y"],
-        "replay --against is not supported yet",
+        "--against y: there is no breaches.ndjson",
     );
     std::fs::write(folder.join("watchkeep.toml"), "[tiem]\npane = \"60s\"\n").unwrap();
     check(2, &["config", "check"], "watchkeep.toml:1: unknown key `tiem`: did you mean `time`?");
