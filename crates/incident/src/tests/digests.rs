@@ -76,28 +76,28 @@ fn a_digest_that_reaches_nobody_enters_no_step_that_waits_for_working_hours() {
     scene.check();
 }
 
-#[test]
-fn whoever_is_handed_an_incident_is_told_also_where_another_answers_meanwhile() {
+/// An incident that waits for a digest is handed to Edgar, and then answered.
+fn handed_over_and_answered_by(user: &str) -> (Scene, String) {
     let (mut scene, _) = burst_of(9, "05-08");
     scene.run_to("05-08 00:02");
     let id = waiting(&scene);
     let mut handed = of(&id, "05-08 00:05", "user:ada", Command::Reassign);
     handed.to = Some("user:edgar".into());
-    scene.send(&handed).send(&of(&id, "05-08 00:06", "user:ada", Command::Acknowledge));
+    scene.send(&handed).send(&of(&id, "05-08 00:06", user, Command::Acknowledge));
     scene.run_to("05-08 00:12");
+    (scene, id)
+}
+
+#[test]
+fn whoever_is_handed_an_incident_is_told_also_where_another_answers_meanwhile() {
+    let (scene, id) = handed_over_and_answered_by("user:ada");
     assert_eq!(told(&scene, &id), [("user:edgar".to_owned(), "digest".to_owned())]);
     scene.check();
 }
 
 #[test]
 fn whoever_answers_what_was_handed_to_them_is_not_paged_for_it() {
-    let (mut scene, _) = burst_of(9, "05-08");
-    scene.run_to("05-08 00:02");
-    let id = waiting(&scene);
-    let mut handed = of(&id, "05-08 00:05", "user:ada", Command::Reassign);
-    handed.to = Some("user:edgar".into());
-    scene.send(&handed).send(&of(&id, "05-08 00:06", "user:edgar", Command::Acknowledge));
-    scene.run_to("05-08 00:12");
+    let (scene, id) = handed_over_and_answered_by("user:edgar");
     assert_eq!(told(&scene, &id), []);
     scene.check();
 }
