@@ -196,6 +196,7 @@ impl Service {
             failure: Mutex::new(None),
         });
         let mut service = Self { shared, threads: Vec::new() };
+        let begun = clock::now();
         for stage in &plan.stages {
             if *stage == StageName::Deliver && config.sinks.is_empty() {
                 continue;
@@ -205,7 +206,7 @@ impl Service {
             service.spawn(stage.name(), move |shared| setting.run(shared))?;
         }
         let topics = config.topics.clone();
-        service.spawn("follow", move |shared| tail::follow(shared, &topics))?;
+        service.spawn("follow", move |shared| tail::follow(shared, &topics, begun))?;
         Ok(service)
     }
 

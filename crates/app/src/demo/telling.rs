@@ -90,7 +90,7 @@ impl Teller {
         let opened = shared
             .store
             .reader()
-            .and_then(|reader| Tail::open(reader, &self.topics))
+            .and_then(|reader| Tail::open(reader, &self.topics, Timestamp::MIN))
             .and_then(|tail| Ok((tail, shared.store.appender()?)));
         let (mut tail, mut appender) = match opened {
             Ok(opened) => opened,
@@ -99,7 +99,7 @@ impl Teller {
         while !shared.is_stopping() {
             let now = shared.clock.now();
             let mut lines = self.chapters(now);
-            if let Err(error) = tail.look(&mut |seen| self.seen(&seen, now, &mut lines)) {
+            if let Err(error) = tail.look(&mut |seen, _| self.seen(&seen, now, &mut lines)) {
                 return tracing::error!(%error, "telling the story");
             }
             if let Err(error) = self.answer(now, &mut appender) {

@@ -10,6 +10,7 @@ use watchkeep_model::breach::Breach;
 use watchkeep_model::escalation::{Audience, Escalation};
 use watchkeep_model::incident::Fact;
 use watchkeep_model::position::Partition;
+use watchkeep_model::time::Timestamp;
 use watchkeep_model::window::Window;
 use watchkeep_runtime::log::LogError;
 use watchkeep_runtime::rules::Unusable;
@@ -50,15 +51,30 @@ enum Kind {
 /// Positions in the topics that are followed.
 pub(crate) struct Tail {
     reader: Reader,
-    partitions: Vec<(Kind, Partition, i64)>,
+    partitions: Vec<Followed>,
+    begun: Timestamp,
+}
+
+struct Followed {
+    kind: Kind,
+    partition: Partition,
+    /// The next offset to read.
+    next: i64,
+    /// Where it ended when it was first looked at.
+    end: i64,
 }
 
 impl Tail {
-    /// Stands near the end of the topics.
+    /// Stands near the end of the topics. `begun` is when this process began:
+    /// what the log took in before that is no news.
     ///
     /// # Errors
     /// Those of the log.
-    pub(crate) fn open(mut reader: Reader, topics: &Topics) -> Result<Self, LogError> {
+    pub(crate) fn open(
+        mut reader: Reader,
+        topics: &Topics,
+        begun: Timestamp,
+    ) -> Result<Self, LogError> {
         let mut partitions = Vec::new();
         // Breaches before incidents, so that a page is not told before its cause.
         for (kind, name) in [
@@ -71,24 +87,28 @@ impl Tail {
             for number in 0..reader.partition_count(&topic)? {
                 let partition = Partition::new(topic.clone(), number);
                 let (first, end) = reader.bounds(&partition)?;
-                partitions.push((kind, partition, first.max(end - LOOK_BACK)));
+                let next = first.max(end - LOOK_BACK);
+                partitions.push(Followed { kind, partition, next, end });
             }
         }
-        Ok(Self { reader, partitions })
+        Ok(Self { reader, partitions, begun: Timestamp::from_millis(begun.as_millis()) })
     }
 
-    /// Hands over what was published since the last call.
+    /// Hands over what was published since the last call, and with it whether
+    /// that is news. The stages do not wait for the first look, so what they
+    /// publish before it is known by the log's time.
     ///
     /// # Errors
     /// Those of the log.
-    pub(crate) fn look(&mut self, handle: &mut dyn FnMut(Seen)) -> Result<(), LogError> {
-        for (kind, partition, next) in &mut self.partitions {
+    pub(crate) fn look(&mut self, handle: &mut dyn FnMut(Seen, bool)) -> Result<(), LogError> {
+        for Followed { kind, partition, next, end: first_end } in &mut self.partitions {
             let (_, end) = self.reader.bounds(partition)?;
             while *next < end {
                 let to = (*next + CHUNK).min(end);
                 for record in self.reader.read(partition, *next, to)? {
+                    let is_news = record.offset >= *first_end || record.timestamp >= self.begun;
                     if let Some(seen) = seen(*kind, &record) {
-                        handle(seen);
+                        handle(seen, is_news);
                     }
                 }
                 *next = to;
@@ -112,28 +132,24 @@ fn seen(kind: Kind, record: &StoredRecord) -> Option<Seen> {
     }
 }
 
-/// Keeps the view up to date and tells of breaches and pages.
-pub(super) fn follow(shared: &Shared, topics: &Topics) {
+/// Keeps the view up to date and tells of breaches and pages since `begun`.
+pub(super) fn follow(shared: &Shared, topics: &Topics, begun: Timestamp) {
     let mut tail: Option<Tail> = None;
-    // What was published before this process began is no news.
-    let mut is_news = false;
     let mut unusable = 0;
     let mut held_at = shared.rules.position();
     while !shared.is_stopping() {
         let looked = match &mut tail {
-            None => {
-                shared.store.reader().and_then(|reader| Tail::open(reader, topics)).map(|opened| {
-                    tail = Some(opened);
-                })
-            }
-            Some(tail) => tail
-                .look(&mut |seen| {
-                    if is_news {
-                        tell(&seen);
-                    }
-                    shared.view.lock().unwrap_or_else(PoisonError::into_inner).take(seen);
-                })
-                .map(|()| is_news = true),
+            None => shared
+                .store
+                .reader()
+                .and_then(|reader| Tail::open(reader, topics, begun))
+                .map(|opened| tail = Some(opened)),
+            Some(tail) => tail.look(&mut |seen, is_news| {
+                if is_news {
+                    tell(&seen);
+                }
+                shared.view.lock().unwrap_or_else(PoisonError::into_inner).take(seen);
+            }),
         };
         // What was approved meanwhile may ask for a longer retention.
         let position = shared.rules.position();
@@ -187,5 +203,69 @@ fn tell(seen: &Seen) {
             "page"
         ),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use watchkeep_log_sled::store::SledStore;
+    use watchkeep_model::time::TimeSpan;
+    use watchkeep_runtime::log::Outgoing;
+
+    use super::*;
+    use crate::config::Encoding;
+    use crate::store::Store;
+
+    #[test]
+    fn what_this_process_published_before_the_first_look_is_news() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SledStore::open(folder.path()).expect("a log");
+        let topics = Topics {
+            telemetry: Vec::new(),
+            prefix: "w.".to_owned(),
+            encoding: Encoding::Json,
+            partitions: BTreeMap::new(),
+            retention: None,
+            regulatory_retention: None,
+        };
+        for name in ["windows", "breaches", "incidents", "escalations"] {
+            store.create_topic(&topics.named(name), 1).expect("a topic");
+        }
+        let store = Store::Embedded(store);
+        let begun = Timestamp::from_micros(1_700_000_000_123_456);
+        let publish = |reason: &str, at: Timestamp| {
+            let breach = serde_json::json!({
+                "breach_id": "b", "transition": "opened", "feature": "f", "feature_version": "",
+                "expectation": "nulls", "kind": "null_rate", "severity": "error", "window": "1h",
+                "window_start": begun, "window_end": begun, "revision": 0, "detected_at": begun,
+                "reason": reason,
+            });
+            let record = Outgoing {
+                topic: topics.named("breaches").into(),
+                partition: Some(0),
+                key: None,
+                value: breach.to_string().into_bytes(),
+                headers: Vec::new(),
+            };
+            let mut appender = store.appender().expect("a writer");
+            appender.append(record, Some(at)).and_then(|()| appender.flush()).expect("written");
+        };
+        publish("before", begun - TimeSpan::SECOND);
+        // Kafka keeps milliseconds.
+        publish("meanwhile", Timestamp::from_millis(begun.as_millis()));
+        let reader = store.reader().expect("a reader");
+        let mut tail = Tail::open(reader, &topics, begun).expect("it opens");
+        // A clock that was put back.
+        publish("after", begun - TimeSpan::HOUR);
+        let mut told = Vec::new();
+        tail.look(&mut |seen, is_news| {
+            let Seen::Breach(breach) = seen else { panic!("{seen:?}") };
+            told.push((breach.reason, is_news));
+        })
+        .expect("it reads");
+        let told: Vec<(&str, bool)> = told.iter().map(|(why, news)| (&**why, *news)).collect();
+        assert_eq!(told, [("before", false), ("meanwhile", true), ("after", true)]);
     }
 }
