@@ -24,6 +24,9 @@ const FETCH_MESSAGES_MAX: usize = 4096;
 /// Past it the log is unavailable.
 const PROGRESS_WAIT: Duration = Duration::from_secs(30);
 
+/// Time between two questions to a broker that may lead a partition soon.
+const LEADER_EVERY: Duration = Duration::from_millis(50);
+
 /// Time between two looks at librdkafka's own events.
 const EVENTS_EVERY: TimeSpan = TimeSpan::from_micros(100_000);
 
@@ -64,8 +67,7 @@ impl KafkaReader {
     /// # Errors
     /// [`LogError::NoTopic`], [`LogError::Unavailable`] or a fatal one.
     pub fn bounds(&mut self, partition: &Partition) -> Result<(i64, i64), LogError> {
-        let Partition { topic, partition: number } = partition;
-        let answer = self.consumer.fetch_watermarks(topic, *number, ANSWER_WAIT);
+        let answer = ask_bounds(&self.consumer, partition);
         answer.map_err(|error| self.why_no_bounds(partition, &error))
     }
 
@@ -82,8 +84,7 @@ impl KafkaReader {
                 Some(consumer.map_err(|error| log_error("making a consumer", &error))?);
         }
         let consumer = self.uncommitted.as_ref().unwrap_or(&self.consumer);
-        let Partition { topic, partition: number } = partition;
-        match consumer.fetch_watermarks(topic, *number, ANSWER_WAIT) {
+        match ask_bounds(consumer, partition) {
             Ok((_, end)) => Ok(end),
             Err(error) => Err(self.why_no_bounds(partition, &error)),
         }
@@ -247,6 +248,25 @@ impl KafkaReader {
             }
         }
         Err(LogError::Unavailable("a range could not be read on to its end".to_owned()))
+    }
+}
+
+/// Asks for bounds, also of a topic that is so new that its broker does not
+/// know yet that it leads it: librdkafka hands that answer on.
+fn ask_bounds(
+    consumer: &BaseConsumer<QuietContext>,
+    Partition { topic, partition }: &Partition,
+) -> Result<(i64, i64), KafkaError> {
+    let deadline = Instant::now() + ANSWER_WAIT;
+    loop {
+        let answer = consumer.fetch_watermarks(topic, *partition, ANSWER_WAIT);
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        match code {
+            Some(RDKafkaErrorCode::NotLeaderForPartition) if Instant::now() < deadline => {
+                std::thread::sleep(LEADER_EVERY);
+            }
+            _ => return answer,
+        }
     }
 }
 
