@@ -267,7 +267,12 @@ listen = "127.0.0.1:{port}"
         while !done(self) {
             let status = self.child.as_mut().and_then(|child| child.try_wait().expect("ours"));
             assert!(status.is_none(), "the service ended with {status:?}\n{}", self.log());
-            assert!(begun.elapsed() < PATIENCE, "no {what} after {PATIENCE:?}\n{}", self.log());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "no {what} after {PATIENCE:?}\n{}\n{}",
+                self.log(),
+                self.get("/metrics")
+            );
             std::thread::sleep(Duration::from_millis(300));
         }
     }
