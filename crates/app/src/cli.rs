@@ -440,6 +440,10 @@ pub(crate) struct Who {
     /// Folder that a replay wrote, for open incidents; without it the log of -c
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
+    /// OpenLineage run events: an NDJSON file (.gz and .zst too) or a folder of them; without it
+    /// those in the charter folder, or of the log
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) lineage: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) configured: Configured,
     #[command(flatten)]

@@ -364,7 +364,8 @@ impl Decision<'_> {
             false => load.get(user).copied().unwrap_or(0),
         };
         let charter = self.world.charter.as_deref();
-        let found = owner::resolve(charter, self.world.context, doing.at, &open);
+        let root = &self.incident.root;
+        let found = owner::resolve_for(root, charter, self.world.context, doing.at, &open);
         if found.owner != self.incident.owner || found.unowned != self.incident.unowned {
             let data = OwnerResolved {
                 owner: found.owner.clone(),

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use watchkeep_model::charter::Charter;
+use watchkeep_model::directory::Directory;
 use watchkeep_model::incident::data::Link;
 use watchkeep_model::time::Timestamp;
 
@@ -51,6 +52,24 @@ pub fn resolve(
     }
 }
 
+/// The same for an incident about `root`. Where no charter is about it, that of
+/// the first feature is asked, and the chain begins with why.
+pub fn resolve_for(
+    root: &str,
+    charter: Option<&Charter>,
+    context: &dyn Context,
+    at: Timestamp,
+    open_incidents: &dyn Fn(&str) -> u32,
+) -> Resolution {
+    let mut resolution = resolve(charter, context, at, open_incidents);
+    if let Some(other) = charter.filter(|charter| charter.subject != root) {
+        let outcome = format!("no charter is about it: that of {} is asked", other.subject);
+        let link = Link { link: "root".to_owned(), tried: Some(root.to_owned()), outcome };
+        resolution.links.insert(0, link);
+    }
+    resolution
+}
+
 /// The roles that the independence class of a charter keeps apart from its
 /// owner, with who holds them.
 fn apart(context: &dyn Context, charter: &Charter) -> Vec<(String, String)> {
@@ -84,6 +103,13 @@ fn in_a_team_with(
     let shares = |holder: &str| share_a_team(context, holder, user, at);
     let (role, _) = apart.iter().find(|(_, holder)| shares(holder))?;
     Some(format!("has a conflict of interest: in a team with the {role}"))
+}
+
+/// The domain that a charter belongs to: its own or, where it names none, that
+/// of its system or of the nearest system above.
+pub fn domain_of<'a>(charter: &'a Charter, directory: &'a Directory) -> Option<&'a str> {
+    let fields = &charter.fields;
+    fields.domain.as_deref().or_else(|| directory.domain_of_system(fields.system.as_deref()?))
 }
 
 struct Chain<'a> {
@@ -121,15 +147,7 @@ impl Chain<'_> {
             .or_else(|| self.view(fields.view.as_deref(), &charter.subject))
             .or_else(|| self.ask("group", fields.group.as_deref()))
             .or_else(|| self.systems(fields.system.as_deref()))
-            .or_else(|| self.domains(self.domain_of(charter)))
-    }
-
-    fn domain_of(&self, charter: &Charter) -> Option<String> {
-        let fields = &charter.fields;
-        fields.domain.clone().or_else(|| {
-            let systems = &self.context.directory_at(self.at).systems;
-            systems.get(fields.system.as_deref()?)?.domain.clone()
-        })
+            .or_else(|| self.domains(domain_of(charter, self.context.directory_at(self.at))))
     }
 
     fn view(&mut self, view: Option<&str>, subject: &str) -> Option<String> {
@@ -154,9 +172,9 @@ impl Chain<'_> {
         })
     }
 
-    fn domains(&mut self, name: Option<String>) -> Option<String> {
+    fn domains(&mut self, name: Option<&str>) -> Option<String> {
         let directory = self.context.directory_at(self.at);
-        self.parents("domain", name.as_deref(), |name| {
+        self.parents("domain", name, |name| {
             directory.domains.get(name).map(|domain| (domain.owner.clone(), domain.parent.clone()))
         })
     }
@@ -229,5 +247,62 @@ impl Chain<'_> {
 
     fn note(&mut self, link: &str, name: Option<&str>, outcome: String) {
         self.links.push(Link { link: link.to_owned(), tried: name.map(str::to_owned), outcome });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use watchkeep_model::charter::CharterFields;
+
+    use super::*;
+    use crate::registry::Registry;
+
+    fn told(resolution: &Resolution) -> String {
+        let link = |link: &Link| {
+            format!("{} {}: {}", link.link, link.tried.as_deref().unwrap_or("-"), link.outcome)
+        };
+        resolution.links.iter().map(link).collect::<Vec<_>>().join("\n")
+    }
+
+    fn registry(directory: serde_json::Value) -> Registry {
+        use watchkeep_model::document::{Documents, Located};
+        let value: Directory = serde_json::from_value(directory).unwrap();
+        let directories = vec![Located { value, ..Located::default() }];
+        Registry::of_checked(Documents { directories, ..Documents::default() })
+    }
+
+    #[test]
+    fn a_system_is_in_the_domain_of_the_system_above() {
+        let registry = registry(json!({
+            "users": {"ada": {}, "gov": {}},
+            "systems": {"part": {"parent": "whole"}, "whole": {"domain": "shop"}},
+            "domains": {"shop": {"owner": "user:ada"}},
+            "governance": "user:gov"
+        }));
+        let fields = CharterFields { system: Some("part".into()), ..CharterFields::default() };
+        let charter = Charter { subject: "feature:a".into(), fields, ..Charter::default() };
+        assert_eq!(domain_of(&charter, registry.directory()), Some("shop"));
+        let found = resolve(Some(&charter), &registry, Timestamp::MAX, &|_| 0);
+        assert_eq!((found.owner.as_deref(), found.unowned), (Some("user:ada"), false));
+        assert!(told(&found).ends_with(
+            "system part: has no owner\nsystem whole: has no owner\ndomain user:ada: answers"
+        ));
+    }
+
+    #[test]
+    fn a_root_that_no_charter_is_about_is_told() {
+        let registry = registry(json!({"users": {"ada": {}}}));
+        let mut charter = Charter { subject: "feature:a".into(), ..Charter::default() };
+        charter.fields.owners.primary = Some("user:ada".into());
+        let of = |root: &str| {
+            told(&resolve_for(root, Some(&charter), &registry, Timestamp::MAX, &|_| 0))
+        };
+        assert_eq!(of("feature:a"), "primary user:ada: answers");
+        assert_eq!(
+            of("dataset:d"),
+            "root dataset:d: no charter is about it: that of feature:a is asked\n\
+             primary user:ada: answers"
+        );
     }
 }

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::Regex;
 use watchkeep_model::charter::Charter;
+use watchkeep_model::directory::Directory;
 use watchkeep_model::identifier::derived;
 use watchkeep_model::incident::data::Silenced;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::matcher::Matcher;
 use watchkeep_model::time::Timestamp;
 
+use crate::owner::domain_of;
 use crate::state::Incident;
 
 /// Silences that stand at once, also those that have not begun. Another is
@@ -115,6 +117,8 @@ pub struct Labels<'a> {
     pub incident: &'a Incident,
     /// The charter that it follows.
     pub charter: Option<&'a Charter>,
+    /// Where systems say which domain they belong to.
+    pub directory: &'a Directory,
 }
 
 impl Labels<'_> {
@@ -133,7 +137,10 @@ impl Labels<'_> {
             "severity" => incident.severity.name().to_owned(),
             "owner" => or_empty(incident.owner.as_ref()),
             "policy" => incident.policy.name.clone(),
-            "domain" => or_empty(fields.and_then(|fields| fields.domain.as_ref())),
+            "domain" => {
+                let domain = self.charter.and_then(|charter| domain_of(charter, self.directory));
+                domain.unwrap_or_default().to_owned()
+            }
             "system" => or_empty(fields.and_then(|fields| fields.system.as_ref())),
             "group" => or_empty(fields.and_then(|fields| fields.group.as_ref())),
             "drill" => incident.drill.to_string(),

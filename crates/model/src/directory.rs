@@ -53,6 +53,20 @@ impl Directory {
         self.groups.get(name.strip_prefix("group:").unwrap_or(name))
     }
 
+    /// The domain that a system belongs to: its own, else that of the nearest
+    /// system above which has one.
+    pub fn domain_of_system(&self, name: &str) -> Option<&str> {
+        let mut next = Some(name);
+        for _ in 0..PARENTS_MAX {
+            let system = self.systems.get(next?)?;
+            if let Some(domain) = &system.domain {
+                return Some(domain);
+            }
+            next = system.parent.as_deref();
+        }
+        None
+    }
+
     /// The domain whose alert budget a charter's tests come out of: its own or,
     /// where it names none, its system's, or the nearest one above with a budget.
     pub fn alert_budget(
@@ -60,18 +74,7 @@ impl Directory {
         domain: Option<&str>,
         system: Option<&str>,
     ) -> Option<(&str, &AlertBudget)> {
-        let of_system = || {
-            let mut next = system;
-            for _ in 0..PARENTS_MAX {
-                let system = self.systems.get(next?)?;
-                if let Some(domain) = &system.domain {
-                    return Some(domain.as_str());
-                }
-                next = system.parent.as_deref();
-            }
-            None
-        };
-        let mut next = domain.or_else(of_system);
+        let mut next = domain.or_else(|| self.domain_of_system(system?));
         for _ in 0..PARENTS_MAX {
             let (name, domain) = self.domains.get_key_value(next?)?;
             if let Some(budget) = &domain.alert_budget {

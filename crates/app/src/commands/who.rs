@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use watchkeep_incident::context::{Context as _, DEFAULT_POLICY, default_policy};
 use watchkeep_incident::hook::{self, Hook};
 use watchkeep_incident::lineage::reach::{Direction, reach};
+use watchkeep_incident::owner::domain_of;
 use watchkeep_incident::registry::Registry;
 use watchkeep_model::charter::{Charter, CharterFields, Owners};
 use watchkeep_model::incident::data::Link;
@@ -156,7 +157,9 @@ fn ask(
     if is_nowhere {
         bail!("no charters: name their folder with --charters DIR, or set charters.folder");
     }
-    if matches!(wanted, Wanted::OfLog) && arguments.from.is_none() && is_held(config) {
+    let has_files = !arguments.lineage.is_empty();
+    let is_of_log = matches!(wanted, Wanted::OfLog) && arguments.from.is_none();
+    if is_of_log && !has_files && is_held(config) {
         let path = format!("/v1/who?subject={}&at={at}", encoded(subject));
         let (status, told) = ask_service(config.listen, &path)?;
         return match status {
@@ -170,6 +173,10 @@ fn ask(
     // What runs show is worth having, but not worth failing for: no broker may
     // answer.
     let seen = match wanted {
+        _ if has_files => {
+            let files = RunsFrom::Files(&arguments.lineage);
+            Some(charters::wanted_with_runs(config, &wanted, files)?)
+        }
         Wanted::Folder(_) => None,
         _ => charters::wanted_with_runs(config, &wanted, RunsFrom::Topic).ok(),
     };
@@ -301,8 +308,8 @@ fn unfilled() -> Hook {
 }
 
 /// For a node that the lineage knows and no charter is about: the charter that
-/// an incident about it goes by, which is that of the feature of its first
-/// breach; `known` is one that is open. Where none is, that of the nearest
+/// an incident about it goes by, which is that of the first feature that
+/// breaches; `known` has those that are open. Where none is, that of the nearest
 /// subject downstream with a charter. Nothing of it but who answers is the node's.
 fn borrowed(
     registry: &Registry,
@@ -339,7 +346,7 @@ fn borrowed(
     Some((charter, from))
 }
 
-/// The feature of the first breach of an open incident about a node.
+/// The feature whose charter an open incident about a node goes by.
 fn breached(known: &BTreeMap<String, Vec<Fact>>, root: &str) -> Option<String> {
     known.values().find_map(|facts| {
         let listed = incidents::listed(facts)?;
@@ -347,8 +354,7 @@ fn breached(known: &BTreeMap<String, Vec<Fact>>, root: &str) -> Option<String> {
             return None;
         }
         facts.iter().find_map(|fact| match &fact.data {
-            FactData::BreachAttached(breach) => Some(typed(&breach.feature)),
-            FactData::Opened(opened) => opened.affected_features.first().map(|name| typed(name)),
+            FactData::Opened(opened) => opened.charter.as_ref().map(|of| of.subject.clone()),
             _ => None,
         })
     })
@@ -384,11 +390,13 @@ fn answer(
         .filter_map(|role| Some((*role, fields.owners.get(role)?)))
         .map(|(role, name)| person(role, name, hook::of_name(registry, name, at)))
         .collect();
+    // A domain that only the system says is where the owner chain asks, too.
+    let domain = domain_of(charter, registry.directory_at(at)).map(str::to_owned);
     let places = [
         ("view", &fields.view),
         ("group", &fields.group),
         ("system", &fields.system),
-        ("domain", &fields.domain),
+        ("domain", &domain),
     ];
     let policy_name = fields.policy.clone().unwrap_or_else(|| DEFAULT_POLICY.to_owned());
     let built_in = default_policy();

@@ -67,7 +67,8 @@ pub fn open(opening: &Opening<'_>, world: &World<'_>, out: &mut Outputs) -> (Inc
     let affected_count = features.len() as u64;
     features.truncate(message::listed_max(world));
     let load = |user: &str| world.load.get(user).copied().unwrap_or(0);
-    let resolution = owner::resolve(world.charter.as_deref(), world.context, due_at, &load);
+    let charter = world.charter.as_deref();
+    let resolution = owner::resolve_for(&opening.root, charter, world.context, due_at, &load);
     let in_force_at = opening.breaches.first().map_or(due_at, |breach| breach.window_end);
     let mut attribution = opening.attribution.clone();
     attribution.evidence.extend(world.charter.as_deref().and_then(depends_outside));

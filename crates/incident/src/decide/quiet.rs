@@ -23,7 +23,11 @@ impl Decision<'_> {
             return;
         }
         let now = self.world.now;
-        let labels = Labels { incident: &*self.incident, charter: self.world.charter.as_deref() };
+        let labels = Labels {
+            incident: &*self.incident,
+            charter: self.world.charter.as_deref(),
+            directory: self.world.context.directory_at(now),
+        };
         let over = self.world.silences.over(labels, now).map(|silence| silence.data.clone());
         let over: Vec<Silenced> = over.collect();
         let under = &self.incident.quiet.silences;

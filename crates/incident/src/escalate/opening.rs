@@ -77,8 +77,13 @@ impl Escalate {
             return;
         }
         let root = &placed.root;
-        let charter = context.charter(root, first.window_end);
-        let charter = charter.or_else(|| context.charter(&typed(&first.feature), first.window_end));
+        let charter = context.charter(root, first.window_end).or_else(|| {
+            // Which of several has the smallest identifier is chance; whom their
+            // names begin with is what `who` tells beforehand.
+            let at_once = breaches.iter().filter(|one| one.detected_at == first.detected_at);
+            let names = at_once.map(|one| typed(&one.feature)).min();
+            context.charter(&names?, first.window_end)
+        });
         let name = charter.as_ref().and_then(|charter| charter.fields.policy.as_deref());
         let policy = find_policy(name.or(first.policy.as_deref()), context);
         // A breach may have come in late: what counts is when it was first known.

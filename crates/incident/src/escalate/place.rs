@@ -16,7 +16,7 @@ use crate::attribution::Search;
 use crate::attribution::board::Board;
 use crate::context::{Context, DEFAULT_POLICY, built_in};
 use crate::lineage::{Lineage, Node};
-use crate::owner;
+use crate::owner::{self, domain_of};
 
 /// Shortest `repeat_interval`. A shorter one is taken as this, so that an
 /// exhausted incident cannot repeat itself without end at one instant.
@@ -76,7 +76,7 @@ impl Escalate {
             known_kind(board, lineage, &root).unwrap_or(breach.kind)
         };
         let charter = context.charter(&subject, breach.window_end);
-        let group_key = group_key(&policy, breach, &root, kind, charter.as_deref());
+        let group_key = group_key(&policy, breach, &root, kind, charter.as_deref(), context);
         Placed { root, kind, group_key }
     }
 
@@ -158,7 +158,7 @@ fn group(
         let subject = typed(&one.breach.feature);
         let kind = if name == subject { one.breach.kind } else { kind };
         let charter = context.charter(&subject, one.breach.window_end);
-        let key = group_key(&policy, &one.breach, &name, kind, charter.as_deref());
+        let key = group_key(&policy, &one.breach, &name, kind, charter.as_deref(), context);
         keyed.entry(key).or_default().push((one, kind));
     }
     for (group_key, members) in keyed {
@@ -315,7 +315,10 @@ fn group_key(
     root: &str,
     kind: ExpectationKind,
     charter: Option<&Charter>,
+    context: &dyn Context,
 ) -> String {
+    let directory = context.directory_at(breach.window_end);
+    let domain = charter.and_then(|charter| domain_of(charter, directory)).unwrap_or_default();
     let fields = charter.map(|charter| &charter.fields);
     let of = |value: Option<&String>| value.cloned().unwrap_or_default();
     let by: BTreeSet<GroupKey> = policy.grouping.by.iter().copied().collect();
@@ -327,7 +330,7 @@ fn group_key(
             GroupKey::Feature => format!("feature={}", breach.feature),
             GroupKey::Expectation => format!("expectation={}", breach.expectation),
             GroupKey::Severity => format!("severity={}", breach.severity.name()),
-            GroupKey::Domain => format!("domain={}", of(fields.and_then(|f| f.domain.as_ref()))),
+            GroupKey::Domain => format!("domain={domain}"),
             GroupKey::System => format!("system={}", of(fields.and_then(|f| f.system.as_ref()))),
             GroupKey::Group => format!("group={}", of(fields.and_then(|f| f.group.as_ref()))),
         })

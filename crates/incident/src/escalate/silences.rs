@@ -177,7 +177,8 @@ impl Escalate {
             .filter(|incident| incident.is_open())
             .filter(|incident| {
                 let charter = charter_of(incident, context);
-                let labels = Labels { incident, charter: charter.as_deref() };
+                let directory = context.directory_at(now);
+                let labels = Labels { incident, charter: charter.as_deref(), directory };
                 let under = &incident.quiet.silences;
                 let mut over = self.silences.over(labels, now);
                 over.any(|silence| !under.contains_key(&silence.data.silence))

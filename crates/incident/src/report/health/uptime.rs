@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::super::measured::{Asked, Measured};
 use super::super::story::{Span, Story, covered};
 use super::{Period, share};
+use crate::owner::domain_of;
 use crate::registry::Registry;
 
 /// How a feature fared.
@@ -129,7 +130,10 @@ pub(super) fn features(
             || spans.is_some_and(|spans| covered(spans.iter().copied(), before) > 0);
         Feature {
             feature: subject.to_owned(),
-            domain: charter.and_then(|charter| charter.fields.domain.clone()),
+            domain: charter.and_then(|charter| {
+                let directory = registry.directory_at(period.to);
+                domain_of(&charter, directory).map(str::to_owned)
+            }),
             events: served.get(subject).map_or(0, |served| served.events),
             uptime: up(spans, period),
             uptime_before: known_before.then(|| up(spans, before)),
