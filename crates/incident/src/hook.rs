@@ -5,6 +5,7 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::context::Context;
 use crate::owner::{self, Resolution};
+use crate::registry::Registry;
 use crate::schedule::{Presence, answering, changes};
 
 /// How far ahead the next person is looked for.
@@ -30,29 +31,44 @@ pub fn of_name(context: &dyn Context, name: &str, at: Timestamp) -> Hook {
         Presence::Present(user) => (Some(user), None),
         Presence::Nobody(why) => (None, Some(why)),
     };
-    look_ahead(context, at, ask)
+    look_ahead(context, at, [], ask)
 }
 
 /// Who answers for a charter, by its owner chain, as long as the load stays as
-/// `open_incidents` tells; with the chain as it is at `at`.
+/// `open_incidents` tells; with the chain as it is at `at`. Documents that come
+/// into force later are seen coming, too.
 pub fn of_charter(
     charter: &Charter,
-    context: &dyn Context,
+    registry: &Registry,
     at: Timestamp,
     open_incidents: &dyn Fn(&str) -> u32,
 ) -> (Hook, Resolution) {
-    let resolve = |at| owner::resolve(Some(charter), context, at, open_incidents);
-    let hook = look_ahead(context, at, |at| (resolve(at).owner, None));
+    let subject = &charter.subject;
+    let resolve = |then: Timestamp| {
+        // One that another subject's charter stands in for has none of its own.
+        let later = (then > at).then(|| registry.charter(subject, then)).flatten();
+        owner::resolve(Some(later.as_deref().unwrap_or(charter)), registry, then, open_incidents)
+    };
+    let until = at + LOOK_AHEAD;
+    let view = charter.fields.view.as_deref();
+    let documents = [Some(subject.as_str()), view].into_iter().flatten();
+    let changes = documents.flat_map(|subject| registry.changes(subject, until));
+    let hook = look_ahead(registry, at, changes, |at| (resolve(at).owner, None));
     (hook, resolve(at))
 }
 
+/// Besides those of the directory, `moments` are instants at which the answer
+/// may change.
 fn look_ahead(
     context: &dyn Context,
     at: Timestamp,
+    moments: impl IntoIterator<Item = Timestamp>,
     ask: impl Fn(Timestamp) -> (Option<String>, Option<String>),
 ) -> Hook {
     let (now, why) = ask(at);
-    let moments = changes(context.directory_at(at), at, at + LOOK_AHEAD);
+    let mut all = changes(context.directory_at(at), at, at + LOOK_AHEAD);
+    all.extend(moments.into_iter().filter(|moment| *moment > at));
+    let moments = all;
     let changed = moments.into_iter().find_map(|moment| {
         let (next, _) = ask(moment);
         (next != now).then_some((moment, next))
@@ -67,7 +83,6 @@ mod tests {
     use watchkeep_model::directory::Directory;
 
     use super::*;
-    use crate::registry::Registry;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -133,5 +148,36 @@ mod tests {
             hook(people, "user:grace", "2026-01-01"),
             "user:grace until for good then nobody"
         );
+    }
+
+    #[test]
+    fn a_charter_that_comes_into_force_is_seen_coming() {
+        use watchkeep_model::charter::CharterDocument;
+        use watchkeep_model::document::{Documents, Located};
+        let document = |primary: &str, from: &str| {
+            let mut value = CharterDocument { subject: "feature:a".into(), ..Default::default() };
+            value.fields.owners.primary = Some(primary.into());
+            value.fields.effective_from = Some(at(from));
+            Located { value, ..Located::default() }
+        };
+        let directory = serde_json::from_value(json!({"users": {"ada": {}, "grace": {}}}));
+        let registry = Registry::of_checked(Documents {
+            charters: vec![
+                document("user:ada", "2026-01-01T00:00:00Z"),
+                document("user:grace", "2026-01-20T00:00:00Z"),
+            ],
+            directories: vec![Located { value: directory.unwrap(), ..Located::default() }],
+            ..Documents::default()
+        });
+        let told = |moment: &str| {
+            let charter = registry.charter("feature:a", at(moment)).unwrap();
+            let (hook, resolution) = of_charter(&charter, &registry, at(moment), &|_| 0);
+            assert_eq!(hook.now, resolution.owner);
+            (hook.now.unwrap(), hook.until.map(|until| until.to_string()), hook.next)
+        };
+        let (ada, grace) = ("user:ada".to_owned(), "user:grace".to_owned());
+        let until = Some("2026-01-20T00:00:00Z".to_owned());
+        assert_eq!(told("2026-01-10T00:00:00Z"), (ada, until, Some(grace.clone())));
+        assert_eq!(told("2026-01-21T00:00:00Z"), (grace, None, None));
     }
 }
