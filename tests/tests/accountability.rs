@@ -435,3 +435,118 @@ fn backups_are_probed_before_an_incident_asks_for_them() {
     let post: Value = serde_json::from_str(&posts.recv().expect("a message")).expect("JSON");
     assert!(post.to_string().contains("Test: pages for user:ada arrive here"), "{post}");
 }
+
+const SENSORS: &str = "kind: directory
+users: {ada: {}, bob: {}, cy: {}, dot: {}, radia: {}}
+governance: user:radia
+---
+kind: policy
+name: standard
+version: 1
+attribution: {min_features: 3}
+steps: [{name: first, notify: [{role: primary}], acknowledge_within: 10m}]
+---
+kind: charter
+subject: feature:s.*
+policy: standard
+owners: {primary: user:radia, data_steward: user:dot}
+upstream: [dataset:sensors]
+expectations: [{name: nulls, kind: null_rate, window: 10m, above: 0.1, min_samples: 1, severity: critical}]
+---
+kind: charter
+subject: feature:s.a
+owners: {primary: user:ada}
+---
+kind: charter
+subject: feature:s.b
+owners: {primary: user:bob}
+---
+kind: charter
+subject: feature:s.c
+owners: {primary: user:cy}
+---
+kind: charter
+subject: feature:idle
+owners: {primary: user:ada}
+";
+
+/// Three features of one dataset, which no charter is about, lose their values
+/// twice; the first time the steward answers, the second time bob.
+#[test]
+fn a_root_without_a_charter_goes_by_the_first_feature_and_says_so() {
+    use std::fmt::Write;
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let (charters, out) = (path("charters"), path("out"));
+    std::fs::create_dir_all(&charters).expect("disk");
+    std::fs::write(path("charters/all.yaml"), SENSORS).expect("disk");
+    let mut telemetry = String::new();
+    for minute in 0..100 {
+        let value = if matches!(minute, 20..30 | 50..60) { "null" } else { "1" };
+        for feature in ["s.a", "s.b", "s.c"] {
+            let time = format!("2026-01-05T{:02}:{:02}:00Z", 8 + minute / 60, minute % 60);
+            let line =
+                format!(r#"{{"feature":"{feature}","event_time":"{time}","value":{value}}}"#);
+            writeln!(telemetry, "{line}").expect("a string");
+        }
+    }
+    std::fs::write(path("in.ndjson"), telemetry).expect("disk");
+    let answers = "{\"at\":\"2026-01-05T08:35:00Z\",\"by\":\"dot\",\"command\":\"acknowledge\",\"subject\":\"dataset:sensors\"}\n\
+        {\"at\":\"2026-01-05T09:03:00Z\",\"by\":\"bob\",\"command\":\"acknowledge\",\"subject\":\"dataset:sensors\"}\n";
+    std::fs::write(path("responses.ndjson"), answers).expect("disk");
+    let (input, responses) = (path("in.ndjson"), path("responses.ndjson"));
+    binary::run([
+        "replay",
+        "--input",
+        &input,
+        "--charters",
+        &charters,
+        "--responses",
+        &responses,
+        "--out",
+        &out,
+    ]);
+
+    let incidents = std::fs::read_to_string(Path::new(&out).join("incidents.ndjson"));
+    let incidents = incidents.expect("a replay's folder");
+    let opened: Vec<Value> = incidents
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|fact: &Value| fact["fact"] == "opened")
+        .collect();
+    let [opened] = &opened[..] else { panic!("{opened:?}") };
+    assert_eq!(opened["data"]["root"], "dataset:sensors");
+    assert_eq!(opened["data"]["owner"], "user:ada", "s.a is the first by name");
+    assert_eq!(
+        opened["data"]["resolution"][0],
+        serde_json::json!({"link": "root", "tried": "dataset:sensors",
+            "outcome": "no charter is about it: that of feature:s.a is asked"})
+    );
+    // Beforehand and afterwards the same is told of whom it would concern.
+    for at in ["2026-01-05T08:00:00Z", "2026-01-05T08:40:00Z"] {
+        let told = who(Path::new(&charters), "dataset:sensors", at, &["--from", &out]);
+        assert_eq!(
+            (&told["owner"], &told["by_charter_of"]),
+            (&"user:ada".into(), &"feature:s.a".into()),
+            "{at}"
+        );
+    }
+    let report = |what: &str| {
+        let arguments = ["report", what, "--from-folder", &out, "--charters", &charters];
+        json(&command(&[&arguments[..], &["--format", "json"]].concat()))
+    };
+    let stewardship = report("stewardship");
+    assert_eq!(stewardship["found"]["self_found"], 1, "the steward of that charter: {stewardship}");
+    assert_eq!(
+        stewardship["coverage"]["without_expectations"],
+        serde_json::json!(["feature:idle"])
+    );
+    let people = report("owners");
+    let waited = |name: &str| {
+        let people = people.as_array().expect("people");
+        people.iter().find(|one| one["person"] == name).map(|one| &one["seconds_to_acknowledge"])
+    };
+    assert_eq!(waited("user:dot"), Some(&240.into()), "from the opening at 8:31");
+    assert_eq!(waited("user:bob"), Some(&180.into()), "from the return at 9:00");
+}

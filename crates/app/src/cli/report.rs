@@ -11,12 +11,12 @@ use super::{Configured, Formatted};
 pub(crate) enum Report {
     /// How charters are looked after: reviews, stale owners and edges, coverage
     #[command(
-        after_help = "Examples:\n  watchkeep report stewardship -c watchkeep.toml\n  watchkeep report stewardship --from-folder out --charters charters --from 2013-04-01 --to 2013-07-01 --format markdown\n\nAn incident counts as self-found where the first person to act on it holds a role of its charter or is in a team with one, as user-found where it is somebody else. A change of lifecycle and a new version open a review, until the charter's reviewed_at is later. Exit code 1 when a review is overdue or open, or an owner is stale."
+        after_help = "Examples:\n  watchkeep report stewardship -c watchkeep.toml\n  watchkeep report stewardship --from-folder out --charters charters --from 2013-04-01 --to 2013-07-01 --format markdown\n\nAn incident counts as self-found where the first person to act on it holds a role of its charter, was paged for it or is in a team with one who is or was, as user-found where it is somebody else. A change of lifecycle and a new version open a review, until the charter's reviewed_at is later. Exit code 1 when a review is overdue or open, or an owner is stale."
     )]
     Stewardship(ReportOf),
     /// What it costs the people who answer: load, pages, pages off hours
     #[command(
-        after_help = "Examples:\n  watchkeep report owners -c watchkeep.toml --from 2026-01-01 --to 2026-04-01\n  watchkeep report owners --from-folder out --charters charters --format json\n\nOff hours is outside of the working hours of the incident's policy, else Monday to Friday 9 to 18, on the person's own wall clock."
+        after_help = "Examples:\n  watchkeep report owners -c watchkeep.toml --from 2026-01-01 --to 2026-04-01\n  watchkeep report owners --from-folder out --charters charters --format json\n\nThe time to acknowledge counts from the first page to whoever answered since it was asked for, else from when it was. Off hours is outside of the working hours of the incident's policy, else Monday to Friday 9 to 18, on the person's own wall clock."
     )]
     Owners(ReportOf),
     /// How features fared and how quickly people answered, against the span before
@@ -48,6 +48,10 @@ pub(crate) struct ReportOf {
     /// Charter folder instead of the configured source
     #[arg(long, value_name = "DIR")]
     pub(crate) charters: Option<PathBuf>,
+    /// OpenLineage run events: an NDJSON file (.gz and .zst too) or a folder of them; without it
+    /// those in the charter folder, or of the log
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) lineage: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) configured: Configured,
     /// First instant of the report; without it all that there is before its end, of health and outcomes the last 13 weeks

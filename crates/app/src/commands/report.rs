@@ -90,7 +90,11 @@ fn read(arguments: &ReportOf, windows: Windows) -> anyhow::Result<Input> {
         (None, Some(_)) => Wanted::OfFiles,
         (None, None) => Wanted::OfLog,
     };
-    let runs = arguments.from_folder.as_ref().map_or(RunsFrom::Topic, |_| RunsFrom::Folder);
+    let runs = match &arguments.from_folder {
+        _ if !arguments.lineage.is_empty() => RunsFrom::Files(&arguments.lineage),
+        Some(_) => RunsFrom::Folder,
+        None => RunsFrom::Topic,
+    };
     let rules = charters::wanted_with_runs(&config, &wanted, runs)?;
     let (mut seen, mut measured, mut last) = (Seen::default(), Measured::default(), None);
     let mut keep = |window: &Window| {
@@ -259,11 +263,12 @@ fn sections(report: &Stewardship) -> Vec<Section> {
             text: Vec::new(),
             head: vec!["what", "features"],
             rows: [
-                pair("with events", coverage.features.to_string()),
+                pair("with windows", coverage.features.to_string()),
                 pair("with a charter", coverage.with_charter.to_string()),
                 pair("with expectations", coverage.with_expectations.to_string()),
                 pair("owned", coverage.owned.to_string()),
                 pair("without a charter", coverage.without_charter.join(", ")),
+                pair("without expectations", coverage.without_expectations.join(", ")),
             ]
             .to_vec(),
         },

@@ -28,7 +28,8 @@ pub struct Load {
     pub off_hours_pages: u64,
     /// Incidents that they acknowledged.
     pub acknowledged: u64,
-    /// Middle time from the incident's opening to their acknowledgement, in seconds.
+    /// Middle time to their acknowledgement, in seconds, from when they were
+    /// first paged for it; without a page, from when anybody was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_to_acknowledge: Option<i64>,
     /// Subjects, and patterns, whose charter names them as the primary owner, or
@@ -97,7 +98,9 @@ fn one(
         load(loads, owner).incidents += 1;
     }
     let mut is_open = true;
+    let mut asked = Asked::since(first.occurred_at);
     for fact in facts.iter().take_while(|fact| fact.occurred_at < period.to) {
+        asked.see(fact);
         match (&fact.data, fact.fact) {
             (FactData::OwnerResolved(resolved), _) => owner.clone_from(&resolved.owner),
             (FactData::Notified(notified), _)
@@ -112,7 +115,7 @@ fn one(
                 if is_person(&fact.actor) && period.has(fact.occurred_at) =>
             {
                 load(loads, &fact.actor).acknowledged += 1;
-                let wait = fact.occurred_at.since(first.occurred_at);
+                let wait = fact.occurred_at.since(asked.at(&fact.actor));
                 waits.entry(fact.actor.clone()).or_default().push(wait.as_micros() / 1_000_000);
             }
             (_, FactName::Resolved | FactName::Reviewed | FactName::Closed) => is_open = false,
@@ -122,6 +125,44 @@ fn one(
     }
     if let Some(owner) = owner.filter(|_| is_open && first.occurred_at < period.to) {
         load(loads, &owner).open_incidents += 1;
+    }
+}
+
+/// When an acknowledgement was asked for. What was acknowledged and comes back
+/// is asked for anew, from then on.
+struct Asked<'f> {
+    from: Timestamp,
+    is_answered: bool,
+    /// The first page to each person since.
+    paged: BTreeMap<&'f str, Timestamp>,
+}
+
+impl<'f> Asked<'f> {
+    fn since(from: Timestamp) -> Self {
+        Self { from, is_answered: false, paged: BTreeMap::new() }
+    }
+
+    fn see(&mut self, fact: &'f Fact) {
+        match (&fact.data, fact.fact) {
+            (
+                _,
+                FactName::Reopened
+                | FactName::AcknowledgementExpired
+                | FactName::VerificationFailed,
+            ) => *self = Self::since(fact.occurred_at),
+            (_, FactName::Escalated) if self.is_answered => {
+                *self = Self::since(fact.occurred_at);
+            }
+            (FactData::Notified(notified), _) => {
+                self.paged.entry(&notified.target).or_insert(fact.occurred_at);
+            }
+            (_, FactName::Acknowledged) => self.is_answered = true,
+            _ => {}
+        }
+    }
+
+    fn at(&self, person: &str) -> Timestamp {
+        self.paged.get(person).copied().unwrap_or(self.from)
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
-use watchkeep_model::charter::{Charter, Owners};
+use watchkeep_model::charter::{Charter, Lifecycle, Owners};
 use watchkeep_model::directory::Directory;
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::policy::AttributionLimits;
@@ -122,7 +122,8 @@ pub struct StaleEdge {
 /// How much of the telemetry has an owner and expectations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
-    /// Features with events in the span.
+    /// Features with windows in the span: those that something is expected of,
+    /// and those without a charter. Of others none are made.
     pub features: u64,
     /// Of them those with a charter …
     pub with_charter: u64,
@@ -130,8 +131,11 @@ pub struct Coverage {
     pub with_expectations: u64,
     /// … and with somebody who answers before governance has to.
     pub owned: u64,
-    /// Features with events and without a charter, ascending, the first ones.
+    /// Features with windows and without a charter, ascending, the first ones.
     pub without_charter: Vec<String>,
+    /// Features that documents name and nothing is expected of, ascending, the
+    /// first ones: nobody would hear of a fault.
+    pub without_expectations: Vec<String>,
 }
 
 /// Who was first to act on incidents of the span.
@@ -176,7 +180,7 @@ pub struct Cadence {
     pub seconds_from_proposal_to_publication: Option<i64>,
 }
 
-/// Features without a charter that are named; the rest are counted.
+/// Features without a charter, or without expectations, that are named.
 const NAMED_MAX: usize = 50;
 
 /// Makes the report.
@@ -333,6 +337,16 @@ fn coverage(registry: &Registry, seen: &Seen, at: Timestamp) -> Coverage {
         let resolved = owner::resolve(Some(&charter), registry, at, &|_| 0);
         coverage.owned += u64::from(resolved.owner.is_some() && !resolved.unowned);
     }
+    let is_unwatched = |subject: &&str| {
+        let charter = registry.charter(subject, at);
+        charter.is_some_and(|charter| {
+            let is_retired = charter.fields.lifecycle == Some(Lifecycle::Retired);
+            charter.expectations().is_empty() && !is_retired
+        })
+    };
+    let features = registry.named().filter(|subject| subject.starts_with("feature:"));
+    let unwatched = features.filter(is_unwatched).take(NAMED_MAX);
+    coverage.without_expectations = unwatched.map(str::to_owned).collect();
     coverage
 }
 
@@ -349,12 +363,21 @@ fn found(registry: &Registry, incidents: &BTreeMap<String, Vec<Fact>>, period: P
             found.untouched += 1;
             continue;
         };
-        let charter = registry.charter(&opened.root, first.occurred_at);
+        // Of a root without a charter of its own that of the first feature.
+        let subject = opened.charter.as_ref().map_or(&opened.root, |charter| &charter.subject);
+        let charter = registry.charter(subject, first.occurred_at);
         let mut people: BTreeSet<&str> = opened.owner.iter().map(String::as_str).collect();
         if let Some(charter) = &charter {
             people.extend(Owners::ROLES.iter().filter_map(|role| charter.fields.owners.get(role)));
             people.extend(charter.fields.group.as_deref());
         }
+        // Nobody has to find what they were paged for.
+        people.extend(facts.iter().take_while(|fact| fact.sequence < acted.sequence).filter_map(
+            |fact| match &fact.data {
+                FactData::Notified(notified) => Some(notified.target.as_str()),
+                _ => None,
+            },
+        ));
         let is_own = people.iter().any(|name| {
             crate::decide::gates::share_a_team(registry, name, &acted.actor, acted.occurred_at)
         });
