@@ -21,7 +21,7 @@ use watchkeep_runtime::topics::Topics;
 use watchkeep_wire::yaml;
 
 use crate::config::{CharterSource, Config};
-use crate::output::complain;
+use crate::output::{complain, counted};
 use crate::store::{Reader, Store};
 use crate::{ignored, input};
 
@@ -114,7 +114,11 @@ impl Folder {
             let errors: Vec<Diagnostic> =
                 self.diagnostics.iter().filter(|d| d.severity == Level::Error).cloned().collect();
             let text = yaml::render(&errors, &self.files, yaml::Format::Text);
-            bail!("the charter folder has {} errors:\n{}", errors.len(), text.trim_end());
+            bail!(
+                "the charter folder has {}:\n{}",
+                counted(errors.len(), "error"),
+                text.trim_end()
+            );
         }
         Ok(())
     }

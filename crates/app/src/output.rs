@@ -87,6 +87,11 @@ pub(crate) fn visible(text: &str, lines: bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// `1 error`, `2 errors`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count as u64), if count == 1 { "" } else { "s" })
+}
+
 /// Turns a closed pipe into [`Closed`].
 pub(crate) fn closed(result: io::Result<()>) -> anyhow::Result<()> {
     result.map_err(|error| match error.kind() {

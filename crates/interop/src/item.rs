@@ -24,6 +24,8 @@ pub(crate) struct Item {
     pub(crate) place: Place,
     pub(crate) value: Value,
     taken: Cell<bool>,
+    /// True of a map whose keys name things, as the numbers of a list do.
+    is_keyed: Cell<bool>,
     /// What a reader called the thing that this value describes.
     about: OnceCell<Box<str>>,
 }
@@ -43,7 +45,13 @@ pub(crate) enum Value {
 
 impl Item {
     pub(crate) const fn new(place: Place, value: Value) -> Self {
-        Self { place, value, taken: Cell::new(false), about: OnceCell::new() }
+        Self {
+            place,
+            value,
+            taken: Cell::new(false),
+            is_keyed: Cell::new(false),
+            about: OnceCell::new(),
+        }
     }
 
     pub(crate) const fn is_null(&self) -> bool {
@@ -183,6 +191,10 @@ impl<'a> At<'a> {
 
     fn child(&self, key: &str, item: &'a Item) -> Self {
         item.taken.set(true);
+        if self.item.is_keyed.get() {
+            let path = format!("{}[\"{key}\"]", self.path);
+            return Self { item, path, subject: self.subject.clone(), sink: self.sink };
+        }
         // A key with dots of its own would read as a path.
         let step = if key.contains(['.', '[', ' ']) { format!("\"{key}\"") } else { key.into() };
         let path = if self.path.is_empty() { step } else { format!("{}.{step}", self.path) };
@@ -302,6 +314,13 @@ impl<'a> At<'a> {
     /// The fields of a map under a key.
     pub(crate) fn fields_of(&self, key: &str) -> Vec<(&'a str, Self)> {
         self.get(key).map(|at| at.fields()).unwrap_or_default()
+    }
+
+    /// The things that a map under a key has by their names.
+    pub(crate) fn entries_of(&self, key: &str) -> Vec<(&'a str, Self)> {
+        let Some(at) = self.get(key) else { return Vec::new() };
+        at.item.is_keyed.set(true);
+        at.fields()
     }
 
     /// The value with all that is in it, taken.

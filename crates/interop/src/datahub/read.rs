@@ -24,6 +24,7 @@ struct Found<'a> {
     at: At<'a>,
     fields: CharterFields,
     ours: Ours,
+    is_removed: bool,
 }
 
 pub(crate) fn read(sources: &[&Source], gathered: &mut Gathering) {
@@ -152,6 +153,7 @@ impl<'a> Reader<'_, 'a> {
             at: at.clone(),
             fields: CharterFields::default(),
             ours: Ours::default(),
+            is_removed: false,
         });
         let has_properties =
             urn::ENTITIES.iter().any(|(of, _, aspect)| *of == entity && *aspect == name);
@@ -193,6 +195,10 @@ impl<'a> Reader<'_, 'a> {
                 }
             }
             _ if has_properties => properties(at, found),
+            "status" if at.item.peek("removed").is_some_and(|item| item.to_json() == true) => {
+                at.lost("it is deleted there");
+                found.is_removed = true;
+            }
             "status" | "dataPlatformInstance" | "browsePaths" | "browsePathsV2" | "subTypes" => {
                 at.lost("how DataHub shows it");
             }
@@ -235,7 +241,10 @@ impl<'a> Reader<'_, 'a> {
 
     fn finish(&mut self) {
         for (name, found) in std::mem::take(&mut self.subjects) {
-            let Found { at, mut fields, ours } = found;
+            let Found { at, mut fields, ours, is_removed } = found;
+            if is_removed {
+                continue;
+            }
             let name = ours.subject.clone().unwrap_or(name);
             if fields.description.as_deref().is_some_and(str::is_empty) {
                 fields.description = None;

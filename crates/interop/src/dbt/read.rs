@@ -85,14 +85,14 @@ impl Reader<'_> {
     }
 
     fn manifest(&mut self, at: &At<'_>) {
-        for (key, node) in at.fields_of("nodes").into_iter().chain(at.fields_of("sources")) {
+        for (key, node) in at.entries_of("nodes").into_iter().chain(at.entries_of("sources")) {
             let name = name_of(node.item);
             self.known.extend(name.map(|name| (key.to_owned(), name)));
         }
-        for (_, group) in at.fields_of("groups") {
+        for (_, group) in at.entries_of("groups") {
             self.group(&group);
         }
-        for (key, node) in at.fields_of("nodes") {
+        for (key, node) in at.entries_of("nodes") {
             let node = node.about(key);
             let kind = node.text("resource_type").unwrap_or_default();
             if DATASETS.contains(&kind.as_str()) {
@@ -101,10 +101,10 @@ impl Reader<'_> {
                 node.lost(&format!("a {kind} is nothing that somebody answers for here"));
             }
         }
-        for (key, source) in at.fields_of("sources") {
+        for (key, source) in at.entries_of("sources") {
             self.dataset(&source.about(key), self.known.get(key).cloned());
         }
-        for (key, exposure) in at.fields_of("exposures") {
+        for (key, exposure) in at.entries_of("exposures") {
             self.exposure(&exposure.about(key));
         }
         // What these hold is in the nodes already, or is code.
@@ -181,7 +181,7 @@ impl Reader<'_> {
         let name = part.ours.subject.take().unwrap_or(default_name);
         let columns = match at.item.peek("columns").map(|item| &item.value) {
             Some(crate::item::Value::List(_)) => at.list("columns"),
-            _ => at.fields_of("columns").into_iter().map(|(_, column)| column).collect(),
+            _ => at.entries_of("columns").into_iter().map(|(_, column)| column).collect(),
         };
         for column in columns {
             self.column(&column, &name, &part);

@@ -125,7 +125,7 @@ impl Reader<'_> {
                 at.pass(key);
             }
         }
-        for (_, source) in at.fields_of("sources") {
+        for (_, source) in at.entries_of("sources") {
             let reference = source.item.peek("featureViewProjection").unwrap_or(source.item);
             let name = reference.peek_text("featureViewName");
             match name {

@@ -93,6 +93,13 @@ impl Reader<'_> {
         for object in &objects {
             self.object(object, &contract, &mut levels);
         }
+        // It speaks for the objects that say nothing themselves.
+        let is_said = |at: &At<'_>| at.item.peek_text("description").is_some();
+        if objects.iter().all(is_said)
+            && let Some(description) = at.get("description")
+        {
+            description.lose("purpose", "every object has a description of its own");
+        }
         for (level, _, was_used) in levels {
             if !was_used {
                 level.lost("its element is no object and no property of the schema");

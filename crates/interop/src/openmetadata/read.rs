@@ -236,7 +236,7 @@ impl Reader<'_> {
     fn lineage(&mut self, at: &At<'_>) {
         let mut known: BTreeMap<String, String> = BTreeMap::new();
         let nodes = match at.item.peek("nodes").map(|item| &item.value) {
-            Some(Value::Map(_)) => at.fields_of("nodes").into_iter().map(|(_, at)| at).collect(),
+            Some(Value::Map(_)) => at.entries_of("nodes").into_iter().map(|(_, at)| at).collect(),
             _ => at.list("nodes"),
         };
         for node in nodes.into_iter().chain(at.get("entity")) {
@@ -250,7 +250,7 @@ impl Reader<'_> {
         }
         for key in ["upstreamEdges", "downstreamEdges"] {
             let edges: Vec<At<'_>> = match at.item.peek(key).map(|item| &item.value) {
-                Some(Value::Map(_)) => at.fields_of(key).into_iter().map(|(_, at)| at).collect(),
+                Some(Value::Map(_)) => at.entries_of(key).into_iter().map(|(_, at)| at).collect(),
                 _ => at.list(key),
             };
             for edge in edges {

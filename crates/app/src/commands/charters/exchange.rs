@@ -17,7 +17,7 @@ use watchkeep_wire::yaml;
 
 use crate::charters::{self, Folder};
 use crate::cli::{ChartersExport, ChartersImport};
-use crate::output::{Format, Output, Table, complain};
+use crate::output::{Format, Output, Table, complain, counted};
 use crate::{Outcome, ignored, input, service};
 
 /// What a program gets.
@@ -169,18 +169,19 @@ fn source(path: &Path) -> anyhow::Result<Source> {
 
 fn refused(found: &[Diagnostic], sources: &[Source], format: Format) -> anyhow::Result<Outcome> {
     let errors = found.iter().filter(|finding| finding.severity == Level::Error).count();
+    let errors = counted(errors, "error");
     if format == Format::Json {
         let mut output = Output::new();
         output.json(&Report { files: Vec::new(), notes: &[], findings: found })?;
         output.finish()?;
-        bail!("nothing is written: the files have {errors} errors");
+        bail!("nothing is written: the files have {errors}");
     }
     let texts: Vec<(String, String)> = sources
         .iter()
         .map(|s| (s.name.clone(), String::from_utf8_lossy(&s.bytes).into_owned()))
         .collect();
     let text = yaml::render(found, &texts, yaml::Format::Text);
-    bail!("nothing is written: the files have {errors} errors:\n{}", text.trim_end());
+    bail!("nothing is written: the files have {errors}:\n{}", text.trim_end());
 }
 
 /// Takes out of what is to be written whom and what the other files of the
@@ -305,15 +306,23 @@ fn notes_table(notes: &[Note]) -> Table {
     table
 }
 
-/// A path without the numbers of items in lists.
+/// A path without the numbers of items in lists, and without the names of
+/// things in maps by name (`nodes["model.shop.orders"].alias`).
 fn without_numbers(field: &str) -> String {
     let mut path = String::new();
-    let mut parts = field.split('[');
-    path.push_str(parts.next().unwrap_or_default());
-    for part in parts {
+    let mut rest = field;
+    while let Some((before, step)) = rest.split_once('[') {
+        path.push_str(before);
         path.push('[');
-        path.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit()));
+        rest = match step
+            .strip_prefix('"')
+            .and_then(|name| name.find("\"]").map(|end| &name[end + 1..]))
+        {
+            Some(after) => after,
+            None => step.trim_start_matches(|c: char| c.is_ascii_digit()),
+        };
     }
+    path.push_str(rest);
     path
 }
 
@@ -341,5 +350,7 @@ mod tests {
     fn numbers_of_items_are_left_out() {
         assert_eq!(without_numbers("spec.links[12].url"), "spec.links[].url");
         assert_eq!(without_numbers("spec"), "spec");
+        let named = "nodes[\"model.a.b[1]\"].columns[\"x\"].tags[2]";
+        assert_eq!(without_numbers(named), "nodes[].columns[].tags[]");
     }
 }

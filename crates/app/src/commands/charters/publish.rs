@@ -18,7 +18,7 @@ use crate::Outcome;
 use crate::charters::{Folder, Texts, texts};
 use crate::cli::{Diff, Publish};
 use crate::config::Config;
-use crate::output::{Format, Output, Table, complain, grouped};
+use crate::output::{Format, Output, Table, complain, counted};
 
 /// What was or would be published.
 #[derive(Serialize)]
@@ -158,10 +158,10 @@ fn lacking(requirement: &Requirement, missing: usize, by: &str) -> String {
 }
 
 fn print(published: &Published, output: &mut Output) -> anyhow::Result<()> {
-    let count = grouped(published.changes.len() as u64);
+    let count = counted(published.changes.len(), "change");
     match (&published.publication, published.dry_run) {
-        (Some(id), _) => output.line(format_args!("published {count} changes as {id}"))?,
-        (None, true) => output.line(format_args!("{count} changes would be published"))?,
+        (Some(id), _) => output.line(format_args!("published {count} as {id}"))?,
+        (None, true) => output.line(format_args!("{count} would be published"))?,
         (None, false) => output.line("nothing has changed since the last publication")?,
     }
     if published.changes.is_empty() {
