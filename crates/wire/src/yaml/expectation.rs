@@ -7,7 +7,7 @@ use watchkeep_model::charter::{
 use watchkeep_model::time::TimeSpan;
 
 use super::node::Node;
-use super::walk::{Map, Walk};
+use super::walk::{MERGE, Map, Walk};
 use baseline::baseline;
 use eased::eased;
 use learned::Learning;
@@ -77,6 +77,10 @@ pub(super) fn read(
         let learns = LEARNABLE.iter().any(|key| has_learned(map, key));
         let learned: &[&str] = if learns { &learned::KEYS } else { &[] };
         w.check_keys(map, &[&COMMON[..], parameters, learned].concat());
+    } else if map.has(MERGE) {
+        // It is what is wrong with a kind that is missing.
+        let others = map.entries().iter().map(|entry| entry.key.as_str());
+        w.check_keys(map, &others.filter(|key| *key != MERGE).collect::<Vec<_>>());
     }
     let window = w.required(map, "window", window);
     let severity = w.field(map, "severity", severity);

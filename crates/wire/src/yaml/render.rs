@@ -1,5 +1,6 @@
 //! Findings as people and programs read them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use watchkeep_model::document::{Diagnostic, Level};
@@ -27,8 +28,9 @@ pub fn render(diagnostics: &[Diagnostic], files: &[(String, String)], format: Fo
         return json;
     }
     let mut text = String::new();
+    let mut sources = Sources { files, lines: BTreeMap::new() };
     for diagnostic in diagnostics {
-        one(&mut text, diagnostic, files);
+        one(&mut text, diagnostic, &mut sources);
     }
     let errors = diagnostics.iter().filter(|d| d.severity == Level::Error).count();
     let warnings = diagnostics.len() - errors;
@@ -44,7 +46,26 @@ pub fn render(diagnostics: &[Diagnostic], files: &[(String, String)], format: Fo
     text
 }
 
-fn one(text: &mut String, diagnostic: &Diagnostic, files: &[(String, String)]) {
+/// The texts that were read, in lines. Many findings are about one file, and
+/// each is shown with its line.
+struct Sources<'f> {
+    files: &'f [(String, String)],
+    lines: BTreeMap<&'f str, Vec<&'f str>>,
+}
+
+impl<'f> Sources<'f> {
+    fn line(&mut self, file: &str, line: u32) -> Option<&'f str> {
+        if !self.lines.contains_key(file) {
+            let (name, text) = self.files.iter().find(|(name, _)| name == file)?;
+            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+            self.lines.insert(name, text.lines().collect());
+        }
+        let place = usize::try_from(line).ok()?.checked_sub(1)?;
+        self.lines.get(file)?.get(place).copied()
+    }
+}
+
+fn one(text: &mut String, diagnostic: &Diagnostic, sources: &mut Sources<'_>) {
     let Diagnostic { file, line, column, document, field, rule, severity, message, hint } =
         diagnostic;
     // Writing to a string cannot fail.
@@ -59,7 +80,9 @@ fn one(text: &mut String, diagnostic: &Diagnostic, files: &[(String, String)]) {
         let _ = write!(text, " ({})", place.join(", "));
     }
     text.push('\n');
-    if let Some((source, caret)) = source_line(files, file, *line, *column) {
+    if let Some((source, caret)) =
+        sources.line(file, *line).and_then(|source| around(source, *column))
+    {
         let gutter = line.to_string().len();
         let _ = writeln!(text, "{:gutter$} |", "");
         let _ = writeln!(text, "{line} | {source}");
@@ -72,15 +95,7 @@ fn one(text: &mut String, diagnostic: &Diagnostic, files: &[(String, String)]) {
 }
 
 /// The source line, cut around the column, and the caret's distance from its start.
-fn source_line(
-    files: &[(String, String)],
-    file: &str,
-    line: u32,
-    column: u32,
-) -> Option<(String, usize)> {
-    let (_, text) = files.iter().find(|(name, _)| name == file)?;
-    let source = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let source = source.lines().nth(usize::try_from(line).ok()?.checked_sub(1)?)?;
+fn around(source: &str, column: u32) -> Option<(String, usize)> {
     let chars: Vec<char> = source.chars().collect();
     let at = usize::try_from(column).ok()?.checked_sub(1)?;
     if at > chars.len() {
@@ -92,7 +107,25 @@ fn source_line(
 }
 
 /// Control characters would move the caret or the reader's terminal; a space
-/// stands for each.
+/// stands for each. Those that turn the direction of writing would show another
+/// line than the one that is read; a mark stands for each.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let shown = |c: char| match c {
+        '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            char::REPLACEMENT_CHARACTER
+        }
+        _ if c.is_control() => ' ',
+        _ => c,
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_turns_the_line_around_is_marked() {
+        assert_eq!(printable("a\u{202e}b\u{2066}c\td"), "a\u{fffd}b\u{fffd}c d");
+    }
 }

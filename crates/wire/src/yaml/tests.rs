@@ -167,7 +167,14 @@ fn unknown_field() {
     check(
         "kind: charter\nsubject: feature:a\n<<: {tier: 1}\n",
         expect![[r#"
-        3:1 << [unknown_field] merge keys (`<<`) are not supported
+        3:1 << [unknown_field] merge keys (`<<`) are not supported => write the fields out; `*name` for a whole value is read
+    "#]],
+    );
+    check(
+        "kind: charter\nsubject: feature:a\nexpectations: [{<<: {kind: range}, name: a, window: 1h, min: 0}]\n",
+        expect![[r#"
+        3:16 expectations[0].kind [missing_field] `kind` is missing
+        3:17 expectations[0].<< [unknown_field] merge keys (`<<`) are not supported => write the fields out; `*name` for a whole value is read
     "#]],
     );
 }

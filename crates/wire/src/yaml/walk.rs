@@ -11,6 +11,9 @@ use watchkeep_model::time::Timestamp;
 
 use super::node::{Entry, Node, Value};
 
+/// The key by which YAML 1.1 takes another map's fields in.
+pub(super) const MERGE: &str = "<<";
+
 mod values;
 
 pub(super) use values::means_more_than_text;
@@ -103,8 +106,9 @@ impl<'a> Walk<'a> {
             if known.contains(&entry.key.as_str()) {
                 continue;
             }
-            let (message, hint) = if entry.key == "<<" {
-                ("merge keys (`<<`) are not supported".to_owned(), None)
+            let (message, hint) = if entry.key == MERGE {
+                let hint = "write the fields out; `*name` for a whole value is read";
+                ("merge keys (`<<`) are not supported".to_owned(), Some(hint.to_owned()))
             } else {
                 let hint = match nearest(&entry.key, known.iter().copied()) {
                     Some(name) => format!("did you mean `{name}`?"),
