@@ -51,6 +51,8 @@ struct Subject {
 #[derive(Clone, Debug)]
 struct OpenIncident {
     kind: ExpectationKind,
+    /// False while nothing of it breaches.
+    breaches: bool,
     /// Since when nothing of it breaches, whatever single faults it has taken in
     /// again since its root was struck.
     over_since: Option<Timestamp>,
@@ -168,7 +170,8 @@ impl Board {
             Some(kind) => match incidents.get_mut(id) {
                 Some(known) => known.kind = kind,
                 None => {
-                    _ = incidents.insert(id.to_owned(), OpenIncident { kind, over_since: None });
+                    let new = OpenIncident { kind, breaches: true, over_since: None };
+                    _ = incidents.insert(id.to_owned(), new);
                 }
             },
             None => _ = incidents.remove(id),
@@ -176,12 +179,23 @@ impl Board {
     }
 
     /// It was shown that the incidents with this root are about it: one opened, or
-    /// the root itself breached or ceased to.
+    /// the root itself breached or ceased to. Those of which nothing breaches are
+    /// over all the same, by now.
     pub(crate) fn struck(&mut self, root: &str, at: Timestamp) {
         let number = self.number(root);
         let subject = &mut self.subjects[number];
         subject.struck_at = subject.struck_at.max(Some(at));
-        subject.incidents.values_mut().for_each(|incident| incident.over_since = None);
+        for incident in subject.incidents.values_mut() {
+            incident.over_since = incident.over_since.filter(|_| !incident.breaches).map(|_| at);
+        }
+    }
+
+    /// An open incident has taken in a breach.
+    pub(crate) fn breaches_again(&mut self, root: &str, id: &str) {
+        let number = self.number(root);
+        if let Some(incident) = self.subjects[number].incidents.get_mut(id) {
+            incident.breaches = true;
+        }
     }
 
     /// True where incidents with this root are open, and each is over.
@@ -198,6 +212,7 @@ impl Board {
     pub(crate) fn over(&mut self, root: &str, id: &str, at: Timestamp) {
         let number = self.number(root);
         if let Some(incident) = self.subjects[number].incidents.get_mut(id) {
+            incident.breaches = false;
             incident.over_since.get_or_insert(at);
         }
     }

@@ -447,3 +447,25 @@ fn the_documented_example_is_right() {
         "xprice=dticks xspread=dticks xvolume=dticks pquotes=dticks sentiment=dticks dticks=dticks",
     );
 }
+
+#[test]
+fn an_incident_that_is_over_stays_so_when_another_about_its_root_opens() {
+    let mut board = Board::default();
+    let root = "dataset:a";
+    let open = |board: &mut Board, id: &str, when: &str| {
+        board.struck(root, at(when));
+        board.incident(root, id, Some(ExpectationKind::Freshness));
+    };
+    open(&mut board, "first", "05-08 00:00");
+    board.over(root, "first", at("05-08 01:00"));
+    assert!(board.is_over(root));
+    open(&mut board, "second", "05-08 02:00");
+    assert!(!board.is_over(root), "the second one breaches");
+    board.over(root, "second", at("05-08 03:00"));
+    assert!(board.is_over(root), "nothing breaches of either");
+    // One that has taken in something again speaks for all, once its root is struck.
+    board.breaches_again(root, "first");
+    assert!(board.is_over(root));
+    board.struck(root, at("05-08 04:00"));
+    assert!(!board.is_over(root));
+}

@@ -297,6 +297,7 @@ impl Index {
                 };
                 self.board.breach(&typed(&data.feature), &data.breach_id, open);
                 self.board.join(&data.feature, &incident.root, true);
+                self.board.breaches_again(&incident.root, &incident.id);
                 if typed(&data.feature) == incident.root {
                     self.board.struck(&incident.root, data.detected_at);
                 }
