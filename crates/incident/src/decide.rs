@@ -394,7 +394,8 @@ impl Decision<'_> {
         let held = self.incident.quiet.holds(reason).map(|why| (why, None));
         let limit = || {
             let rate = self.world.policy.limits.per_owner?;
-            Some((LIMITED, Some(self.world.pages.wait(user, rate, self.world.now)?)))
+            let (pages, id, now) = (self.world.pages, &self.incident.id, self.world.now);
+            Some((LIMITED, Some(pages.wait_of(id, user, rate, now)?)))
         };
         if let Some((why, digest_at)) = held.or_else(limit) {
             let data = NotificationSkipped {

@@ -75,6 +75,22 @@ pub struct Pages {
 }
 
 impl Pages {
+    /// When a page of an incident to a person may go out: `None` where it may at
+    /// once. One of an incident that pages them at this instant counts with that.
+    pub fn wait_of(
+        &self,
+        incident: &str,
+        user: &str,
+        rate: Rate,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let pages_now = |sent: &&Sent| sent.at.back() == Some(&now) && sent.of.contains(incident);
+        match self.sent.get(user).filter(pages_now) {
+            Some(_) => None,
+            None => self.wait(user, rate, now),
+        }
+    }
+
     /// When a page to a person may go out: `None` where it may at once.
     pub fn wait(&self, user: &str, rate: Rate, now: Timestamp) -> Option<Timestamp> {
         if let Some(digest) = self.digests.get(user) {

@@ -64,3 +64,12 @@ fn in_which_order_the_log_tells_of_pages_does_not_count() {
     // As two partitions tell it, one after the other.
     assert_eq!(wait(&after(&[pages[0], pages[2], pages[1], pages[3]])), Some(at(12)));
 }
+
+#[test]
+fn a_further_page_of_an_incident_at_its_instant_waits_for_no_room() {
+    let one = Rate { burst: 1, per: TimeSpan::MINUTE.times(10) };
+    let pages = after(&[("a", 5)]);
+    assert_eq!(pages.wait_of("a", "user:ada", one, at(5)), None);
+    assert_eq!(pages.wait_of("b", "user:ada", one, at(5)), Some(at(15)));
+    assert_eq!(pages.wait_of("a", "user:ada", one, at(6)), Some(at(15)));
+}
