@@ -242,8 +242,10 @@ fn needed(response: &Response) -> Result<(), Fault> {
         Command::Merge => why("a merger needs a rationale: why they are one"),
         Command::Silence => {
             why("a silence needs a rationale: why nobody is to be told")?;
-            if response.matchers.is_empty() {
-                let what = "a silence needs matchers, for example root=dataset:weather";
+            let is_addressed = response.incident.is_some() || response.subject.is_some();
+            if response.matchers.is_empty() && !is_addressed {
+                let what = "a silence needs matchers, an incident or a subject, for example \
+                            root=dataset:weather";
                 return Err(fault("matchers", what));
             }
             let until = response.until.ok_or_else(|| fault("until", "a silence says `until` when"));

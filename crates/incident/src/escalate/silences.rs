@@ -19,6 +19,9 @@ use crate::decide::respond::stranger;
 use crate::silence::{Labels, SILENCES_MAX, Silence, silences_id};
 use crate::state::Incident;
 
+/// The label that names one incident.
+const INCIDENT: &str = "incident";
+
 impl Escalate {
     /// Silences that have not ended, by identifier.
     pub fn silences(&self) -> impl Iterator<Item = &Silence> {
@@ -75,7 +78,7 @@ impl Escalate {
         if self.silences.get(&silence).is_some() {
             return Err("there is such a silence already".into());
         }
-        let matchers = meant(response);
+        let matchers = self.meant(response)?;
         let data = Silenced { silence, matchers, from, until, by: doing.actor.clone() };
         Silence::new(data.clone())?;
         self.record_silence(FactData::Silenced(data), &doing, now, out);
@@ -83,6 +86,32 @@ impl Escalate {
             self.begin_silences(context, now, &doing, out);
         }
         Ok(())
+    }
+
+    /// Which incidents a command means: by its matchers, the incident and the
+    /// subject, all of them together. An incident is named as in any other
+    /// command, by its beginning too: taken for the whole text, that would be no
+    /// incident's, and the silence would hold for nothing without a word.
+    ///
+    /// # Errors
+    /// There is no such incident.
+    fn meant(&self, response: &Response) -> Result<Vec<Matcher>, String> {
+        let is = |name: &str, value: String| Matcher {
+            name: name.to_owned(),
+            value,
+            is_equal: true,
+            is_regex: false,
+        };
+        let mut matchers = response.matchers.clone();
+        matchers.extend(response.incident.iter().map(|id| is(INCIDENT, id.clone())));
+        for matcher in &mut matchers {
+            let names_one = matcher.is_equal && !matcher.is_regex && !matcher.value.contains('*');
+            if matcher.name == INCIDENT && names_one {
+                matcher.value = self.named(&matcher.value)?;
+            }
+        }
+        matchers.extend(response.subject.iter().map(|root| is("root", typed(root))));
+        Ok(matchers)
     }
 
     /// Ends a silence before its time.
@@ -242,21 +271,6 @@ impl Escalate {
         };
         self.index.set_due(What::Silence(id.clone()), due_at);
     }
-}
-
-/// Which incidents a command means: by its matchers, the incident and the
-/// subject, all of them together.
-fn meant(response: &Response) -> Vec<Matcher> {
-    let is = |name: &str, value: String| Matcher {
-        name: name.to_owned(),
-        value,
-        is_equal: true,
-        is_regex: false,
-    };
-    let mut matchers = response.matchers.clone();
-    matchers.extend(response.incident.iter().map(|id| is("incident", id.clone())));
-    matchers.extend(response.subject.iter().map(|root| is("root", typed(root))));
-    matchers
 }
 
 fn doing(response: &Response, id: &str, now: Timestamp) -> Doing {

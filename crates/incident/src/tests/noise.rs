@@ -126,7 +126,7 @@ fn silences_that_make_no_sense_are_refused() {
         05-08 00:00:00 CommandRejected: silence by user:ada: a silence says `until` when
         05-08 00:00:00 CommandRejected: silence by user:ada: a silence ends after it begins
         05-08 00:00:00 CommandRejected: silence by user:ada: a silence ends after it begins
-        05-08 00:00:00 CommandRejected: silence by user:ada: a silence needs matchers, for example root=dataset:weather
+        05-08 00:00:00 CommandRejected: silence by user:ada: a silence needs matchers, an incident or a subject, for example root=dataset:weather
         05-08 00:00:00 CommandRejected: silence by user:ada: `colour` is no label of incidents; there are domain, drill, feature, group, incident, kind, owner, policy, root, severity, subject, system, unowned
         05-08 00:00:00 CommandRejected: silence by user:ada: `(` is not a regular expression: found open group without closing ')'
         05-08 00:00:00 CommandRejected: silence by user:nobody: `user:nobody` is not a user of the directory
@@ -479,5 +479,42 @@ fn a_repetition_that_began_under_a_silence_rests_from_then_on() {
         05-08 06:00:00 Unsilenced: expired goes on
     "#]]
     .assert_eq(&scene.story());
+    scene.check();
+}
+
+#[test]
+fn a_silence_names_an_incident_by_its_beginning_and_none_that_is_not_there() {
+    let mut scene = Scene::new();
+    scene.breach(&drift("05-08")).run_to("05-08 00:10");
+    let id = scene.stage.open_incidents().next().expect("one is open").id.to_owned();
+    let mut wish = silence("05-08 00:10", "severity=error", "05-08 06:00");
+    wish.incident = Some(id[..6].to_owned());
+    scene.send(&wish);
+    let is_silenced =
+        |scene: &Scene| !scene.stage.incident(&id).expect("it is open").quiet.silences.is_empty();
+    assert!(is_silenced(&scene));
+    let matchers = scene.stage.silences().next().expect("one stands").data.matchers.clone();
+    let told: Vec<String> = matchers.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["severity=\"error\"".to_owned(), format!("incident=\"{id}\"")]);
+
+    // The same said as a matcher; the incident alone is enough, too.
+    for (minute, by_matcher) in [(11, true), (12, false)] {
+        let when = format!("05-08 00:{minute}");
+        let mut wish = silence(&when, &format!("incident={}", &id[..6]), "05-08 06:00");
+        if !by_matcher {
+            wish.matchers.clear();
+            wish.incident = Some(id.clone());
+        }
+        let before = scene.stage.silences().count();
+        scene.send(&wish);
+        assert_eq!(scene.stage.silences().count(), before + 1);
+    }
+    let mut wish = silence("05-08 00:20", "severity=error", "05-08 06:00");
+    wish.incident = Some("ffff".into());
+    scene.send(&wish);
+    let FactData::CommandRejected(refused) = &scene.out.facts.last().expect("a fact").data else {
+        panic!("a silence of no incident stands");
+    };
+    assert_eq!(refused.rule, "there is no such incident");
     scene.check();
 }
