@@ -8,6 +8,7 @@ use watchkeep_model::identifier::derived;
 use watchkeep_model::incident::data::{Notified, Resumption};
 use watchkeep_model::incident::{Fact, FactData, FactName};
 use watchkeep_model::policy::Channel;
+use watchkeep_model::time::Timestamp;
 
 use crate::decide::World;
 use crate::schedule::{Presence, answering};
@@ -72,7 +73,7 @@ pub(crate) fn tell(
                 let mut notice = blank(incident, fact, Audience::Inform, target, "", world);
                 notice.target = Some(target.clone());
                 notice.role = Some(informed.role.clone());
-                notice.channel = own_contact(target, fact, world);
+                notice.channel = own_contact(target, fact.occurred_at, world);
                 because(&mut notice, "breach");
                 out.push(notice);
             }
@@ -83,7 +84,7 @@ pub(crate) fn tell(
                 let mut notice = blank(incident, fact, Audience::Inform, target, "", world);
                 notice.target = Some(target.clone());
                 notice.role = Some(informed.role.clone());
-                notice.channel = own_contact(target, fact, world);
+                notice.channel = own_contact(target, fact.occurred_at, world);
                 because(&mut notice, &data.action);
                 notice.respond_by = data.due_at;
                 notice.custom_details.insert(data.action.clone(), data.detail.clone());
@@ -150,10 +151,10 @@ const RINGING: [&str; 2] = ["pagerduty", "alertmanager"];
 
 /// How a person is told who is not asked: by the first of their own contacts
 /// that does not ring. A model or dashboard that is informed has none.
-fn own_contact(target: &str, fact: &Fact, world: &World<'_>) -> Option<String> {
+pub(crate) fn own_contact(target: &str, at: Timestamp, world: &World<'_>) -> Option<String> {
     let directory = world.context.directory();
     let is_party = ["user:", "group:", "schedule:"].iter().any(|kind| target.starts_with(kind));
-    let Presence::Present(user) = answering(directory, target, fact.occurred_at) else {
+    let Presence::Present(user) = answering(directory, target, at) else {
         return None;
     };
     let contacts = &directory.user(&user).filter(|_| is_party)?.contacts;
@@ -187,18 +188,21 @@ pub(crate) fn status(
     out.push(status);
 }
 
-/// Lets a notice tell of the incident as it is now.
-pub(crate) fn retell(incident: &Incident, world: &World<'_>, notice: &mut Escalation) {
-    if notice.audience != Audience::Inform {
-        return;
+/// Lets a notice or a status tell of the incident as it is now.
+pub(crate) fn retell(incident: &Incident, world: &World<'_>, told: &mut Escalation) {
+    match told.audience {
+        Audience::Page => return,
+        Audience::Inform => {}
+        Audience::Status => told.respond_by = incident.respond_by(),
     }
     let fields = world.charter.as_deref().map(|charter| &charter.fields);
     let listed = listed_max(world);
-    (notice.affected_features, notice.affected_count) = incident.affected(listed);
-    notice.summary = summary(incident, notice.affected_count);
-    notice.severity = incident.severity;
-    notice.consumers = incident.consumers.iter().take(listed).cloned().collect();
-    notice.custom_details.extend(details(incident, fields, listed));
+    (told.affected_features, told.affected_count) = incident.affected(listed);
+    told.summary = summary(incident, told.affected_count);
+    told.severity = incident.severity;
+    (told.owner, told.unowned) = (incident.owner.clone(), incident.unowned);
+    told.consumers = incident.consumers.iter().take(listed).cloned().collect();
+    told.custom_details.extend(details(incident, fields, listed));
 }
 
 /// Subjects that one message or fact lists.

@@ -145,8 +145,10 @@ pub struct Incident {
     pub open_features: BTreeMap<String, u32>,
     /// Breaches that have not cleared.
     pub open_count: u64,
-    /// Who has been informed.
+    /// Who has been informed since it opened or reopened …
     pub informed: BTreeSet<String>,
+    /// … and who was before it reopened.
+    pub informed_before: BTreeSet<String>,
     /// Who uses the features.
     pub consumers: BTreeSet<String>,
     /// Where it stands on its ladder.
@@ -224,6 +226,7 @@ impl Incident {
             open_features: BTreeMap::new(),
             open_count: 0,
             informed: BTreeSet::new(),
+            informed_before: BTreeSet::new(),
             consumers: BTreeSet::new(),
             entry: opened.entry.clone(),
             entry_reason: "first".into(),

@@ -157,23 +157,24 @@ impl Decision<'_> {
             late_by_us: lateness_us(due_at, self.world.now),
         };
         self.progress.check_at = None;
+        let told_from = self.out.escalations.len();
         self.record(&doing, FactData::Reopened(data));
         // Absences may have begun or ended since; nobody is needed here yet.
         let _ = self.resolve_owner(&doing);
-        let told_from = self.out.escalations.len();
         for breach in breaches {
             self.attach(breach, &doing, None);
         }
-        self.retell(told_from);
         self.hush(parent, &doing);
+        self.retell(told_from);
         self.enter_if_due(&doing.at(self.world.now));
     }
 
-    /// Whoever is informed of what it opens with is told of all of it, and not
-    /// of the breach alone that named them first.
+    /// Whoever is told of what it opens with, for the first time or again, is
+    /// told of all of it: not of the breach alone that named them first, nor of
+    /// an incident that nothing belongs to yet.
     fn retell(&mut self, from: usize) {
-        let notices = self.out.escalations.iter_mut().skip(from);
-        notices.for_each(|notice| message::retell(self.incident, self.world, notice));
+        let told = self.out.escalations.iter_mut().skip(from);
+        told.for_each(|message| message::retell(self.incident, self.world, message));
     }
 
     /// What holds pages back from the beginning.
@@ -299,12 +300,21 @@ impl Decision<'_> {
             {
                 continue;
             }
-            match self.incident.informed.contains(&one.target) {
+            match self.knows(&one.target) {
                 true => known.push(one),
                 false => informed.push(one),
             }
         }
         (informed, known)
+    }
+
+    /// True for whoever was informed of the incident. That it is open again a
+    /// sink tells whom it informed before; whom none reaches, such as a model
+    /// or a dashboard, is informed again.
+    fn knows(&self, target: &str) -> bool {
+        let incident = &*self.incident;
+        let reached = || message::own_contact(target, self.world.now, self.world).is_some();
+        incident.informed.contains(target) || incident.informed_before.contains(target) && reached()
     }
 
     /// A step that still waits for working hours is entered at once where the

@@ -274,6 +274,7 @@ impl Incident {
     fn reopen(&mut self, data: &Reopened) {
         self.begin_anew();
         self.severity = data.severity;
+        self.informed_before.append(&mut self.informed);
         self.attached.clear();
         self.open_features.clear();
         self.open_count = 0;

@@ -518,3 +518,28 @@ fn a_silence_names_an_incident_by_its_beginning_and_none_that_is_not_there() {
     assert_eq!(refused.rule, "there is no such incident");
     scene.check();
 }
+
+#[test]
+fn an_incident_that_is_open_again_tells_what_breaches_and_those_whom_no_tool_reaches() {
+    let mut scene = Scene::new();
+    let (first, again) = (of_feature("05-08 00:00"), of_feature("05-08 01:00"));
+    scene.breach(&first).clear(&first, "05-08 00:30").run_to("05-08 00:40");
+    scene.breach(&again).run_to("05-08 01:05");
+    let told = |reason: &str| {
+        let told = scene.out.escalations.iter().filter(|one| one.reason == reason);
+        told.map(|one| (one.affected_count, one.custom_details.len())).collect::<Vec<_>>()
+    };
+    // The page of a warning waits for working hours.
+    assert_eq!(told("reopened"), [(1, 1)]);
+    let consumer = scene.out.escalations.iter();
+    let consumer = consumer.filter(|one| one.target.as_deref() == Some("model:delay-forecast"));
+    assert_eq!(consumer.count(), 2);
+    scene.check();
+}
+
+/// A breach that needs no verification, of a feature with a consumer.
+fn of_feature(when: &str) -> Breach {
+    let mut breach = breach(DELAY, ExpectationKind::Drift, Severity::Warning, at(when));
+    breach.affected_consumers = vec!["model:delay-forecast".into()];
+    breach
+}
