@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use watchkeep_model::escalation::Escalation;
-use watchkeep_model::incident::data::{Entry, Link, Notified};
+use watchkeep_model::incident::data::{Entry, Link, Notified, Resumption};
 use watchkeep_model::incident::{Fact, FactData, SYSTEM_ACTOR};
 use watchkeep_model::json;
 use watchkeep_model::time::{TimeSpan, Timestamp};
@@ -108,12 +108,50 @@ pub fn of_fact(fact: &Fact, when: &dyn Fn(Timestamp) -> String) -> String {
         FactData::Exhausted(d) => {
             format!("after {} of loop {} by {}", d.from_step, d.loops, d.trigger)
         }
+        FactData::Silenced(d) => {
+            let matchers: Vec<String> = d.matchers.iter().map(ToString::to_string).collect();
+            let (from, until) = (when(d.from), when(d.until));
+            let (id, by, what) = (&d.silence, &d.by, matchers.join(" and "));
+            format!("silence {id}: by {by} from {from} until {until}, for {what}")
+        }
+        FactData::Unsilenced(d) => {
+            format!(
+                "silence {}: {}{}",
+                d.silence,
+                d.reason,
+                resumed(d.resumes.as_ref(), fact, when)
+            )
+        }
+        FactData::Uninhibited(d) => {
+            format!("incident {}: {}{}", d.by, d.reason, resumed(d.resumes.as_ref(), fact, when))
+        }
+        FactData::FlappingStarted(d) | FactData::FlappingEnded(d) => {
+            let until = d.ends_at.map_or_else(String::new, |at| format!(", until {}", when(at)));
+            format!(
+                "{} changes among the last {} windows{until}{}",
+                d.changes,
+                d.look_back,
+                resumed(d.resumes.as_ref(), fact, when)
+            )
+        }
+        FactData::Reviewed(d) => {
+            let asks = d.actions.iter();
+            let asks =
+                asks.map(|one| format!("; {} by {} until {}", one.what, one.by, when(one.due)));
+            let closes =
+                d.closes_at.map_or_else(String::new, |at| format!("; closes at {}", when(at)));
+            let late = d.late_by_us.map_or_else(String::new, |us| {
+                format!("; the review is {} late", TimeSpan::from_micros(us))
+            });
+            format!("{}{}{closes}{late}", d.root_cause, asks.collect::<String>())
+        }
         other => by_fields(&json::to_line(other), when),
     };
     let rationale = fact.rationale.as_ref().filter(|why| !text.contains(why.as_str()));
     let why = rationale.map_or_else(String::new, |why| format!(" \"{why}\""));
     let late = fact.recorded_at.since(fact.occurred_at);
-    let late = if late > TimeSpan::ZERO { format!(" (late by {late})") } else { String::new() };
+    // A running service is always a little late.
+    let late = if late >= TimeSpan::SECOND { format!(" (late by {late})") } else { String::new() };
     format!("{text}{why}{late}")
 }
 
@@ -151,6 +189,31 @@ fn standing(entry: &Entry, fact: &Fact, when: &dyn Fn(Timestamp) -> String) -> S
         if let Some(at) = at {
             text += &format!(", {what} by {}", when(at));
         }
+    }
+    text
+}
+
+/// How an incident goes on after a quiet.
+fn resumed(
+    resumes: Option<&Resumption>,
+    fact: &Fact,
+    when: &dyn Fn(Timestamp) -> String,
+) -> String {
+    let Some(resumes) = resumes else { return String::new() };
+    let mut text = String::new();
+    if let Some(entry) = &resumes.entry {
+        let how = if resumes.pages { "its pages go out" } else { "it goes on" };
+        text += &format!("; {how}: {}", standing(entry, fact, when));
+    } else if resumes.pages {
+        text += "; its pages go out";
+    }
+    let moved = [
+        ("acknowledged until", resumes.expires_at),
+        ("rollback by", resumes.rollback_by),
+        ("repeats at", resumes.repeat_at),
+    ];
+    for (what, at) in moved {
+        text += &at.map_or_else(String::new, |at| format!("; {what} {}", when(at)));
     }
     text
 }

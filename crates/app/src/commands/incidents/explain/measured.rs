@@ -25,7 +25,8 @@ pub(in crate::commands::incidents) struct Measured {
     pub(super) window_start: Timestamp,
     pub(super) window_end: Timestamp,
     pub(super) reason: String,
-    /// When it cleared or was retracted; absent while it is open.
+    /// When it cleared or was retracted, by the incident's facts or else by the
+    /// breach's own lines; absent while it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ended_at: Option<Timestamp>,
     /// The line of the breach that opened it.
@@ -108,7 +109,11 @@ pub(super) fn breaches(
         match breach.transition {
             Transition::Opened => one.opened = Some(Box::new(breach)),
             Transition::Sustained => one.sustained += 1,
-            Transition::Cleared | Transition::Retracted => {}
+            // Of one that the incident has left open, as it was accepted or went
+            // over to another, no fact of its own tells.
+            Transition::Cleared | Transition::Retracted => {
+                one.ended_at.get_or_insert(breach.detected_at);
+            }
         }
     })?;
     let mut by_window: BTreeMap<(String, String, Timestamp), Vec<usize>> = BTreeMap::new();

@@ -78,7 +78,10 @@ pub(super) fn of(incident: &Incident, facts: &[Fact]) -> Pending {
         let (what, then) = words(timer);
         Due { at, what, then }
     });
-    let open = incident.attached.iter().filter(|(_, attached)| !attached.open.is_empty());
+    // What breached as it became one with another is that one's.
+    let is_merged = facts.iter().any(|fact| matches!(fact.data, FactData::Merged(_)));
+    let open = incident.attached.iter();
+    let open = open.filter(|(_, attached)| !attached.open.is_empty() && !is_merged);
     Pending {
         step: incident.entry.step.clone(),
         climb: incident.entry.climb,
@@ -98,20 +101,23 @@ pub(super) fn of(incident: &Incident, facts: &[Fact]) -> Pending {
     }
 }
 
+/// What a missed deadline leads to; which of the two is in the policy.
+const MOVES_ON: &str = "the next step is entered, or the steps have run out";
+
 const fn words(timer: Timer) -> (&'static str, &'static str) {
     match timer {
         Timer::Settle => {
             ("the breaches have been clear for long enough", "it is checked whether it may end")
         }
         Timer::Enter => ("working hours begin", "the step is entered and its people are paged"),
-        Timer::Acknowledge => ("latest acknowledgement", "the next step is entered"),
+        Timer::Acknowledge => ("latest acknowledgement", MOVES_ON),
         Timer::AcknowledgementExpires => {
             ("the acknowledgement lasts without a remediation", "the step is entered anew")
         }
-        Timer::Remediate => ("latest remediation", "the next step is entered"),
-        Timer::Decide => ("latest decision", "the next step is entered"),
+        Timer::Remediate => ("latest remediation", MOVES_ON),
+        Timer::Decide => ("latest decision", MOVES_ON),
         Timer::Repeat => ("the steps have run out", "the last resort is paged again"),
-        Timer::Rollback => ("latest rollback that was ordered", "the next step is entered"),
+        Timer::Rollback => ("latest rollback that was ordered", MOVES_ON),
         Timer::ReviewOverdue => ("latest review", "it is recorded as overdue"),
         Timer::Close => ("nothing came back", "it is closed"),
         Timer::FlapEnds => ("it has been steady for long enough", "pages held back go out"),

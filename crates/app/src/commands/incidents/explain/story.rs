@@ -29,6 +29,8 @@ struct Known {
     breaches: BTreeMap<String, String>,
     /// How the present step was come to.
     entered: String,
+    /// The end of a quiet that let its pages go, where there was one since.
+    resumed: Option<&'static str>,
 }
 
 /// Every fact in words, the latest first.
@@ -62,33 +64,30 @@ pub(super) fn of(facts: &[Fact]) -> Vec<Told> {
 }
 
 impl Known {
-    /// Notes how a step is come to.
+    /// Notes how a step is come to, and what let its pages go.
     fn follow(&mut self, fact: &Fact) {
-        match &fact.data {
-            FactData::Opened(data) => {
-                self.entered = format!(
-                    "the incident opened; {} is where policy {} begins for {}",
-                    data.entry.step,
-                    data.policy.name,
-                    data.kind.name()
-                );
+        let (resumes, end) = match &fact.data {
+            FactData::Unsilenced(data) => (data.resumes.as_ref(), "the silence ended"),
+            FactData::Uninhibited(data) => {
+                (data.resumes.as_ref(), "the other incident spoke for it no more")
             }
-            FactData::Escalated(data) => {
-                let why = trigger(&data.trigger, data.due_at);
-                self.entered = format!("{} was left because {why}", data.from_step);
-            }
-            FactData::AcknowledgementExpired(data) => {
-                self.entered = format!(
-                    "{} acknowledged and remediated nothing until {}",
-                    data.by, data.due_at
-                );
-            }
-            FactData::Reopened(_) => self.entered = "a breach returned".to_owned(),
-            FactData::Exhausted(data) => {
-                let why = trigger(&data.trigger, data.due_at);
-                self.entered = format!("no step is left after {}: {why}", data.from_step);
-            }
-            _ => {}
+            FactData::FlappingEnded(data) => (data.resumes.as_ref(), "it flapped no more"),
+            _ => (None, ""),
+        };
+        if resumes.is_some_and(|resumes| resumes.pages) {
+            self.resumed = Some(end);
+            return;
+        }
+        if let Some(why) = entering(fact) {
+            (self.entered, self.resumed) = (why, None);
+        }
+    }
+
+    /// Why the present step asks somebody.
+    fn reason(&self) -> String {
+        match self.resumed {
+            Some(end) => format!("{end}, and what it had held back is still due: {}", self.entered),
+            None => self.entered.clone(),
         }
     }
 
@@ -106,9 +105,9 @@ impl Known {
                 "delivery_failed" => "no sink took the page before it".to_owned(),
                 "digest" => "it had waited to go out with others to the same person".to_owned(),
                 "not_rolled_back" => "a rollback that was ordered is not done".to_owned(),
-                _ => self.entered.clone(),
+                _ => self.reason(),
             }),
-            FactData::NotificationSkipped(_) => Some(self.entered.clone()),
+            FactData::NotificationSkipped(_) => Some(self.reason()),
             FactData::Escalated(data) => Some(trigger(&data.trigger, data.due_at)),
             FactData::Exhausted(data) => Some(trigger(&data.trigger, data.due_at)),
             FactData::AcknowledgementExpired(data) => {
@@ -152,6 +151,31 @@ impl Known {
     }
 }
 
+/// How a step is come to by a fact, where it is by that.
+fn entering(fact: &Fact) -> Option<String> {
+    Some(match &fact.data {
+        FactData::Opened(data) => format!(
+            "the incident opened; {} is where policy {} begins for {}",
+            data.entry.step,
+            data.policy.name,
+            data.kind.name()
+        ),
+        FactData::Escalated(data) => {
+            let why = trigger(&data.trigger, data.due_at);
+            format!("{} was left because {why}", data.from_step)
+        }
+        FactData::AcknowledgementExpired(data) => {
+            format!("{} acknowledged and remediated nothing until {}", data.by, data.due_at)
+        }
+        FactData::Reopened(_) => "a breach returned".to_owned(),
+        FactData::Exhausted(data) => {
+            let why = trigger(&data.trigger, data.due_at);
+            format!("no step is left after {}: {why}", data.from_step)
+        }
+        _ => return None,
+    })
+}
+
 /// What became of a message, in words.
 fn delivery(data: &DeliveryReported) -> String {
     let whom = match (&data.target, &data.channel) {
@@ -188,5 +212,51 @@ fn trigger(trigger: &str, due_at: Timestamp) -> String {
         "recurrence" => "it came again so often (recurrence)".to_owned(),
         "severity" => "it is so severe (severity)".to_owned(),
         other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn fact(sequence: u64, name: &str, data: Value) -> Fact {
+        let fact = json!({"incident_id": "i", "sequence": sequence, "fact": name,
+            "occurred_at": "2026-01-01T00:00:00Z", "recorded_at": "2026-01-01T00:00:00Z",
+            "actor": "watchkeep", "drill": false, "data": data, "hash": ""});
+        serde_json::from_value(fact).expect("a fact")
+    }
+
+    #[test]
+    fn a_page_that_a_silence_held_back_goes_out_because_that_ended() {
+        let entry = json!({"step": "first", "loop": 1, "enters_at": "2026-01-01T00:00:00Z"});
+        let page = json!({"step": "first", "loop": 1, "target": "user:ada", "role": "primary",
+            "channel": "topic", "reason": "escalated"});
+        let climb = json!({"from_step": "zero", "to_step": "first", "loop": 1,
+            "trigger": "requested", "due_at": "2026-01-01T00:00:00Z", "entry": entry});
+        let end = json!({"silence": "s", "reason": "expired",
+            "resumes": {"pages": true, "entry": entry}});
+        let told = of(&[
+            fact(1, "escalated", climb.clone()),
+            fact(2, "unsilenced", end),
+            fact(3, "notified", page.clone()),
+            fact(4, "escalated", climb),
+            fact(5, "notified", page),
+        ]);
+        let why: Vec<&str> = told
+            .iter()
+            .rev()
+            .filter(|one| one.fact == "notified")
+            .filter_map(|one| one.why.as_deref())
+            .collect();
+        assert_eq!(
+            why,
+            [
+                "the silence ended, and what it had held back is still due: zero was left because \
+                 somebody asked for it",
+                "zero was left because somebody asked for it",
+            ]
+        );
     }
 }
