@@ -432,6 +432,33 @@ fn a_made_log_gives_the_figures_that_were_put_into_it() {
 }
 
 #[test]
+fn an_incident_counts_once_for_whoever_answers_it_and_a_merged_one_is_nobodys() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (out, charters) = made(folder.path());
+    let mut facts = incident(4, "2026-01-20", 5, "user:ada", false);
+    facts.truncate(4);
+    let mut say = |time: &str, fact: &str, data: Value| {
+        let time = format!("2026-01-20T{time}:00Z");
+        let sequence = facts.len() + 1;
+        facts.push(json!({"incident_id": "i4", "sequence": sequence, "fact": fact,
+            "occurred_at": time, "recorded_at": time, "actor": "user:ada", "drill": false,
+            "data": data}));
+    };
+    say("12:50", "acknowledged", json!({"step": "first", "loop": 1}));
+    say("12:55", "merged", json!({"into": "i3", "reason": "the same"}));
+    let file = out.join("incidents.ndjson");
+    let mut text = std::fs::read_to_string(&file).expect("readable");
+    text.extend(facts.iter().map(|fact| format!("{fact}\n")));
+    std::fs::write(&file, text).expect("disk");
+    let health = json_of(&report("health", &out, &charters, "json", &QUARTER));
+    let people = health["people"].as_array().expect("people");
+    let ada = people.iter().find(|one| one["person"] == "user:ada").expect("ada");
+    // After 5, 20 and 5 minutes.
+    assert_eq!((&ada["acknowledged"], &ada["seconds_to_acknowledge"]), (&json!(3), &json!(300)));
+    assert_eq!((&ada["open_incidents"], &health["total"]["open_at_end"]), (&json!(0), &json!(0)));
+}
+
+#[test]
 fn a_planted_departure_from_the_policy_is_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (out, charters) = made(folder.path());

@@ -26,10 +26,11 @@ pub struct Load {
     pub pages: u64,
     /// Of them those outside of working hours on the person's own wall clock.
     pub off_hours_pages: u64,
-    /// Incidents that they acknowledged.
+    /// Incidents that they acknowledged, each once.
     pub acknowledged: u64,
     /// Middle time to their acknowledgement, in seconds, from when they were
-    /// first paged for it; without a page, from when anybody was asked.
+    /// first paged for it; without a page, from when anybody was asked. What they
+    /// acknowledge again before they are asked anew says nothing of that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_to_acknowledge: Option<i64>,
     /// Subjects, and patterns, whose charter names them as the primary owner, or
@@ -91,6 +92,9 @@ fn one(
 ) {
     let Some(first) = facts.first() else { return };
     let FactData::Opened(opened) = &first.data else { return };
+    if first.drill {
+        return;
+    }
     let policy = registry.policy(&opened.policy.name);
     let hours = policy.and_then(|policy| policy.hours.as_ref());
     let mut owner = opened.owner.clone();
@@ -99,26 +103,33 @@ fn one(
     }
     let mut is_open = true;
     let mut asked = Asked::since(first.occurred_at);
+    let mut answered: BTreeSet<&str> = BTreeSet::new();
     for fact in facts.iter().take_while(|fact| fact.occurred_at < period.to) {
         asked.see(fact);
         match (&fact.data, fact.fact) {
             (FactData::OwnerResolved(resolved), _) => owner.clone_from(&resolved.owner),
             (FactData::Notified(notified), _)
-                if is_person(&notified.target) && period.has(fact.occurred_at) && !fact.drill =>
+                if is_person(&notified.target) && period.has(fact.occurred_at) =>
             {
                 let is_off = is_off_hours(registry, hours, &notified.target, fact.occurred_at);
                 let load = load(loads, &notified.target);
                 load.pages += 1;
                 load.off_hours_pages += u64::from(is_off);
             }
-            (FactData::Acknowledged(_), _)
-                if is_person(&fact.actor) && period.has(fact.occurred_at) =>
-            {
-                load(loads, &fact.actor).acknowledged += 1;
-                let wait = fact.occurred_at.since(asked.at(&fact.actor));
-                waits.entry(fact.actor.clone()).or_default().push(wait.as_micros() / 1_000_000);
+            (FactData::Acknowledged(_), _) if is_person(&fact.actor) => {
+                let is_first = asked.answered_by.insert(&fact.actor);
+                let is_in = period.has(fact.occurred_at);
+                if is_in && answered.insert(&fact.actor) {
+                    load(loads, &fact.actor).acknowledged += 1;
+                }
+                if is_in && is_first {
+                    let wait = fact.occurred_at.since(asked.at(&fact.actor));
+                    waits.entry(fact.actor.clone()).or_default().push(wait.as_micros() / 1_000_000);
+                }
             }
-            (_, FactName::Resolved | FactName::Reviewed | FactName::Closed) => is_open = false,
+            (_, FactName::Resolved | FactName::Merged | FactName::Reviewed | FactName::Closed) => {
+                is_open = false;
+            }
             (_, FactName::Reopened) => is_open = true,
             _ => {}
         }
@@ -135,11 +146,14 @@ struct Asked<'f> {
     is_answered: bool,
     /// The first page to each person since.
     paged: BTreeMap<&'f str, Timestamp>,
+    /// Who has acknowledged since.
+    answered_by: BTreeSet<&'f str>,
 }
 
 impl<'f> Asked<'f> {
     fn since(from: Timestamp) -> Self {
-        Self { from, is_answered: false, paged: BTreeMap::new() }
+        let (paged, answered_by) = (BTreeMap::new(), BTreeSet::new());
+        Self { from, is_answered: false, paged, answered_by }
     }
 
     fn see(&mut self, fact: &'f Fact) {
