@@ -546,6 +546,15 @@ fn a_drill_finds_a_planted_gap_and_pages_nobody() {
     for fact in binary::lines(&drill.join("incidents.ndjson")) {
         assert_eq!(fact["drill"], true);
     }
+    // With a configuration, nobody is reached whom no sink of it would page.
+    let settings = folder.path().join("settings.toml");
+    let sinks = "[log]\nkind = \"embedded\"\nfolder = \"none\"\n\n[sinks.chat]\ntool = \"slack\"\nurl = \"http://127.0.0.1:9/\"\n";
+    std::fs::write(&settings, sinks).expect("disk");
+    let with_sinks = ["--format", "json", "-c", settings.to_str().expect("text")];
+    let told = json_of(&command(&[&arguments[..], &with_sinks].concat())).to_string();
+    let untaken = "no sink takes what pages user:ada by";
+    assert!(told.contains(untaken), "{told}");
+    assert!(!gaps.iter().any(|(_, what)| what.contains(untaken)), "{gaps:?}");
     // Two runs write the same, and the review knows that the ladder was tried out.
     let first = std::fs::read(drill.join("incidents.ndjson")).expect("readable");
     command(&arguments);

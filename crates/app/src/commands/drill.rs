@@ -3,16 +3,20 @@
 mod record;
 mod scenario;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use watchkeep_incident::drill::{Drilled, run as play};
+use watchkeep_incident::drill::{Drilled, Gap, GapKind, run as play};
+use watchkeep_model::escalation::{Audience, Escalation};
 use watchkeep_model::incident::Fact;
 use watchkeep_model::json;
 use watchkeep_model::time::Timestamp;
+use watchkeep_runtime::stage::deliver::Sink;
+use watchkeep_runtime::stage::deliver::route::{TOPIC, is_claimed};
 
 use crate::Outcome;
 use crate::charters::{self, Wanted};
@@ -38,8 +42,11 @@ pub(super) fn run(command: &cli::Drill) -> anyhow::Result<Outcome> {
     let path = &arguments.scenario;
     let now = crate::service::clock::now;
     let scenario = scenario::read(path, arguments.at, now)?;
-    let drilled =
+    let mut drilled =
         play(&scenario, &*rules.registry()).with_context(|| path.display().to_string())?;
+    let sinks: Vec<&Sink> = config.sinks.iter().map(|config| &config.sink).collect();
+    drilled.gaps.extend(untaken(&drilled.escalations, &sinks));
+    drilled.gaps.sort_by_key(|gap| gap.at);
     let mut told = Told { drilled: &drilled, held_at: now(), recorded: None };
     if let Some(folder) = &arguments.out {
         write(folder, &told)?;
@@ -55,6 +62,36 @@ pub(super) fn run(command: &cli::Drill) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Found);
     }
     Ok(if drilled.gaps.is_empty() { Outcome::Fine } else { Outcome::Found })
+}
+
+/// People whose pages no sink of the configuration would take. Where there is
+/// none, others read the topic.
+fn untaken(messages: &[Escalation], sinks: &[&Sink]) -> Vec<Gap> {
+    if sinks.iter().all(|sink| sink.drill) {
+        return Vec::new();
+    }
+    let mut rounds: BTreeMap<_, (Option<String>, BTreeSet<&str>)> = BTreeMap::new();
+    for page in messages.iter().filter(|message| message.audience == Audience::Page) {
+        let Some((who, channel)) = page.target.as_deref().zip(page.channel.as_deref()) else {
+            continue;
+        };
+        let round = rounds.entry((page.time, &page.incident_id, who));
+        round.or_insert((page.step.clone(), BTreeSet::new())).1.insert(channel);
+    }
+    let mut known = BTreeSet::new();
+    let mut gaps = Vec::new();
+    for ((at, _, who), (step, channels)) in rounds {
+        let is_taken = |channel: &&str| *channel == TOPIC || is_claimed(channel, sinks);
+        if !channels.iter().any(is_taken) && known.insert((who, channels.clone())) {
+            let channels: Vec<&str> = channels.into_iter().collect();
+            let what = format!(
+                "no sink takes what pages {who} by {}: it stays in the topic",
+                channels.join(", ")
+            );
+            gaps.push(Gap { gap: GapKind::Unreachable, at, step, what });
+        }
+    }
+    gaps
 }
 
 /// What came of an exercise, with when it was held.

@@ -1,6 +1,6 @@
 //! What an exercise shows to be missing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use watchkeep_model::charter::{Charter, Owners, Severity};
@@ -13,7 +13,7 @@ use super::Scenario;
 use super::open::left_open;
 use crate::context::{Context, default_policy};
 use crate::decide::gates::share_a_team;
-use crate::decide::includes;
+use crate::decide::{ON_EXHAUSTED, includes};
 use crate::report::is_person;
 use crate::schedule::{Presence, answering, typed_user, unavailable};
 use crate::state::Incident;
@@ -94,9 +94,10 @@ pub(super) fn gaps(
         push(&mut found, GapKind::NothingOpened, scenario.ends, None, what);
     }
     let mut told: Vec<(String, &str)> = Vec::new();
-    for fact in facts {
-        moving(fact, &mut told, &mut found);
+    for (place, fact) in facts.iter().enumerate() {
+        moving(fact, &facts[place + 1..], &mut told, &mut found);
     }
+    unaddressed(facts, &mut found);
     if opened_any && !facts.iter().any(|fact| is_person(&fact.actor)) {
         push(&mut found, GapKind::NoHuman, scenario.ends, None, "nobody did anything");
     }
@@ -114,9 +115,42 @@ fn push(
     found.push(Gap { gap, at, step: step.map(str::to_owned), what: what.into() });
 }
 
+/// Tools whose sinks know where a message goes; others need an address.
+const OWN_ADDRESS: [&str; 5] = ["alertmanager", "pagerduty", "slack", "topic", "webhook"];
+
+/// People whom a page could not be brought to: by every channel of the round it
+/// would go to no address, as the step has none and they have no such contact.
+fn unaddressed(facts: &[Fact], found: &mut Vec<Gap>) {
+    let mut rounds: BTreeMap<_, (&str, Vec<&str>)> = BTreeMap::new();
+    for fact in facts {
+        if let FactData::Notified(page) = &fact.data {
+            let round = (fact.occurred_at, &fact.incident_id, &page.target);
+            let (_, channels) = rounds.entry(round).or_insert((&page.step, Vec::new()));
+            channels.push(&page.channel);
+        }
+    }
+    let has_address = |channel: &&str| channel.contains(':') || OWN_ADDRESS.contains(channel);
+    let mut known = BTreeSet::new();
+    for ((at, _, who), (step, channels)) in rounds {
+        if !channels.iter().any(has_address) && known.insert((who, step)) {
+            let channels = channels.join(", ");
+            let what = format!(
+                "{who} is paged by {channels} without an address: the step has none, and they have \
+                 no such contact"
+            );
+            push(found, GapKind::Unreachable, at, Some(step), what);
+        }
+    }
+}
+
 /// Gaps that the course of the incident shows. `told` are those notified at
-/// the present step, with the incident.
-fn moving<'f>(fact: &'f Fact, told: &mut Vec<(String, &'f str)>, found: &mut Vec<Gap>) {
+/// the present step, with the incident; `later` are the facts that follow.
+fn moving<'f>(
+    fact: &'f Fact,
+    later: &[Fact],
+    told: &mut Vec<(String, &'f str)>,
+    found: &mut Vec<Gap>,
+) {
     let (id, at) = (fact.incident_id.as_str(), fact.occurred_at);
     match &fact.data {
         FactData::Notified(notified) => {
@@ -138,7 +172,15 @@ fn moving<'f>(fact: &'f Fact, told: &mut Vec<(String, &'f str)>, found: &mut Vec
         FactData::Exhausted(exhausted) => {
             missed(&exhausted.trigger, &exhausted.from_step, at, id, told, found);
             told.retain(|(_, of)| *of != id);
-            let what = format!("after {} climbs nobody was left to ask", exhausted.loops);
+            let mut what = format!("after {} climbs nobody was left to ask", exhausted.loops);
+            let tells = |other: &Fact| match &other.data {
+                FactData::Notified(page) => page.step == ON_EXHAUSTED,
+                FactData::NotificationSkipped(skipped) => skipped.step == ON_EXHAUSTED,
+                _ => false,
+            };
+            if !later.iter().any(|other| other.incident_id == id && tells(other)) {
+                what += ", and `on_exhausted` names nobody who is told";
+            }
             push(found, GapKind::Exhausted, at, Some(&exhausted.from_step), what);
         }
         FactData::AcknowledgementExpired(expired) => {

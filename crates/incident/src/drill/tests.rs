@@ -1,6 +1,7 @@
 //! Exercises with the flights' people, and gaps planted among them.
 
 use watchkeep_model::incident::check_link;
+use watchkeep_model::policy::Channel;
 use watchkeep_model::response::Command;
 
 use super::*;
@@ -142,4 +143,31 @@ fn a_scenario_that_cannot_be_played_says_why() {
     *again = Transition::Cleared;
     let error = run(&scenario, &world).expect_err("nothing is open").to_string();
     assert!(error.contains("no open breach"), "{error}");
+}
+
+#[test]
+fn a_page_to_no_address_and_a_last_resort_of_nobody_are_gaps() {
+    let mut world = world();
+    for policy in world.policies.values_mut() {
+        for step in &mut policy.steps {
+            step.channels = vec![Channel { tool: "sms".into(), to: None, scope: None }];
+        }
+        policy.on_exhausted.notify.clear();
+    }
+    let drilled = drilled(&world, Vec::new());
+    let gaps: Vec<(GapKind, &str)> =
+        drilled.gaps.iter().map(|gap| (gap.gap, gap.what.as_str())).collect();
+    for planted in [
+        (
+            GapKind::Unreachable,
+            "user:edgar is paged by sms without an address: the step has none, and they have no \
+             such contact",
+        ),
+        (
+            GapKind::Exhausted,
+            "after 2 climbs nobody was left to ask, and `on_exhausted` names nobody who is told",
+        ),
+    ] {
+        assert!(gaps.contains(&planted), "{planted:?} is not in {gaps:#?}");
+    }
 }
