@@ -120,6 +120,9 @@ fn an_embedded_service_takes_commands_and_tells_what_came_of_them() {
     let held = ["drill", "run", exercise, "--by", "ada", "--wait", "60s", "--send"];
     let (code, text) = service.attempt(&held);
     assert!(code == 1 && text.contains("missed_acknowledgement"), "{text}");
+    // The service holds the log, and reads it out for whoever wants it proved.
+    let (code, text) = service.attempt(&["audit", "verify"]);
+    assert!(code == 0 && text.contains("whole: every fact is as it was written"), "{text}");
     service.stop();
     // Nobody decides while the service is stopped; what is written then is
     // decided when it runs again.

@@ -14,9 +14,9 @@ use super::StoredRecord;
 use crate::commands::produce::get;
 
 /// Topics that a service reads out, without their prefix: what incidents and
-/// charters are told from.
-pub(crate) const READ_OUT: [&str; 6] =
-    ["incidents", "breaches", "windows", "charters", "policies", "lineage"];
+/// charters are told from, and what proves it.
+pub(crate) const READ_OUT: [&str; 7] =
+    ["incidents", "anchors", "breaches", "windows", "charters", "policies", "lineage"];
 
 /// Where a service reads its topics out.
 pub(crate) const PATH: &str = "/v1/topics";

@@ -20,7 +20,7 @@ use crate::Outcome;
 use crate::cli::AuditVerify;
 use crate::config::Config;
 use crate::input::Lines;
-use crate::output::{Format, Output, Table, grouped};
+use crate::output::{Format, Output, Table, complain, grouped};
 use crate::store::{Reader, Store, StoredRecord};
 
 /// Offsets that are read at once.
@@ -109,7 +109,13 @@ fn each_line(path: &Path, mut handle: impl FnMut(&str, Option<&str>)) -> anyhow:
 }
 
 fn of_log(config: &Config, audit: &mut Audit) -> anyhow::Result<()> {
-    let mut reader = Store::open_existing(config)?.reader()?;
+    let mut reader = Store::reader_or_service(config)?;
+    if matches!(reader, Reader::Service(_)) {
+        complain(
+            "the service that holds the log reads it out: what lies in its folder is checked while \
+             it is stopped",
+        );
+    }
     // Anchors before the ends of the log, so that each has its facts; those of
     // facts that a running service writes meanwhile afterwards.
     let anchors = Partition::new(config.topics.named("anchors").as_str(), 0);
