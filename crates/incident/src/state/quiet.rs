@@ -12,7 +12,7 @@ use crate::decide::ON_EXHAUSTED;
 
 /// Changes between good and bad that are remembered of one expectation. Beyond
 /// it the oldest is forgotten; a policy that asks for more never sees flapping.
-const CHANGES_MAX: usize = 64;
+pub(crate) const CHANGES_MAX: usize = 64;
 
 /// Reason of a page that a silence holds back.
 pub const SILENCED: &str = "silenced";

@@ -21,7 +21,7 @@ mod steps;
 mod times;
 
 /// Every rule of `policy lint` with what it means and what to do.
-pub const PLAYBOOK_RULES: [(&str, &str); 27] = [
+pub const PLAYBOOK_RULES: [(&str, &str); 28] = [
     ("unused_policy", "No charter names this policy, so no incident follows it."),
     (
         "unreachable_step",
@@ -95,6 +95,12 @@ pub const PLAYBOOK_RULES: [(&str, &str); 27] = [
         "short_repeat",
         "What is exhausted repeats itself once a minute at most, so that no `repeat_interval` floods \
          whoever is last to be told. A shorter one is taken as `1m`: write that, or a longer one.",
+    ),
+    (
+        "never_flaps",
+        "An expectation turns at most once a window from good to bad or back, and its last 64 turns \
+         are remembered: among `look_back` windows there are never as many `changes`, so nothing \
+         that comes and goes is held back. Ask for fewer changes, or look further back.",
     ),
     (
         "unsignable_gate",

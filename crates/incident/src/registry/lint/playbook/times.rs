@@ -1,13 +1,14 @@
 //! Working hours, dates and drills.
 
 use watchkeep_model::charter::Severity;
-use watchkeep_model::policy::Outside;
+use watchkeep_model::policy::{Flap, Outside};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::super::{Checks, Found};
 use super::Playbook;
 use crate::calendar::next_working;
 use crate::escalate::REPEAT_MIN;
+use crate::state::quiet::CHANGES_MAX;
 
 /// A long weekend. Deferring for longer is told.
 const GAP_MAX: TimeSpan = TimeSpan::DAY.times(4);
@@ -20,6 +21,7 @@ const STEP: TimeSpan = TimeSpan::MINUTE.times(15);
 
 pub(super) fn check(playbook: &Playbook<'_>, checks: &Checks, found: &mut Found) {
     repeats(playbook, found);
+    flapping(playbook, found);
     let Some(now) = checks.now else { return };
     hours(playbook, now, found);
     dates(playbook, now, found);
@@ -32,6 +34,16 @@ fn repeats(playbook: &Playbook<'_>, found: &mut Found) {
         let message = format!("repeat_interval {interval} is taken as {REPEAT_MIN}");
         let document = playbook.document;
         found.warning(document, "grouping.repeat_interval", "short_repeat", message, None);
+    }
+}
+
+fn flapping(playbook: &Playbook<'_>, found: &mut Found) {
+    let Some(Flap { look_back, changes }) = playbook.policy.damping.flap else { return };
+    let most = usize::try_from(look_back).unwrap_or(CHANGES_MAX).min(CHANGES_MAX);
+    if usize::try_from(changes).is_ok_and(|changes| changes > most) {
+        let message = format!("{changes} changes among {look_back} windows never come");
+        let hint = Some(format!("`changes` is at most {most} here"));
+        found.warning(playbook.document, "damping.flap.changes", "never_flaps", message, hint);
     }
 }
 
