@@ -208,7 +208,11 @@ fn recovery(policy: &Policy, text: &mut String) {
     };
     match &policy.verification {
         None => {
-            let _ = writeln!(text, "{after}, the incident is resolved.");
+            let _ = write!(
+                text,
+                "{after}, the incident resolves, once the gate `resolve` is signed where there is \
+                 one. "
+            );
         }
         Some(verification) => {
             let _ = writeln!(
@@ -237,12 +241,14 @@ fn recovery(policy: &Policy, text: &mut String) {
             if let Some(party) = &verification.third_party {
                 let _ = writeln!(text, "{party} must confirm.");
             }
+            text.push_str(
+                "Then it resolves, once the gate `resolve` is signed where there is one. ",
+            );
         }
     }
     let _ = writeln!(
         text,
-        "Then it resolves, once the gate `resolve` is signed where there is one. A critical \
-         incident never resolves without a person. A breach of the same group within {} of the resolution reopens it.\n",
+        "A critical incident never resolves without a person. A breach of the same group within {} of the resolution reopens it.\n",
         policy.damping.reopen_within
     );
 }
