@@ -74,8 +74,7 @@ fn aligned(section: &Section) -> String {
 }
 
 fn markdown(section: &Section) -> String {
-    let mut text: String =
-        section.text.iter().map(|line| format!("{}\n\n", visible(line, true))).collect();
+    let mut text: String = section.text.iter().map(|line| format!("{}\n\n", prose(line))).collect();
     if section.head.is_empty() {
         return text;
     }
@@ -89,6 +88,11 @@ fn markdown(section: &Section) -> String {
         text.push_str(&line(row.iter().map(|cell| plain(cell)).collect()));
     }
     text
+}
+
+/// A sentence in Markdown, which names what telemetry and charters name.
+fn prose(line: &str) -> String {
+    visible(line, true).replace('<', "&lt;")
 }
 
 /// A cell of a Markdown table: one line, and nothing of it is markup.
