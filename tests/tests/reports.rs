@@ -459,6 +459,43 @@ fn an_incident_counts_once_for_whoever_answers_it_and_a_merged_one_is_nobodys() 
 }
 
 #[test]
+fn an_incident_that_is_open_again_is_listed_as_it_is_now() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (out, _) = made(folder.path());
+    let at = "2026-01-05T14:30:00Z";
+    let entry = json!({"step": "second", "loop": 1, "enters_at": at});
+    let file = out.join("incidents.ndjson");
+    let mut text = std::fs::read_to_string(&file).expect("readable");
+    for (sequence, fact, data) in [
+        (
+            11,
+            "reopened",
+            json!({"breach_id": "b9", "severity": "warning", "entry": entry, "due_at": at}),
+        ),
+        (
+            12,
+            "silenced",
+            json!({"silence": "s", "matchers": ["kind=null_rate"], "from": at, "until": "2026-02-01T00:00:00Z", "by": "user:ada"}),
+        ),
+    ] {
+        let line = json!({"incident_id": "i1", "sequence": sequence, "fact": fact,
+            "occurred_at": at, "recorded_at": at, "actor": "watchkeep", "drill": false,
+            "data": data});
+        text += &format!("{line}\n");
+    }
+    std::fs::write(&file, text).expect("disk");
+    let from = out.to_str().expect("text");
+    let listed =
+        json_of(&command(&["incidents", "list", "--from", from, "--open", "--format", "json"]));
+    let [again] = &listed.as_array().expect("a list")[..] else { panic!("{listed}") };
+    assert_eq!(
+        (&again["incident_id"], &again["state"], &again["severity"], &again["step"]),
+        (&json!("i1"), &json!("triggered"), &json!("warning"), &json!("second"))
+    );
+    assert_eq!(again["flags"], json!(["silenced"]));
+}
+
+#[test]
 fn a_planted_departure_from_the_policy_is_listed() {
     let folder = tempfile::tempdir().expect("a folder");
     let (out, charters) = made(folder.path());

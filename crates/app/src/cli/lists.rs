@@ -151,9 +151,9 @@ pub(crate) struct AuditLedger {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Incidents {
-    /// List incidents with their state, owner and last step
+    /// List incidents with their state, owner and last step, and what keeps their pages back
     #[command(
-        after_help = "Examples:\n  watchkeep incidents list --from out\n  watchkeep incidents list -c watchkeep.toml --format json"
+        after_help = "Examples:\n  watchkeep incidents list --from out\n  watchkeep incidents list -c watchkeep.toml --open --format json"
     )]
     List(IncidentsList),
     /// Show everything that happened in one incident
@@ -234,6 +234,9 @@ pub(crate) enum Incidents {
 
 #[derive(Debug, Args)]
 pub(crate) struct IncidentsList {
+    /// Only those that are not resolved
+    #[arg(long)]
+    pub(crate) open: bool,
     #[command(flatten)]
     pub(crate) source: IncidentSource,
     #[command(flatten)]

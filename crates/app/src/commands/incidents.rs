@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+use watchkeep_incident::state::Incident;
 use watchkeep_model::incident::{Fact, FactData, FactName};
 use watchkeep_model::position::Partition;
 use watchkeep_model::time::Timestamp;
@@ -19,7 +20,7 @@ use crate::cli::{self, IncidentSource};
 use crate::config::Config;
 use crate::input::Lines;
 use crate::output::{Format, Output, Table};
-use crate::service::view::state_after;
+use crate::service::view::flags;
 use crate::store::{Reader, Store};
 
 /// Offsets that are read at once.
@@ -39,6 +40,11 @@ pub(crate) struct Listed {
     step: String,
     pages: u64,
     last_at: Timestamp,
+    /// That the steps have run out, and what keeps its pages back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    flags: Vec<Cow<'static, str>>,
+    #[serde(skip)]
+    is_open: bool,
 }
 
 /// # Errors
@@ -68,13 +74,15 @@ pub(super) fn each<T: Stored>(
 fn list(arguments: &cli::IncidentsList) -> anyhow::Result<Outcome> {
     let facts = read(&arguments.source)?;
     let mut all: Vec<Listed> = facts.values().filter_map(|facts| listed(facts)).collect();
+    all.retain(|one| one.is_open || !arguments.open);
     all.sort_by(|a, b| (a.opened_at, &a.incident_id).cmp(&(b.opened_at, &b.incident_id)));
     let mut output = Output::new();
     match arguments.formatted.format {
         Format::Json => output.json(&all)?,
         Format::Table => {
             let head = [
-                "incident", "opened", "state", "severity", "kind", "root", "owner", "step", "pages",
+                "incident", "opened", "state", "severity", "kind", "root", "owner", "step",
+                "pages", "flags",
             ];
             let mut table = Table::new(head);
             for line in all {
@@ -88,6 +96,7 @@ fn list(arguments: &cli::IncidentsList) -> anyhow::Result<Outcome> {
                     line.owner.unwrap_or_else(|| "nobody".into()),
                     line.step,
                     line.pages.to_string(),
+                    if line.flags.is_empty() { "-".into() } else { line.flags.join(", ") },
                 ]);
             }
             table.print(&mut output)?;
@@ -210,37 +219,24 @@ fn read_file(path: &Path, keep: &mut impl FnMut(Fact)) -> anyhow::Result<()> {
 
 /// The line of an incident; `None` for commands that concern none.
 pub(super) fn listed(facts: &[Fact]) -> Option<Listed> {
-    let first = facts.first()?;
     // Commands that concern no incident have a chain of their own.
-    let FactData::Opened(opened) = &first.data else { return None };
-    let mut listed = Listed {
-        incident_id: first.incident_id.clone(),
-        opened_at: first.occurred_at,
-        state: "triggered".into(),
-        severity: opened.severity.name().to_owned(),
-        kind: opened.kind.name().to_owned(),
-        root: opened.root.clone(),
-        owner: opened.owner.clone(),
-        step: opened.entry.step.clone(),
-        pages: 0,
-        last_at: first.occurred_at,
-    };
-    for fact in facts {
-        listed.last_at = fact.occurred_at;
-        match &fact.data {
-            FactData::SeverityChanged(changed) => {
-                changed.to.name().clone_into(&mut listed.severity);
-            }
-            FactData::OwnerResolved(resolved) => listed.owner.clone_from(&resolved.owner),
-            FactData::Escalated(escalated) => listed.step.clone_from(&escalated.to_step),
-            FactData::Notified(_) => listed.pages += 1,
-            _ => {}
-        }
-        if let Some(state) = state_after(fact.fact) {
-            listed.state = state.into();
-        }
-    }
-    Some(listed)
+    let mut incident = Incident::begin(facts.first()?)?;
+    facts.iter().skip(1).for_each(|fact| incident.apply(fact));
+    let is_page = |fact: &&Fact| fact.fact == FactName::Notified;
+    Some(Listed {
+        opened_at: incident.opened_at,
+        state: incident.state.name().into(),
+        severity: incident.severity.name().to_owned(),
+        kind: incident.kind.name().to_owned(),
+        pages: facts.iter().filter(is_page).count() as u64,
+        last_at: facts.last()?.occurred_at,
+        flags: flags(&incident).into_iter().map(Cow::from).collect(),
+        is_open: incident.is_open(),
+        incident_id: incident.id,
+        root: incident.root,
+        owner: incident.owner,
+        step: incident.entry.step,
+    })
 }
 
 pub(super) fn name(fact: FactName) -> String {

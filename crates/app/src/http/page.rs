@@ -51,7 +51,7 @@ fn incidents(page: &mut String, view: &View) {
         );
         let class = if incident.is_over() { "dim" } else { "bad" };
         vec![
-            (class, incident.state.to_owned()),
+            (class, [&[incident.state], &incident.flags[..]].concat().join(", ")),
             ("", incident.severity.to_owned()),
             ("", format!("{} of {}", incident.kind, incident.root)),
             ("", incident.affected_features.join(", ")),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
+use watchkeep_incident::state::Incident;
 use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::escalation::{Audience, Escalation};
 use watchkeep_model::incident::{Fact, FactData, FactName};
@@ -82,6 +83,9 @@ impl Answers {
 pub(crate) struct IncidentView {
     pub(crate) incident_id: String,
     pub(crate) state: &'static str,
+    /// What else is to be known of it: see [`flags`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) flags: Vec<&'static str>,
     pub(crate) root: String,
     pub(crate) kind: &'static str,
     pub(crate) severity: &'static str,
@@ -89,11 +93,15 @@ pub(crate) struct IncidentView {
     pub(crate) owner: Option<String>,
     pub(crate) unowned: bool,
     pub(crate) step: String,
+    /// What breaches; where nothing does any more, what did.
     pub(crate) affected_features: Vec<String>,
     pub(crate) opened_at: Timestamp,
     pub(crate) last_at: Timestamp,
     /// Who was paged, in order: person, channel, why.
     pub(crate) paged: Vec<Paged>,
+    /// The fold that tells all of this.
+    #[serde(skip)]
+    incident: Incident,
 }
 
 /// One page of an incident.
@@ -155,43 +163,13 @@ impl View {
 
     fn fact(&mut self, fact: &Fact) {
         self.answers.take(fact);
-        if let FactData::Opened(opened) = &fact.data {
+        if let Some(begun) = Incident::begin(fact) {
             self.make_room();
-            let view = IncidentView {
-                incident_id: fact.incident_id.clone(),
-                state: "triggered",
-                root: opened.root.clone(),
-                kind: opened.kind.name(),
-                severity: opened.severity.name(),
-                owner: opened.owner.clone(),
-                unowned: opened.unowned,
-                step: opened.entry.step.clone(),
-                affected_features: opened.affected_features.clone(),
-                opened_at: fact.occurred_at,
-                last_at: fact.occurred_at,
-                paged: Vec::new(),
-            };
-            self.incidents.insert(fact.incident_id.clone(), view);
+            self.incidents.insert(fact.incident_id.clone(), IncidentView::of(begun));
             return;
         }
-        let Some(incident) = self.incidents.get_mut(&fact.incident_id) else { return };
-        incident.last_at = fact.occurred_at;
-        if let Some(state) = state_after(fact.fact) {
-            incident.state = state;
-        }
-        match &fact.data {
-            FactData::BreachAttached(breach) => incident.add(&breach.feature),
-            FactData::SeverityChanged(changed) => incident.severity = changed.to.name(),
-            FactData::OwnerResolved(resolved) => incident.owner.clone_from(&resolved.owner),
-            FactData::Escalated(escalated) => incident.step.clone_from(&escalated.to_step),
-            FactData::Notified(notified) => incident.paged.push(Paged {
-                at: fact.occurred_at,
-                target: notified.target.clone(),
-                channel: notified.channel.clone(),
-                step: notified.step.clone(),
-                reason: notified.reason.clone(),
-            }),
-            _ => {}
+        if let Some(incident) = self.incidents.get_mut(&fact.incident_id) {
+            incident.take(fact);
         }
     }
 
@@ -224,32 +202,71 @@ impl View {
 }
 
 impl IncidentView {
-    fn add(&mut self, feature: &str) {
-        let known = &mut self.affected_features;
-        if known.len() < AFFECTED_MAX && !known.iter().any(|known| known == feature) {
-            known.push(feature.to_owned());
+    fn of(incident: Incident) -> Self {
+        let mut view = Self {
+            incident_id: incident.id.clone(),
+            state: "",
+            flags: Vec::new(),
+            root: incident.root.clone(),
+            kind: incident.kind.name(),
+            severity: "",
+            owner: None,
+            unowned: false,
+            step: String::new(),
+            affected_features: Vec::new(),
+            opened_at: incident.opened_at,
+            last_at: incident.opened_at,
+            paged: Vec::new(),
+            incident,
+        };
+        view.look();
+        view
+    }
+
+    fn take(&mut self, fact: &Fact) {
+        self.incident.apply(fact);
+        self.last_at = fact.occurred_at;
+        if let FactData::Notified(notified) = &fact.data {
+            self.paged.push(Paged {
+                at: fact.occurred_at,
+                target: notified.target.clone(),
+                channel: notified.channel.clone(),
+                step: notified.step.clone(),
+                reason: notified.reason.clone(),
+            });
         }
+        self.look();
+    }
+
+    fn look(&mut self) {
+        let incident = &self.incident;
+        self.state = incident.state.name();
+        self.flags = flags(incident);
+        self.severity = incident.severity.name();
+        self.owner.clone_from(&incident.owner);
+        self.unowned = incident.unowned;
+        self.step.clone_from(&incident.entry.step);
+        (self.affected_features, _) = incident.affected(AFFECTED_MAX);
     }
 
     /// True where nothing more is asked of anybody.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.state, "resolved" | "reviewed" | "closed")
+        !self.incident.is_open()
     }
 }
 
-/// The state that a fact leads to, where it changes it.
-pub(crate) const fn state_after(fact: FactName) -> Option<&'static str> {
-    Some(match fact {
-        FactName::Opened
-        | FactName::Reopened
-        | FactName::AcknowledgementExpired
-        | FactName::VerificationFailed => "triggered",
-        FactName::Acknowledged => "acknowledged",
-        FactName::Remediated => "remediated",
-        FactName::Verified => "verified",
-        FactName::Resolved => "resolved",
-        FactName::Reviewed => "reviewed",
-        FactName::Merged | FactName::Closed => "closed",
-        _ => return None,
-    })
+/// What is to be known of an open incident besides its state: that its steps
+/// have run out, and what keeps its pages back.
+pub(crate) fn flags(incident: &Incident) -> Vec<&'static str> {
+    let quiet = &incident.quiet;
+    let all = [
+        ("exhausted", incident.exhausted),
+        ("silenced", !quiet.silences.is_empty()),
+        ("inhibited", quiet.inhibited_by.is_some()),
+        ("flapping", quiet.flaps_until.is_some()),
+    ];
+    all.into_iter()
+        .filter(|(_, holds)| *holds && incident.is_open())
+        .map(|(flag, _)| flag)
+        .collect()
 }

@@ -26,7 +26,6 @@ use crate::commands::audit::folder;
 use crate::commands::charters::show::{LastChange, last_changes};
 use crate::config::Config;
 use crate::output::{Format, Output};
-use crate::service::view::state_after;
 use crate::store::Store;
 
 /// An incident with its reasons.
@@ -116,10 +115,8 @@ fn explain(
     let FactData::Opened(opened) = &first.data else {
         anyhow::bail!("the first fact is no opening: `watchkeep audit verify` tells more");
     };
-    let mut state = "triggered";
     let mut resolutions = Vec::new();
     for fact in facts {
-        state = state_after(fact.fact).unwrap_or(state);
         let found = match &fact.data {
             FactData::Opened(opened) => Some((&opened.owner, &opened.resolution)),
             FactData::OwnerResolved(found) => Some((&found.owner, &found.resolution)),
@@ -136,7 +133,7 @@ fn explain(
     resolutions.reverse();
     Ok(Explanation {
         incident_id: incident.id.clone(),
-        state,
+        state: incident.state.name(),
         severity: incident.severity.name(),
         kind: incident.kind.name(),
         root: incident.root.clone(),
