@@ -174,7 +174,8 @@ fn alert_budget(w: &mut Walk<'_>, node: &Node) -> Option<AlertBudget> {
     let per = w.field(map, "per", |w, node| {
         let per = w.span(node)?;
         if per < TimeSpan::HOUR {
-            w.report(node.place, "wrong_value", "the period must be at least 1h", None);
+            let hint = Some("write for example 1w".to_owned());
+            w.report(node.place, "wrong_value", "the period must be at least 1h", hint);
             return None;
         }
         Some(per)

@@ -247,7 +247,7 @@ fn in_order<T: PartialOrd + std::fmt::Display>(
         let place = map.get(upper_name).map_or(map.place, |entry| entry.node.place);
         w.within(upper_name, |w| {
             let message = format!("the upper bound {upper} is less than the lower bound {lower}");
-            w.report(place, "wrong_value", message, None);
+            w.report(place, "wrong_value", message, Some("swap the two, or mend one".to_owned()));
         });
         return None;
     }
@@ -276,7 +276,8 @@ fn effect(
         learning.or(w, node, (Threshold::Effect, f64::MAX), |w, node| {
             let above = w.number(node)?;
             if above < 0.0 {
-                w.report(node.place, "wrong_value", "an effect is never below 0", None);
+                let hint = Some("write for example 0.1".to_owned());
+                w.report(node.place, "wrong_value", "an effect is never below 0", hint);
                 return None;
             }
             Some(above)

@@ -264,33 +264,33 @@ fn wrong_value() {
     check(
         "kind: charter\nsubject: feature:a\ntier: 5\n",
         expect![[r#"
-        3:7 tier [wrong_value] `5` is not a whole number from 1 to 4
-    "#]],
+            3:7 tier [wrong_value] `5` is not a whole number from 1 to 4 => write 4 or less
+        "#]],
     );
     check(
         "kind: charter\nsubject: feature:a\ntype: int\nlifecycle: retire\n",
         expect![[r#"
-        3:7 type [wrong_value] `int` is none of double, long, boolean, string
-        4:12 lifecycle [wrong_value] `retire` is none of draft, production, deprecated, retired => did you mean `retired`?
-    "#]],
+            3:7 type [wrong_value] `int` is none of double, long, boolean, string => write one of these
+            4:12 lifecycle [wrong_value] `retire` is none of draft, production, deprecated, retired => did you mean `retired`?
+        "#]],
     );
     check(
         "kind: charter\nsubject: feature:a\nreview_every: 90\n",
         expect![[r#"
-        3:15 review_every [wrong_value] `90` is not a duration: write a whole number and one of ms, s, m, h, d, w, for example 10m
-    "#]],
+            3:15 review_every [wrong_value] `90` is not a duration: write a whole number and one of ms, s, m, h, d, w, for example 10m => write it as 60s, 10m, 1h or 1d
+        "#]],
     );
     check(
         "kind: charter\nsubject: feature:a\nreviewed_at: yesterday\n",
         expect![[r#"
-        3:14 reviewed_at [wrong_value] `yesterday` is not an instant: write RFC 3339, for example 2013-05-06T14:00:00Z
-    "#]],
+            3:14 reviewed_at [wrong_value] `yesterday` is not an instant: write RFC 3339, for example 2013-05-06T14:00:00Z => write it as 2013-05-06 or 2013-05-06T14:00:00Z
+        "#]],
     );
     check(
         "kind: charter\nsubject: \"\"\n",
         expect![[r#"
-        2:10 subject [wrong_value] the text is empty
-    "#]],
+            2:10 subject [wrong_value] the text is empty => write one, or take the line away
+        "#]],
     );
 }
 
@@ -332,14 +332,14 @@ fn windows() {
     latency(
         "{kind: sliding, size: 1h}",
         expect![[r#"
-        6:20 expectations[0].window.kind [wrong_value] `sliding` is none of tumbling, hopping, session
-    "#]],
+            6:20 expectations[0].window.kind [wrong_value] `sliding` is none of tumbling, hopping, session => write one of these
+        "#]],
     );
     latency(
         "{kind: session, gap: 0s}",
         expect![[r#"
-        6:34 expectations[0].window.gap [wrong_value] the duration must be more than nothing
-    "#]],
+            6:34 expectations[0].window.gap [wrong_value] the duration must be more than nothing => write for example 10m
+        "#]],
     );
     check_expectation("kind: silence\nwindow: 1h\nafter: 10m\nresolve: {after: 5m}", expect![]);
     check_expectation(
@@ -351,15 +351,15 @@ fn windows() {
     check_expectation(
         "kind: silence\nwindow: 1h\nafter: 10m\nresolve: {after: 20m}",
         expect![[r#"
-            8:22 expectations[0].resolve.after [wrong_value] `after` of `resolve` must be at most 10m, that of the expectation
+            8:22 expectations[0].resolve.after [wrong_value] `after` of `resolve` must be at most 10m, that of the expectation => write 10m or what is easier
         "#]],
     );
     check("kind: charter\nsubject: feature:a\ndeduplicate: 10m\n", expect![]);
     check(
         "kind: charter\nsubject: feature:a\ndeduplicate: 10\n",
         expect![[r#"
-        3:14 deduplicate [wrong_value] `10` is not a duration: write a whole number and one of ms, s, m, h, d, w, for example 10m
-    "#]],
+            3:14 deduplicate [wrong_value] `10` is not a duration: write a whole number and one of ms, s, m, h, d, w, for example 10m => write it as 60s, 10m, 1h or 1d
+        "#]],
     );
 }
 
@@ -376,10 +376,10 @@ fn usual_volumes() {
     check_expectation(
         &volume("change: 0\np_below: 1"),
         expect![[r#"
-        4:5 expectations[0].baseline [missing_field] `baseline` is missing
-        7:13 expectations[0].change [wrong_value] 0 is not above 0
-        8:14 expectations[0].p_below [wrong_value] 1 is not between 0 and 1
-    "#]],
+            4:5 expectations[0].baseline [missing_field] `baseline` is missing
+            7:13 expectations[0].change [wrong_value] 0 is not above 0 => write for example 0.1
+            8:14 expectations[0].p_below [wrong_value] 1 is not between 0 and 1 => write a number above 0 and below 1
+        "#]],
     );
     check_expectation(
         &volume(&format!("change: 0.5\n{rolling}\nbelow: 10")),
@@ -390,8 +390,8 @@ fn usual_volumes() {
     check_expectation(
         &volume(&format!("change: 0.5\n{rolling}\nresolve: {{change: 0.6, p_below: 0.0001}}")),
         expect![[r#"
-            9:23 expectations[0].resolve.change [wrong_value] `change` of `resolve` must be at most 0.5, that of the expectation
-            9:37 expectations[0].resolve.p_below [wrong_value] `p_below` of `resolve` must be at least 0.001, that of the expectation
+            9:23 expectations[0].resolve.change [wrong_value] `change` of `resolve` must be at most 0.5, that of the expectation => write 0.5 or what is easier
+            9:37 expectations[0].resolve.p_below [wrong_value] `p_below` of `resolve` must be at least 0.001, that of the expectation => write 0.001 or what is easier
         "#]],
     );
     check_expectation(
@@ -448,7 +448,7 @@ fn learned_thresholds() {
     check_expectation(
         "kind: latency\nwindow: 1h\nquantile: p99\nabove: learned\nfalse_alarm_rate: 0.5\nfrom: 4w",
         expect![[r#"
-            9:23 expectations[0].false_alarm_rate [wrong_value] 0.5 is not a share of false alarms from 0.000001 to below 0.5
+            9:23 expectations[0].false_alarm_rate [wrong_value] 0.5 is not a share of false alarms from 0.000001 to below 0.5 => write for example 0.001
         "#]],
     );
     check_expectation(
@@ -461,14 +461,14 @@ fn learned_thresholds() {
         "kind: null_rate\nwindow: 1h\nabove: learned\nfalse_alarm_rate: 0.01\nfrom: 1w\nresolve: {above: 0.1, false_alarm_rate: 0.001}",
         expect![[r#"
             10:15 expectations[0].resolve.above [unknown_field] unknown field `above` => known here: false_alarm_rate
-            10:45 expectations[0].resolve.false_alarm_rate [wrong_value] `false_alarm_rate` of `resolve` must be at least 0.01, that of the expectation
+            10:45 expectations[0].resolve.false_alarm_rate [wrong_value] `false_alarm_rate` of `resolve` must be at least 0.01, that of the expectation => write 0.01 or more
         "#]],
     );
     check_expectation(
         "kind: range\nwindow: 1h\nmin: learned\nabove: learned\nfalse_alarm_rate: 0.01\nfrom: 1w",
         expect![[r#"
-            4:5 expectations[0] [wrong_value] `above` cannot be learned beside `min` or `max`: the share outside follows from them
-    "#]],
+            4:5 expectations[0] [wrong_value] `above` cannot be learned beside `min` or `max`: the share outside follows from them => write a number for `above`, or bounds that are numbers
+        "#]],
     );
 }
 
@@ -481,9 +481,9 @@ fn objectives() {
     check_expectation(
         &slo("objective: 99.9\ngood: {latency_blow: 50ms}\nperiod: 5m"),
         expect![[r#"
-            7:16 expectations[0].objective [wrong_value] 99.9 is not between 0 and 1
+            7:16 expectations[0].objective [wrong_value] 99.9 is not between 0 and 1 => 99.9 % is 0.999
             8:12 expectations[0].good.latency_blow [unknown_field] unknown field `latency_blow` => did you mean `latency_below`?
-            9:13 expectations[0].period [wrong_value] a period of 5m is not from 1h to 366d
+            9:13 expectations[0].period [wrong_value] a period of 5m is not from 1h to 366d => write for example 28d
         "#]],
     );
     check_expectation(
@@ -501,13 +501,13 @@ fn objectives() {
     check_expectation(
         &slo("objective: 0.99\ngood: {status: fine}"),
         expect![[r#"
-        8:20 expectations[0].good.status [wrong_value] `fine` is none of ok, null, not_found, stale, error, timeout, defaulted
-    "#]],
+            8:20 expectations[0].good.status [wrong_value] `fine` is none of ok, null, not_found, stale, error, timeout, defaulted => write one of these
+        "#]],
     );
     check_expectation(
         &slo("objective: 0.99\ngood: {status: ok}\nresolve: {objective: 0.9}"),
         expect![[r#"
-            9:26 expectations[0].resolve.objective [wrong_value] `objective` of `resolve` must be at least 0.99, that of the expectation
+            9:26 expectations[0].resolve.objective [wrong_value] `objective` of `resolve` must be at least 0.99, that of the expectation => write 0.99 or what is easier
         "#]],
     );
 }

@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
                     place,
                     "wrong_value",
                     format!("`to` ({to}) is not after `from` ({from})"),
-                    None,
+                    Some("swap the two, or mend one".to_owned()),
                 );
             });
             return None;

@@ -258,16 +258,21 @@ impl Names<'_> {
     ) -> bool {
         let (message, hint) = match name.split_once(':') {
             Some((kind, bare)) if types.contains(&kind) && !bare.is_empty() => return true,
-            Some((kind, "")) => (format!("`{kind}:` has a type and no name"), None),
+            Some((kind, "")) => {
+                let hint = self.example(types);
+                (format!("`{kind}:` has a type and no name"), hint)
+            }
             Some((kind, bare)) => {
                 let hint = match types {
                     // The same name of another type is a guess only if there is one.
-                    [one] if PERSON_TYPES.contains(one) => {
-                        self.is_known(one, bare).then(|| format!("write `{one}:{bare}`"))
-                    }
+                    [one] if PERSON_TYPES.contains(one) => self
+                        .is_known(one, bare)
+                        .then(|| format!("write `{one}:{bare}`"))
+                        .or_else(|| self.example(types)),
                     [one] => Some(format!("write `{one}:{bare}`")),
                     _ => nearest(kind, types.iter().copied())
-                        .map(|near| format!("did you mean `{near}:{bare}`?")),
+                        .map(|near| format!("did you mean `{near}:{bare}`?"))
+                        .or_else(|| self.example(types)),
                 };
                 (format!("`{name}` is no {}", either(types)), hint)
             }
@@ -279,6 +284,20 @@ impl Names<'_> {
         };
         self.found.error(document, field, rule, message, hint);
         false
+    }
+
+    /// A name of the directory as an example, where people or groups are asked for.
+    fn example(&self, types: &[&str]) -> Option<String> {
+        let known = types.iter().find_map(|kind| {
+            let name = match *kind {
+                "user" => self.directory.users.keys().next(),
+                "group" => self.directory.groups.keys().next(),
+                "schedule" => self.directory.schedules.keys().next(),
+                _ => None,
+            };
+            Some(format!("{kind}:{}", name?))
+        });
+        known.map(|name| format!("write a {} of the directory, such as `{name}`", either(types)))
     }
 
     /// True where the directory has the name.

@@ -147,7 +147,7 @@ fn unknown_names() {
         "kind: directory\ngroups: {new: {lead: user:ad, members: [group:flights]}}\nschedules: {new: {layers: [{users: [user:gracie], every: 1w, from: 2013-04-01}], overrides: [{user: user:adda, from: 2013-04-01, to: 2013-04-02}]}}\nsystems: {new: {owner: user:kan, domain: saling, parent: boat}}\ndomains: {new: {owner: user:ada, parent: nothing}}\n",
         expect![[r#"
             0.yaml:2:22 groups.new.lead error[unknown_user] unknown user `ad` => did you mean `user:ada`?
-            0.yaml:2:41 groups.new.members[0] error[naming] `group:flights` is no user
+            0.yaml:2:41 groups.new.members[0] error[naming] `group:flights` is no user => write a user of the directory, such as `user:ada`
             0.yaml:3:37 schedules.new.layers[0].users[0] error[unknown_user] unknown user `gracie` => did you mean `user:grace`?
             0.yaml:3:101 schedules.new.overrides[0].user error[unknown_user] unknown user `adda` => did you mean `user:ada`?
             0.yaml:4:24 systems.new.owner error[unknown_user] unknown user `kan` => did you mean `user:ken`?
@@ -179,7 +179,7 @@ fn policies() {
         ),
         expect![[r#"
             0.yaml:4:33 steps[0].notify[0].user error[unknown_user] unknown user `adda` => did you mean `user:ada`?
-            0.yaml:4:53 steps[0].notify[1].group error[naming] `user:ada` is no group
+            0.yaml:4:53 steps[0].notify[1].group error[naming] `user:ada` is no group => write a group of the directory, such as `group:flights`
             0.yaml:4:75 steps[0].notify[2].schedule error[naming] `rota` has no type: schedule => write `schedule:rota`
             0.yaml:6:28 verification.on_failure error[unknown_step] the policy has no step `tow` => did you mean `two`?
             0.yaml:7:25 on_exhausted.notify[0] error[unknown_group] unknown group `flight` => did you mean `group:flights`?
@@ -404,7 +404,7 @@ fn naming() {
             0.yaml:3:19 owners.primary error[naming] `ada` has no type: user, group or schedule => write `user:ada`
             0.yaml:3:32 owners.backup error[naming] `flights` has no type: user, group or schedule => write `group:flights`
             0.yaml:4:7 view error[naming] `feature:x` is no view => write `view:x`
-            0.yaml:5:8 group error[naming] `user:ada` is no group
+            0.yaml:5:8 group error[naming] `user:ada` is no group => write a group of the directory, such as `group:flights`
         "#]],
     );
 }

@@ -69,7 +69,12 @@ pub(super) fn eased(
                             before.statistic.name(),
                             before.above
                         );
-                        w.report(place, "wrong_value", message, None);
+                        let hint = format!(
+                            "write `{{statistic: {}, above: …}}` with {} or less",
+                            before.statistic.name(),
+                            before.above
+                        );
+                        w.report(place, "wrong_value", message, Some(hint));
                     });
                 }
                 *bound = Some(after);
@@ -133,8 +138,11 @@ fn ease_optional<'a, T: PartialOrd + Display + Copy>(
 ) {
     let Some(entry) = map.get(name) else { return };
     let Some(after) = w.entry(entry, read) else { return };
-    let message = match *threshold {
-        None => format!("the expectation has no `{name}` to ease"),
+    let (message, hint) = match *threshold {
+        None => {
+            let hint = "ease a bound that the expectation has, or take the line away".to_owned();
+            (format!("the expectation has no `{name}` to ease"), hint)
+        }
         Some(before) => {
             let harder = match easier {
                 Easier::Lower => after > before,
@@ -145,8 +153,10 @@ fn ease_optional<'a, T: PartialOrd + Display + Copy>(
                 return;
             }
             let way = if easier == Easier::Lower { "at most" } else { "at least" };
-            format!("`{name}` of `resolve` must be {way} {before}, that of the expectation")
+            let message =
+                format!("`{name}` of `resolve` must be {way} {before}, that of the expectation");
+            (message, format!("write {before} or what is easier"))
         }
     };
-    w.within(name, |w| w.report(entry.node.place, "wrong_value", message, None));
+    w.within(name, |w| w.report(entry.node.place, "wrong_value", message, Some(hint)));
 }

@@ -65,7 +65,8 @@ impl Learning {
         if thresholds.contains(&Threshold::Above) && thresholds.iter().any(of_values) {
             let message = "`above` cannot be learned beside `min` or `max`: the share outside \
                            follows from them";
-            w.report(map.place, "wrong_value", message, None);
+            let hint = Some("write a number for `above`, or bounds that are numbers".to_owned());
+            w.report(map.place, "wrong_value", message, hint);
             return None;
         }
         let (rate, from) = (rate?, from?);
@@ -110,7 +111,8 @@ pub(super) fn eased(w: &mut Walk<'_>, map: Map<'_>, learned: &mut Learned) {
         let message = format!(
             "`false_alarm_rate` of `resolve` must be at least {before}, that of the expectation"
         );
-        w.within("false_alarm_rate", |w| w.report(entry.node.place, "wrong_value", message, None));
+        let hint = Some(format!("write {before} or more"));
+        w.within("false_alarm_rate", |w| w.report(entry.node.place, "wrong_value", message, hint));
         return;
     }
     learned.resolve_rate = Some(after);
@@ -121,7 +123,8 @@ fn rate(w: &mut Walk<'_>, node: &Node) -> Option<f64> {
     let rate = w.probability(node)?;
     if !(1e-6..0.5).contains(&rate) {
         let message = format!("{rate} is not a share of false alarms from 0.000001 to below 0.5");
-        w.report(node.place, "wrong_value", message, None);
+        let hint = Some("write for example 0.001".to_owned());
+        w.report(node.place, "wrong_value", message, hint);
         return None;
     }
     Some(rate)

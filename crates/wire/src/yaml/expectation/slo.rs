@@ -73,7 +73,7 @@ fn period(w: &mut Walk<'_>, node: &Node) -> Option<TimeSpan> {
     let period = w.positive_span(node)?;
     if period < TimeSpan::HOUR || period > PERIOD_MAX {
         let message = format!("a period of {period} is not from 1h to {PERIOD_MAX}");
-        w.report(node.place, "wrong_value", message, None);
+        w.report(node.place, "wrong_value", message, Some("write for example 28d".to_owned()));
         return None;
     }
     Some(period)

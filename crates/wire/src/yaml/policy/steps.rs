@@ -108,7 +108,8 @@ fn trigger(w: &mut Walk<'_>, node: &Node) -> Option<Trigger> {
     }
     let map = w.mapping(node, &["affected_features", "recurrence", "severity"])?;
     let [entry] = map.entries() else {
-        w.report(map.place, "wrong_value", "a trigger has exactly one name", None);
+        let hint = Some("write each as an entry of its own".to_owned());
+        w.report(map.place, "wrong_value", "a trigger has exactly one name", hint);
         return None;
     };
     match entry.key.as_str() {

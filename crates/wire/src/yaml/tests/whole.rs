@@ -109,6 +109,7 @@ fn all_findings_of_a_folder_come_at_once() {
           |
         5 | type: flaot
           |       ^
+          = write one of these
 
         error[missing_value]: `backup` has no value
           --> a.yaml:6:29 (charter feature:ride.distance, owners.backup)
@@ -122,6 +123,7 @@ fn all_findings_of_a_folder_come_at_once() {
            |
         10 |     window: 1 hour
            |             ^
+          = did you mean `1h`?
 
         error[wrong_value]: 10 is not a share from 0 to 1
           --> a.yaml:11:12 (charter feature:ride.distance, expectations[0].above)
@@ -174,6 +176,7 @@ fn all_findings_of_a_folder_come_at_once() {
           |
         6 |     acknowledge_within: ten minutes
           |                         ^
+          = write it as 60s, 10m, 1h or 1d
 
         12 errors
     "#]].assert_eq(&render(&found, &files, Format::Text));
@@ -198,7 +201,8 @@ fn all_findings_of_a_folder_come_at_once() {
             "field": "type",
             "rule": "wrong_value",
             "severity": "error",
-            "message": "`flaot` is none of double, long, boolean, string"
+            "message": "`flaot` is none of double, long, boolean, string",
+            "hint": "write one of these"
           }
         ]
     "#]]

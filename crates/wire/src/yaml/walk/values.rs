@@ -26,7 +26,8 @@ impl Walk<'_> {
                     return None;
                 }
                 if text.trim().is_empty() {
-                    self.report(node.place, "wrong_value", "the text is empty", None);
+                    let hint = Some("write one, or take the line away".to_owned());
+                    self.report(node.place, "wrong_value", "the text is empty", hint);
                     return None;
                 }
                 Some(text.clone())
@@ -74,10 +75,12 @@ impl Walk<'_> {
             return Some(value.clone());
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        let hint =
-            nearest(text, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+        let hint = match nearest(text, names.iter().copied()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => "write one of these".to_owned(),
+        };
         let message = format!("`{}` is none of {}", shorten(text), names.join(", "));
-        self.report(node.place, "wrong_value", message, hint);
+        self.report(node.place, "wrong_value", message, Some(hint));
         None
     }
 
@@ -102,7 +105,14 @@ impl Walk<'_> {
                     range.start()
                 ),
             };
-            self.report(node.place, "wrong_value", message, None);
+            let hint = match text.parse::<i128>() {
+                Ok(wrong) if wrong < i128::from(*range.start()) => {
+                    format!("write {} or more", range.start())
+                }
+                Ok(_) => format!("write {} or less", range.end()),
+                Err(_) => format!("write it in digits alone, such as {}", range.start()),
+            };
+            self.report(node.place, "wrong_value", message, Some(hint));
         }
         value
     }
@@ -138,7 +148,8 @@ impl Walk<'_> {
         if value > 0.0 {
             return Some(value);
         }
-        self.report(node.place, "wrong_value", format!("{value} is not above 0"), None);
+        let hint = Some("write for example 0.1".to_owned());
+        self.report(node.place, "wrong_value", format!("{value} is not above 0"), hint);
         None
     }
 
@@ -148,9 +159,12 @@ impl Walk<'_> {
         if (0.0..=1.0).contains(&value) {
             return Some(value);
         }
-        let hint =
-            (value > 1.0 && value <= 100.0).then(|| format!("{value} % is {}", value / 100.0));
-        self.report(node.place, "wrong_value", format!("{value} is not a share from 0 to 1"), hint);
+        let hint = match value > 1.0 && value <= 100.0 {
+            true => percent(value),
+            false => "write for example 0.05".to_owned(),
+        };
+        let message = format!("{value} is not a share from 0 to 1");
+        self.report(node.place, "wrong_value", message, Some(hint));
         None
     }
 
@@ -160,7 +174,12 @@ impl Walk<'_> {
         if value > 0.0 && value < 1.0 {
             return Some(value);
         }
-        self.report(node.place, "wrong_value", format!("{value} is not between 0 and 1"), None);
+        let hint = match value > 1.0 && value < 100.0 {
+            true => percent(value),
+            false => "write a number above 0 and below 1".to_owned(),
+        };
+        let message = format!("{value} is not between 0 and 1");
+        self.report(node.place, "wrong_value", message, Some(hint));
         None
     }
 
@@ -175,14 +194,23 @@ impl Walk<'_> {
 
     /// A span of time; nothing (`0s`) is one.
     pub(in crate::yaml) fn span(&mut self, node: &Node) -> Option<TimeSpan> {
-        self.parsed(node, "a duration", "write it as 60s, 10m, 1h or 1d")
+        let meant = match &node.value {
+            Value::Scalar { text, .. } => meant_span(text),
+            _ => None,
+        };
+        let hint = match meant {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => "write it as 60s, 10m, 1h or 1d".to_owned(),
+        };
+        self.parsed(node, "a duration", &hint)
     }
 
     /// A span of time of more than nothing.
     pub(in crate::yaml) fn positive_span(&mut self, node: &Node) -> Option<TimeSpan> {
         let span = self.span(node)?;
         if span == TimeSpan::ZERO {
-            self.report(node.place, "wrong_value", "the duration must be more than nothing", None);
+            let hint = Some("write for example 10m".to_owned());
+            self.report(node.place, "wrong_value", "the duration must be more than nothing", hint);
             return None;
         }
         Some(span)
@@ -206,7 +234,7 @@ impl Walk<'_> {
         match text.parse() {
             Ok(value) => Some(value),
             Err(error) => {
-                self.report(node.place, "wrong_value", error.to_string(), None);
+                self.report(node.place, "wrong_value", error.to_string(), Some(hint.to_owned()));
                 None
             }
         }
@@ -234,4 +262,42 @@ pub(in crate::yaml) fn means_more_than_text(text: &str) -> bool {
         text,
         "true" | "True" | "TRUE" | "false" | "False" | "FALSE" | ".nan" | ".NaN" | ".inf" | "-.inf"
     ) || parse_number(text).is_some()
+}
+
+/// What a share in percent is, without the digits that a division makes up.
+fn percent(value: f64) -> String {
+    format!("{value} % is {}", (value * 1e10).round() / 1e12)
+}
+
+/// The duration that `90 days` or `5 min` was meant to be.
+fn meant_span(text: &str) -> Option<TimeSpan> {
+    let text = text.trim();
+    let (count, word) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let word = word.trim().to_ascii_lowercase();
+    let unit = match word.strip_suffix('s').filter(|word| word.len() > 1).unwrap_or(&word) {
+        "ms" | "milli" | "millisecond" => "ms",
+        "s" | "sec" | "second" => "s",
+        "m" | "min" | "minute" => "m",
+        "h" | "hr" | "hour" => "h",
+        "d" | "day" => "d",
+        "w" | "wk" | "week" => "w",
+        _ => return None,
+    };
+    format!("{count}{unit}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_in_words_is_understood() {
+        let meant = |text: &str| meant_span(text).map(|span| span.to_string());
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            ["90 days", "5 min", "1 Hour", "250 ms", "2wks", "10s"].map(meant),
+            ["90d", "5m", "1h", "250ms", "2w", "10s"].map(some)
+        );
+        assert_eq!(["days", "", "3 months", "1.5 h", "-1 day"].map(meant), [const { None }; 5]);
+    }
 }
