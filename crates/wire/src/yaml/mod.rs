@@ -161,7 +161,9 @@ pub fn text<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, Box<Diagnostic>>
         let hint = Some(hint.to_owned());
         Box::new(Diagnostic { hint, ..finding(name, place, "encoding", message) })
     };
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+    // Without a mark at its beginning every other byte of ASCII in it is 0.
+    let is_bare = matches!(bytes, [0, 1..=255, 0, 1..=255, ..] | [1..=255, 0, 1..=255, 0, ..]);
+    if is_bare || bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         let start = Place { line: 1, column: 1 };
         return Err(told(start, "the file is UTF-16".to_owned(), "save it as UTF-8"));
     }

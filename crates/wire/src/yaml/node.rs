@@ -325,7 +325,9 @@ fn syntax_fault(text: &str, error: &ScanError, place: Place) -> Fault {
             hint: Some("indent with spaces".into()),
         };
     }
-    let hint = if error.info().contains("anchor") && line.contains('*') {
+    let hint = if line.contains(":\t") {
+        Some("write a space behind the colon, not a tab".into())
+    } else if error.info().contains("anchor") && line.contains('*') {
         Some("put a text that begins with `*` in quotes".into())
     } else if line.matches(": ").count() > 1 && !line.contains('{') {
         Some("put a text that contains `: ` in quotes".into())

@@ -42,6 +42,17 @@ fn with_expectation(lines: &str) -> String {
 }
 
 #[test]
+fn two_bytes_for_each_character_are_told_without_a_mark() {
+    let units = || "kind: charter".encode_utf16();
+    let little: Vec<u8> = units().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = units().flat_map(u16::to_be_bytes).collect();
+    for bytes in [little, big] {
+        assert_eq!(super::text("a.yaml", &bytes).unwrap_err().message, "the file is UTF-16");
+    }
+    assert_eq!(super::text("a.yaml", b"k: 1").unwrap(), "k: 1");
+}
+
+#[test]
 fn syntax() {
     check("kind: charter\nsubject: feature:a\nunit: min\n", expect![]);
     check(
@@ -50,6 +61,9 @@ fn syntax() {
         4:1  [syntax] the line is indented with a tab => indent with spaces
     "#]],
     );
+    check("kind: charter\nsubject:\tfeature:a\n", expect![[r#"
+        2:10  [syntax] not YAML: ':' must be followed by a valid YAML whitespace => write a space behind the colon, not a tab
+    "#]]);
     check(
         "kind: charter\nsubject: *feature\n",
         expect![[r#"
