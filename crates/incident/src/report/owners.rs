@@ -63,7 +63,7 @@ pub fn owners(
         let person = if is_person(&primary) {
             primary
         } else {
-            match answering(registry.directory(), &primary, period.to) {
+            match answering(registry.directory_at(period.to), &primary, period.to) {
                 Presence::Present(person) => person,
                 Presence::Nobody(_) => continue,
             }

@@ -197,7 +197,7 @@ pub fn stewardship(
     Stewardship {
         reviews: reviews(registry, &charters, period.to),
         opened_reviews: opened::opened(registry, &charters, seen, period.to),
-        stale_owners: stale_owners(registry, &charters),
+        stale_owners: stale_owners(registry, &charters, period.to),
         stale_edges: stale_edges(registry, period.to),
         coverage: coverage(registry, seen, period.to),
         found: found(registry, incidents, period),
@@ -239,24 +239,29 @@ pub(super) fn reviews(
     reviews
 }
 
-fn stale_owners(registry: &Registry, charters: &[(&str, &Charter)]) -> Vec<StaleOwner> {
+fn stale_owners(
+    registry: &Registry,
+    charters: &[(&str, &Charter)],
+    at: Timestamp,
+) -> Vec<StaleOwner> {
     let mut stale = Vec::new();
+    // Who had left by then; what documents of later say is of no concern.
+    let directory = registry.directory_at(at);
     for (subject, charter) in charters {
         for role in Owners::ROLES {
             let is_own = |fields: &watchkeep_model::charter::CharterFields| {
                 fields.owners.get(role).is_some()
             };
             let Some(name) = charter.fields.owners.get(role) else { continue };
-            if !registry.sets(subject, Timestamp::MAX, is_own) {
+            if !registry.sets(subject, at, is_own) {
                 continue;
             }
-            if let Some(why) = gone(registry.directory(), name, GROUP_DEPTH_MAX) {
+            if let Some(why) = gone(directory, name, GROUP_DEPTH_MAX) {
                 let (charter, name) = ((*subject).to_owned(), name.to_owned());
                 stale.push(StaleOwner { charter, role, name, why });
             }
         }
     }
-    let directory = registry.directory();
     let systems = directory.systems.iter().map(|(name, one)| ("system", name, &one.owner));
     let domains = directory.domains.iter().map(|(name, one)| ("domain", name, &one.owner));
     for (kind, place, owner) in systems.chain(domains) {
@@ -460,5 +465,52 @@ pub(super) fn cadence(publications: Option<&Publications>, seen: &Seen, period: 
         seconds_between_versions: median(seen.between_versions()),
         publications: in_span.len() as u64,
         seconds_from_proposal_to_publication: median(waits.collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use watchkeep_model::charter::CharterDocument;
+    use watchkeep_model::document::{Documents, Located};
+
+    use super::*;
+
+    #[test]
+    fn owners_are_stale_as_of_the_end_of_the_report() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let document = |subject: &str, from: &str, primary: Option<&str>| {
+            let mut value = CharterDocument { subject: subject.into(), ..Default::default() };
+            value.fields.owners.primary = primary.map(str::to_owned);
+            value.fields.effective_from = Some(at(from));
+            Located { value, ..Located::default() }
+        };
+        let people = |is_there: bool| -> Directory {
+            serde_json::from_value(json!({"users": {"ada": {}, "ken": {"active": is_there}}}))
+                .unwrap()
+        };
+        let registry = Registry::of_checked(Documents {
+            charters: vec![
+                document("feature:*", "2026-01-01T00:00:00Z", Some("user:ada")),
+                document("feature:a", "2026-01-01T00:00:00Z", Some("user:ken")),
+                document("feature:a", "2026-03-01T00:00:00Z", None),
+            ],
+            directories: vec![Located { value: people(false), ..Located::default() }],
+            directories_since: vec![
+                (at("2026-01-01T00:00:00Z"), people(true)),
+                (at("2026-02-01T00:00:00Z"), people(false)),
+            ],
+            ..Documents::default()
+        });
+        let stale = |to: &str| {
+            let charters = charters_at(&registry, at(to));
+            let charters: Vec<(&str, &Charter)> =
+                charters.iter().map(|(subject, charter)| (subject.as_str(), &**charter)).collect();
+            let stale = stale_owners(&registry, &charters, at(to));
+            stale.into_iter().map(|one| format!("{} {}", one.charter, one.name)).collect::<Vec<_>>()
+        };
+        assert_eq!(stale("2026-01-20T00:00:00Z"), [""; 0], "ken is still there");
+        assert_eq!(stale("2026-02-20T00:00:00Z"), ["feature:a user:ken"]);
+        assert_eq!(stale("2026-03-20T00:00:00Z"), [""; 0], "ada has taken over");
     }
 }

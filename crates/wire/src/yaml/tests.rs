@@ -61,9 +61,12 @@ fn syntax() {
         4:1  [syntax] the line is indented with a tab => indent with spaces
     "#]],
     );
-    check("kind: charter\nsubject:\tfeature:a\n", expect![[r#"
+    check(
+        "kind: charter\nsubject:\tfeature:a\n",
+        expect![[r#"
         2:10  [syntax] not YAML: ':' must be followed by a valid YAML whitespace => write a space behind the colon, not a tab
-    "#]]);
+    "#]],
+    );
     check(
         "kind: charter\nsubject: *feature\n",
         expect![[r#"
