@@ -32,7 +32,9 @@ fn merge(c: &mut Criterion) {
     }
     // Categories that both have, and beyond what is counted exactly such as the
     // other has not: a sample and a sketch each.
-    for (categories, apart) in [(100, 0), (1_000, 0), (1_000, 500), (8_000, 0), (10_000, 5_000)] {
+    for (categories, apart) in
+        [(1_000, 0), (1_000, 500), (4_000, 0), (4_000, 2_000), (10_000, 0), (10_000, 5_000)]
+    {
         let one = of_categories(0..categories);
         let other = of_categories(apart..categories + apart);
         group.bench_function(format!("{categories} categories each, {apart} not shared"), |b| {
@@ -43,6 +45,16 @@ fn merge(c: &mut Criterion) {
             );
         });
     }
+    // A window with a sample, and a pane that counts exactly.
+    let window = of_categories(0..100_000);
+    let pane = of_categories(50_000..51_000);
+    group.bench_function("100,000 categories and 1,000 of them", |b| {
+        b.iter_batched_ref(
+            || window.clone(),
+            |own| own.merge(black_box(&pane)),
+            BatchSize::LargeInput,
+        );
+    });
     group.finish();
 }
 

@@ -3,37 +3,45 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::frequent::{Frequent, SETS, Sketch, mixed};
+use crate::counted_names::CountedNames;
+use crate::frequent::{self, Frequent, SETS, Sketch};
 use crate::identifier;
 
 /// Categories counted exactly. Beyond it they are sampled by hash, and a sketch
 /// finds the frequent ones (see [`Categories`]).
 pub const CATEGORIES_MAX: usize = 8192;
+/// Categories of a sample. Fewer than are counted exactly, so that two panes with
+/// samples and sketches are merged within 20 µs; earlier versions kept as many.
+pub const SAMPLED_MAX: usize = 1024;
 /// A longer category is kept as its beginning and its hash.
 pub const CATEGORY_BYTES_MAX: usize = 256;
-
-/// Entries of a map that are walked through in the time of one look-up.
-const WALKED_PER_LOOKUP: usize = 6;
 
 /// Counts of categories.
 ///
 /// Exact up to [`CATEGORIES_MAX`] different ones. Beyond it two things are kept:
 ///
-/// - a **sample**: only those whose hash begins with `level` zero bits, with
-///   the smallest level that fits (adaptive sampling, Wegman 1984), with exact
-///   counts. It tells how many different ones there are and whether they are new;
+/// - a **sample** of at most [`SAMPLED_MAX`]: only those whose hash begins with
+///   `level` zero bits, with the smallest level that fits (adaptive sampling,
+///   Wegman 1984), with exact counts. It tells how many different ones there are
+///   and whether they are new;
 /// - a **sketch** of all, from which every frequent one is found with its name
 ///   ([`crate::frequent`]).
 ///
 /// Both depend on the events alone and not on their order or split: the level on
 /// the set of categories, the sketch is a sum. So merging stays free of order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Categories {
-    counts: BTreeMap<Box<str>, u64>,
+pub struct Categories(
+    /// `None` where there are none, as of most subjects: so they take a pointer.
+    Option<Box<Kept>>,
+);
+
+/// What is kept of categories.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    counts: CountedNames,
     level: u32,
     total: u64,
     /// Of all events, while `level` is above 0. `None` beyond that where some
@@ -41,72 +49,54 @@ pub struct Categories {
     sketch: Option<Box<Sketch>>,
 }
 
+static NONE: Kept = Kept { counts: CountedNames::NONE, level: 0, total: 0, sketch: None };
+
 impl Categories {
     /// Adds `count` events of a category.
     pub fn add(&mut self, category: &str, count: u64) {
-        let short = shortened(category);
-        if let Some(sketch) = &mut self.sketch {
-            sketch.add(&short, count);
-        }
-        self.total += count;
-        self.keep(&short, count);
+        self.0.get_or_insert_default().add(&shortened(category), count);
     }
 
     /// Adds all of another's.
     pub fn merge(&mut self, other: &Self) {
-        let own = match (self.level, other.level) {
-            (0, 0) => None,
-            (0, _) => Some(Box::new(Sketch::of(&self.counts))),
-            _ => self.sketch.take(),
-        };
-        self.sketch = own.and_then(|mut own| {
-            match other.level {
-                0 => own.add_all(&other.counts),
-                _ => own.merge(other.sketch.as_deref()?),
-            }
-            Some(own)
-        });
-        self.total += other.total;
-        if other.level > self.level {
-            self.level = other.level;
-            self.drop_below_level();
+        if let Some(other) = &other.0 {
+            self.0.get_or_insert_default().merge(other);
         }
-        self.keep_all(other);
     }
 
     /// (category, count), ascending by name: all at level 0, else the sample.
-    pub fn counts(&self) -> &BTreeMap<Box<str>, u64> {
-        &self.counts
+    pub fn counts(&self) -> &CountedNames {
+        &self.kept().counts
     }
 
     /// Events of all categories.
     pub fn total(&self) -> u64 {
-        self.total
+        self.kept().total
     }
 
     /// 0 while the counts are exact.
     pub fn level(&self) -> u32 {
-        self.level
+        self.kept().level
     }
 
     /// The sketch that is kept: none at level 0, and none beyond it where some
     /// of the events come from summaries that had none.
     pub fn sketch(&self) -> Option<&Sketch> {
-        self.sketch.as_deref()
+        self.kept().sketch.as_deref()
     }
 
     /// Events of each of the [`SETS`] sets of categories that a sketch counts;
     /// `None` where they are not known.
-    pub fn sets(&self) -> Option<Cow<'_, [u64]>> {
-        if self.level > 0 {
-            return self.sketch().map(|sketch| Cow::Borrowed(sketch.sets()));
+    pub fn sets(&self) -> Option<Vec<u64>> {
+        if self.level() > 0 {
+            return self.sketch().map(Sketch::sets);
         }
         let mut sets = vec![0u64; SETS];
-        for (category, count) in &self.counts {
+        for (category, count) in self.counts().iter() {
             let of_set = &mut sets[Sketch::set_of(category)];
-            *of_set = of_set.saturating_add(*count);
+            *of_set = of_set.saturating_add(count);
         }
-        Some(Cow::Owned(sets))
+        Some(sets)
     }
 
     /// The frequent ones beyond level 0, where they are known. The count of one
@@ -114,60 +104,59 @@ impl Categories {
     pub fn frequent(&self) -> Option<Frequent> {
         let mut frequent = self.sketch()?.frequent();
         for (category, count) in &mut frequent.counts {
-            *count = self.counts.get(category).copied().unwrap_or(*count);
+            *count = self.counts().get(category).unwrap_or(*count);
         }
         Some(frequent)
     }
 
     /// True where a sample of that level keeps the category.
     pub fn is_kept_at(category: &str, level: u32) -> bool {
-        level == 0 || stable_hash(category).leading_zeros() >= level
+        level == 0 || frequent::level_max(category) >= level
     }
 
     /// The sample that would be kept at a level of at least `level`, without a
     /// sketch: two that are to be compared have to sample the same categories.
     pub fn at_level(&self, level: u32) -> Cow<'_, Self> {
-        if level <= self.level {
+        if level <= self.level() {
             return Cow::Borrowed(self);
         }
-        let kept = self.counts.iter().filter(|(category, _)| Self::is_kept_at(category, level));
-        let counts = kept.map(|(category, count)| (category.clone(), *count)).collect();
-        Cow::Owned(Self { counts, level, total: self.total, sketch: None })
+        let counts = at_level(self.counts(), level);
+        let kept = Kept { counts, level, total: self.total(), sketch: None };
+        Cow::Owned(Self(Some(Box::new(kept))))
     }
 
     /// Events of categories that are not kept by name.
     pub fn other(&self) -> u64 {
-        self.total - self.kept()
+        self.total() - self.counts().total()
     }
 
     /// How many different categories: exact at level 0, else as many as are kept
     /// times 2^level, because a category is kept with a chance of 2^−level.
     pub fn distinct(&self) -> u64 {
-        let factor = 1u64.checked_shl(self.level).unwrap_or(u64::MAX);
-        (self.counts.len() as u64).saturating_mul(factor)
+        let factor = 1u64.checked_shl(self.level()).unwrap_or(u64::MAX);
+        (self.counts().len() as u64).saturating_mul(factor)
     }
 
     /// Relative standard error of [`Categories::distinct`]; `None` where it is
     /// exact. It is that of adaptive sampling: 1.20 / √bound (Flajolet 1990).
     pub fn distinct_error(&self) -> Option<f64> {
-        (self.level > 0).then(|| 1.20 / (CATEGORIES_MAX as f64).sqrt())
+        (self.level() > 0).then(|| 1.20 / (SAMPLED_MAX as f64).sqrt())
     }
 
     /// The `n` most frequent, most frequent first, ties by name; and how far that
     /// can be trusted beyond level 0. Without a sketch they are those of the sample.
     pub fn top(&self, n: usize) -> (Vec<(String, u64)>, Option<Frequent>) {
         let frequent = self.frequent();
-        let cut = Cut::of_largest(self.counts.values().copied(), n);
-        let mut all: Vec<(&str, u64)> =
-            cut.taken(self.counts.iter().map(|(category, count)| (&**category, *count)), |it| it.1);
+        let cut = Cut::of_largest(self.counts().iter().map(|(_, count)| count), n);
+        let mut all: Vec<(&str, u64)> = cut.taken(self.counts().iter(), |(_, count)| *count);
         for (category, count) in frequent.iter().flat_map(|frequent| &frequent.counts) {
-            if !self.counts.contains_key(category) {
+            if !self.counts().contains(category) {
                 all.push((category, *count));
             }
         }
         all.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         // Counts that are too large never come to more than there are.
-        let mut left = self.total;
+        let mut left = self.total();
         let top = all.into_iter().take(n).map(|(category, count)| {
             let count = count.min(left);
             left -= count;
@@ -177,97 +166,123 @@ impl Categories {
     }
 
     /// From what [`Categories::counts`], [`Categories::level`],
-    /// [`Categories::other`] and [`Categories::sketch`] gave; `None` where they
-    /// contradict each other.
+    /// [`Categories::other`] and [`Categories::sketch`] gave, in this version or an
+    /// earlier one; `None` where they contradict each other.
     pub fn from_parts(
-        counts: BTreeMap<Box<str>, u64>,
+        counts: CountedNames,
         level: u32,
         other: u64,
         sketch: Option<Sketch>,
     ) -> Option<Self> {
-        let kept = counts.values().try_fold(0u64, |sum, count| sum.checked_add(*count))?;
+        let kept = counts.iter().try_fold(0u64, |sum, (_, count)| sum.checked_add(count))?;
         let total = kept.checked_add(other)?;
         let fits = counts.len() <= CATEGORIES_MAX
             && level <= 64
             && (level > 0 || (other == 0 && sketch.is_none()))
             && sketch.as_ref().is_none_or(|sketch| sketch.total() == total);
-        fits.then(|| Self { counts, level, total, sketch: sketch.map(Box::new) })
+        let mut kept = Kept { counts, level, total, sketch: sketch.map(Box::new) };
+        kept.hold_bound();
+        fits.then(|| Self((kept != NONE).then(|| Box::new(kept))))
+    }
+
+    fn kept(&self) -> &Kept {
+        self.0.as_deref().unwrap_or(&NONE)
+    }
+}
+
+impl Kept {
+    fn add(&mut self, category: &str, count: u64) {
+        if let Some(sketch) = &mut self.sketch {
+            sketch.add(category, count);
+        }
+        self.total = self.total.saturating_add(count);
+        self.keep(category, count);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.total = self.total.saturating_add(other.total);
+        if self.level == 0 && other.level == 0 {
+            self.counts.merge(&other.counts);
+            self.hold_bound();
+            return;
+        }
+        let mut others = Cow::Borrowed(&other.counts);
+        // What is exact is added to the sketch of the other, and sampled on the way.
+        if self.level == 0 {
+            let own = std::mem::take(&mut self.counts);
+            self.level = other.level;
+            let (sketch, sampled) = sketched(other.sketch.clone(), &own, self.level);
+            (self.sketch, self.counts) = (sketch, sampled);
+        } else if other.level == 0 {
+            let own = self.sketch.take();
+            let (sketch, sampled) = sketched(own, &other.counts, self.level);
+            (self.sketch, others) = (sketch, Cow::Owned(sampled));
+        } else {
+            match (&mut self.sketch, &other.sketch) {
+                (Some(own), Some(other)) => own.merge(other),
+                (sketch, _) => *sketch = None,
+            }
+            if other.level > self.level {
+                self.level = other.level;
+                self.counts = at_level(&self.counts, self.level);
+            } else if other.level < self.level {
+                others = Cow::Owned(at_level(&other.counts, self.level));
+            }
+        }
+        self.counts.merge(&others);
+        self.hold_bound();
     }
 
     /// Takes a category into the counts, where the level does not leave it out.
     fn keep(&mut self, category: &str, count: u64) {
-        if let Some(own) = self.counts.get_mut(category) {
-            *own += count;
+        if self.counts.bump(category, count) || !Categories::is_kept_at(category, self.level) {
             return;
         }
-        if !Self::is_kept_at(category, self.level) {
-            return;
-        }
-        self.counts.insert(category.into(), count);
-        self.hold_bound();
-    }
-
-    /// Takes many categories in, few by looking each of them up, many by one walk
-    /// through both.
-    fn keep_all(&mut self, other: &Self) {
-        let others = &other.counts;
-        // Where the bound may be passed, the sketch is made of all of them at once.
-        let stays = self.level > 0 || self.counts.len() + others.len() <= CATEGORIES_MAX;
-        if stays && others.len() * WALKED_PER_LOOKUP < self.counts.len() {
-            others.iter().for_each(|(category, count)| self.keep(category, *count));
-            return;
-        }
-        let (level, kept) = (self.level, other.level);
-        let mut others = others
-            .iter()
-            .filter(|(category, _)| level == kept || Self::is_kept_at(category, level))
-            .peekable();
-        // Windows mostly know the categories of a pane already: those are counted
-        // where they are, and nothing is moved.
-        let mut fresh: Vec<(&str, u64)> = Vec::new();
-        for (category, count) in &mut self.counts {
-            while let Some(&(other, more)) = others.peek() {
-                let order = other.cmp(category);
-                match order {
-                    Ordering::Less => fresh.push((other, *more)),
-                    Ordering::Equal => *count += *more,
-                    Ordering::Greater => break,
-                }
-                others.next();
-                if order.is_eq() {
-                    break;
-                }
-            }
-        }
-        fresh.extend(others.map(|(other, more)| (&**other, *more)));
-        if fresh.len() * WALKED_PER_LOOKUP < self.counts.len() {
-            self.counts.extend(fresh.into_iter().map(|(other, more)| (other.into(), more)));
-        } else {
-            let own = std::mem::take(&mut self.counts);
-            self.counts = joined(own, fresh);
-        }
+        self.counts.add(category, count);
         self.hold_bound();
     }
 
     /// Samples, or samples fewer, once there are too many.
     fn hold_bound(&mut self) {
-        if self.level == 0 && self.counts.len() > CATEGORIES_MAX {
-            self.sketch = Some(Box::new(Sketch::of(&self.counts)));
+        let bound = if self.level == 0 { CATEGORIES_MAX } else { SAMPLED_MAX };
+        if self.counts.len() <= bound {
+            return;
         }
-        while self.counts.len() > CATEGORIES_MAX {
-            self.level += 1;
-            self.drop_below_level();
+        let levels = if self.level == 0 {
+            let mut sketch = Box::<Sketch>::default();
+            let levels = sketch.add_all(&self.counts);
+            self.sketch = Some(sketch);
+            levels
+        } else {
+            frequent::levels_max(&self.counts)
+        };
+        let kept = |level: u32| levels.iter().filter(|most| **most >= level).count();
+        self.level =
+            (self.level..u64::BITS).find(|level| kept(*level) <= SAMPLED_MAX).unwrap_or(u64::BITS);
+        self.counts = self.counts.filtered(|at| levels[at] >= self.level);
+    }
+}
+
+/// A sketch with exact counts added to it, if there is one, and what a sample of
+/// that level keeps of these.
+fn sketched(
+    sketch: Option<Box<Sketch>>,
+    counts: &CountedNames,
+    level: u32,
+) -> (Option<Box<Sketch>>, CountedNames) {
+    match sketch {
+        None => (None, at_level(counts, level)),
+        Some(mut sketch) => {
+            let levels = sketch.add_all(counts);
+            (Some(sketch), counts.filtered(|at| levels[at] >= level))
         }
     }
+}
 
-    fn drop_below_level(&mut self) {
-        let level = self.level;
-        self.counts.retain(|category, _| Self::is_kept_at(category, level));
-    }
-
-    fn kept(&self) -> u64 {
-        self.counts.values().sum()
-    }
+/// What a sample of that level keeps.
+fn at_level(counts: &CountedNames, level: u32) -> CountedNames {
+    let levels = frequent::levels_max(counts);
+    counts.filtered(|at| levels[at] >= level)
 }
 
 /// Which of many counts are the largest: those above a count, and the first of
@@ -312,21 +327,6 @@ impl Cut {
     }
 }
 
-/// Categories of two, which have none in common, both ascending by name: made anew
-/// in one go, which costs less than to insert very many.
-fn joined(own: BTreeMap<Box<str>, u64>, fresh: Vec<(&str, u64)>) -> BTreeMap<Box<str>, u64> {
-    let mut fresh = fresh.into_iter().peekable();
-    let mut all = Vec::with_capacity(own.len() + fresh.len());
-    for (category, count) in own {
-        while let Some((other, more)) = fresh.next_if(|(other, _)| **other < *category) {
-            all.push((other.into(), more));
-        }
-        all.push((category, count));
-    }
-    all.extend(fresh.map(|(other, more)| (other.into(), more)));
-    all.into_iter().collect()
-}
-
 fn shortened(category: &str) -> Cow<'_, str> {
     if category.len() <= CATEGORY_BYTES_MAX {
         return Cow::Borrowed(category);
@@ -337,17 +337,6 @@ fn shortened(category: &str) -> Cow<'_, str> {
         end -= 1;
     }
     Cow::Owned(format!("{}…{hash}", &category[..end]))
-}
-
-/// FNV-1a over the bytes, then the finaliser of MurmurHash3 so that the
-/// leading bits are as good as the rest. Part of the stored format: a summary
-/// that was sampled by one version must merge with that of another.
-fn stable_hash(text: &str) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in text.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    mixed(hash)
 }
 
 #[cfg(test)]

@@ -7,10 +7,9 @@
 //! so steps and counts are written in gamma code ([`crate::bits`]). Equal
 //! contents are equal bytes, so the bytes' hash names the content.
 
-use std::collections::BTreeMap;
-
 use crate::bits::{BitReader, BitWriter};
 use crate::counted::Counted;
+use crate::counted_names::CountedNames;
 use crate::distribution::{CELL_MAX, NumberGrid, Numbers, RAW_NUMBERS_MAX};
 use crate::exact_sum::ExactSum;
 use crate::frequent::Sketch;
@@ -98,10 +97,10 @@ fn write_categories(out: &mut Vec<u8>, categories: &Categories) {
     unsigned(out, u64::from(categories.level()));
     unsigned(out, categories.other());
     unsigned(out, categories.counts().len() as u64);
-    for (category, count) in categories.counts() {
+    for (category, count) in categories.counts().iter() {
         unsigned(out, category.len() as u64);
         out.extend(category.as_bytes());
-        unsigned(out, *count);
+        unsigned(out, count);
     }
 }
 
@@ -205,16 +204,15 @@ impl<'a> Reader<'a> {
     fn categories(&mut self, with_sketch: bool) -> Option<Categories> {
         let level = u32::try_from(self.unsigned()?).ok()?;
         let other = self.unsigned()?;
-        let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
+        let mut counts = CountedNames::default();
         for _ in 0..self.unsigned()? {
             let length = self.unsigned()?;
             let category = std::str::from_utf8(self.take(length)?).ok()?;
-            let ascending = counts.last_key_value().is_none_or(|(last, _)| **last < *category);
             let count = self.unsigned()?;
-            if !ascending || count == 0 {
+            // Ascending, each once.
+            if count == 0 || !counts.push(category, count) {
                 return None;
             }
-            counts.insert(category.into(), count);
         }
         // A sketch is the rest of the bytes.
         let sketch = match with_sketch {

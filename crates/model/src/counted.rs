@@ -16,16 +16,26 @@ pub struct Counted<K> {
     counts: Counts,
 }
 
+/// Numbers that only grow, all in as many bytes as the largest needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Counts {
+pub(crate) enum Counts {
+    /// Up to 65,535.
     Two(Vec<u16>),
+    /// Up to 2^32 − 1.
     Four(Vec<u32>),
+    /// Any; a sum that is too large stays at the largest.
     Eight(Vec<u64>),
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 impl<K> Default for Counted<K> {
     fn default() -> Self {
-        Self { keys: Vec::new(), counts: Counts::Two(Vec::new()) }
+        Self { keys: Vec::new(), counts: Counts::default() }
     }
 }
 
@@ -83,15 +93,7 @@ impl<K: Ord + Copy> Counted<K> {
 impl<K: Copy> Counted<K> {
     /// From (key, count) that ascend by key, in as much room as they need.
     pub fn of(cells: &[(K, u64)]) -> Self {
-        let most = cells.iter().map(|(_, count)| *count).max().unwrap_or_default();
-        let counts = || cells.iter().map(|(_, count)| *count);
-        let counts = if most <= u64::from(u16::MAX) {
-            Counts::Two(counts().map(narrow).collect())
-        } else if most <= u64::from(u32::MAX) {
-            Counts::Four(counts().map(narrow).collect())
-        } else {
-            Counts::Eight(counts().collect())
-        };
+        let counts = Counts::of(cells.iter().map(|(_, count)| *count));
         Self { keys: cells.iter().map(|(key, _)| *key).collect(), counts }
     }
 
@@ -134,7 +136,118 @@ fn walked<K: Ord + Copy>(own: &[(K, u64)], other: &[(K, u64)]) -> Vec<(K, u64)> 
 }
 
 impl Counts {
-    fn get(&self, at: usize) -> u64 {
+    /// No counts.
+    pub(crate) const NONE: Self = Self::Two(Vec::new());
+
+    /// In as much room as they need.
+    pub(crate) fn of(counts: impl Iterator<Item = u64> + Clone) -> Self {
+        // Together they need as many bits as the largest.
+        let bits = counts.clone().fold(0, |bits, count| bits | count);
+        if bits <= u64::from(u16::MAX) {
+            Self::Two(counts.map(|count| count as u16).collect())
+        } else if bits <= u64::from(u32::MAX) {
+            Self::Four(counts.map(|count| count as u32).collect())
+        } else {
+            Self::Eight(counts.collect())
+        }
+    }
+
+    /// So many of 0.
+    pub(crate) fn zeros(n: usize) -> Self {
+        Self::Two(vec![0; n])
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Two(counts) => counts.len(),
+            Self::Four(counts) => counts.len(),
+            Self::Eight(counts) => counts.len(),
+        }
+    }
+
+    /// Each, in their order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + Clone + '_ {
+        (0..self.len()).map(|at| self.get(at))
+    }
+
+    /// Adds so much to the ones with these numbers, which may come again.
+    pub(crate) fn add_at(&mut self, mut at: &[(usize, u64)]) {
+        // Each width has a loop of its own, which a sum that needs more leaves.
+        while !at.is_empty() {
+            let done = match self {
+                Self::Two(counts) => add_while_fit(counts, at),
+                Self::Four(counts) => add_while_fit(counts, at),
+                Self::Eight(counts) => {
+                    for (at, by) in at {
+                        counts[*at] = counts[*at].saturating_add(*by);
+                    }
+                    at.len()
+                }
+            };
+            at = &at[done..];
+            if let Some((next, by)) = at.first() {
+                self.add(*next, *by);
+                at = &at[1..];
+            }
+        }
+    }
+
+    /// Adds the same to each from one on.
+    pub(crate) fn raise_from(&mut self, at: usize, by: u64) {
+        let last = self.len().checked_sub(1).map_or(0, |last| self.get(last));
+        self.widen(last.saturating_add(by));
+        match self {
+            Self::Two(counts) => counts[at..].iter_mut().for_each(|n| *n += narrow::<u16>(by)),
+            Self::Four(counts) => counts[at..].iter_mut().for_each(|n| *n += narrow::<u32>(by)),
+            Self::Eight(counts) => counts[at..].iter_mut().for_each(|n| *n += by),
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<u64> {
+        match self {
+            Self::Two(counts) => counts.iter().map(|count| u64::from(*count)).collect(),
+            Self::Four(counts) => counts.iter().map(|count| u64::from(*count)).collect(),
+            Self::Eight(counts) => counts.clone(),
+        }
+    }
+
+    /// Adds others, of which there are as many, each to its own. They are added
+    /// without asking of each whether it fits, which the compiler makes vectors
+    /// of; where one did not, they are taken off again and get more room.
+    pub(crate) fn add_each(&mut self, others: &Self) {
+        let is_wider = matches!(
+            (&*self, others),
+            (Self::Two(_), Self::Four(_) | Self::Eight(_)) | (Self::Four(_), Self::Eight(_))
+        );
+        if is_wider {
+            self.widen(if matches!(others, Self::Four(_)) { u32::MAX.into() } else { u64::MAX });
+        }
+        let saturating = |a: u64, b: u64| (a.saturating_add(b), false);
+        let fits = match (&mut *self, others) {
+            (Self::Two(own), Self::Two(more)) => {
+                each(own, more, u16::overflowing_add, u16::wrapping_sub)
+            }
+            (Self::Four(own), Self::Two(more)) => {
+                each(own, more, u32::overflowing_add, u32::wrapping_sub)
+            }
+            (Self::Four(own), Self::Four(more)) => {
+                each(own, more, u32::overflowing_add, u32::wrapping_sub)
+            }
+            (Self::Eight(own), Self::Two(more)) => each(own, more, saturating, u64::wrapping_sub),
+            (Self::Eight(own), Self::Four(more)) => each(own, more, saturating, u64::wrapping_sub),
+            (Self::Eight(own), Self::Eight(more)) => each(own, more, saturating, u64::wrapping_sub),
+            // Has been widened above.
+            (Self::Two(_) | Self::Four(_), _) => true,
+        };
+        if !fits {
+            let next = if matches!(self, Self::Two(_)) { u32::MAX.into() } else { u64::MAX };
+            self.widen(next);
+            self.add_each(others);
+        }
+    }
+
+    pub(crate) fn get(&self, at: usize) -> u64 {
         match self {
             Self::Two(counts) => u64::from(counts[at]),
             Self::Four(counts) => u64::from(counts[at]),
@@ -142,8 +255,8 @@ impl Counts {
         }
     }
 
-    fn add(&mut self, at: usize, by: u64) {
-        let count = self.get(at) + by;
+    pub(crate) fn add(&mut self, at: usize, by: u64) {
+        let count = self.get(at).saturating_add(by);
         self.widen(count);
         match self {
             Self::Two(counts) => counts[at] = narrow(count),
@@ -152,7 +265,7 @@ impl Counts {
         }
     }
 
-    fn insert(&mut self, at: usize, count: u64) {
+    pub(crate) fn insert(&mut self, at: usize, count: u64) {
         self.widen(count);
         match self {
             Self::Two(counts) => insert(counts, at, narrow(count)),
@@ -186,6 +299,40 @@ impl Counts {
     }
 }
 
+/// Adds each to its own; where any is too large, nothing, and tells so.
+fn each<A: Copy, B: Copy + Into<A>>(
+    own: &mut [A],
+    more: &[B],
+    add: impl Fn(A, A) -> (A, bool),
+    subtract: impl Fn(A, A) -> A,
+) -> bool {
+    let mut is_too_large = false;
+    for (own, more) in own.iter_mut().zip(more) {
+        let (sum, too_large) = add(*own, (*more).into());
+        *own = sum;
+        is_too_large |= too_large;
+    }
+    if is_too_large {
+        // What wrapped around comes back.
+        own.iter_mut().zip(more).for_each(|(own, more)| *own = subtract(*own, (*more).into()));
+    }
+    !is_too_large
+}
+
+/// Adds to the ones with these numbers until a sum does not fit; how many did.
+fn add_while_fit<T: Copy + TryFrom<u64>>(counts: &mut [T], at: &[(usize, u64)]) -> usize
+where
+    u64: From<T>,
+{
+    for (done, (at, by)) in at.iter().enumerate() {
+        match T::try_from(u64::from(counts[*at]).saturating_add(*by)) {
+            Ok(sum) => counts[*at] = sum,
+            Err(_) => return done,
+        }
+    }
+    at.len()
+}
+
 fn insert<T>(counts: &mut Vec<T>, at: usize, count: T) {
     room_for(counts, 1);
     counts.insert(at, count);
@@ -196,6 +343,13 @@ fn insert<T>(counts: &mut Vec<T>, at: usize, count: T) {
 pub(crate) fn room_for<T>(values: &mut Vec<T>, more: usize) {
     if values.capacity() - values.len() < more {
         values.reserve_exact(more.max(values.len() / 4).max(4));
+    }
+}
+
+/// The same for a text.
+pub(crate) fn room_for_bytes(text: &mut String, more: usize) {
+    if text.capacity() - text.len() < more {
+        text.reserve_exact(more.max(text.len() / 4).max(16));
     }
 }
 
@@ -221,6 +375,19 @@ impl<K: Copy + Serialize> Serialize for Counted<K> {
 impl<'de, K: Copy + Deserialize<'de>> Deserialize<'de> for Counted<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(Self::of(&Vec::<(K, u64)>::deserialize(deserializer)?))
+    }
+}
+
+/// As a sequence.
+impl Serialize for Counts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::of(Vec::<u64>::deserialize(deserializer)?.iter().copied()))
     }
 }
 
@@ -259,6 +426,27 @@ mod tests {
             prop_assert_eq!(&counted, &tree.into_iter().collect());
             let text = serde_json::to_string(&counted).unwrap();
             prop_assert_eq!(serde_json::from_str::<Counted<u16>>(&text).unwrap(), counted);
+        }
+
+        /// At once and one by one, whatever bytes they take before and after.
+        #[test]
+        fn counts_that_are_added_at_once_are_sums(
+            pairs in prop::collection::vec((count(), prop_oneof![count(), Just(u64::MAX)]), 0..150),
+            wide in 0usize..150,
+        ) {
+            let sums = || pairs.iter().map(|(a, b)| a.saturating_add(*b));
+            let of = |n: usize| Counts::of(pairs[..n.min(pairs.len())].iter().map(|pair| pair.0));
+            let (mut own, mut one_by_one) = (of(pairs.len()), of(pairs.len()));
+            own.add_each(&Counts::of(pairs.iter().map(|pair| pair.1)));
+            prop_assert_eq!(&own, &Counts::of(sums()));
+            let at: Vec<(usize, u64)> = pairs.iter().map(|pair| pair.1).enumerate().collect();
+            one_by_one.add_at(&at);
+            prop_assert_eq!(&one_by_one, &own);
+            // All but a few are small.
+            let small: Vec<u64> = (0..wide as u64).map(|n| n % 7).collect();
+            let mut few = Counts::of(small.iter().copied());
+            few.add_each(&Counts::of(small.iter().map(|n| n + 65_532)));
+            prop_assert_eq!(few, Counts::of(small.iter().map(|n| 2 * n + 65_532)));
         }
     }
 }

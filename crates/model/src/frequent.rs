@@ -8,9 +8,10 @@
 //! events add, so they merge in any order and split to the same bits, and both
 //! err to one side: a frequent category is never missed.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+
+use crate::counted::Counts;
+use crate::counted_names::{CountedNames, alike};
 
 /// Rows of the sketch of whole names.
 const ROWS: usize = 4;
@@ -31,14 +32,16 @@ const ERROR_SHARE: u64 = SETS as u64 / 4;
 /// Beginnings that are followed at a time. Where more are frequent, those with
 /// the larger counts are, and [`Frequent::above`] rises to the largest left out.
 const FOLLOWED_MAX: usize = 512;
+/// Cells that are counted up together.
+const AT_A_TIME: usize = 512;
 
 /// Counts of very many categories and of the beginnings of their names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sketch {
     /// [`ROWS`] of [`SETS`] buckets.
-    buckets: Vec<u64>,
+    buckets: Counts,
     /// [`PREFIX_ROWS`] of [`PREFIX_CELLS`] cells.
-    prefixes: Vec<u64>,
+    prefixes: Counts,
     /// Which bytes occur in names.
     alphabet: [u64; 4],
 }
@@ -57,24 +60,47 @@ pub struct Frequent {
 impl Default for Sketch {
     fn default() -> Self {
         Self {
-            buckets: vec![0; ROWS * SETS],
-            prefixes: vec![0; PREFIX_ROWS * PREFIX_CELLS],
+            buckets: Counts::zeros(ROWS * SETS),
+            prefixes: Counts::zeros(PREFIX_ROWS * PREFIX_CELLS),
             alphabet: [0; 4],
         }
     }
 }
 
 impl Sketch {
-    /// That of counted categories.
-    pub fn of(counts: &BTreeMap<Box<str>, u64>) -> Self {
-        let mut sketch = Self::default();
-        sketch.add_all(counts);
-        sketch
-    }
-
-    /// Adds all events of counted categories.
-    pub fn add_all(&mut self, counts: &BTreeMap<Box<str>, u64>) {
-        counts.iter().for_each(|(category, count)| self.add(category, *count));
+    /// Adds all events of counted categories, and hands back up to which level a
+    /// sample keeps each (see [`level_max`]).
+    ///
+    /// Ascending names share beginnings with the one before: what is counted of a
+    /// beginning is added up while names go on from it, and put down once.
+    pub(crate) fn add_all(&mut self, counts: &CountedNames) -> Vec<u32> {
+        let mut levels = Vec::with_capacity(counts.len());
+        // The beginnings of the name before, and what is not put down of each yet.
+        let mut way: Vec<(Prefix, u64)> = vec![(Prefix::EMPTY, 0)];
+        let mut before = "";
+        let (mut cells, mut buckets) = (Vec::new(), Vec::with_capacity(counts.len() * ROWS));
+        for (name, count) in counts.iter() {
+            put_down(&mut way, 1 + alike(before, name), &mut cells);
+            if cells.len() >= AT_A_TIME {
+                self.prefixes.add_at(&cells);
+                cells.clear();
+            }
+            for byte in name.bytes().skip(way.len() - 1) {
+                self.alphabet[usize::from(byte >> 6)] |= 1 << (byte & 63);
+                let longer = way.last().map_or(Prefix::EMPTY, |(prefix, _)| prefix.then(byte));
+                way.push((longer, 0));
+            }
+            if let Some((prefix, more)) = way.last_mut() {
+                *more = more.saturating_add(count);
+                levels.push(prefix.level_max());
+                buckets.extend(prefix.buckets().map(|bucket| (bucket, count)));
+            }
+            before = name;
+        }
+        put_down(&mut way, 1, &mut cells);
+        self.prefixes.add_at(&cells);
+        self.buckets.add_at(&buckets);
+        levels
     }
 
     /// Adds `count` events of a category.
@@ -83,31 +109,27 @@ impl Sketch {
         for byte in category.bytes() {
             self.alphabet[usize::from(byte >> 6)] |= 1 << (byte & 63);
             prefix = prefix.then(byte);
-            for cell in prefix.cells() {
-                add(&mut self.prefixes[cell], count);
-            }
+            prefix.cells().into_iter().for_each(|cell| self.prefixes.add(cell, count));
         }
-        for bucket in prefix.buckets() {
-            add(&mut self.buckets[bucket], count);
-        }
+        prefix.buckets().into_iter().for_each(|bucket| self.buckets.add(bucket, count));
     }
 
     /// Adds all of another's.
     pub fn merge(&mut self, other: &Self) {
-        add_each(&mut self.buckets, &other.buckets);
-        add_each(&mut self.prefixes, &other.prefixes);
+        self.buckets.add_each(&other.buckets);
+        self.prefixes.add_each(&other.prefixes);
         self.alphabet.iter_mut().zip(other.alphabet).for_each(|(own, bytes)| *own |= bytes);
     }
 
     /// Events of all categories.
     pub fn total(&self) -> u64 {
-        self.sets().iter().fold(0, |sum, count| sum.saturating_add(*count))
+        self.buckets.iter().take(SETS).fold(0, u64::saturating_add)
     }
 
     /// Events of each of [`SETS`] sets of categories, exact. Every category is
     /// in one set, the same in every sketch.
-    pub fn sets(&self) -> &[u64] {
-        &self.buckets[..SETS]
+    pub fn sets(&self) -> Vec<u64> {
+        self.buckets.iter().take(SETS).collect()
     }
 
     /// The set that a category is in.
@@ -124,8 +146,8 @@ impl Sketch {
     /// the mean of a cell where names are so long and so many that it is more.
     pub fn frequent(&self) -> Frequent {
         let total = self.total();
-        let in_row =
-            self.prefixes[..PREFIX_CELLS].iter().fold(0u128, |sum, n| sum + u128::from(*n));
+        let first_row = self.prefixes.iter().take(PREFIX_CELLS);
+        let in_row = first_row.fold(0u128, |sum, n| sum + u128::from(n));
         let noise = u64::try_from(in_row * 2 / PREFIX_CELLS as u128).unwrap_or(u64::MAX);
         let mut above = noise.max(total / FREQUENT_SHARE);
         let mut found: Vec<(Box<str>, u64)> = Vec::new();
@@ -145,7 +167,7 @@ impl Sketch {
             for (_, name, prefix) in &followed {
                 for byte in &alphabet {
                     let next = prefix.then(*byte);
-                    let least = next.cells().map(|cell| self.prefixes[cell]).into_iter().min();
+                    let least = next.cells().map(|cell| self.prefixes.get(cell)).into_iter().min();
                     if let Some(least) = least.filter(|least| *least > above) {
                         longer.push((least, [&name[..], &[*byte]].concat(), next));
                     }
@@ -172,8 +194,8 @@ impl Sketch {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.buckets.len() + self.prefixes.len());
         self.alphabet.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
-        for count in self.buckets.iter().chain(&self.prefixes) {
-            let mut left = *count;
+        for count in self.buckets.iter().chain(self.prefixes.iter()) {
+            let mut left = count;
             while left >= 0x80 {
                 bytes.push(left as u8 | 0x80);
                 left >>= 7;
@@ -186,47 +208,40 @@ impl Sketch {
     /// From what [`Sketch::to_bytes`] wrote; `None` where the bytes are no such,
     /// or no sketch of any events.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut sketch = Self::default();
+        let mut alphabet = [0; 4];
         let mut rest = bytes;
-        for word in &mut sketch.alphabet {
+        for word in &mut alphabet {
             let (first, after) = rest.split_first_chunk()?;
             (*word, rest) = (u64::from_le_bytes(*first), after);
         }
-        for count in sketch.buckets.iter_mut().chain(&mut sketch.prefixes) {
-            *count = varint(&mut rest)?;
-        }
+        let mut cells = |number: usize| -> Option<Vec<u64>> {
+            (0..number).map(|_| varint(&mut rest)).collect()
+        };
+        let (buckets, prefixes) = (cells(ROWS * SETS)?, cells(PREFIX_ROWS * PREFIX_CELLS)?);
         let sums = |cells: &[u64], row: usize| {
             let sum = |row: &[u64]| row.iter().fold(0u128, |sum, n| sum + u128::from(*n));
             let first = sum(&cells[..row]);
             cells.chunks(row).all(|row| sum(row) == first)
         };
-        let whole =
-            rest.is_empty() && sums(&sketch.buckets, SETS) && sums(&sketch.prefixes, PREFIX_CELLS);
-        whole.then_some(sketch)
+        let whole = rest.is_empty() && sums(&buckets, SETS) && sums(&prefixes, PREFIX_CELLS);
+        let of = |cells: Vec<u64>| Counts::of(cells.iter().copied());
+        whole.then(|| Self { buckets: of(buckets), prefixes: of(prefixes), alphabet })
     }
 
     fn count_at(&self, name: Prefix) -> u64 {
-        name.buckets().map(|bucket| self.buckets[bucket]).into_iter().min().unwrap_or_default()
+        name.buckets().map(|bucket| self.buckets.get(bucket)).into_iter().min().unwrap_or_default()
     }
 }
 
-/// Counts are refused above 2^48 where they are read, so this holds back only
-/// what is made up; a minimum is free of order as a sum is.
-fn add(own: &mut u64, count: u64) {
-    *own = own.saturating_add(count);
-}
-
-/// Adds counts to counts, of which no sum is too large but for what is made up:
-/// so many at a time without asking each, which the compiler makes vectors of.
-fn add_each(own: &mut [u64], more: &[u64]) {
-    const AT_A_TIME: usize = 64;
-    for (own, more) in own.chunks_mut(AT_A_TIME).zip(more.chunks(AT_A_TIME)) {
-        // The uppermost bit is 0 unless a sum might pass it.
-        let large = own.iter().zip(more).fold(0, |large, (a, b)| large | a | b) >> (u64::BITS - 1);
-        if large == 0 {
-            own.iter_mut().zip(more).for_each(|(own, count)| *own += count);
-        } else {
-            own.iter_mut().zip(more).for_each(|(own, count)| add(own, *count));
+/// Takes the beginnings beyond so many of them off the way, the longest first,
+/// with what their cells are counted up by.
+fn put_down(way: &mut Vec<(Prefix, u64)>, kept: usize, cells: &mut Vec<(usize, u64)>) {
+    while way.len() > kept
+        && let Some((prefix, count)) = way.pop()
+    {
+        cells.extend(prefix.cells().map(|cell| (cell, count)));
+        if let Some((_, shorter)) = way.last_mut() {
+            *shorter = shorter.saturating_add(count);
         }
     }
 }
@@ -261,6 +276,11 @@ impl Prefix {
         name.bytes().fold(Self::EMPTY, Self::then)
     }
 
+    /// See [`level_max`], of a whole name.
+    fn level_max(self) -> u32 {
+        mixed(self.0).leading_zeros()
+    }
+
     fn then(self, byte: u8) -> Self {
         Self((self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
@@ -280,8 +300,25 @@ impl Prefix {
     }
 }
 
+/// Up to which level a sample keeps a category: how many zero bits its hash begins
+/// with, of FNV-1a with the finaliser of MurmurHash3, so that the leading bits are
+/// as good as the rest. Part of the stored format: a summary that was sampled by
+/// one version must merge with that of another.
+pub(crate) fn level_max(category: &str) -> u32 {
+    Prefix::of(category).level_max()
+}
+
+/// The same of each of many. What all begin alike with is hashed once.
+pub(crate) fn levels_max(counts: &CountedNames) -> Vec<u32> {
+    let alike = counts.first().zip(counts.last()).map_or(0, |(first, last)| alike(first, last));
+    let beginning = counts.first().map_or(&[][..], |first| &first.as_bytes()[..alike]);
+    let beginning = beginning.iter().copied().fold(Prefix::EMPTY, Prefix::then);
+    let level = |name: &str| name.bytes().skip(alike).fold(beginning, Prefix::then).level_max();
+    counts.iter().map(|(name, _)| level(name)).collect()
+}
+
 /// The finaliser of MurmurHash3.
-pub(crate) fn mixed(mut hash: u64) -> u64 {
+fn mixed(mut hash: u64) -> u64 {
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^= hash >> 33;

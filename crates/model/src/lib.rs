@@ -32,6 +32,7 @@ pub mod categories;
 pub mod charter;
 pub mod compact;
 pub mod counted;
+pub mod counted_names;
 pub mod directory;
 pub mod distinct;
 pub mod distribution;

@@ -132,9 +132,9 @@ fn by_set(values: &Categories, against: &Categories) -> Option<Bins> {
 /// The sketch of both; `None` where the other's is not known.
 fn with(sketch: &Sketch, other: &Categories) -> Option<Sketch> {
     let mut both = sketch.clone();
-    match (other.level(), other.sketch()) {
-        (0, _) => both.add_all(other.counts()),
-        (_, other) => both.merge(other?),
+    match other.level() {
+        0 => other.counts().iter().for_each(|(name, count)| both.add(name, count)),
+        _ => both.merge(other.sketch()?),
     }
     Some(both)
 }
@@ -162,7 +162,7 @@ fn rows<'a>(values: &'a Categories, against: &'a Categories) -> Vec<Row<'a>> {
         let own = if order.is_le() { a.next() } else { None };
         let other = if order.is_ge() { b.next() } else { None };
         if let Some((name, _)) = own.or(other) {
-            let count = |side: Option<(&Box<str>, &u64)>| side.map_or(0, |(_, count)| *count);
+            let count = |side: Option<(&str, u64)>| side.map_or(0, |(_, count)| count);
             rows.push((name, (count(own), count(other))));
         }
     }

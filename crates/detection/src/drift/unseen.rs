@@ -44,7 +44,7 @@ pub fn unseen_against(drift: &mut Drift, current: &Categories, reference: &Categ
     let listed = LazyCell::new(|| reference.frequent().unwrap_or_default());
     let known = |name: &str| {
         if Categories::is_kept_at(name, level) {
-            return Some(reference.counts().contains_key(name));
+            return Some(reference.counts().contains(name));
         }
         listed.counts.iter().any(|(listed, _)| **listed == *name).then_some(true)
     };
@@ -77,7 +77,7 @@ fn fill(
         kept += count;
         if known(name) == Some(false) {
             new += count;
-            strangers.push((name, *count));
+            strangers.push((name, count));
         }
     }
     let rest = current.total().saturating_sub(of_frequent);
@@ -112,8 +112,8 @@ fn frequent(current: &Categories, sample: &Categories) -> Vec<(Box<str>, u64)> {
     }
     if current.level() == 0 {
         let above = current.total() / FREQUENT_SHARE;
-        let large = current.counts().iter().filter(|(_, count)| **count > above);
-        return large.map(|(name, count)| (name.clone(), *count)).collect();
+        let large = current.counts().iter().filter(|(_, count)| *count > above);
+        return large.map(|(name, count)| (name.into(), count)).collect();
     }
     current.frequent().map(|frequent| frequent.counts).unwrap_or_default()
 }

@@ -39,7 +39,7 @@ impl Effects {
             let least = VALUES_PER_BIN * windows().count() as u64;
             let names = frequent(&all.categories, least);
             let row = |window: &Summary| {
-                let of = |name: &&str| window.categories.counts().get(*name).copied().unwrap_or(0);
+                let of = |name: &&str| window.categories.counts().get(name).unwrap_or(0);
                 let mut row: Vec<u64> = names.iter().map(of).collect();
                 let others = window.categories.total() - row.iter().sum::<u64>();
                 row.extend([others, window.null_count]);
@@ -61,8 +61,8 @@ fn counts(numbers: &Numbers, edges: &[f64]) -> Vec<u64> {
 
 /// The names of the most frequent ones that have at least so many events.
 fn frequent(categories: &Categories, least: u64) -> Vec<&str> {
-    let all = || categories.counts().iter().filter(|(_, count)| **count >= least);
-    let cut = Cut::of_largest(all().map(|(_, count)| *count), CATEGORY_BINS_MAX);
-    let taken = cut.taken(all(), |(_, count)| **count);
-    taken.into_iter().map(|(name, _)| &**name).collect()
+    let all = || categories.counts().iter().filter(|(_, count)| *count >= least);
+    let cut = Cut::of_largest(all().map(|(_, count)| count), CATEGORY_BINS_MAX);
+    let taken = cut.taken(all(), |(_, count)| *count);
+    taken.into_iter().map(|(name, _)| name).collect()
 }

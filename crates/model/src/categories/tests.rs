@@ -10,7 +10,7 @@ fn a_long_category_is_kept_by_its_beginning_and_hash() {
     categories.add(&"ä".repeat(100_000), 1);
     categories.add(&"ä".repeat(100_001), 1);
     assert_eq!((categories.distinct(), categories.distinct_error()), (2, None));
-    assert!(categories.counts().keys().all(|c| c.len() <= CATEGORY_BYTES_MAX));
+    assert!(categories.counts().iter().all(|(c, _)| c.len() <= CATEGORY_BYTES_MAX));
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn too_many_categories_are_sampled_and_none_is_lost() {
     odd.merge(&even);
     assert_eq!(forward, odd);
     assert_eq!(forward.total(), 30_000);
-    assert!(forward.counts().len() <= CATEGORIES_MAX);
+    assert!(forward.counts().len() <= SAMPLED_MAX);
     let error = forward.distinct_error().unwrap();
     assert!((forward.distinct() as f64 / 30_000.0 - 1.0).abs() < 3.0 * error, "{forward:?}");
 }
@@ -141,6 +141,20 @@ fn without_a_sketch_nothing_frequent_is_claimed() {
     assert_eq!(Categories::from_parts(many.counts().clone(), 2, 5, wrong), None);
 }
 
+/// A sample of as many as earlier versions kept comes to what is kept now.
+#[test]
+fn larger_samples_of_earlier_versions_are_read() {
+    let names: Vec<String> = (0..20_000).map(|n| format!("{n}")).collect();
+    let now = counted(names.iter().map(|name| (name.clone(), 1)));
+    let level = 2;
+    let kept = names.iter().filter(|name| Categories::is_kept_at(name, level));
+    let kept: CountedNames = kept.map(|name| (&**name, 1)).collect();
+    assert!((SAMPLED_MAX + 1..CATEGORIES_MAX).contains(&kept.len()), "{}", kept.len());
+    let other = 20_000 - kept.total();
+    let read = Categories::from_parts(kept, level, other, now.sketch().cloned());
+    assert_eq!(read, Some(now));
+}
+
 proptest! {
     #[test]
     fn a_cut_takes_what_sorting_would(counts in prop::collection::vec(0u64..6, 0..40), n in 0usize..45) {
@@ -179,7 +193,9 @@ proptest! {
         let mut events: Vec<(String, u64)> = (0..categories).map(|n| (name(n), 1)).collect();
         events.extend(weights.iter().enumerate().map(|(n, count)| (name(n as u64), *count)));
         let whole = counted(events.iter().cloned());
-        events.sort_by_key(|(name, count)| stable_hash(name) ^ shuffle.rotate_left(*count as u32));
+        events.sort_by_key(|(name, count)| {
+            Sketch::set_of(name) as u64 ^ shuffle.rotate_left(*count as u32)
+        });
         let mut pieces: Vec<Categories> = events
             .chunks(events.len().div_ceil(parts))
             .map(|part| counted(part.iter().cloned()))

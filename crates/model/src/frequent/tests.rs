@@ -1,5 +1,7 @@
 //! No frequent category is missed, and bytes have one form.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -74,7 +76,15 @@ proptest! {
     ) {
         let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
         names.iter().for_each(|(name, count)| *counts.entry((**name).into()).or_default() += count);
-        let sketch = Sketch::of(&counts);
+        let mut sketch = Sketch::default();
+        counts.iter().for_each(|(name, count)| sketch.add(name, *count));
+        // All at once, along the beginnings that they share.
+        let ascending: CountedNames = counts.iter().map(|(name, count)| (&**name, *count)).collect();
+        let mut at_once = Sketch::default();
+        let levels = at_once.add_all(&ascending);
+        prop_assert_eq!(&at_once, &sketch);
+        prop_assert_eq!(&levels, &levels_max(&ascending));
+        prop_assert!(levels.iter().zip(counts.keys()).all(|(level, name)| *level == level_max(name)));
         let found = sketch.frequent();
         for (name, count) in &counts {
             prop_assert!(sketch.count(name) >= *count);

@@ -145,7 +145,7 @@ fn write_categories(out: &mut Vec<u8>, categories: &Categories) {
     writer::unsigned(out, categories.other());
     writer::array(out, categories.counts().iter(), |out, (category, count)| {
         writer::string(out, category);
-        writer::unsigned(out, *count);
+        writer::unsigned(out, count);
     });
     match categories.sketch() {
         None => writer::long(out, 0),

@@ -1,11 +1,11 @@
 //! Reads summary batches. What contradicts itself is refused: a summary that
 //! is not what some events come to would spoil every window that it joins.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
 use watchkeep_model::counted::Counted;
+use watchkeep_model::counted_names::CountedNames;
 use watchkeep_model::distribution::{
     DURATION_MAX_US, DurationGrid, Durations, RAW_DURATIONS_MAX, bucket_of,
 };
@@ -272,14 +272,13 @@ fn read_summary(
 pub(super) fn read_categories(cursor: &mut Cursor<'_>, version: Version) -> Reading<Categories> {
     let level = u32::try_from(cursor.int()?).ok();
     let other = count(cursor)?;
-    let mut counts: BTreeMap<Box<str>, u64> = BTreeMap::new();
+    let mut counts = CountedNames::default();
     array(cursor, 2, |cursor| {
         let category = cursor.string()?;
-        if counts.last_key_value().is_some_and(|(last, _)| **last >= *category) {
+        let events = count(cursor)?;
+        if !counts.push(category, events) {
             return Err(wrong(cursor, "categories are ascending"));
         }
-        let events = count(cursor)?;
-        counts.insert(category.into(), events);
         Ok(())
     })?;
     let sketch = match version {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
 use watchkeep_model::counted::Counted;
+use watchkeep_model::counted_names::CountedNames;
 use watchkeep_model::distribution::{Durations, Numbers};
 use watchkeep_model::json;
 use watchkeep_model::position::Position;
@@ -96,7 +97,7 @@ enum Values<'a, V, C: Copy> {
 
 #[derive(Serialize)]
 struct CategoriesLine<'a> {
-    counts: &'a BTreeMap<Box<str>, u64>,
+    counts: &'a CountedNames,
     level: u32,
     other: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
