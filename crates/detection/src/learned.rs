@@ -133,6 +133,16 @@ pub struct Bound {
 /// windows like those of `past` is above it. `None` where these are too few
 /// (see [`windows_needed`]) or not finite.
 pub fn upper_bound(past: &[Past], start: Timestamp, rate: f64) -> Option<Bound> {
+    upper_bound_of_overlapping(past, start, rate, 1.0)
+}
+
+/// The same of windows that overlap, so that each event lies in `overlap` of them.
+pub fn upper_bound_of_overlapping(
+    past: &[Past],
+    start: Timestamp,
+    rate: f64,
+    overlap: f64,
+) -> Option<Bound> {
     if past.len() < windows_needed(rate) {
         return None;
     }
@@ -146,7 +156,7 @@ pub fn upper_bound(past: &[Past], start: Timestamp, rate: f64) -> Option<Bound> 
             (level, values, course) = (season.level, season.rest, Some(of));
         }
     }
-    let (beyond, tail) = beyond(&values, rate);
+    let (beyond, tail) = beyond(&values, rate, overlap);
     let above = level + beyond;
     let method = Method { tail, course };
     above.is_finite().then_some(Bound { above, median: level + median(&values), method })
@@ -154,7 +164,7 @@ pub fn upper_bound(past: &[Past], start: Timestamp, rate: f64) -> Option<Bound> 
 
 /// The value that a share of `rate` is above, of ascending values; true where
 /// the tail was fitted for it.
-fn beyond(ascending: &[f64], rate: f64) -> (f64, bool) {
+fn beyond(ascending: &[f64], rate: f64, overlap: f64) -> (f64, bool) {
     let n = ascending.len();
     let rank = rate * (n as f64 + 1.0);
     if rank >= RANK_MIN {
@@ -166,11 +176,14 @@ fn beyond(ascending: &[f64], rate: f64) -> (f64, bool) {
     let tail = Tail::of(exceeding.iter().map(|value| value - from).collect());
     let mut above = from + tail.exceeded_by(rank / k as f64);
     // A tail is steadier than an order statistic and may be wrong, or moved by
-    // outliers: what these are at half the rate and at twice of it holds anyway.
-    if rank >= 2.0 {
+    // outliers: what these are at half the rate and at twice of it holds anyway,
+    // where so many windows tell of as many things. Of windows that overlap one odd
+    // event is in several, one after the other, and a rank of so many is of one.
+    let told = rank / overlap;
+    if told >= 2.0 {
         above = above.min(order_statistic(ascending, rank / 2.0));
     }
-    if rank >= 0.5 {
+    if told >= 0.5 {
         above = above.max(order_statistic(ascending, 2.0 * rank));
     }
     (above, true)

@@ -9,7 +9,7 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::LearnedBounds;
 
 use crate::judge::{Lesson, Opinion, Sides};
-use crate::learned::{Past, upper_bound, windows_needed};
+use crate::learned::{Past, upper_bound_of_overlapping, windows_needed};
 use crate::sustained::Shift;
 
 /// Windows that one history holds, 24 bytes each. Beyond that the oldest are
@@ -43,7 +43,8 @@ impl Histories {
         let learned = expectation.learned.as_ref()?;
         let none = History::default();
         let history = self.learned.get(&key(version, expectation)).unwrap_or(&none);
-        let bounds = |rate| history.bounds(start, learned, rate);
+        let overlap = overlap(&expectation.window);
+        let bounds = |rate| history.bounds(start, learned, rate, overlap);
         let eased = learned.resolve_rate.and_then(|rate| bounds(rate).ok());
         let (bounds, usual) = bounds(learned.false_alarm_rate)
             .map_or_else(|why| (Err(why), Sides::default()), |(bounds, usual)| (Ok(bounds), usual));
@@ -108,6 +109,14 @@ fn key(version: &Arc<str>, expectation: &Expectation) -> (Arc<str>, String, Wind
     (version.clone(), expectation.name.clone(), expectation.window)
 }
 
+/// How many windows of that kind each event lies in.
+fn overlap(window: &WindowSpec) -> f64 {
+    match window {
+        WindowSpec::Hopping { size, hop } => size.as_micros() as f64 / hop.as_micros() as f64,
+        WindowSpec::Tumbling { .. } | WindowSpec::Session { .. } => 1.0,
+    }
+}
+
 /// What was observed of past windows and how they were judged, by their start.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct History {
@@ -164,12 +173,14 @@ impl History {
     }
 
     /// The bounds for the window that starts at `start`, of `rate` false
-    /// alarms, and the medians beside them, or why there are none.
+    /// alarms, and the medians beside them, or why there are none. Each event
+    /// lies in `overlap` windows.
     pub(super) fn bounds(
         &self,
         start: Timestamp,
         learned: &Learned,
         rate: f64,
+        overlap: f64,
     ) -> Result<(LearnedBounds, Sides), String> {
         let good = self.good(start, learned);
         let per_side = if learned.is_two_sided() { rate / 2.0 } else { rate };
@@ -193,7 +204,7 @@ impl History {
                 .iter()
                 .map(|noted| Past { start: noted.start, observed: noted.sides.outward(side) })
                 .collect();
-            let bound = upper_bound(&past, start, per_side)
+            let bound = upper_bound_of_overlapping(&past, start, per_side, overlap)
                 .ok_or("what the windows before came to has no finite bound")?;
             bounds.method = bound.method.name().to_owned();
             match side {

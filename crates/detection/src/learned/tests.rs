@@ -154,6 +154,31 @@ fn outliers_move_a_bound_by_little() {
     }
 }
 
+/// Of windows that overlap a few odd values are in many, and an order statistic of
+/// many is one of a few: to hold the tail by it would make false alarms of quiet ones.
+#[test]
+fn a_tail_is_not_held_by_windows_that_tell_of_the_same() {
+    const OVERLAP: usize = 24;
+    let (n, rate, histories) = (672, 0.005, 60);
+    let above = |overlap: f64| {
+        let mut numbers = Numbers(17);
+        let mut above = 0;
+        for _ in 0..histories {
+            let values: Vec<f64> = (0..n + 8 * OVERLAP).map(|_| numbers.normal()).collect();
+            let most = |window: &[f64]| window.iter().copied().fold(f64::MIN, f64::max);
+            let all = hourly(values.windows(OVERLAP).map(most).collect::<Vec<_>>());
+            let (past, start) = (&all[..n], all[n].start);
+            let bound = upper_bound_of_overlapping(past, start, rate, overlap).expect("enough");
+            // Those that share nothing with the past.
+            let next = all[n + OVERLAP..].iter();
+            above += next.filter(|window| window.observed > bound.above).count();
+        }
+        above
+    };
+    let (held, free) = (above(1.0), above(OVERLAP as f64));
+    assert!(free > 0 && free * 5 < held * 4, "{free} of {held}");
+}
+
 #[test]
 fn extreme_values_give_a_stated_result() {
     let past = hourly((0..400).map(|i| if i % 2 == 0 { 1e300 } else { -1e300 }));

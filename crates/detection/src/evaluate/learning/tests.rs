@@ -20,7 +20,7 @@ fn at(hour: i64) -> Timestamp {
 /// Judges by the history and takes note; true where the window is bad.
 fn window(history: &mut History, hour: i64, value: f64) -> bool {
     let learned = learned();
-    let (above, usual) = match history.bounds(at(hour), &learned, 0.01) {
+    let (above, usual) = match history.bounds(at(hour), &learned, 0.01, 1.0) {
         Ok((bounds, usual)) => (bounds.above.unwrap_or(f64::MAX), usual.upper),
         Err(_) => (f64::MAX, 0.0),
     };
@@ -86,7 +86,7 @@ fn too_little_history_says_how_much_is_needed() {
         window(&mut history, hour, 1.0);
     });
     assert_eq!(
-        history.bounds(at(29), &learned(), 0.01).unwrap_err(),
+        history.bounds(at(29), &learned(), 0.01, 1.0).unwrap_err(),
         "29 good windows in the 10d before, a bound with 0.01 false alarms is learned from at \
          least 30"
     );
