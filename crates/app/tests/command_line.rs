@@ -50,9 +50,15 @@ fn a_replay_of_made_up_drift_finds_it_and_writes_the_same_bytes_twice() {
     ends(folder, 0, &["charters", "lint", "charters"]);
     let generate = ["generate", "drift", "--events", "60000", "--rate", "20", "--out"];
     ends(folder, 0, &[&generate[..], &["events.ndjson.zst"]].concat());
-    for out in ["one", "two"] {
+    // What somebody does after the end of the clock changes nothing, and is told of.
+    let late = r#"{"at": "2036-01-05T08:00:00Z", "by": "ada", "command": "acknowledge", "subject": "generated.f0001"}"#;
+    std::fs::write(folder.join("late.ndjson"), late).unwrap();
+    for (out, responses) in [("one", &[][..]), ("two", &["--responses", "late.ndjson"][..])] {
         let input = ["replay", "--input", "events.ndjson.zst", "--charters", "charters"];
-        ends(folder, 0, &[&input[..], &["--run-on", "2h", "--out", out]].concat());
+        let on = ["--run-on", "2h", "--out", out];
+        let (_, error) = ends(folder, 0, &[&input[..], &on[..], responses].concat());
+        let told = "1 of the responses in late.ndjson were not carried out";
+        assert_eq!(error.contains(told), out == "two", "{error}");
     }
     for name in ["windows", "breaches", "incidents", "anchors", "escalations", "rejects"] {
         let read =

@@ -130,6 +130,7 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
     let earlier = arguments.against.as_deref().map(|folder| Earlier::read(folder, &arguments.out));
     let earlier = earlier.transpose()?;
     let responses = responses(arguments)?;
+    let given: Vec<Timestamp> = responses.iter().map(|response| response.at).collect();
     let (rules, forbidden) = charters::wanted_with_commands(&config, &wanted, runs, &responses)?;
     let rules = rules.with_profiles(profiles(arguments, &config)?);
     let settings = replay::Settings {
@@ -189,6 +190,7 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         )),
         _ => {}
     }
+    left_out(&given, report.clock, arguments);
     let is_other = differences.is_some_and(|differences| !differences.is_empty());
     Ok(if arguments.exit_code && is_other { Outcome::Found } else { Outcome::Fine })
 }
@@ -203,6 +205,19 @@ fn profiles(arguments: &Replay, config: &Config) -> anyhow::Result<Profiles> {
         None => Vec::new(),
     };
     profiles::held(&captured)
+}
+
+/// Tells of responses that came after the end of the clock, and so to nothing.
+fn left_out(given: &[Timestamp], clock: Option<Timestamp>, arguments: &Replay) {
+    let is_late = |at: &&Timestamp| clock.is_none_or(|clock| **at > clock);
+    let count = given.iter().filter(is_late).count();
+    let (Some(path), true) = (&arguments.responses, count > 0) else { return };
+    let end = clock.map_or_else(String::new, |clock| format!(", {clock}"));
+    complain(&format!(
+        "{count} of the responses in {} were not carried out: they are of after the end of the \
+         replay's clock{end}; --run-on lets it go on",
+        path.display()
+    ));
 }
 
 fn responses(arguments: &Replay) -> anyhow::Result<Vec<Response>> {
