@@ -233,12 +233,17 @@ fn a_policy_says_who_agrees_to_thresholds() {
 fn a_freeze_refuses_changes_and_says_until_when() {
     let service = service();
     publish(&service, &Folder::write(&service, &files(charter(2, 0.1))), &[]);
-    let id = propose(&service, &proposal(&service, &charter(2, 0.3)), "user:linus");
+    let id = propose(&service, &proposal(&service, &charter(2, 0.3)), "user:edgar");
     let mut frozen = files(charter(2, 0.1));
     frozen[1].1.push_str("freeze: [{from: 2020-01-01, to: 2100-01-01, reason: peak season}]\n");
     publish(&service, &Folder::write(&service, &frozen), &[]);
     let error = forbidden(&service, &["approve", &id, "--by", "user:ada"]);
     assert!(error.contains("until 2100-01-01") && error.contains("peak season"), "{error}");
+    // What changes nothing is not frozen.
+    let no = |by| ["reject", &id, "--by", by, "--rationale", "not before the peak"];
+    let error = forbidden(&service, &no("user:linus"));
+    assert!(error.contains("user:linus may not reject feature:ride.price"), "{error}");
+    succeed(&service, &no("user:ada"));
     frozen[2].1 = charter(2, 0.2);
     let folder = Folder::write(&service, &frozen);
     let error = forbidden(&service, &["publish", "--charters", folder.path(), "--by", "user:ada"]);

@@ -171,12 +171,21 @@ impl Desk<'_> {
     fn reject(&self, act: &Act<'_>) -> Result<Decided, Forbidden> {
         let id = self.addressed(act.response)?;
         let proposal = &self.publications.proposals()[&id];
-        // Whoever may approve may reject; who proposed it may take it back, and
-        // anybody may clear away what nobody can approve any more.
+        if proposal.state != ProposalState::Pending {
+            let what = format!("the proposal is {} already", proposal.state.name());
+            return Err(Forbidden::Rule(what));
+        }
+        // Whoever may approve may reject, also what they approved, and in a
+        // freeze, for a rejection changes nothing; who proposed it may take it
+        // back, and anybody may clear away what nobody can approve any more.
+        let differences = differences(&self.publications.newest(), &documents(proposal));
         let is_own = proposal.fact.by == act.by;
-        let is_open = proposal.state == ProposalState::Pending;
-        if !is_open || !(is_own || self.is_outrun(proposal)) {
-            self.approval(proposal, act).map_err(Forbidden::Rule)?;
+        if !is_own
+            && !rests_on_other(proposal, &differences)
+            && let Ok(after) = self.after(&differences)
+        {
+            let requirements = self.requirements(proposal, &differences, &after);
+            eligible(&requirements, act, "reject").map_err(Forbidden::Rule)?;
         }
         Ok(self.decided(id.clone(), vec![act.fact(RevisionKind::Rejection, &id, &id)]))
     }
@@ -251,11 +260,7 @@ impl Desk<'_> {
         if approvers.contains(act.by.as_str()) && is_missing(&approvers) {
             return Err(format!("{} has approved it already: another person has to", act.by));
         }
-        let refusals: Vec<String> =
-            requirements.iter().filter_map(|requirement| requirement.refusal(&act.by)).collect();
-        if refusals.len() == requirements.len() {
-            return Err(refusals.into_iter().next().unwrap_or_default());
-        }
+        eligible(&requirements, act, "approve")?;
         approvers.insert(&act.by);
         Ok((!is_missing(&approvers)).then_some(differences))
     }
@@ -373,6 +378,19 @@ pub(super) fn differences(contents: &Contents, documents: &[CharterDocument]) ->
     let charters = documents.iter().map(located).collect();
     let folder = Documents { charters, ..Documents::default() };
     changes(contents, &folder, false)
+}
+
+/// Some gate lets whoever acts through.
+///
+/// # Errors
+/// Why the first does not.
+fn eligible(requirements: &[Requirement], act: &Act<'_>, what: &str) -> Result<(), String> {
+    let refusals: Vec<String> =
+        requirements.iter().filter_map(|one| one.refusal(&act.by, what)).collect();
+    if refusals.len() == requirements.len() {
+        return Err(refusals.into_iter().next().unwrap_or_default());
+    }
+    Ok(())
 }
 
 fn rests_on_other(proposal: &Proposal, differences: &[Difference]) -> bool {

@@ -55,20 +55,17 @@ pub struct Requirement {
 }
 
 impl Requirement {
-    /// Why somebody's approval does not count; `None` where it does.
-    pub fn refusal(&self, by: &str) -> Option<String> {
+    /// Why somebody may not `act`, approve or reject; `None` where they may.
+    pub fn refusal(&self, by: &str, act: &str) -> Option<String> {
         let by = typed_user(by);
         if let Some(why) = self.excluded.get(&by) {
-            return Some(format!("{by} may not approve {}: {why}", self.subject));
+            return Some(format!("{by} may not {act} {}: {why}", self.subject));
         }
         if self.eligible.contains(&by) {
             return None;
         }
         let roles = self.roles.join(", ");
-        Some(format!(
-            "{by} may not approve {}: the gate {} is for {roles}",
-            self.subject, self.gate
-        ))
+        Some(format!("{by} may not {act} {}: the gate {} is for {roles}", self.subject, self.gate))
     }
 
     /// How many approvals are missing, each person counted once.
