@@ -33,9 +33,11 @@ struct Report<'r> {
 /// The files cannot be read or understood, or the result cannot be written.
 pub(super) fn import(arguments: &ChartersImport) -> anyhow::Result<Outcome> {
     if let Some(owner) = &arguments.owner
-        && !owner.split_once(':').is_some_and(|(kind, _)| PERSON_TYPES.contains(&kind))
+        && !owner
+            .split_once(':')
+            .is_some_and(|(kind, name)| PERSON_TYPES.contains(&kind) && !name.is_empty())
     {
-        bail!("--owner {owner}: write user:, group: or schedule: before the name");
+        bail!("--owner {owner}: write a name with user:, group: or schedule: before it");
     }
     let Sources { read: sources, foreign } = sources(&arguments.paths, arguments.source)?;
     let options = Options { owner: arguments.owner.clone(), org: arguments.org.clone() };
