@@ -187,6 +187,8 @@ fn a_proposal_has_no_effect_until_enough_different_people_agree() {
     assert_eq!(change["approved_by"], serde_json::json!(["user:ada", "user:grace"]));
     let kinds = |what: &str| lines.iter().filter(|l| l["what"] == what).count();
     assert_eq!((kinds("comment"), kinds("refusal")), (1, 2));
+    let table = succeed(&service, &["history", "ride.price"]);
+    assert_eq!(table.matches("refusal of approve").count(), 2, "{table}");
 }
 
 #[test]

@@ -24,6 +24,12 @@ struct Line {
     at: Timestamp,
     by: String,
     what: &'static str,
+    /// The command that a refusal is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
+    /// True of what changes nothing and is never in force.
+    #[serde(skip)]
+    is_remark: bool,
     document: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     effective_from: Option<Timestamp>,
@@ -162,6 +168,8 @@ fn changed(publications: &Publications, kind: RevisionKind, name: &str) -> Vec<L
                 at: publication.head.at,
                 by: revision.by.clone(),
                 what: if revision.content.is_null() { "withdrawn" } else { "changed" },
+                command: None,
+                is_remark: false,
                 document: name.to_owned(),
                 effective_from: revision.effective_from,
                 field: change.field,
@@ -191,11 +199,14 @@ fn concerns(publications: &Publications, remark: &Revision, names: &[&str]) -> b
 }
 
 fn remark(remark: &Revision) -> Line {
-    let rule = remark.content.get("rule").and_then(Value::as_str).map(str::to_owned);
+    let said = |key: &str| remark.content.get(key).and_then(Value::as_str).map(str::to_owned);
+    let rule = said("rule");
     Line {
         at: remark.at,
         by: remark.by.clone(),
         what: remark.kind.name(),
+        command: rule.as_ref().and_then(|_| said("command")),
+        is_remark: true,
         document: remark.name.clone(),
         effective_from: None,
         field: String::new(),
@@ -226,12 +237,19 @@ fn table(lines: &[Line]) -> Table {
         table.row([
             line.at.to_string(),
             line.by.clone(),
-            line.what.to_owned(),
+            match &line.command {
+                Some(command) => format!("{} of {command}", line.what),
+                None => line.what.to_owned(),
+            },
             line.document.clone(),
             if line.field.is_empty() { "-".into() } else { line.field.clone() },
             shown(&line.before),
             shown(&line.after),
-            line.effective_from.map_or_else(|| "always".into(), |at| at.to_string()),
+            match line.effective_from {
+                Some(at) => at.to_string(),
+                None if line.is_remark => "-".into(),
+                None => "always".into(),
+            },
             if line.approved_by.is_empty() { "-".into() } else { line.approved_by.join(", ") },
             or_dash(line.change_ticket.clone()),
             or_dash(line.rationale.clone()),
