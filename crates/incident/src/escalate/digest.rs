@@ -155,7 +155,10 @@ fn list(page: &mut Escalation, carried: &[String], listed: usize) {
     if carried.is_empty() {
         return;
     }
-    page.summary = format!("{}; and {} incidents more", page.summary, carried.len());
+    page.summary += &match carried.len() {
+        1 => "; and one incident more".to_owned(),
+        more => format!("; and {more} incidents more"),
+    };
     let mut text = carried.iter().take(listed).cloned().collect::<Vec<_>>().join("; ");
     if carried.len() > listed {
         text += &format!("; and {} more", carried.len() - listed);
