@@ -22,6 +22,9 @@ use crate::state::Incident;
 /// The label that names one incident.
 const INCIDENT: &str = "incident";
 
+/// Characters of a whole identifier.
+const IDENTIFIER_LENGTH: usize = 36;
+
 impl Escalate {
     /// Silences that have not ended, by identifier.
     pub fn silences(&self) -> impl Iterator<Item = &Silence> {
@@ -94,7 +97,7 @@ impl Escalate {
     /// incident's, and the silence would hold for nothing without a word.
     ///
     /// # Errors
-    /// There is no such incident.
+    /// No incident has this beginning, or several have.
     fn meant(&self, response: &Response) -> Result<Vec<Matcher>, String> {
         let is = |name: &str, value: String| Matcher {
             name: name.to_owned(),
@@ -107,7 +110,13 @@ impl Escalate {
         for matcher in &mut matchers {
             let names_one = matcher.is_equal && !matcher.is_regex && !matcher.value.contains('*');
             if matcher.name == INCIDENT && names_one {
-                matcher.value = self.named(&matcher.value)?;
+                match self.named(&matcher.value) {
+                    Ok(id) => matcher.value = id,
+                    // A whole one may be of an incident to come: of a replay they
+                    // are known from the one before.
+                    Err(_) if matcher.value.len() >= IDENTIFIER_LENGTH => {}
+                    Err(rule) => return Err(rule),
+                }
             }
         }
         matchers.extend(response.subject.iter().map(|root| is("root", typed(root))));

@@ -516,6 +516,11 @@ fn a_silence_names_an_incident_by_its_beginning_and_none_that_is_not_there() {
         panic!("a silence of no incident stands");
     };
     assert_eq!(refused.rule, "there is no such incident");
+    // A whole identifier may be of an incident to come.
+    wish.incident = Some(id.replace(&id[..4], "ffff"));
+    let before = scene.stage.silences().count();
+    scene.send(&wish);
+    assert_eq!(scene.stage.silences().count(), before + 1);
     scene.check();
 }
 
