@@ -438,7 +438,8 @@ impl Index {
         for fact in facts {
             let is_anew = strikes(fact, incident) && self.board.is_over(&incident.root);
             self.note(fact, incident);
-            let change = Change::of(fact, incident, attached);
+            let change = Change::of(fact, incident, attached)
+                .or_else(|| self.tells_of_others(fact, incident).then(|| Change::rose(incident)));
             changes.extend(change.filter(|change| changes.back() != Some(change)));
             if is_anew {
                 // All that breach of this root speak for others again.
@@ -447,6 +448,14 @@ impl Index {
             }
         }
         self.refresh(incident, check_at);
+    }
+
+    /// True where a breach has joined whose subject has an open incident of its
+    /// own: what an incident has taken in it may explain by now.
+    fn tells_of_others(&self, fact: &Fact, incident: &Incident) -> bool {
+        let FactData::BreachAttached(data) = &fact.data else { return false };
+        let subject = typed(&data.feature);
+        subject != incident.root && self.roots.contains_key(&*subject)
     }
 
     /// Its owner's load, its root, its next timer.

@@ -49,6 +49,10 @@ pub(super) enum Change {
 }
 
 impl Change {
+    pub(super) fn rose(incident: &Incident) -> Self {
+        Self::Rose(incident.id.clone())
+    }
+
     /// What a fact means for others, `incident` being what came of it and of
     /// those that were written with it, by which so many breaches have joined.
     pub(super) fn of(fact: &Fact, incident: &Incident, attached: u64) -> Option<Self> {
