@@ -215,10 +215,10 @@ fn few_categories_of_very_many_are_not_new() {
     let name = |n: u64| {
         let mixed = (n ^ (n >> 7)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let mixed = (mixed ^ (mixed >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        format!("category {}", (mixed >> 20) % 20_000)
+        format!("category {}", (mixed >> 20) % 50_000)
     };
-    let very_many = categories((0..80_000).map(name));
-    let few = categories((80_000..86_000).map(name));
+    let very_many = categories((0..200_000).map(name));
+    let few = categories((200_000..206_000).map(name));
     let others = (0..6_000).map(|n| format!("new {n}"));
     let baseline = Baseline::new(&spec(from), Arc::new(very_many), Vec::new());
     let quiet = judged(&few, &baseline, Some(ValueType::String));
