@@ -222,7 +222,7 @@ fn few_categories_of_very_many_are_not_new() {
     let others = (0..6_000).map(|n| format!("new {n}"));
     let baseline = Baseline::new(&spec(from), Arc::new(very_many), Vec::new());
     let quiet = judged(&few, &baseline, Some(ValueType::String));
-    // The baseline keeps one in 32 by name, the window all; both are compared by
+    // The baseline keeps one in 16 by name, the window all; both are compared by
     // those that the baseline would have kept.
     assert_eq!(quiet.verdict, Verdict::Good, "{:?}", quiet.drift);
     // One in e^4 never came in four draws of each.

@@ -15,7 +15,7 @@ use crate::identifier;
 pub const CATEGORIES_MAX: usize = 8192;
 /// Categories of a sample. Fewer than are counted exactly, so that two panes with
 /// samples and sketches are merged within 20 µs; earlier versions kept as many.
-pub const SAMPLED_MAX: usize = 2048;
+pub const SAMPLED_MAX: usize = 4096;
 /// A longer category is kept as its beginning and its hash.
 pub const CATEGORY_BYTES_MAX: usize = 256;
 
