@@ -215,7 +215,7 @@ fn last(bytes: &[u8]) -> Result<u64, Damaged> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -269,7 +269,7 @@ mod tests {
         db.unwrap().open_tree("log").unwrap()
     }
 
-    fn opened(folder: &Path) -> Result<SledStore, LogError> {
+    pub(crate) fn opened(folder: &Path) -> Result<SledStore, LogError> {
         once_let_go(|| SledStore::open(folder), |error| error.to_string())
     }
 

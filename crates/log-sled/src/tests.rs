@@ -99,7 +99,7 @@ fn everything_is_there_after_a_restart() {
         let records = vec![outgoing("a"), outgoing("b"), outgoing("c")];
         log.commit(Transaction { positions, records }).unwrap();
     }
-    let store = SledStore::open(folder.path()).unwrap();
+    let store = crate::settle::tests::opened(folder.path()).unwrap();
     assert_eq!(store.topics(), Ok(vec![("t".into(), 2)]));
     assert_eq!(texts(&store, 0), ["a", "c"]);
     assert_eq!(texts(&store, 1), ["b"]);

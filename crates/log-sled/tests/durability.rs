@@ -31,8 +31,21 @@ fn commit(log: &mut dyn Log, number: i64) -> Result<(), LogError> {
     log.commit(Transaction { positions, records: records.collect() })
 }
 
+/// Threads of sled may hold a folder for a moment after it was closed.
+fn opened(folder: &Path) -> Result<SledStore, LogError> {
+    for _ in 0..500 {
+        match SledStore::open(folder) {
+            Err(LogError::Fatal(why)) if why.contains("another process holds it") => {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            other => return other,
+        }
+    }
+    SledStore::open(folder)
+}
+
 fn open(folder: &Path) -> Result<(SledStore, Box<dyn Log>), LogError> {
-    let store = SledStore::open(folder)?;
+    let store = opened(folder)?;
     store.create_topic("in", PARTITIONS)?;
     store.create_topic("out", PARTITIONS)?;
     let log = store.session("g", &["in"], "i")?;
