@@ -91,6 +91,15 @@ pub fn run<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(arguments: I) -
     output
 }
 
+/// Replays a file of telemetry with what people answered.
+///
+/// # Panics
+/// Where it does not end well; what it printed is shown.
+pub fn replay(input: &str, charters: &str, responses: &str, out: &str) {
+    let files = ["--input", input, "--charters", charters, "--responses", responses];
+    run([&["replay"], &files[..], &["--out", out]].concat());
+}
+
 /// The lines of an NDJSON file.
 ///
 /// # Panics

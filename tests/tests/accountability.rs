@@ -131,17 +131,7 @@ fn replay(folder: &Path, charters: &Path) -> PathBuf {
     let path = |path: &Path| path.to_str().expect("text").to_owned();
     let (input, charters, responses, out_text) =
         (path(&input), path(charters), path(&responses), path(&out));
-    binary::run([
-        "replay",
-        "--input",
-        &input,
-        "--charters",
-        &charters,
-        "--responses",
-        &responses,
-        "--out",
-        &out_text,
-    ]);
+    binary::replay(&input, &charters, &responses, &out_text);
     out
 }
 
@@ -496,17 +486,7 @@ fn a_root_without_a_charter_goes_by_the_first_feature_and_says_so() {
         {\"at\":\"2026-01-05T09:03:00Z\",\"by\":\"bob\",\"command\":\"acknowledge\",\"subject\":\"dataset:sensors\"}\n";
     std::fs::write(path("responses.ndjson"), answers).expect("disk");
     let (input, responses) = (path("in.ndjson"), path("responses.ndjson"));
-    binary::run([
-        "replay",
-        "--input",
-        &input,
-        "--charters",
-        &charters,
-        "--responses",
-        &responses,
-        "--out",
-        &out,
-    ]);
+    binary::replay(&input, &charters, &responses, &out);
 
     let incidents = std::fs::read_to_string(Path::new(&out).join("incidents.ndjson"));
     let incidents = incidents.expect("a replay's folder");

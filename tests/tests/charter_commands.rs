@@ -173,17 +173,7 @@ fn a_replay_judges_by_what_its_responses_have_approved() {
     std::fs::write(at("responses.ndjson"), lines).expect("disk");
     let path = |name: &str| at(name).to_str().expect("text").to_owned();
     let (input, responses, out) = (path("in.ndjson"), path("responses.ndjson"), path("out"));
-    binary::run([
-        "replay",
-        "--input",
-        &input,
-        "--charters",
-        &charters,
-        "--responses",
-        &responses,
-        "--out",
-        &out,
-    ]);
+    binary::replay(&input, &charters, &responses, &out);
     let windows = binary::lines(&at("out/windows.ndjson"));
     let verdict = |end: &str| {
         let window = windows.iter().find(|w| w["window_end"].as_str().unwrap().starts_with(end));
