@@ -37,7 +37,7 @@ pub use links::{DeadLinks, links};
 pub use playbook::PLAYBOOK_RULES;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 39] = [
+pub const RULES: [(&str, &str); 40] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, or two policies are for the same tier, so \
@@ -128,6 +128,11 @@ pub const RULES: [(&str, &str); 39] = [
         "departed_owner",
         "The directory says `active: false` of somebody who still holds a role. Breaches go down the \
          chain past them, so name who has taken over.",
+    ),
+    (
+        "empty_rota",
+        "A rota or a layer of one names nobody, so nobody is ever on duty by it. A slip, or people \
+         who left: name somebody, or take the layer away.",
     ),
     (
         "no_governance",

@@ -40,8 +40,16 @@ fn of_directory(directory: &Directory, found: &mut Found, document: &Located<Dir
         }
     }
     for (name, schedule) in &value.schedules {
+        if schedule.layers.is_empty() && schedule.overrides.is_empty() {
+            let field = format!("schedules.{name}");
+            empty(found, document, &field, format!("the rota {name} names nobody"));
+        }
         let paths = document.items(&format!("schedules.{name}.layers"));
         for (layer, path) in schedule.layers.iter().zip(paths) {
+            if layer.users.is_empty() {
+                let field = format!("{path}.users");
+                empty(found, document, &field, format!("a layer of the rota {name} names nobody"));
+            }
             for (user, path) in layer.users.iter().zip(document.items(&format!("{path}.users"))) {
                 departed(directory, found, document, &path, user);
             }
@@ -57,6 +65,11 @@ fn of_directory(directory: &Directory, found: &mut Found, document: &Located<Dir
     if let Some(name) = &value.governance {
         departed(directory, found, document, "governance", name);
     }
+}
+
+fn empty(found: &mut Found, document: &Located<Directory>, field: &str, message: String) {
+    let hint = Some("name people as `users: [user:…]`, or take it away".to_owned());
+    found.warning(document, field, "empty_rota", message, hint);
 }
 
 /// A user who is not active any more, or a group of nobody but such.
