@@ -180,6 +180,16 @@ impl<'a> At<'a> {
         Self { subject: subject.to_owned(), ..self.clone() }
     }
 
+    /// The whole of another document of the same file.
+    pub(crate) fn of(&self, item: &'a Item) -> Self {
+        Self::root(item, self.sink)
+    }
+
+    /// The file that this is in.
+    pub(crate) fn file(&self) -> &str {
+        self.sink.file()
+    }
+
     /// What notes and findings here are about.
     pub(crate) fn subject(&self) -> &str {
         &self.subject
@@ -342,6 +352,11 @@ impl<'a> At<'a> {
         if !self.item.is_empty() {
             self.note(NoteKind::NotCarried, &self.path, why);
         }
+    }
+
+    /// Notes that a part of this value, which is no field of it, is not carried.
+    pub(crate) fn lost_field(&self, field: &str, why: &str) {
+        self.note(NoteKind::NotCarried, field, why);
     }
 
     /// Takes a field that says nothing by itself, such as the version of the format.

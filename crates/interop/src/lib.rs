@@ -53,7 +53,7 @@ pub enum Format {
     Odcs,
     /// Manifests and properties files of dbt.
     Dbt,
-    /// CODEOWNERS of GitHub.
+    /// CODEOWNERS of GitHub or GitLab.
     Codeowners,
     /// The registry of Feast.
     Feast,
@@ -71,7 +71,7 @@ impl Format {
         (Self::Backstage, "backstage", "catalog-info.yaml of a Backstage catalog"),
         (Self::Odcs, "odcs", "data contracts of the Open Data Contract Standard, version 3"),
         (Self::Dbt, "dbt", "manifest.json, sources.json and properties files of dbt"),
-        (Self::Codeowners, "codeowners", "CODEOWNERS of GitHub"),
+        (Self::Codeowners, "codeowners", "CODEOWNERS of GitHub or GitLab"),
         (Self::Feast, "feast", "output of `feast registry-dump`"),
         (Self::Openlineage, "openlineage", "events of OpenLineage, NDJSON"),
         (

@@ -35,7 +35,7 @@ pub(crate) struct Import {
     /// Who answers for what nobody owns there, such as group:data-governance
     #[arg(long, value_name = "NAME")]
     pub(crate) owner: Option<String>,
-    /// Organisation of GitHub whose teams are groups without its name, for codeowners
+    /// Organisation of GitHub, or group of GitLab, whose teams are groups without its name, for codeowners
     #[arg(long, value_name = "NAME")]
     pub(crate) org: Option<String>,
     /// Replace files of the same names
@@ -59,7 +59,7 @@ pub(crate) struct Export {
     /// At which instant; without it now
     #[arg(long, value_name = "INSTANT")]
     pub(crate) at: Option<Timestamp>,
-    /// Organisation of GitHub whose teams are groups without its name, for codeowners
+    /// Organisation of GitHub, or group of GitLab, whose teams are groups without its name, for codeowners
     #[arg(long, value_name = "NAME")]
     pub(crate) org: Option<String>,
     /// Replace files of the same names

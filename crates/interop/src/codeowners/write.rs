@@ -1,6 +1,6 @@
 //! A catalog as CODEOWNERS: a line for each subject.
 
-use super::line::{Line, subjects};
+use super::line::{Written as Read, subjects};
 use super::{WRITTEN, folder, handle};
 use crate::catalog::{Catalog, split};
 use crate::notes::Note;
@@ -61,7 +61,7 @@ fn path(subject: &str) -> Option<String> {
     let (kind, bare) = split(subject);
     let name = bare.replace('\\', "\\\\").replace(' ', "\\ ").replace('#', "\\#");
     let path = format!("/{}/{name}{WRITTEN}", folder(kind));
-    let line = Line::parse(&path).ok().flatten()?;
+    let Ok(Read::Rule(line)) = Read::parse(&path, false) else { return None };
     let is_same = line.owners.is_empty() && subjects(&line.pattern).ok()? == [subject];
     (is_same && !bare.contains('*')).then_some(path)
 }
