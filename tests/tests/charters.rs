@@ -192,6 +192,36 @@ fn a_proposal_has_no_effect_until_enough_different_people_agree() {
 }
 
 #[test]
+fn a_remark_is_told_of_what_it_concerns_alone() {
+    let service = service();
+    let ride = charter(2, 0.1);
+    let way = |above: f64| charter(2, above).replace("ride.price", "ride.way");
+    let files = files(format!("{ride}---\n{}", way(0.1)));
+    publish(&service, &Folder::write(&service, &files), &[]);
+    // A file with two charters of which one is as it was.
+    let both = proposal(&service, &format!("{ride}---\n{}", way(0.3)));
+    let id = propose(&service, &both, "user:linus");
+    let comment = |about: &str| {
+        let comment = ["comment", about, "--by", "user:linus", "--rationale", "why not"];
+        let output = charters(&service, &comment);
+        assert!(output.status.success(), "{about}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert_eq!(comment(&id) + &comment("ride.way") + &comment("policy:standard"), "");
+    // Kept, for what has no charter yet is worth a word, but a slip is seen.
+    let error = comment("ride.wey");
+    assert!(error.contains("did you mean `feature:ride.way`?"), "{error}");
+    let comments = |of: &str| {
+        let output = charters(&service, &["history", of, "--format", "json"]);
+        let lines = json(&String::from_utf8_lossy(&output.stdout));
+        let lines = lines.as_array().expect("lines").iter();
+        lines.filter(|line| line["what"] == "comment").count()
+    };
+    let counts = ["ride.way", "ride.price", "policy:standard", "ride.wey"].map(comments);
+    assert_eq!(counts, [2, 0, 1, 1]);
+}
+
+#[test]
 fn a_rejected_proposal_is_over() {
     let service = service();
     publish(&service, &Folder::write(&service, &files(charter(2, 0.1))), &[]);

@@ -189,7 +189,7 @@ pub(crate) fn answer(registry: &Registry, question: &Question) -> Result<Answer,
 
 /// Nodes that an unknown name may have been meant to be: those of the same name
 /// and another type, then those that are spelt alike.
-fn near<'r>(registry: &'r Registry, node: &str) -> Vec<&'r str> {
+pub(super) fn near<'r>(registry: &'r Registry, node: &str) -> Vec<&'r str> {
     let known: BTreeSet<&str> = registry.lineage().names().chain(registry.named()).collect();
     let bare = |name: &'r str| name.split_once(':').map_or(name, |(_, bare)| bare);
     let wanted = node.split_once(':').map_or(node, |(_, bare)| bare);

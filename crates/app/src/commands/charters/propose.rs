@@ -8,11 +8,16 @@ use watchkeep_incident::registry::publications::decide::Forbidden;
 use watchkeep_incident::registry::publications::view::ProposalView;
 use watchkeep_model::charter::CharterDocument;
 use watchkeep_model::response::{Command, Response};
+use watchkeep_model::revision::RevisionKind;
+use watchkeep_model::subject::typed;
+use watchkeep_model::time::Timestamp;
 
-use super::desk::{Desk, Held};
+use super::desk::{Desk, Held, Known};
 use super::publish::proposed;
+use super::show::keys;
 use crate::Outcome;
 use crate::cli::{Answer as Answering, Configured, Doing, Proposals, Propose};
+use crate::commands::lineage;
 use crate::commands::produce::get;
 use crate::commands::respond::ask;
 use crate::config::Config;
@@ -105,18 +110,47 @@ pub(super) fn comment(arguments: &Answering) -> anyhow::Result<Outcome> {
     let is_proposal = known.iter().any(|one| one.proposal.starts_with(about.as_str()));
     let named = Some(about.clone());
     let (proposal, charter) = if is_proposal { (named, None) } else { (None, named) };
+    // Kept all the same: what nobody answers for yet is worth a remark, too.
+    let unknown = charter.as_deref().map(|name| unknown(&arguments.configured, name));
+    let unknown = unknown.transpose()?.flatten();
     let response = Response { proposal, charter, ..blank(&arguments.doing, Command::Comment) };
     let mut output = Output::new();
     let outcome = match give(&arguments.configured, response, None)? {
         Came::Done(shown) => {
             let name = shown.map_or_else(|| about.clone(), |shown| shown.proposal);
             output.line(format_args!("kept as a comment on {name}; it changes nothing"))?;
+            if let Some(unknown) = unknown {
+                complain(&unknown);
+            }
             Outcome::Fine
         }
         other => rest(other, &mut output)?,
     };
     output.finish()?;
     Ok(outcome)
+}
+
+/// What to say of a subject of which the registry tells nothing.
+///
+/// # Errors
+/// The log.
+fn unknown(configured: &Configured, name: &str) -> anyhow::Result<Option<String>> {
+    let Known { registry, publications, .. } = Known::read(configured)?;
+    let newest = publications.newest();
+    let found = keys(name, &registry);
+    let is_known = |(kind, name): &(RevisionKind, String)| match kind {
+        RevisionKind::Charter => {
+            registry.charter(name, Timestamp::MAX).is_some() || registry.knows(name)
+        }
+        _ => !newest.written(*kind, name).is_null(),
+    };
+    if found.iter().any(is_known) {
+        return Ok(None);
+    }
+    let subject = typed(name);
+    let near = lineage::near(&registry, &subject);
+    let hint = near.first().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    Ok(Some(format!("no charter and no lineage names {subject}{hint}")))
 }
 
 /// # Errors

@@ -7,7 +7,7 @@ use serde_json::Value;
 use watchkeep_incident::registry::Registry;
 use watchkeep_incident::registry::publications::{Publications, field_changes};
 use watchkeep_model::revision::{Revision, RevisionKind};
-use watchkeep_model::subject::{has_type, typed};
+use watchkeep_model::subject::typed;
 use watchkeep_model::time::Timestamp;
 
 use super::desk::Known;
@@ -56,7 +56,10 @@ pub(super) fn history(arguments: &ChartersHistory) -> anyhow::Result<Outcome> {
     for (kind, name) in &keys {
         lines.extend(changed(&known.publications, *kind, name));
     }
-    let names: Vec<&str> = keys.iter().map(|(_, name)| name.as_str()).collect();
+    // Remarks are about subjects: one about a policy bears the name as it was asked.
+    let asked = typed(&arguments.subject);
+    let names = keys.iter().map(|(_, name)| name.as_str());
+    let names: BTreeSet<&str> = names.chain([asked.as_str()]).collect();
     let remarks = known.publications.remarks().iter();
     lines.extend(remarks.filter(|r| concerns(&known.publications, r, &names)).map(remark));
     lines.sort_by_key(|line| line.at);
@@ -143,14 +146,14 @@ pub(in crate::commands) fn last_changes<'d>(
 
 /// What a name stands for: a thing of the directory, or a subject with the
 /// patterns that its charter comes from.
-fn keys(name: &str, registry: &Registry) -> Vec<(RevisionKind, String)> {
+pub(super) fn keys(name: &str, registry: &Registry) -> Vec<(RevisionKind, String)> {
     use RevisionKind::{Domain, Group, Policy, Schedule, System, User};
     for kind in [Policy, User, Group, Schedule, System, Domain] {
         if let Some(bare) = name.strip_prefix(kind.name()).and_then(|rest| rest.strip_prefix(':')) {
             return vec![(kind, bare.to_owned())];
         }
     }
-    let subject = if has_type(name) { name.to_owned() } else { typed(name) };
+    let subject = typed(name);
     let charter = registry.charter(&subject, Timestamp::MAX);
     let mut names = charter.map(|charter| charter.from.clone()).unwrap_or_default();
     if !names.contains(&subject) {
@@ -187,15 +190,10 @@ fn changed(publications: &Publications, kind: RevisionKind, name: &str) -> Vec<L
 
 /// True where a remark is about one of the names, or about a proposal that
 /// would change or has changed one of them.
-fn concerns(publications: &Publications, remark: &Revision, names: &[&str]) -> bool {
-    let of_proposal = |subject: &str| names.contains(&subject);
-    names.contains(&remark.name.as_str())
-        || publications.proposals().get(&remark.name).is_some_and(|proposal| {
-            let documents = proposal.fact.content.get("documents").and_then(Value::as_array);
-            let mut subjects =
-                documents.into_iter().flatten().filter_map(|d| d["subject"].as_str());
-            subjects.any(of_proposal)
-        })
+fn concerns(publications: &Publications, remark: &Revision, names: &BTreeSet<&str>) -> bool {
+    let proposal = publications.proposals().get(&remark.name);
+    names.contains(remark.name.as_str())
+        || proposal.is_some_and(|proposal| names.iter().any(|name| proposal.concerns(name)))
 }
 
 fn remark(remark: &Revision) -> Line {

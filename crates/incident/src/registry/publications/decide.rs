@@ -220,9 +220,8 @@ impl Desk<'_> {
         }
         let subject = typed(response.subject.as_deref().unwrap_or_default());
         let pending = proposals.iter().filter(|(_, one)| one.state == ProposalState::Pending);
-        let concerns = |one: &Proposal| documents(one).iter().any(|d| d.subject == subject);
         let found: Vec<&String> =
-            pending.filter(|(_, one)| concerns(one)).map(|(id, _)| id).collect();
+            pending.filter(|(_, one)| one.concerns(&subject)).map(|(id, _)| id).collect();
         match found[..] {
             [id] => Ok(id.clone()),
             [] => Err(Forbidden::Fault(format!("no pending proposal changes {subject}"))),

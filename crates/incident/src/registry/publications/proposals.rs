@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
 use watchkeep_model::revision::{Revision, RevisionKind};
 
 /// A proposed change of charters.
@@ -50,6 +51,14 @@ impl Proposal {
             self.state = ProposalState::Rejected;
         }
         self.answers.push(answer);
+    }
+
+    /// True where it would change, or has changed, the charter of a subject. It
+    /// may hold documents that are as they were published: these it does not
+    /// concern.
+    pub fn concerns(&self, subject: &str) -> bool {
+        let before = self.fact.content.get("before").and_then(Value::as_array);
+        before.into_iter().flatten().any(|change| change[0] == subject)
     }
 
     /// Who approved, each once.
