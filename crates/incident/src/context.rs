@@ -9,6 +9,7 @@ use watchkeep_model::policy::{Notify, NotifyTarget, Policy, Step, Trigger};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::lineage::Lineage;
+use crate::registry::upkeep::Calendar;
 
 /// The registry as incident handling sees it. The answers must depend on the
 /// arguments alone while one input is handled.
@@ -36,6 +37,13 @@ pub trait Context {
     /// users, each for as long as the charter that says so is in force. For
     /// subjects that only a pattern matches: the lineage has those of the others.
     fn declared(&self, subject: &str) -> Vec<Declared>;
+
+    /// By when charters and policies are to be looked at again; another value
+    /// where they are not the same any more.
+    fn calendar(&self) -> Arc<Calendar> {
+        static NONE: LazyLock<Arc<Calendar>> = LazyLock::new(Arc::default);
+        NONE.clone()
+    }
 }
 
 /// An edge that a charter declares.

@@ -39,6 +39,7 @@ pub mod platform;
 mod relate;
 mod restore;
 mod silences;
+mod upkeep;
 mod windows;
 
 use answers::Answered;
@@ -98,6 +99,7 @@ pub struct Escalate {
     /// Commands that were carried out or refused.
     answered: Answered,
     silences: Silences,
+    upkeep: upkeep::Told,
     /// What is still to be carried out for other incidents.
     changes: VecDeque<Change>,
 }
@@ -148,6 +150,7 @@ impl Escalate {
             desk: (0, None),
             answered: Answered::default(),
             silences: Silences::default(),
+            upkeep: upkeep::Told::default(),
             changes: VecDeque::new(),
         }
     }
@@ -230,6 +233,7 @@ impl Escalate {
     /// is overdue pages now, and they stand by now.
     pub fn advance(&mut self, context: &dyn Context, now: Timestamp, out: &mut Outputs) {
         self.begin_due_silences(context, now, out);
+        self.follow_calendar(context, now);
         for _ in 0..FIRED_MAX {
             let Some((due_at, what)) = self.index.next_due().filter(|(at, _)| *at <= now) else {
                 return;
@@ -241,6 +245,7 @@ impl Escalate {
                     self.index.set_due(What::Cover(id.clone()), None);
                     self.release_all(&id, "cleared", context, now, out);
                 }
+                What::Upkeep => self.upkeep_due(context, now, out),
                 What::Digest(user) => self.digest_due(&user, due_at, context, now, out),
                 What::Incident(id) => {
                     let id = id.as_str();
@@ -297,6 +302,7 @@ impl Escalate {
 
     fn take_in(&mut self, incident: Incident, progress: Progress, facts: &[Fact]) {
         self.index.take_in(facts, &incident, progress.check_at, &mut self.changes);
+        facts.iter().for_each(|fact| self.take_drill(fact));
         if progress != Progress::default() {
             self.progress.insert(incident.id.clone(), progress);
         }

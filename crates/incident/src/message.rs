@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use watchkeep_model::charter::CharterFields;
+use watchkeep_model::directory::Directory;
 use watchkeep_model::escalation::{Audience, Escalation, EventAction, Hyperlink};
 use watchkeep_model::identifier::derived;
 use watchkeep_model::incident::data::{Notified, Resumption};
@@ -15,7 +16,7 @@ use crate::schedule::{Presence, answering};
 use crate::state::{Incident, State};
 
 /// Where messages come from, a URI reference as CloudEvents asks for.
-const SOURCE: &str = "/watchkeep/incidents";
+pub(crate) const SOURCE: &str = "/watchkeep/incidents";
 
 /// The reason of every message of an exercise.
 const DRILL: &str = "drill";
@@ -152,7 +153,11 @@ const RINGING: [&str; 2] = ["pagerduty", "alertmanager"];
 /// How a person is told who is not asked: by the first of their own contacts
 /// that does not ring. A model or dashboard that is informed has none.
 pub(crate) fn own_contact(target: &str, at: Timestamp, world: &World<'_>) -> Option<String> {
-    let directory = world.context.directory();
+    quiet_contact(world.context.directory(), target, at)
+}
+
+/// The same of any directory.
+pub(crate) fn quiet_contact(directory: &Directory, target: &str, at: Timestamp) -> Option<String> {
     let is_party = ["user:", "group:", "schedule:"].iter().any(|kind| target.starts_with(kind));
     let Presence::Present(user) = answering(directory, target, at) else {
         return None;

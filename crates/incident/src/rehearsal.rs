@@ -75,6 +75,12 @@ impl<'a> Rehearsal<'a> {
         Self { context, stage, moments: Vec::new(), is_asleep: false }
     }
 
+    /// Tells also what charters and policies promise to be looked at, of what
+    /// falls due after an instant: [`Escalate::tell_upkeep`].
+    pub fn tell_upkeep(&mut self, since: Timestamp) {
+        self.stage.tell_upkeep(since, since);
+    }
+
     /// A breach, at its `detected_at` or when the stage wakes up after it.
     pub fn breach(&mut self, breach: &Breach, now: Timestamp) {
         self.run_before(now);

@@ -52,8 +52,9 @@ struct Player<'a> {
 
 /// Plays a scenario to its end.
 pub(super) fn play(scenario: &Scenario, restarts: Restarts) -> Played {
-    let rehearsal = Rehearsal::new(&scenario.registry);
+    let mut rehearsal = Rehearsal::new(&scenario.registry);
     let (log, open) = (Log::default(), BTreeMap::new());
+    rehearsal.tell_upkeep(scenario.begins());
     let mut player = Player { scenario, rehearsal, log, open };
     for (number, event) in scenario.events.iter().enumerate() {
         if restarts == Restarts::BeforeEachEvent && !event.fields.contains_key("wakes") {
@@ -335,6 +336,8 @@ impl Player<'_> {
         for window in &self.log.windows {
             stage.restore_window(window);
         }
+        let begins = self.scenario.begins();
+        stage.tell_upkeep(begins, begins);
         self.rehearsal.replace(stage);
     }
 

@@ -73,6 +73,11 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
+    /// The first event, before which others watched.
+    pub(super) fn begins(&self) -> Timestamp {
+        self.events.first().map_or(self.ends, |event| event.at)
+    }
+
     /// Reads the text before the expected story.
     pub(super) fn read(name: &str, text: &str) -> Result<Self, String> {
         let mut documents = values(name, text)?.into_iter();

@@ -64,6 +64,9 @@ impl Escalate {
                 Err(_) if is_of_a_drill(response) => {
                     self.report_of_a_drill(response, &id, now, out);
                 }
+                Err(_) if self.is_of_upkeep(response) => {
+                    self.report_of_upkeep(response, &id, now, out);
+                }
                 Err(rule) => self.reject(response, &id, rule, context, now, out),
             },
         }
@@ -188,6 +191,7 @@ impl Escalate {
         }
         .sealed();
         self.desk = (fact.sequence, Some(fact.hash.clone()));
+        self.take_drill(&fact);
         out.facts.push(fact);
     }
 }

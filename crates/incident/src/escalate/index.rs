@@ -36,6 +36,8 @@ pub(super) enum What {
     Incident(Ordered),
     /// Collected pages to a person go out.
     Digest(String),
+    /// What charters and policies promise to look at again falls due.
+    Upkeep,
 }
 
 type Due = (Timestamp, What);

@@ -20,6 +20,10 @@ impl Escalate {
             return;
         }
         self.answered.note(fact);
+        self.upkeep.begin_drills(fact);
+        if self.upkeep.apply(fact) {
+            return;
+        }
         if fact.incident_id == desk_id() {
             self.desk = (fact.sequence, Some(fact.hash.clone()));
             return;

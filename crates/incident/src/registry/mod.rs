@@ -13,13 +13,14 @@ mod merge;
 mod pattern;
 pub(crate) use pattern::matches as matches_pattern;
 pub mod publications;
+pub mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use watchkeep_model::charter::{Charter, CharterDocument, CharterFields, WindowSpec};
 use watchkeep_model::directory::{AbsenceOf, Directory, OverrideOf};
@@ -61,6 +62,8 @@ pub struct Registry {
     written: Arc<lineage::Written>,
     lineage: Lineage,
     cache: Mutex<BTreeMap<String, Vec<Answer>>>,
+    /// Worked out when it is asked for first.
+    calendar: Arc<OnceLock<Arc<upkeep::Calendar>>>,
 }
 
 /// What the checks need besides the registry.
@@ -130,6 +133,7 @@ impl Registry {
             directories: self.directories.clone(),
             edges: self.edges.clone(),
             written: self.written.clone(),
+            calendar: self.calendar.clone(),
             ..Self::default()
         };
         other.see(runs, named);
@@ -363,6 +367,12 @@ impl Registry {
         self.policies.values()
     }
 
+    /// By when charters and policies are to be looked at again. It is the very
+    /// same for as long as documents are.
+    pub fn calendar(&self) -> Arc<upkeep::Calendar> {
+        self.calendar.get_or_init(|| Arc::new(upkeep::Calendar::of(self))).clone()
+    }
+
     /// The charter of a subject or a pattern as it is written, which is not
     /// remembered.
     fn of_written(&self, subject: &str, at: Timestamp) -> Option<Charter> {
@@ -483,6 +493,10 @@ impl Context for Registry {
 
     fn declared(&self, subject: &str) -> Vec<Declared> {
         lineage::declared_ever(&self.index, subject)
+    }
+
+    fn calendar(&self) -> Arc<upkeep::Calendar> {
+        Self::calendar(self)
     }
 }
 

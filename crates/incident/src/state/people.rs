@@ -45,6 +45,11 @@ pub mod action {
     pub const REVIEW_OVERDUE: &str = "review_overdue";
     /// An exercise was held; it is of no incident.
     pub const DRILL_HELD: &str = "drill_held";
+    /// A charter's review, the check of a runbook or the exercise of a policy
+    /// is not there by its date; it is of no incident.
+    pub const UPKEEP_OVERDUE: &str = "upkeep_overdue";
+    /// What was overdue is done, or is not asked for any more.
+    pub const UPKEEP_DONE: &str = "upkeep_done";
 }
 
 /// The part of an incident that people's commands made.

@@ -495,7 +495,7 @@ pub struct ActionRecorded {
     /// `comment`, `feedback`, `rollback_proposed`, `rollback_ordered`,
     /// `rollback_overdue`, `verification_asked`, `verification_confirmed`, `review_overdue`,
     /// `action_done`, `refusal_lapsed`, `update_sent`, `joined_told`,
-    /// `flapping_goes_on` or `drill_held`.
+    /// `flapping_goes_on`, `drill_held`, `upkeep_overdue` or `upkeep_done`.
     pub action: String,
     /// In words.
     pub detail: String,
@@ -505,17 +505,65 @@ pub struct ActionRecorded {
     /// Who is told of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub informed: Vec<Informed>,
-    /// `rollback_ordered`: by when it must be done; `rollback_overdue` and
-    /// `review_overdue`: when it was due;
-    /// `flapping_goes_on`: when it is looked at again.
+    /// `rollback_ordered`: by when it must be done; `rollback_overdue`,
+    /// `review_overdue` and `upkeep_overdue`: when it was due, of several the
+    /// latest; `flapping_goes_on`: when it is looked at again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
-    /// `rollback_overdue`, `review_overdue`: how long after that it was noticed; absent where it was in time.
+    /// `rollback_overdue`, `review_overdue`, `upkeep_overdue`: how long after that it was noticed; absent where it was in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late_by_us: Option<i64>,
     /// `drill_held`: what the exercise came to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drill: Option<crate::response::DrillHeld>,
+    /// `upkeep_overdue`, `upkeep_done`: what was due, by what and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upkeep: Vec<Upkeep>,
+}
+
+/// Something that is promised to be looked at again and again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upkeep {
+    /// What is to be done.
+    pub what: UpkeepKind,
+    /// The subject or pattern of the charter; for an exercise the policy.
+    pub of: String,
+    /// When it was done last; absent where it never was and the promise counts
+    /// from when it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
+    /// By when it was to be done again.
+    pub due_at: Timestamp,
+    /// Whom the charter names for it, a typed name: its reviewer, else its
+    /// primary owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
+}
+
+/// What is looked at again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpkeepKind {
+    /// The review of a charter: `review_every` after `reviewed_at`.
+    Review,
+    /// The check of a runbook: `review_every` after `runbook_reviewed_at`.
+    Runbook,
+    /// The exercise of a policy: `drill.every` after the one before.
+    Drill,
+}
+
+impl UpkeepKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Review, Self::Runbook, Self::Drill];
+
+    /// The name used in facts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Review => "review",
+            Self::Runbook => "runbook",
+            Self::Drill => "drill",
+        }
+    }
 }
 
 impl ActionRecorded {
@@ -529,6 +577,7 @@ impl ActionRecorded {
             due_at: None,
             late_by_us: None,
             drill: None,
+            upkeep: Vec::new(),
         }
     }
 }

@@ -61,6 +61,11 @@ impl EscalationClock {
     /// Takes a window and what it did to breaches.
     pub fn take(&mut self, decided: &Decided, registry: &Registry) {
         self.now = self.now.max(decided.at);
+        if !self.escalate.tells_upkeep() {
+            // What fell due before the first window was told by whoever
+            // watched before.
+            self.escalate.tell_upkeep(self.now, self.now);
+        }
         for breach in &decided.breaches {
             self.escalate.breach(breach, registry, decided.at, &mut self.outputs);
         }
