@@ -136,6 +136,50 @@ fn replay(folder: &Path, charters: &Path) -> PathBuf {
 }
 
 #[test]
+fn a_review_that_is_not_there_on_its_day_is_told_in_a_replay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let charters = charters(folder.path());
+    let reviewed = CHARTERS.replace("reviewed_at: 2025-10-01", "reviewed_at: 2025-10-15T10:00:00Z");
+    std::fs::write(charters.join("all.yaml"), reviewed).expect("disk");
+    replay(folder.path(), &charters);
+    let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+    let told = |run_on: &str| {
+        let (input, charters, out) = (path("in.ndjson"), path("charters"), path("later"));
+        let output = command(&[
+            "replay",
+            "--input",
+            &input,
+            "--charters",
+            &charters,
+            "--out",
+            &out,
+            "--run-on",
+            run_on,
+        ]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = std::fs::read_to_string(folder.path().join("later/escalations.ndjson"));
+        let lines = lines.expect("messages").lines().map(str::to_owned).collect::<Vec<_>>();
+        let values = lines.iter().map(|line| serde_json::from_str(line).expect("JSON"));
+        values.filter(|message: &Value| message["reason"] == "upkeep_overdue").collect::<Vec<_>>()
+    };
+    assert_eq!(told("20m").len(), 0);
+    let told = told("2h");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (&told[0]["time"], &told[0]["audience"], &told[0]["target"], &told[0]["subject"]),
+        (
+            &"2026-01-13T10:00:00.000000Z".into(),
+            &"inform".into(),
+            &"user:ada".into(),
+            &"feature:ride.*".into()
+        )
+    );
+    let (facts, proof) = (path("later/incidents.ndjson"), "whole");
+    let audit = command(&["audit", "verify", &facts]);
+    assert!(String::from_utf8_lossy(&audit.stdout).contains(proof), "{audit:?}");
+}
+
+#[test]
 fn one_question_names_owner_datasets_consumers_alarms_incidents_and_who_is_next() {
     let folder = tempfile::tempdir().expect("a folder");
     let charters = charters(folder.path());

@@ -55,6 +55,14 @@ fn with_an_incident(mut service: Service) -> Service {
     service
 }
 
+/// A charter whose review is long overdue.
+const OVERDUE: &str = "kind: charter
+subject: feature:shop.old
+owners: {primary: user:ada, reviewer: user:grace}
+review_every: 90d
+reviewed_at: 2020-01-01
+";
+
 const CHARTERS_FOLDER: &str = "[charters]\nfolder = \"charters\"\n";
 
 /// Runs `incidents COMMAND --subject shop.price --by USER` and expects how it
@@ -127,11 +135,23 @@ fn an_embedded_service_takes_commands_and_tells_what_came_of_them() {
     // Nobody decides while the service is stopped; what is written then is
     // decided when it runs again.
     incidents(&service, "comment", "grace", &why, (0, "written as"));
+    // A review that was to be done meanwhile is told as well.
+    std::fs::write(service.folder().join("charters/old.yaml"), OVERDUE).expect("disk");
     service.start();
-    service.wait_for("comment", |service| service.metric("watchkeep_incident_facts_total") > 0.0);
+    service.wait_for("comment", |service| service.metric("watchkeep_incident_facts_total") > 1.0);
+    let overdue = "watchkeep_upkeep_overdue{what=\"review\"}";
+    service.wait_for("metric", |service| service.metric(overdue) > 0.0);
     service.stop();
     looked_at(&service, &id, "feature.telemetry", &[]);
     let facts = service.export("watchkeep.incidents");
+    let of = |action: &str| facts.iter().filter(|fact| fact["data"]["action"] == action).count();
+    assert_eq!(of("upkeep_overdue"), 1);
+    let mut told = service.export("watchkeep.escalations").into_iter();
+    let told = told.find(|message| message["reason"] == "upkeep_overdue").expect("told");
+    assert_eq!(
+        (&told["audience"], &told["target"], &told["channel"]),
+        (&"inform".into(), &"user:grace".into(), &"email:grace@example.com".into())
+    );
     let exercise = facts.iter().find(|fact| fact["data"]["action"] == "drill_held");
     let exercise = exercise.expect("it is on record");
     assert_eq!(

@@ -81,6 +81,10 @@ const SINK_WORKS: Metric =
 const TO_DELIVER: Metric =
     gauge("watchkeep_deliveries_waiting", "Messages that wait for a sink or are on their way.");
 const OPEN: Metric = gauge("watchkeep_incidents_open", "Incidents that are not resolved.");
+const UPKEEP: Metric = gauge(
+    "watchkeep_upkeep_overdue",
+    "Reviews of charters, runbook checks and drills that are not there by their date, by what.",
+);
 const COMMITS: Metric = counter("watchkeep_commits_total", "Transactions that held, by stage.");
 const FAILED: Metric =
     counter("watchkeep_commits_failed_total", "Transactions that did not, by stage.");
@@ -199,6 +203,10 @@ pub(crate) fn text(status: &Status, now: Timestamp) -> String {
         &OPEN,
         open.map(|open| (String::new(), open.to_string())).into_iter().collect(),
     );
+    let upkeep = stages.values().flat_map(|stage| &stage.upkeep);
+    let of_kind =
+        |(what, count): (&&str, &u64)| (format!("{{what=\"{what}\"}}"), count.to_string());
+    write(&mut text, &UPKEEP, upkeep.map(of_kind).collect());
     let watermark = stages.values().find_map(|stage| stage.watermark);
     let lag = watermark.map(|at| now.since(at).as_micros() as f64 / 1e6);
     write(

@@ -257,6 +257,7 @@ impl Player<'_> {
         if !fields.contains_key("incident")
             && !fields.contains_key("subject")
             && !fields.contains_key("matchers")
+            && !fields.contains_key("drill")
         {
             fields.insert("subject".into(), json!(self.scenario.subject));
         }

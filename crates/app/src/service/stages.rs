@@ -1,13 +1,15 @@
 //! The loop around each stage: begin a session, take turns, begin anew when
 //! the log says so, stop when only a person can help.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use watchkeep_detection::settings::TimeSettings;
+use watchkeep_incident::escalate::Escalate;
 use watchkeep_log_sled::cache::SledSnapshots;
+use watchkeep_model::incident::data::UpkeepKind;
 use watchkeep_model::time::TimeSpan;
 use watchkeep_runtime::log::{Log, LogError};
 use watchkeep_runtime::snapshot::Pace;
@@ -275,6 +277,7 @@ impl Setting {
                 if counts.commits != commits || status.open_incidents.is_none() {
                     status.open_incidents =
                         state.map(|state| state.open_incidents().count() as u64);
+                    status.upkeep = state.map(upkeep).unwrap_or_default();
                 }
             });
             if counts.commits != commits {
@@ -297,3 +300,11 @@ const _: fn() = || {
     is_sync::<Arc<Shared>>();
     is_sync::<Setting>();
 };
+
+/// How much is overdue of each kind, zeros included; nothing where another
+/// instance tells of it.
+fn upkeep(state: &Escalate) -> BTreeMap<&'static str, u64> {
+    let kinds = UpkeepKind::ALL.into_iter().filter(|_| state.tells_upkeep());
+    let count = |what| state.overdue_upkeep().filter(|upkeep| upkeep.what == what).count() as u64;
+    kinds.map(|what| (what.name(), count(what))).collect()
+}

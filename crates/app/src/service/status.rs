@@ -25,6 +25,9 @@ pub(crate) struct StageStatus {
     pub(crate) watermark: Option<Timestamp>,
     /// Incidents that are open; only escalate has them.
     pub(crate) open_incidents: Option<u64>,
+    /// What is overdue of what charters and policies promise, by kind; only the
+    /// escalate instance that tells of it has them.
+    pub(crate) upkeep: BTreeMap<&'static str, u64>,
     /// Partitions that wait for a writer's schema; only summarise has them.
     pub(crate) waiting: Option<usize>,
     /// What alert budgets have come to, by domain; only evaluate has them.

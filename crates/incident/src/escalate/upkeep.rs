@@ -35,6 +35,9 @@ const NAMED_MAX: usize = 20;
 /// The class of messages about upkeep.
 const CLASS: &str = "upkeep";
 
+/// How the names of policies begin.
+const POLICY: &str = "policy:";
+
 /// What falls due: its kind and name.
 type Key = (UpkeepKind, String);
 
@@ -108,8 +111,9 @@ impl Told {
     fn promised(&self, calendar: &Calendar, key: &Key, at: Timestamp) -> Option<Upkeep> {
         let (what, of) = key;
         if *what == UpkeepKind::Drill {
-            let every = *calendar.drills().get(of)?;
-            let drill = self.drills.get(of)?;
+            let policy = of.strip_prefix(POLICY)?;
+            let every = *calendar.drills().get(policy)?;
+            let drill = self.drills.get(policy)?;
             return Some(Upkeep {
                 what: *what,
                 of: of.clone(),
@@ -133,7 +137,8 @@ impl Told {
             let kinds = [UpkeepKind::Review, UpkeepKind::Runbook];
             kinds.map(|what| (what, calendar.name(place).to_owned()))
         };
-        let drills = calendar.drills().keys().map(|name| (UpkeepKind::Drill, name.clone()));
+        let drills = calendar.drills().keys();
+        let drills = drills.map(|name| (UpkeepKind::Drill, format!("{POLICY}{name}")));
         let mut keys: Vec<Key> = places.into_iter().flat_map(of).chain(drills).collect();
         if last.is_none() {
             keys.extend(self.overdue.keys().cloned());
@@ -275,9 +280,16 @@ impl Escalate {
 
     fn tell_done(&mut self, chain: &str, upkeep: &[Upkeep], now: Timestamp, out: &mut Outputs) {
         for part in upkeep.chunks(LISTED_MAX) {
+            let detail = match part {
+                [one] => format!("the {} of {}", noun(one.what), one.of),
+                _ => words(part.iter()),
+            };
             let data = ActionRecorded {
                 upkeep: part.to_vec(),
-                ..ActionRecorded::new(UPKEEP_DONE, words(part.iter()))
+                ..ActionRecorded::new(
+                    UPKEEP_DONE,
+                    format!("{detail}: not overdue any more"),
+                )
             };
             let fact = self.record_upkeep(chain, now, FactData::ActionRecorded(data), now, out);
             if !self.upkeep.overdue.values().any(|(_, of)| of == chain) {

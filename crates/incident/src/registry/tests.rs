@@ -10,6 +10,7 @@ use super::*;
 
 mod lookup;
 mod rules;
+mod upkeep;
 mod whole;
 
 /// People whom the folders below may name.

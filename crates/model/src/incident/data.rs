@@ -526,7 +526,7 @@ pub struct ActionRecorded {
 pub struct Upkeep {
     /// What is to be done.
     pub what: UpkeepKind,
-    /// The subject or pattern of the charter; for an exercise the policy.
+    /// The subject or pattern of the charter; for an exercise `policy:NAME`.
     pub of: String,
     /// When it was done last; absent where it never was and the promise counts
     /// from when it was given.

@@ -1,0 +1,216 @@
+//! What falls due by the registry's dates, and who is told of it when.
+
+use watchkeep_model::incident::data::UpkeepKind;
+use watchkeep_model::incident::{Fact, FactData, check_link};
+use watchkeep_model::json;
+use watchkeep_model::response::{Command, DELIVERER, Response};
+
+use super::*;
+use crate::escalate::{Escalate, Outputs, Settings};
+
+/// A stage with the registry that is in force.
+struct Desk {
+    stage: Escalate,
+    facts: Vec<Fact>,
+    told: String,
+}
+
+impl Desk {
+    fn new(since: &str) -> Self {
+        let mut desk = Self {
+            stage: Escalate::new(Settings::default()),
+            facts: Vec::new(),
+            told: String::new(),
+        };
+        desk.stage.tell_upkeep(at(since), at(since));
+        desk
+    }
+
+    /// Lets time pass, each deadline at its time.
+    fn run_to(&mut self, registry: &Registry, until: &str) {
+        let until = at(until);
+        while let Some(due) = self.stage.next_deadline().filter(|due| *due <= until) {
+            self.look(registry, due);
+        }
+    }
+
+    fn look(&mut self, registry: &Registry, now: Timestamp) {
+        let mut out = Outputs::default();
+        self.stage.advance(registry, now, &mut out);
+        self.take(out);
+    }
+
+    fn take(&mut self, out: Outputs) {
+        for message in &out.escalations {
+            let whom = message.target.as_deref().unwrap_or("everybody");
+            let action = format!("{:?}", message.event_action).to_lowercase();
+            self.told += &format!("{} {action} {whom}: {}\n", message.time, message.summary);
+        }
+        self.facts.extend(out.facts);
+    }
+
+    /// Folds another stage from what was written.
+    fn restart(&mut self, since: &str) {
+        let mut last: BTreeMap<&str, &Fact> = BTreeMap::new();
+        let mut stage = Escalate::new(Settings::default());
+        for fact in &self.facts {
+            assert_eq!(check_link(last.insert(&fact.incident_id, fact), fact), Ok(()));
+            let line = json::to_line(fact);
+            stage.restore_fact(&serde_json::from_str(&line).unwrap());
+        }
+        stage.tell_upkeep(at(since), at(since));
+        self.stage = stage;
+    }
+
+    fn told(&mut self, expected: Expect) {
+        expected.assert_eq(&std::mem::take(&mut self.told));
+    }
+}
+
+fn of(texts: &[&str]) -> Registry {
+    Registry::new(documents(texts), TimeSpan::MINUTE).0
+}
+
+const PROMISED: &str = "kind: charter
+subject: feature:flight.delay
+owners: {primary: user:ada}
+review_every: 90d
+reviewed_at: 2013-01-01
+";
+
+#[test]
+fn on_the_91st_day_the_owner_is_told_once_and_when_it_is_done() {
+    let mut registry = of(&[PROMISED, PEOPLE]);
+    let mut desk = Desk::new("2013-01-10");
+    desk.run_to(&registry, "2013-03-31");
+    desk.told(expect![[""]]);
+    desk.run_to(&registry, "2013-06-01");
+    desk.told(expect![[r#"
+        2013-04-01T00:00:00Z trigger user:ada: overdue: the review of feature:flight.delay was due 2013-04-01T00:00:00Z
+    "#]]);
+    for since in ["2013-06-01", "2013-06-02"] {
+        desk.restart(since);
+        desk.look(&registry, at(since));
+    }
+    desk.told(expect![[""]]);
+    assert_eq!(desk.stage.overdue_upkeep().count(), 1);
+    registry = of(&[&PROMISED.replace("2013-01-01", "2013-06-03"), PEOPLE]);
+    desk.look(&registry, at("2013-06-04"));
+    desk.told(expect![[r#"
+        2013-06-04T00:00:00Z resolve everybody: nothing is overdue any more; the last was the review of feature:flight.delay
+    "#]]);
+    assert_eq!(desk.stage.overdue_upkeep().count(), 0);
+    desk.run_to(&registry, "2013-12-31");
+    desk.told(expect![[r#"
+        2013-09-01T00:00:00Z trigger user:ada: overdue: the review of feature:flight.delay was due 2013-09-01T00:00:00Z
+    "#]]);
+}
+
+#[test]
+fn whoever_is_asked_instead_is_told_as_well() {
+    let mut desk = Desk::new("2013-01-10");
+    desk.run_to(&of(&[PROMISED, PEOPLE]), "2013-05-01");
+    desk.told.clear();
+    // A team in which the same person answers is no news.
+    let by_team = PROMISED.replace("user:ada", "group:flights");
+    desk.look(&of(&[&by_team, PEOPLE]), at("2013-05-02"));
+    desk.told(expect![[""]]);
+    let by_another = PROMISED.replace("user:ada", "user:grace");
+    desk.look(&of(&[&by_another, PEOPLE]), at("2013-05-03"));
+    desk.told(expect![[r#"
+        2013-05-03T00:00:00Z trigger user:grace: overdue: the review of feature:flight.delay was due 2013-04-01T00:00:00Z
+        2013-05-03T00:00:00Z resolve everybody: nothing is overdue any more; the last was the review of feature:flight.delay
+    "#]]);
+    // A charter that is gone promises nothing.
+    desk.look(&of(&[PEOPLE]), at("2013-05-04"));
+    desk.told(expect![[r#"
+        2013-05-04T00:00:00Z resolve everybody: nothing is overdue any more; the last was the review of feature:flight.delay
+    "#]]);
+}
+
+#[test]
+fn dates_are_those_of_the_charter_in_force() {
+    let text = "kind: charter
+subject: feature:flight.*
+owners: {primary: user:ada, reviewer: user:grace}
+review_every: 30d
+reviewed_at: 2013-01-01
+runbook: https://example.com/run
+runbook_reviewed_at: 2013-01-05
+---
+kind: charter
+subject: feature:flight.*
+owners: {primary: user:ada, reviewer: user:grace}
+review_every: 30d
+reviewed_at: 2013-02-10
+effective_from: 2013-02-15
+---
+kind: charter
+subject: feature:flight.delay
+unit: min
+---
+kind: charter
+subject: feature:old
+owners: {primary: user:ada}
+lifecycle: retired
+review_every: 1d
+reviewed_at: 2013-01-01
+---
+kind: charter
+subject: feature:never
+owners: {primary: user:ada}
+review_every: 1d
+";
+    let registry = of(&[text, PEOPLE]);
+    let mut desk = Desk::new("2013-01-10");
+    desk.run_to(&registry, "2013-04-01");
+    desk.told(expect![[r#"
+        2013-01-31T00:00:00Z trigger user:grace: overdue: the review of feature:flight.* was due 2013-01-31T00:00:00Z
+        2013-02-04T00:00:00Z trigger user:grace: overdue: the runbook check of feature:flight.* was due 2013-02-04T00:00:00Z
+        2013-02-15T00:00:00Z resolve everybody: nothing is overdue any more; the last was 1 review, 1 runbook check
+        2013-03-12T00:00:00Z trigger user:grace: overdue: the review of feature:flight.* was due 2013-03-12T00:00:00Z
+    "#]]);
+}
+
+#[test]
+fn very_many_are_one_message() {
+    let charter =
+        |n: usize| format!("{}---\n", PROMISED.replace("flight.delay", &format!("flight.f{n:04}")));
+    let text: String = (0..1_200).map(charter).collect();
+    let registry = of(&[text.trim_end_matches("---\n"), PEOPLE]);
+    let mut desk = Desk::new("2013-01-10");
+    desk.run_to(&registry, "2013-05-01");
+    assert_eq!(desk.facts.len(), 3, "each lists at most 500");
+    desk.told(expect![[r#"
+        2013-04-01T00:00:00Z trigger user:ada: overdue: 1200 reviews, the first of feature:flight.f0000
+    "#]]);
+}
+
+#[test]
+fn a_service_that_was_away_tells_late_what_it_missed_and_how_late() {
+    let registry = of(&[PROMISED, PEOPLE]);
+    let mut desk = Desk::new("2013-01-10");
+    desk.stage.tell_upkeep(Timestamp::MIN, Timestamp::MIN);
+    desk.look(&registry, at("2013-04-03"));
+    let FactData::ActionRecorded(data) = &desk.facts[0].data else { panic!("{:?}", desk.facts) };
+    assert_eq!(data.due_at, Some(at("2013-04-01")));
+    assert_eq!(data.late_by_us, Some(TimeSpan::DAY.times(2).as_micros()));
+    assert_eq!(data.upkeep[0].what, UpkeepKind::Review);
+    assert_eq!(desk.facts[0].occurred_at, at("2013-04-01"));
+    // What became of the message is on record beside it.
+    let chain = desk.facts[0].incident_id.clone();
+    let mut report = Response::new(at("2013-04-03"), DELIVERER, Command::ReportDelivery);
+    report.incident = Some(chain.clone());
+    report.delivery = serde_json::from_value(serde_json::json!({
+        "escalation": "x", "sink": "mail", "tool": "email", "outcome": "delivered",
+        "attempts": 1, "unreached": false,
+    }))
+    .unwrap();
+    let mut out = Outputs::default();
+    desk.stage.respond(&report, &registry, at("2013-04-03"), &mut out);
+    desk.take(out);
+    assert_eq!(desk.facts.len(), 2);
+    assert_eq!((&desk.facts[1].incident_id, desk.facts[1].sequence), (&chain, 2));
+    desk.restart("2013-04-04");
+    assert_eq!(desk.stage.overdue_upkeep().count(), 1);
+}
