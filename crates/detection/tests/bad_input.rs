@@ -172,6 +172,27 @@ fn every_pair_of_oddities_has_a_stated_result() {
     }
 }
 
+/// Also those of bins: without bins beside the one value nothing but the distance
+/// of the distribution functions would tell of it.
+#[test]
+fn every_figure_shows_what_differs_from_a_baseline_of_one_value() {
+    let from: Timestamp = "2026-01-01T00:00:00Z".parse().expect("an instant");
+    for one in [0.0, 7.0] {
+        let baseline = Baseline::new(&spec(from), Arc::new(numbers(vec![one; 400])), Vec::new());
+        for other in [-3.0, one + 1e-3, 1e300] {
+            let found = judged(&numbers(vec![other; 200]), &baseline, None);
+            let drift = found.drift.expect("figures");
+            let name = format!("{other} against {one}: {drift:?}");
+            assert_eq!(
+                (found.verdict, drift.js, drift.hellinger),
+                (Verdict::Bad, Some(1.0), Some(1.0)),
+                "{name}"
+            );
+            assert!(drift.psi > Some(10.0) && drift.chi2_p < Some(1e-100), "{name}");
+        }
+    }
+}
+
 #[test]
 fn windows_of_oddities_have_figures_that_are_numbers() {
     for (name, summary) in oddities() {

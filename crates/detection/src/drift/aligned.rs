@@ -71,28 +71,54 @@ impl Aligned {
 
     /// Quantile bins of the reference, snapped to cells, so that the counts on
     /// both sides are exact whatever the reference. A cell that holds several
-    /// quantiles ends one bin.
+    /// quantiles is a bin of its own: what comes below or above a value that is
+    /// most of the reference, or all of it, would else be counted as that value,
+    /// and no figure of bins would show it. At most one bin more than `wanted`.
     pub(super) fn bins(&self, wanted: u32) -> Bins {
+        let mut starts = self.quantiles(wanted);
         let total: u64 = self.reference.iter().sum();
-        let wanted = u64::from(wanted.max(1));
-        let mut bins = Bins { current: vec![0], reference: vec![0], ..Bins::default() };
-        // Values of the reference before the cell; quantile that the bin ends with.
-        let (mut before, mut quantile) = (0, 1);
-        for at in 0..self.values.len() {
-            let is_full = before * wanted >= total * quantile;
-            if is_full && bins.reference.last().is_some_and(|n| *n > 0) && before < total {
-                bins.edges.push(self.edges[at]);
-                bins.current.push(0);
-                bins.reference.push(0);
-                quantile = before * wanted / total + 1;
-            }
-            before += self.reference[at];
-            if let (Some(a), Some(b)) = (bins.current.last_mut(), bins.reference.last_mut()) {
-                *a += self.current[at];
-                *b += self.reference[at];
+        for (at, count) in self.reference.iter().enumerate() {
+            if *count > 0 && count * u64::from(wanted.max(1)) >= 2 * total {
+                starts.extend([at, at + 1]);
             }
         }
-        bins
+        starts.retain(|at| (1..self.values.len()).contains(at));
+        starts.sort_unstable();
+        starts.dedup();
+        let edges = starts.iter().map(|at| self.edges[*at]).collect();
+        let ends = starts.iter().copied().chain([self.values.len()]);
+        let ranges: Vec<_> = [0].into_iter().chain(starts.iter().copied()).zip(ends).collect();
+        let sums = |counts: &[u64]| {
+            ranges.iter().map(|(from, to)| counts[*from..*to].iter().sum()).collect()
+        };
+        let (current, reference) = (sums(&self.current), sums(&self.reference));
+        Bins { edges, current, reference, ..Bins::default() }
+    }
+
+    /// Bounds between the quantile bins of the reference.
+    pub(super) fn quantile_edges(&self, wanted: u32) -> Vec<f64> {
+        self.quantiles(wanted).into_iter().map(|at| self.edges[at]).collect()
+    }
+
+    /// The cells with which quantile bins begin, but for the first. A cell that
+    /// holds several quantiles ends one bin.
+    fn quantiles(&self, wanted: u32) -> Vec<usize> {
+        let total: u64 = self.reference.iter().sum();
+        let wanted = u64::from(wanted.max(1));
+        let mut starts = Vec::new();
+        // Values of the reference before the cell, those of them in the bin, and
+        // the quantile that the bin ends with.
+        let (mut before, mut in_bin, mut quantile) = (0, 0, 1);
+        for (at, count) in self.reference.iter().enumerate() {
+            if before * wanted >= total * quantile && in_bin > 0 && before < total {
+                starts.push(at);
+                in_bin = 0;
+                quantile = before * wanted / total + 1;
+            }
+            before += count;
+            in_bin += count;
+        }
+        starts
     }
 }
 
@@ -175,5 +201,20 @@ mod tests {
         assert_eq!(bins.reference[0], 2_000);
         assert_eq!(bins.reference.len(), 5, "{:?}", bins.reference);
         assert!(bins.reference[1..].iter().all(|n| (90..=310).contains(n)), "{:?}", bins.reference);
+    }
+
+    #[test]
+    fn what_lies_beside_a_value_that_is_most_of_them_is_not_counted_as_it() {
+        let counts = |reference: Vec<f64>, current: &[f64]| {
+            let bins =
+                Aligned::new(&numbers(current.iter().copied()), &numbers(reference)).bins(10);
+            (bins.current, bins.reference)
+        };
+        assert_eq!(counts(vec![5.0; 300], &[5.0, 5.0]), (vec![2], vec![300]));
+        assert_eq!(counts(vec![5.0; 300], &[0.0, 1.0]), (vec![2, 0], vec![0, 300]));
+        assert_eq!(counts(vec![5.0; 300], &[0.0, 5.0, 9.0]), (vec![1, 1, 1], vec![0, 300, 0]));
+        let mut with_rare = vec![0.0; 95];
+        with_rare.extend([7.0; 5]);
+        assert_eq!(counts(with_rare, &[-3.0, 0.0, 8.0]), (vec![1, 1, 1], vec![0, 95, 5]));
     }
 }

@@ -30,7 +30,7 @@ impl Effects {
         let windows = || windows.iter().map(AsRef::as_ref);
         let mut effects = Self::default();
         if all.numbers.count() > 0 {
-            let edges = Aligned::new(&all.numbers, &all.numbers).bins(NUMBER_BINS).edges;
+            let edges = Aligned::new(&all.numbers, &all.numbers).quantile_edges(NUMBER_BINS);
             let counts: Vec<Vec<u64>> = windows().map(|w| counts(&w.numbers, &edges)).collect();
             effects.numbers = design_effect_of_shares(&counts);
         }
