@@ -4,7 +4,6 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use parquet::data_type::Decimal;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::Type;
@@ -49,7 +48,7 @@ fn cell(field: Field) -> Cell {
         Field::Float16(value) => Cell::Number(f64::from(value)),
         Field::Float(value) => Cell::Number(f64::from(value)),
         Field::Double(value) => Cell::Number(value),
-        Field::Decimal(value) => decimal(&value),
+        Field::Decimal(value) => Cell::decimal(value.data(), value.scale().into()),
         Field::Str(text) => Cell::Text(text),
         // Writers that name no type of their text store its bytes.
         Field::Bytes(bytes) => match String::from_utf8(bytes.data().to_vec()) {
@@ -61,18 +60,4 @@ fn cell(field: Field) -> Cell {
         Field::MapInternal(_) => Cell::Other("a map"),
         _ => Cell::Other("a date or time"),
     }
-}
-
-/// A decimal as the number nearest to it.
-fn decimal(value: &Decimal) -> Cell {
-    let bytes = value.data();
-    let Some(first) = bytes.first() else { return Cell::Other("an empty decimal") };
-    let mut whole = [if *first < 0x80 { 0 } else { 0xff }; 16];
-    let Some(place) = 16usize.checked_sub(bytes.len()).and_then(|from| whole.get_mut(from..))
-    else {
-        return Cell::Other("a decimal of more than 38 digits");
-    };
-    place.copy_from_slice(bytes);
-    let text = format!("{}e-{}", i128::from_be_bytes(whole), value.scale());
-    text.parse().map_or(Cell::Other("a decimal"), Cell::Number)
 }
