@@ -70,6 +70,9 @@ pub(crate) fn read(path: &Path, wanted: &Wanted<'_>) -> anyhow::Result<TrainingS
             table.rows = rows.with_context(|| name.clone())?;
             overflow.map_or(Ok(()), Err).with_context(|| name.clone())?;
         }
+        _ if is_named_parquet(path) => {
+            bail!("{name}: no Parquet file: it does not begin with PAR1");
+        }
         _ => match wanted.delimiter.or_else(|| delimited::delimiter(path)) {
             Some(delimiter) => delimited::read(path, delimiter, wanted, &mut table)
                 .with_context(|| name.clone())?,
@@ -77,6 +80,11 @@ pub(crate) fn read(path: &Path, wanted: &Wanted<'_>) -> anyhow::Result<TrainingS
         },
     }
     table.finish(wanted).with_context(|| name)
+}
+
+/// By its suffix: what does not begin like one is broken or of another kind.
+fn is_named_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|suffix| suffix.eq_ignore_ascii_case("parquet"))
 }
 
 impl Wanted<'_> {
@@ -133,6 +141,11 @@ impl Table {
                 let values = summary.count - summary.null_count;
                 (values == 0).then(|| "it has no value".to_owned())
             });
+            // Such as the index that a data frame writes first.
+            let why = match name.trim() {
+                "" => Some("it has no name".to_owned()),
+                _ => why,
+            };
             match why {
                 None => drop(set.columns.insert(name, summary)),
                 Some(why) if wanted.columns.is_empty() => drop(set.left_out.insert(name, why)),

@@ -67,7 +67,13 @@ fn profiles_of(set: &TrainingSet, arguments: &cli::Capture) -> anyhow::Result<Ve
     let mut features: BTreeMap<String, &str> = BTreeMap::new();
     if arguments.feature.is_empty() {
         let prefix = arguments.prefix.as_deref().unwrap_or_default();
-        features.extend(set.columns.keys().map(|name| (format!("{prefix}{name}"), name.as_str())));
+        for column in set.columns.keys() {
+            // Telemetry writes a feature with its type or without.
+            let feature = untyped(&format!("{prefix}{column}")).to_owned();
+            if let Some(other) = features.insert(feature.clone(), column) {
+                bail!("columns `{other}` and `{column}` are both of feature {feature}");
+            }
+        }
     }
     for pair in &arguments.feature {
         let feature = untyped(&pair.feature).to_owned();

@@ -46,7 +46,15 @@ struct Undecided {
     text: Column,
     /// Cells that are numbers with a decimal comma.
     decimal_commas: u64,
+    /// Cells that are numbers.
+    numeric: u64,
+    /// Cells by which other programs write that there is no value, and the first.
+    marks: u64,
+    mark: Option<&'static str>,
 }
+
+/// What other programs write where there is no value.
+const NO_VALUE: [&str; 8] = ["NA", "N/A", "NULL", "null", "None", "\\N", "#N/A", "<NA>"];
 
 pub(super) fn read(
     path: &Path,
@@ -83,16 +91,11 @@ pub(super) fn read(
         table.rows += 1;
     }
     for (name, column) in names.into_iter().zip(columns) {
-        if let Some(Undecided { numbers, text, decimal_commas }) = column {
-            if decimal_commas > 0
-                && decimal_commas == text.summary.categories.total()
-                && !wanted.text.contains(&name)
-            {
-                bail!(
-                    "column `{name}`: every cell is a number with a decimal comma, which would be \
-                     text: export it with a point, or say that it is text with --text {name}"
-                );
+        if let Some(column) = column {
+            if !wanted.text.contains(&name) {
+                column.refuse_other_numbers(&name)?;
             }
+            let Undecided { numbers, text, .. } = column;
             let is_numeric = |column: &Column| {
                 let summary = &column.summary;
                 summary.numbers.count() + summary.non_finite_count > 0
@@ -104,6 +107,27 @@ pub(super) fn read(
 }
 
 impl Undecided {
+    /// Numbers that would be taken for text for the way in which they are written.
+    /// An id keeps its content for ever, so it is better to ask.
+    fn refuse_other_numbers(&self, name: &str) -> anyhow::Result<()> {
+        let cells = self.text.summary.categories.total();
+        if self.decimal_commas > 0 && self.decimal_commas == cells {
+            bail!(
+                "column `{name}`: every cell is a number with a decimal comma, which would be \
+                 text: export it with a point, or say that it is text with --text {name}"
+            );
+        }
+        match self.mark {
+            Some(mark) if self.numeric > 0 && self.numeric + self.marks == cells => bail!(
+                "column `{name}`: its cells are numbers but for {} such as `{mark}`, which would \
+                 make them text: leave cells without a value empty, or say that it is text with \
+                 --text {name}",
+                self.marks
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn add(&mut self, cell: &str) {
         let trimmed = cell.trim();
         if trimmed.is_empty() {
@@ -113,11 +137,18 @@ impl Undecided {
             }
             return;
         }
-        if let Some(numbers) = &mut self.numbers {
-            match trimmed.parse() {
-                Ok(number) => numbers.add(Cell::Number(number)),
-                Err(_) => self.numbers = None,
+        match trimmed.parse() {
+            Ok(number) => {
+                self.numeric += 1;
+                if let Some(numbers) = &mut self.numbers {
+                    numbers.add(Cell::Number(number));
+                }
             }
+            Err(_) => self.numbers = None,
+        }
+        if let Some(mark) = NO_VALUE.into_iter().find(|mark| *mark == trimmed) {
+            self.marks += 1;
+            self.mark.get_or_insert(mark);
         }
         let is_decimal = |cell: &str| {
             cell.split_once(',').is_some_and(|(whole, part)| {

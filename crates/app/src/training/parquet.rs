@@ -1,5 +1,6 @@
 //! Parquet, row by row, of the wanted columns alone.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
@@ -20,6 +21,10 @@ pub(super) fn read(path: &Path, wanted: &Wanted<'_>, table: &mut Table) -> anyho
         schema.get_fields().iter().filter(|field| wanted.wants(field.name())).cloned().collect();
     if fields.is_empty() {
         bail!("none of the columns is in it");
+    }
+    let mut names = BTreeSet::new();
+    if let Some(twice) = fields.iter().find(|field| !names.insert(field.name())) {
+        bail!("two columns are called `{}`: rename one of them", twice.name());
     }
     let projection = Type::group_type_builder(schema.name()).with_fields(fields).build()?;
     for row in reader.get_row_iter(Some(projection)).context(what)? {

@@ -150,6 +150,15 @@ fn error(name: &str, bytes: &[u8], columns: Vec<&str>) -> String {
     text.replace(&folder.path().display().to_string(), "")
 }
 
+/// A Parquet file with two columns of one name, as data frames can be written.
+fn twice_named() -> Vec<u8> {
+    let schema = parse_message_type("message t { required int32 a; required int32 a; }");
+    let mut file = Vec::new();
+    let schema = Arc::new(schema.unwrap());
+    SerializedFileWriter::new(&mut file, schema, Arc::default()).unwrap().close().unwrap();
+    file
+}
+
 #[test]
 fn what_is_wrong_is_named_with_its_place() {
     let shown = [
@@ -168,6 +177,9 @@ fn what_is_wrong_is_named_with_its_place() {
         error("a.csv", b"a;b\n1,5;2\n", vec![]),
         error("a.tsv", b"a,b\n1,2\n", vec![]),
         error("a.csv", b"a,b\n1,\"2,5\"\n2,\"3,0\"\n", vec![]),
+        error("a.csv", b"a,b\n1,1\nNA,2\n2,3\n", vec![]),
+        error("a.parquet", b"a,b\n1,2\n", vec![]),
+        error("a.parquet", &twice_named(), vec![]),
     ];
     expect_test::expect![[r#"
         /a.csv: fix the line, or export the file anew: CSV error: record 2 (line: 3, byte: 8): found record with 1 fields, but the previous record has 2 fields
@@ -184,7 +196,10 @@ fn what_is_wrong_is_named_with_its_place() {
         /empty.ndjson: there is no row in it
         /a.csv: line 1: the names `a;b` seem to be parted by a semicolon, which the suffix does not tell: add --delimiter ';'
         /a.tsv: line 1: the names `a,b` seem to be parted by a comma, which the suffix does not tell: add --delimiter ','
-        /a.csv: column `b`: every cell is a number with a decimal comma, which would be text: export it with a point, or say that it is text with --text b"#]].assert_eq(&shown.join("\n"));
+        /a.csv: column `b`: every cell is a number with a decimal comma, which would be text: export it with a point, or say that it is text with --text b
+        /a.csv: column `a`: its cells are numbers but for 1 such as `NA`, which would make them text: leave cells without a value empty, or say that it is text with --text a
+        /a.parquet: no Parquet file: it does not begin with PAR1
+        /a.parquet: two columns are called `a`: rename one of them"#]].assert_eq(&shown.join("\n"));
 }
 
 #[test]
@@ -204,8 +219,11 @@ fn a_delimiter_that_is_given_holds_for_any_text_file() {
 fn columns_of_text_files_are_numbers_where_every_cell_is_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
-    std::fs::write(&path, "a,b,c,d\n1,1,01,True\n,x,02,FALSE\n2.5e3,2,,true\n").unwrap();
-    let text = ["c".to_owned()];
+    // Column `e` could be numbers with a mark for none, but is said to be text; the
+    // one without a name is an index.
+    let rows = "a,b,c,d,e,\n1,1,01,True,NA,0\n,x,02,FALSE,1,1\n2.5e3,2,,true,2,2\n";
+    std::fs::write(&path, rows).unwrap();
+    let text = ["c".to_owned(), "e".to_owned()];
     let set = read(&path, &Wanted { columns: Vec::new(), text: &text, delimiter: None }).unwrap();
     let counts = |name: &str| {
         let summary = &set.columns[name];
@@ -213,4 +231,9 @@ fn columns_of_text_files_are_numbers_where_every_cell_is_one() {
     };
     assert_eq!(["a", "b", "c", "d"].map(counts), [(2, 0, 1), (0, 3, 0), (0, 2, 1), (0, 3, 0)]);
     assert_eq!(set.columns["d"].categories.distinct(), 2);
+    assert_eq!(counts("e"), (0, 3, 0));
+    assert_eq!(
+        set.left_out.into_iter().collect::<Vec<_>>(),
+        [("".into(), "it has no name".into())]
+    );
 }
