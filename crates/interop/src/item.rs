@@ -64,6 +64,22 @@ impl Item {
         fields.iter().find(|(name, _)| name == key).map(|(_, item)| item)
     }
 
+    /// A field of a map, to change it before anybody reads it.
+    pub(crate) fn peek_mut(&mut self, key: &str) -> Option<&mut Self> {
+        let Value::Map(fields) = &mut self.value else { return None };
+        fields.iter_mut().find(|(name, _)| name == key).map(|(_, item)| item)
+    }
+
+    /// Puts all of it at one place, where it was text within text.
+    pub(crate) fn stand_at(&mut self, place: Place) {
+        self.place = place;
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.stand_at(place)),
+            Value::Map(fields) => fields.iter_mut().for_each(|(_, item)| item.stand_at(place)),
+            _ => {}
+        }
+    }
+
     /// The text of a field, without taking it.
     pub(crate) fn peek_text(&self, key: &str) -> Option<&str> {
         match &self.peek(key)?.value {
@@ -232,6 +248,11 @@ impl<'a> At<'a> {
         is_map
     }
 
+    /// True where it is a list.
+    pub(crate) const fn is_list(&self) -> bool {
+        matches!(self.item.value, Value::List(_))
+    }
+
     /// The text of this value; numbers and truth values as they are written.
     pub(crate) fn as_text(&self) -> Option<String> {
         match &self.item.value {
@@ -362,6 +383,15 @@ impl<'a> At<'a> {
     /// Takes a field that says nothing by itself, such as the version of the format.
     pub(crate) fn pass(&self, key: &str) {
         if let Some(item) = self.item.peek(key) {
+            item.take_all();
+        }
+    }
+
+    /// Takes a field that says what another says, too.
+    pub(crate) fn pass_same(&self, key: &str, other: &Item) {
+        if let Some(item) = self.item.peek(key)
+            && item.to_json() == other.to_json()
+        {
             item.take_all();
         }
     }

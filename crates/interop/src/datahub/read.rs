@@ -9,7 +9,8 @@ use super::{property, urn};
 use crate::catalog::split;
 use crate::extension::Ours;
 use crate::gather::{Gathering, is_name, subject};
-use crate::item::{At, Sink};
+use crate::item::{At, Item, Sink, Value};
+use crate::json;
 use crate::source::Source;
 
 /// Types of ownership by role; the first is written.
@@ -30,7 +31,7 @@ struct Found<'a> {
 pub(crate) fn read(sources: &[&Source], gathered: &mut Gathering) {
     for source in sources {
         let item = match source.json() {
-            Ok(item) => item,
+            Ok(item) => unfolded(item),
             Err(found) => {
                 gathered.refuse(found);
                 continue;
@@ -38,7 +39,7 @@ pub(crate) fn read(sources: &[&Source], gathered: &mut Gathering) {
         };
         let sink = Sink::new(&source.name);
         let root = At::root(&item, &sink);
-        let is_list = matches!(item.value, crate::item::Value::List(_));
+        let is_list = matches!(item.value, Value::List(_));
         let events = if is_list { root.items() } else { vec![root.clone()] };
         let mut reader = Reader { file: &source.name, subjects: BTreeMap::new(), gathered };
         for event in &events {
@@ -48,6 +49,28 @@ pub(crate) fn read(sources: &[&Source], gathered: &mut Gathering) {
         root.leftovers();
         gathered.absorb(sink);
     }
+}
+
+/// The same with aspects that are JSON within text, as the API takes them, read.
+/// What is in them stands where the text does.
+fn unfolded(mut item: Item) -> Item {
+    match &mut item.value {
+        Value::List(events) => events.iter_mut().for_each(unfold),
+        _ => unfold(&mut item),
+    }
+    item
+}
+
+fn unfold(event: &mut Item) {
+    let Some(aspect) = event.peek_mut("aspect") else { return };
+    let is_json = aspect.peek_text("contentType").is_none_or(|kind| kind == "application/json");
+    let Some(text) = aspect.peek_mut("value").filter(|_| is_json) else { return };
+    let Value::Text(written) = &text.value else { return };
+    let Ok(mut read) = json::read(written, 1) else { return };
+    read.stand_at(text.place);
+    let Value::Map(fields) = &mut aspect.value else { return };
+    fields.retain(|(key, _)| key != "value" && key != "contentType");
+    fields.push(("json".to_owned(), read));
 }
 
 struct Reader<'r, 'a> {
@@ -76,19 +99,23 @@ impl<'a> Reader<'_, 'a> {
         let at = at.about(&urn);
         at.pass("entityType");
         at.pass("systemMetadata");
-        if at.text("changeType").is_some_and(|change| change == "DELETE") {
-            at.lost("what was deleted is not looked for");
-            return;
+        match at.text("changeType").as_deref() {
+            Some("DELETE") => return at.lost("what was deleted is not looked for"),
+            Some("PATCH") => {
+                return at.lost("a patch changes what DataHub has, which is not in the file");
+            }
+            _ => {}
         }
         let Some(name) = at.required("aspectName") else { return };
         let Some(aspect) = at.map("aspect") else { return };
-        // The file sink writes `json`, older ones the bytes of the aspect as text.
+        // The file sink writes `json`; the bytes of the aspect as text were read
+        // before, where they are JSON.
         if let Some(json) = aspect.map("json") {
             self.aspect(&json.about(&urn), &urn, &name);
         } else if aspect.item.peek("value").is_some() {
             aspect.report(
                 "unsupported",
-                "the aspect is text within text",
+                "the text of the aspect is not JSON",
                 Some("write it with a file sink of DataHub 0.10 or later".into()),
             );
         } else {

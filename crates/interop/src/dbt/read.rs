@@ -1,6 +1,6 @@
 //! Manifests, freshness results and properties files to charters and lineage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use watchkeep_model::charter::CharterFields;
@@ -41,7 +41,8 @@ pub(crate) fn read(sources: &[&Source], gathered: &mut Gathering) {
         let sink = Sink::new(&source.name);
         for document in &documents {
             let at = At::root(document, &sink);
-            Reader { file: &source.name, known: Known::new(), gathered }.document(&at);
+            let (known, through) = (Known::new(), BTreeMap::new());
+            Reader { file: &source.name, known, through, gathered }.document(&at);
             at.leftovers();
         }
         gathered.absorb(sink);
@@ -51,6 +52,8 @@ pub(crate) fn read(sources: &[&Source], gathered: &mut Gathering) {
 struct Reader<'a> {
     file: &'a str,
     known: Known,
+    /// What metrics and the like are made of, which are no subjects themselves.
+    through: BTreeMap<String, Vec<String>>,
     gathered: &'a mut Gathering,
 }
 
@@ -85,9 +88,31 @@ impl Reader<'_> {
     }
 
     fn manifest(&mut self, at: &At<'_>) {
-        for (key, node) in at.entries_of("nodes").into_iter().chain(at.entries_of("sources")) {
-            let name = name_of(node.item);
-            self.known.extend(name.map(|name| (key.to_owned(), name)));
+        let nodes: Vec<(&str, At<'_>)> =
+            at.entries_of("nodes").into_iter().chain(at.entries_of("sources")).collect();
+        let project = at.item.peek("metadata").and_then(|item| item.peek_text("project_name"));
+        let is_own = |node: &At<'_>| node.item.peek_text("package_name") == project;
+        let own: Vec<String> =
+            nodes.iter().filter(|(_, n)| is_own(n)).filter_map(|(_, n)| name_of(n.item)).collect();
+        let own: BTreeSet<String> = own.into_iter().collect();
+        for (key, node) in &nodes {
+            let Some(mut name) = name_of(node.item) else { continue };
+            // A package may have a model that is called as one of the project.
+            if let Some(package) = node.item.peek_text("package_name")
+                && !is_own(node)
+                && own.contains(&name)
+            {
+                let (kind, bare) = split(&name);
+                name = format!("{kind}:{package}.{bare}");
+            }
+            self.known.insert((*key).to_owned(), name);
+        }
+        for derived in ["metrics", "semantic_models", "saved_queries"] {
+            let Some(crate::item::Value::Map(fields)) = at.item.peek(derived).map(|i| &i.value)
+            else {
+                continue;
+            };
+            self.through.extend(fields.iter().map(|(key, item)| (key.clone(), made_of(item))));
         }
         for (_, group) in at.entries_of("groups") {
             self.group(&group);
@@ -130,7 +155,9 @@ impl Reader<'_> {
         for source in at.list("sources") {
             let Some(name) = source.required("name") else { continue };
             source.pass("schema");
-            let default = source.get("freshness").map(|at| freshness::read(&at));
+            let of_config = || source.get("config")?.get("freshness");
+            let default = source.get("freshness").or_else(of_config);
+            let default = default.map(|at| freshness::read(&at));
             for table in source.list("tables") {
                 let Some(bare) = table.item.peek_text("name") else {
                     table.required("name");
@@ -187,8 +214,13 @@ impl Reader<'_> {
             self.column(&column, &name, &part);
         }
         let mut expectations = default;
-        let own =
-            at.get("freshness").or_else(|| at.get("config").and_then(|at| at.get("freshness")));
+        let config = at.get("config");
+        let of_config = || config.as_ref()?.get("freshness");
+        let own = at.get("freshness").or_else(of_config);
+        // A manifest says it of sources twice.
+        if let (Some(own), Some(config)) = (&own, &config) {
+            config.pass_same("freshness", own.item);
+        }
         if let Some(own) = own.filter(At::expect_map) {
             expectations = freshness::read(&own);
         } else if at.item.peek("freshness").is_some_and(Item::is_null) {
@@ -244,13 +276,22 @@ impl Reader<'_> {
             at.lose("type", "a service is what comes nearest");
         }
         let mut part = self.part(at);
-        let owner = at.get("owner").filter(At::expect_map).and_then(|owner| self.owner(&owner));
-        part.owner = part.owner.or(owner);
+        let owner = at.get("owner").filter(At::expect_map);
+        let owners = owner.map(|owner| self.owners(&owner)).unwrap_or_default();
+        let mut owners = owners.into_iter();
+        part.owner = part.owner.or(owners.next());
+        let others: Vec<String> = owners.collect();
+        if !others.is_empty() {
+            at.assumed("owner.email", "the first answers, the others are informed");
+        }
         let Some(default) = subject(at, kind, &bare) else { return };
         let name = part.ours.subject.take().unwrap_or(default);
         self.depends_on(at, &name);
-        let fields =
-            CharterFields { description: at.text("description"), ..CharterFields::default() };
+        let fields = CharterFields {
+            description: at.text("description"),
+            subscribers: (!others.is_empty()).then_some(others),
+            ..CharterFields::default()
+        };
         self.gathered.part(self.file, at, &name, part.fields(fields), part.ours, None);
     }
 
@@ -263,11 +304,32 @@ impl Reader<'_> {
         for other in if is_list { depends.items() } else { depends.list("nodes") } {
             let Some(text) = other.as_text() else { continue };
             let key = text.replace('"', "'").replace("','", "', '");
-            match self.known.get(&key).cloned().or_else(|| unknown(&key)) {
-                Some(from) => self.gathered.edge(self.file, &from, name, None),
-                None => other.lost("it is no dataset"),
+            let found = self.datasets_of(&key);
+            if found.is_empty() {
+                other.lost("it is no dataset");
+            }
+            for from in found {
+                self.gathered.edge(self.file, &from, name, None);
             }
         }
+    }
+
+    /// The datasets that a reference means: one, or those that a metric is made of.
+    fn datasets_of(&self, key: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::from([key]);
+        let mut next = vec![key];
+        while let Some(key) = next.pop() {
+            match self.through.get(key) {
+                Some(others) => {
+                    next.extend(
+                        others.iter().map(String::as_str).filter(|other| seen.insert(other)),
+                    );
+                }
+                None => found.extend(self.known.get(key).cloned().or_else(|| unknown(key))),
+            }
+        }
+        found
     }
 
     fn group(&mut self, at: &At<'_>) {
@@ -278,24 +340,35 @@ impl Reader<'_> {
         for said in ["unique_id", "resource_type", "package_name"] {
             at.pass(said);
         }
-        let owner = at.get("owner").filter(At::expect_map).and_then(|owner| self.owner(&owner));
-        let lead = owner.filter(|name| name.starts_with("user:"));
-        self.gathered.group(self.file, at, &name, Group { lead, members: Vec::new() });
+        let owner = at.get("owner").filter(At::expect_map);
+        let owners = owner.map(|owner| self.owners(&owner)).unwrap_or_default();
+        let mut people = owners.into_iter().filter(|name| name.starts_with("user:"));
+        let lead = people.next();
+        self.gathered.group(self.file, at, &name, Group { lead, members: people.collect() });
     }
 
-    /// The owner of a group or an exposure: by email, else by name.
-    fn owner(&mut self, at: &At<'_>) -> Option<String> {
-        let email = at.text("email");
+    /// The owners of a group or an exposure: by email, one or several, else by name.
+    fn owners(&mut self, at: &At<'_>) -> Vec<String> {
         let name = at.text("name");
-        let Some(email) = email else { return name.and_then(|name| person(at, &name)) };
-        if !is_name(at, &email) {
-            return None;
+        let emails = match at.get("email") {
+            Some(email) if email.is_list() => email.items(),
+            Some(email) => vec![email],
+            None => Vec::new(),
+        };
+        let emails: Vec<String> = emails.iter().filter_map(At::as_text).collect();
+        if emails.is_empty() {
+            return name.and_then(|name| person(at, &name)).into_iter().collect();
         }
-        let contacts = vec![Contact { tool: "email".into(), to: email.clone() }];
-        let display = name.filter(|name| *name != email);
-        let user = User { name: display, contacts, ..User::default() };
-        self.gathered.user(self.file, at, &email, user);
-        Some(format!("user:{email}"))
+        // A name of several addresses is that of none of them.
+        let display = name.filter(|name| emails[..] != [name.as_str()] && emails.len() == 1);
+        let mut found = Vec::new();
+        for email in emails.into_iter().filter(|email| is_name(at, email)) {
+            let contacts = vec![Contact { tool: "email".into(), to: email.clone() }];
+            let user = User { name: display.clone(), contacts, ..User::default() };
+            self.gathered.user(self.file, at, &email, user);
+            found.push(format!("user:{email}"));
+        }
+        found
     }
 
     /// What all parts have: meta, group and fields of ours.
@@ -357,6 +430,15 @@ fn meta_subject(item: &Item) -> Option<String> {
     of(item).or_else(|| of(item.peek("config")?))
 }
 
+/// What a metric, semantic model or saved query depends on.
+fn made_of(item: &Item) -> Vec<String> {
+    let nodes = item.peek("depends_on").and_then(|depends| depends.peek("nodes"));
+    let Some(crate::item::Value::List(nodes)) = nodes.map(|nodes| &nodes.value) else {
+        return Vec::new();
+    };
+    nodes.iter().filter_map(|node| node.to_json().as_str().map(str::to_owned)).collect()
+}
+
 /// The subject of a node of a manifest.
 fn name_of(node: &Item) -> Option<String> {
     let name = node.peek_text("name")?;
@@ -365,9 +447,23 @@ fn name_of(node: &Item) -> Option<String> {
     }
     match node.peek_text("resource_type")? {
         "source" => Some(format!("dataset:{}.{name}", node.peek_text("source_name")?)),
-        kind if DATASETS.contains(&kind) => Some(format!("dataset:{name}")),
+        // The latest version is what `ref` means without one.
+        kind if DATASETS.contains(&kind) => Some(match version(node) {
+            Some(version) => format!("dataset:{name}.v{version}"),
+            None => format!("dataset:{name}"),
+        }),
         _ => None,
     }
+}
+
+/// The version of a model, where it is not the latest.
+fn version(node: &Item) -> Option<String> {
+    let of = |key: &str| match &node.peek(key)?.value {
+        crate::item::Value::Text(text) | crate::item::Value::Number(text) => Some(text.clone()),
+        _ => None,
+    };
+    let version = of("version")?;
+    (of("latest_version").as_ref() != Some(&version)).then_some(version)
 }
 
 /// The subject of a reference to something that the file does not describe.

@@ -125,6 +125,12 @@ impl Reader<'_> {
                 at.pass(key);
             }
         }
+        // A view of other views, which are among the views with all they have.
+        for source in at.list("sourceViews") {
+            let name = source.item.peek("spec").unwrap_or(source.item).peek_text("name");
+            from.extend(name.map(|name| format!("view {name}")));
+            let _ = source.whole();
+        }
         for (_, source) in at.entries_of("sources") {
             let reference = source.item.peek("featureViewProjection").unwrap_or(source.item);
             let name = reference.peek_text("featureViewName");
