@@ -73,6 +73,12 @@ impl Decision<'_> {
                 return Err(format!("an action is nobody's: {rule}"));
             }
         }
+        let is_reasoned = response.rationale.as_ref().is_some_and(|why| !why.trim().is_empty());
+        if self.needs_review() && response.actions.is_empty() && !is_reasoned {
+            return Err("a review that must be says what is done about it, by whom and by when, \
+                        or in its rationale why nothing is"
+                .into());
+        }
         let reopens_until = self.incident.reopens_until.unwrap_or(self.world.now);
         let closes_at = (reopens_until + self.world.policy.grouping.group_wait).max(self.world.now);
         let due_at = self.incident.people.review_due_at;

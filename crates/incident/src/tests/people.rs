@@ -428,6 +428,9 @@ fn a_critical_one_closes_after_its_review_and_not_before() {
     let mut action = ReviewAction { what: "check units".into(), by: "user:nobody".into(), due };
     review.actions = vec![action.clone()];
     scene.send(&review);
+    review.actions.clear();
+    review.rationale = Some(" ".into());
+    scene.send(&review);
     action.by = "user:ada".into();
     review.actions = vec![action];
     scene.send(&review);
@@ -439,6 +442,7 @@ fn a_critical_one_closes_after_its_review_and_not_before() {
         &expect![[r#"
             05-09 12:05:00 CommandRejected: close by user:edgar: the incident is not reviewed yet
             05-09 13:00:00 CommandRejected: review by user:edgar: an action is nobody's: `user:nobody` is not a user of the directory
+            05-09 13:00:00 CommandRejected: review by user:edgar: a review that must be says what is done about it, by whom and by when, or in its rationale why nothing is
             05-09 13:00:00 Reviewed: a carrier changed its units
             05-09 13:01:00 CommandRejected: review by user:edgar: the incident is reviewed already
             05-09 14:01:00 Closed: reviewed
@@ -466,6 +470,7 @@ fn a_review_that_is_not_there_is_told_once_and_pages_nobody() {
     scene.run_to("06-01");
     let mut review = plain("06-01 00:01", "user:edgar", Command::Review);
     review.root_cause = Some("a late file".into());
+    review.rationale = Some("the sender is closed for good".into());
     scene.send(&review);
     told(
         &mut scene,

@@ -155,7 +155,10 @@ fn act(situation: &mut Situation, one: Try, world: &super::scene::World, out: &m
             match command {
                 Command::Merge => wish.into = another(stage, world, now, out),
                 Command::Reassign => wish.to = Some("user:mary".into()),
-                Command::Review => wish.root_cause = Some("a new carrier".into()),
+                Command::Review => {
+                    wish.root_cause = Some("a new carrier".into());
+                    wish.rationale = Some("it stays".into());
+                }
                 Command::Escalate if by == "user:edgar" => wish.decision = Some("retire".into()),
                 Command::Silence => {
                     wish.matchers =
