@@ -191,8 +191,11 @@ impl Book {
                 let is_asked = message.audience == Audience::Page;
                 let rounds: Vec<Round> = is_asked.then(|| Round::of(message)).into_iter().collect();
                 pages.extend(rounds.iter().map(|round| round.at));
-                // A notice that only a sink of everything takes names nobody.
-                if is_asked || is_of_channel && !tool.holds_alerts() {
+                // A notice that only a sink of everything takes names nobody,
+                // and a mail without an address reaches nobody: it is tried, so
+                // that another contact is, and its end has nowhere to go.
+                let is_somewhere = tool != Tool::Email || to.is_some();
+                if is_somewhere && (is_asked || is_of_channel && !tool.holds_alerts()) {
                     let (last, handed) = (message.clone(), false);
                     let thread = Thread { since, last, handed, is_asked, rounds };
                     threads.insert((sink, to.clone()), thread);
