@@ -23,7 +23,7 @@ use crate::pages::Pages;
 use crate::progress::Progress;
 use crate::schedule::{Presence, answering, typed_user};
 use crate::silence::Silences;
-use crate::state::people::NOT_ROLLED_BACK;
+use crate::state::people::{HANDOFF, NOT_ROLLED_BACK};
 use crate::state::quiet::LIMITED;
 use crate::state::{Incident, Timer};
 
@@ -406,6 +406,7 @@ impl Decision<'_> {
                 reason: why.to_owned(),
                 repeat_at,
                 digest_at,
+                handoff: reason == HANDOFF,
             };
             self.record(doing, FactData::NotificationSkipped(data));
             return;
@@ -437,8 +438,16 @@ impl Decision<'_> {
     ) {
         let climb = self.incident.entry.climb;
         let step = step.to_owned();
-        let data =
-            NotificationSkipped { step, climb, target, role, reason, repeat_at, digest_at: None };
+        let data = NotificationSkipped {
+            step,
+            climb,
+            target,
+            role,
+            reason,
+            repeat_at,
+            digest_at: None,
+            handoff: false,
+        };
         self.record(doing, FactData::NotificationSkipped(data));
     }
 

@@ -175,8 +175,8 @@ pub struct Incident {
     pub fired: BTreeSet<(String, String)>,
     /// The latest word of each person at each gate.
     pub signatures: BTreeMap<(String, String), bool>,
-    /// Who was paged since the step was entered or somebody acknowledged, and
-    /// by what, by person.
+    /// Who was paged since the step was entered or somebody acknowledged, or
+    /// was handed the incident before, and by what, by person.
     pub paged: BTreeMap<String, Paged>,
     /// True once the steps have run out.
     pub exhausted: bool,
@@ -323,6 +323,9 @@ pub struct Paged {
     pub channels: BTreeMap<String, u64>,
     /// Those of them that no sink took.
     pub failed: BTreeSet<String>,
+    /// True where it told them that the incident is theirs now, which stays to
+    /// be told whatever others do and whichever step is entered.
+    pub is_handoff: bool,
 }
 
 /// The key of an expectation of a subject.

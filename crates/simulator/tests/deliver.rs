@@ -290,6 +290,23 @@ fn addresses_and_exercises_choose_the_sink() {
 }
 
 #[test]
+fn a_page_that_has_no_address_for_its_mail_is_followed_where_it_went_instead() {
+    let mut scene = Scene::new(&[sink("mail", Tool::Email)]);
+    scene.write(&[page("m1", "i", "email")]);
+    let refused = Err(Failure::Message("`` is no e-mail address".into()));
+    assert_eq!(scene.settle(&refused), ["m1"]);
+    let otherwise = page("m2", "i", "email:ada@example.com");
+    scene.write(&[Escalation { reason: "delivery_failed".into(), ..otherwise }]);
+    assert_eq!(scene.settle(&Ok(())), ["m2 to ada@example.com"]);
+    scene.write(&[status("s1", "i", EventAction::Resolve)]);
+    assert_eq!(scene.settle(&Ok(())), ["s1 to ada@example.com"]);
+    assert_eq!(
+        scene.story(),
+        ["m1 mail Failed 1 unreached", "m2 mail Delivered 1", "s1 mail Delivered 1"]
+    );
+}
+
+#[test]
 fn a_later_message_of_an_incident_waits_and_those_of_others_do_not() {
     let mut scene = Scene::new(&[sink("hook", Tool::Webhook)]);
     scene.write(&[
@@ -426,6 +443,7 @@ fn a_page_that_waits_is_not_sent_once_its_incident_is_quiet() {
     scene.write(&[
         page("b1", "b", "slack:x"),
         page("b2", "b", "pagerduty"),
+        Escalation { reason: "handoff".into(), ..page("b4", "b", "slack:x") },
         told("b3", "b", EventAction::Trigger, "silenced"),
     ]);
     scene.turn();
@@ -437,12 +455,15 @@ fn a_page_that_waits_is_not_sent_once_its_incident_is_quiet() {
     let mut story = scene.story();
     story.sort();
     assert_eq!(
-        story[..4],
+        story,
         [
             "a1 chat Delivered 1",
             "a2 pager Delivered 1",
             "b1 chat Dropped 0 unreached",
-            "b2 pager Dropped 0 unreached"
+            "b2 pager Dropped 0 unreached",
+            "b3 chat Delivered 1",
+            // What tells somebody that it is theirs waits as well.
+            "b4 chat Dropped 0 unreached",
         ]
     );
 }

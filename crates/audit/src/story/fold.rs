@@ -83,7 +83,11 @@ impl Story {
             reason if reason == "limited" || line.text("digest_at").is_some() => {
                 self.limited.insert((target, step, climb));
             }
-            "silenced" | "inhibited" | "flapping" => self.held |= stands_on,
+            // Whoever is handed the incident waits by themself.
+            "silenced" | "inhibited" | "flapping" => {
+                let handoff = line.data.get("handoff").and_then(serde_json::Value::as_bool);
+                self.held |= stands_on && handoff != Some(true);
+            }
             _ => {}
         }
     }

@@ -81,6 +81,10 @@ impl Decision<'_> {
         if !paged.channels.contains_key(channel) {
             return;
         }
+        // It is somebody else's by now.
+        if paged.is_handoff && self.incident.owner.as_ref() != Some(&target) {
+            return;
+        }
         let user = self.world.context.directory().user(&target);
         let contacts = user.map_or(&[][..], |user| &user.contacts);
         // What was dropped was not refused: the same channel may take it.
@@ -91,6 +95,7 @@ impl Decision<'_> {
             all.into_iter().find(|contact| !paged.channels.contains_key(contact))
         };
         let (role, step, climb) = (paged.role.clone(), paged.step.clone(), paged.climb);
+        let handoff = paged.is_handoff;
         let repeat_at = self.incident.repeats_at();
         let doing = doing.at(self.world.now);
         // By another channel of the same round they may have been reached.
@@ -100,13 +105,15 @@ impl Decision<'_> {
         // Another channel is another page: what holds pages back holds it too.
         let quiet = &self.incident.quiet;
         // No quiet held back what a sink did not take: another channel will do.
-        let is_held = data.outcome == DeliveryOutcome::Dropped || is_unreached;
+        // Whose an incident is one channel has told for all.
+        let is_dropped = data.outcome == DeliveryOutcome::Dropped;
+        let is_held = is_unreached || is_dropped && !handoff;
         if quiet.muted().is_some() && !is_held {
             return;
         }
         let held = match next {
-            Some(_) => quiet.holds(&self.incident.entry_reason),
-            None => quiet.muted(),
+            Some(_) if !handoff => quiet.holds(&self.incident.entry_reason),
+            _ => quiet.muted(),
         };
         let data = match (next, held) {
             (_, Some(why)) => FactData::NotificationSkipped(NotificationSkipped {
@@ -117,6 +124,7 @@ impl Decision<'_> {
                 reason: why.to_owned(),
                 repeat_at,
                 digest_at: None,
+                handoff,
             }),
             (Some(channel), None) => FactData::Notified(Notified {
                 carried_by: speaker.filter(|(_, by)| *by == channel).map(|(id, _)| id.clone()),
@@ -137,6 +145,7 @@ impl Decision<'_> {
                 reason: format!("{channel} did not take the page, and no other contact is left"),
                 repeat_at,
                 digest_at,
+                handoff: handoff && is_unreached,
             }),
         };
         self.record(&doing, data);

@@ -66,6 +66,7 @@ impl Decision<'_> {
         };
         self.record(doing, FactData::Unsilenced(data));
         self.go_on(resumes.as_ref(), doing);
+        self.tell_owner(doing);
     }
 
     /// Lets another incident speak for this one.
@@ -84,6 +85,7 @@ impl Decision<'_> {
         let data = Uninhibited { by, reason: reason.to_owned(), resumes: resumes.clone() };
         self.record(doing, FactData::Uninhibited(data));
         self.go_on(resumes.as_ref(), doing);
+        self.tell_owner(doing);
     }
 
     /// Whether the change that a breach stands for makes it flap.
@@ -174,6 +176,8 @@ impl Decision<'_> {
         let repeat_at = self.incident.repeats_at();
         let (target, role) = (user.to_owned(), waiting.role.clone());
         if let Some(why) = self.incident.quiet.holds(&self.incident.entry_reason) {
+            // What somebody has answered asks nobody else any more.
+            let is_answered = self.incident.acknowledged.is_some();
             let data = NotificationSkipped {
                 step: waiting.step.clone(),
                 climb,
@@ -182,6 +186,7 @@ impl Decision<'_> {
                 reason: why.to_owned(),
                 repeat_at,
                 digest_at: None,
+                handoff: is_answered && self.incident.handoff_owed() == Some(user),
             };
             self.record(doing, FactData::NotificationSkipped(data));
             return Vec::new();
@@ -282,16 +287,19 @@ impl Decision<'_> {
         match (resumes.pages, self.incident.exhausted) {
             (true, false) => self.enter_if_due(&now),
             (false, false) => self.check_triggers(&now),
-            (pages, true) => {
-                let notified = match pages {
-                    true => self.notify_exhausted(&now, "repeat"),
-                    false => Vec::new(),
-                };
-                // Whom nobody could tell that it is theirs now.
-                if self.incident.acknowledged.is_none() {
-                    let _ = self.hand_over(&now, &notified);
-                }
-            }
+            (true, true) => _ = self.notify_exhausted(&now, "repeat"),
+            (false, true) => {}
+        }
+    }
+
+    /// Tells whom nobody could tell that it is theirs now, whatever else the
+    /// incident asks for: with the step where that waits, or with the digest.
+    fn tell_owner(&mut self, doing: &Doing) {
+        let incident = &*self.incident;
+        let Some(user) = incident.handoff_owed() else { return };
+        let is_due = incident.quiet.muted().is_none() && (incident.entered || incident.exhausted);
+        if is_due && !self.world.pages.waiting_for(&incident.id).iter().any(|one| one == user) {
+            let _ = self.hand_over(&doing.at(self.world.now), &[]);
         }
     }
 }

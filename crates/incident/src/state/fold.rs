@@ -57,11 +57,15 @@ impl Incident {
             }
             FactData::NotificationSkipped(data) => {
                 self.entered |= fact.occurred_at >= self.entry.enters_at;
+                // It was on its way, perhaps, and did not get there.
+                if data.handoff && self.owner == data.target {
+                    self.people.handed_over = false;
+                }
                 self.repeat(data.repeat_at, fact.recorded_at);
             }
             FactData::Acknowledged(data) => {
                 self.state = State::Acknowledged;
-                self.paged.clear();
+                self.paged.retain(|user, paged| paged.is_handoff && *user != fact.actor);
                 // Whoever answers knows that it is theirs.
                 if self.owner.as_ref() == Some(&fact.actor) {
                     self.people.handed_over |= self.people.assigned.is_some();
@@ -227,6 +231,7 @@ impl Incident {
             at,
             channels: BTreeMap::new(),
             failed: BTreeSet::new(),
+            is_handoff: data.reason == HANDOFF,
         };
         let paged = self.paged.entry(data.target.clone()).or_insert_with(begin);
         if data.reason != DELIVERY_FAILED {
@@ -246,7 +251,7 @@ impl Incident {
     }
 
     fn enter(&mut self, entry: &Entry, reason: &str) {
-        self.paged.clear();
+        self.paged.retain(|_, paged| paged.is_handoff);
         self.entry = entry.clone();
         self.entry_reason = reason.to_owned();
         self.entered = false;

@@ -205,7 +205,7 @@ impl Incident {
             }
             FactData::NotificationSkipped(data) => {
                 let is_held = [SILENCED, INHIBITED, FLAPPING].contains(&data.reason.as_str())
-                    && !is_handoff_at_the_end(data);
+                    && !is_handoff(data);
                 if self.stands_on(data) {
                     self.quiet.owes |= is_held;
                     self.quiet.held |= is_held;
@@ -255,10 +255,11 @@ impl Incident {
     }
 }
 
-/// True for the page of a handoff whose steps have run out. It is owed to one
-/// person alone and says nothing of `on_exhausted`, which names no role.
-fn is_handoff_at_the_end(data: &NotificationSkipped) -> bool {
-    data.step == ON_EXHAUSTED && data.role.as_deref() == Some("primary")
+/// True for the page of a handoff, which is owed to one person alone and says
+/// nothing of the step. Of `on_exhausted`, which names no role, older facts
+/// tell by that alone.
+fn is_handoff(data: &NotificationSkipped) -> bool {
+    data.handoff || (data.step == ON_EXHAUSTED && data.role.as_deref() == Some("primary"))
 }
 
 #[cfg(test)]

@@ -431,6 +431,10 @@ pub struct NotificationSkipped {
     /// person took, goes out with others in a digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest_at: Option<Timestamp>,
+    /// True for a page that was to tell whoever was handed the incident that it
+    /// is theirs, and nothing else: it is owed to them alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handoff: bool,
 }
 
 /// Somebody is at it.

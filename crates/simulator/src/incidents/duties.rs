@@ -96,7 +96,7 @@ pub struct Terms {
 }
 
 /// Why somebody is paged who was put in the owner's place.
-const HANDOFF: &str = "handoff";
+pub(super) const HANDOFF: &str = "handoff";
 
 /// A page: incident, instant, step, climb, target, channel, deadline.
 type Page = (String, Timestamp, String, u32, String, String, Option<Timestamp>);
@@ -191,11 +191,11 @@ impl Duties {
     /// with true, where a quiet holds pages back by now.
     pub fn drops(&self, incident: &str, reason: &str) -> Option<bool> {
         let case = self.cases.get(incident)?;
-        let asks = reason != HANDOFF && !case.last.drill;
+        let is_real = !case.last.drill;
         match () {
             () if case.is_resolved => Some(false),
-            () if asks && case.is_acknowledged => Some(false),
-            () => (asks && case.is_muted()).then_some(true),
+            () if is_real && case.is_acknowledged && reason != HANDOFF => Some(false),
+            () => (is_real && case.is_muted()).then_some(true),
         }
     }
 
@@ -399,6 +399,7 @@ impl Duties {
     pub fn end(&self, now: Timestamp) -> Result<(), Violation> {
         for case in self.cases.values() {
             case.end(now, self.terms.settles_by_itself)?;
+            case.is_handed_over(|who| self.digests.will_tell(who, &case.last.incident_id))?;
         }
         self.silences.end(now)?;
         self.digests.end(&self.cases, now)?;

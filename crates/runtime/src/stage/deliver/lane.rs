@@ -71,11 +71,11 @@ impl Job {
         self.message.event_action == EventAction::Resolve
     }
 
-    /// True for a page that asks for an answer. One that hands an incident over
-    /// tells whose it is, whoever has answered.
-    fn asks(&self) -> bool {
+    /// True for a page that need not be sent. One that hands an incident over
+    /// tells whose it is, whoever has answered; a quiet holds it back like any.
+    fn is_needless(&self, why: Needless) -> bool {
         let is_page = self.message.audience == Audience::Page && !self.message.drill;
-        is_page && reason_of(&self.message) != HANDOFF
+        is_page && (why == Needless::Quiet || reason_of(&self.message) != HANDOFF)
     }
 
     /// What goes first where several are due: less is sooner.
@@ -250,8 +250,8 @@ impl Lane {
         done.extend(needless.into_iter().map(over));
     }
 
-    /// Drops pages of an incident that ask for an answer and still wait, since
-    /// there is one, or something holds pages back from here on. What is being
+    /// Drops pages of an incident that still wait and ask for an answer, since
+    /// there is one, or all of them, since something holds pages back from here on. What is being
     /// sent is not tried again. A webhook's receiver gets the whole story.
     pub fn forgo(&mut self, place: usize, incident: &str, why: Needless, done: &mut Vec<Done>) {
         if self.sink.tool == Tool::Webhook {
@@ -263,12 +263,12 @@ impl Lane {
         };
         for (key, thread) in of_incident(&mut self.threads, incident) {
             let flies = flying.as_ref() == Some(key);
-            if let Some(job) = thread.front_mut().filter(|job| flies && job.asks()) {
+            if let Some(job) = thread.front_mut().filter(|job| flies && job.is_needless(why)) {
                 job.needless = Some(why);
             }
             let first = usize::from(flies).min(thread.len());
             let (asks, rest): (Vec<Job>, Vec<Job>) =
-                thread.drain(first..).partition(|job| job.asks());
+                thread.drain(first..).partition(|job| job.is_needless(why));
             thread.extend(rest);
             self.count -= asks.len();
             done.extend(asks.into_iter().map(|job| Done::needless(place, job, why)));

@@ -182,7 +182,7 @@ impl Case {
         self.is_resting = false;
         self.quiet.owes = false;
         self.quiet.held = false;
-        self.reach.begin_anew();
+        self.reach.begin_anew(None);
     }
 
     /// The deadlines of a step that is entered, anew where it was entered before.

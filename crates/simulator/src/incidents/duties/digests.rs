@@ -49,6 +49,11 @@ pub(super) struct Digests {
 }
 
 impl Digests {
+    /// True where a digest will tell a person of an incident.
+    pub(super) fn will_tell(&self, person: &str, incident: &str) -> bool {
+        self.waiting.contains_key(&(person.to_owned(), incident.to_owned()))
+    }
+
     pub(super) fn under(limit: Option<(u64, TimeSpan)>) -> Self {
         Self { limit, ..Self::default() }
     }

@@ -87,9 +87,8 @@ impl Case {
         if self.holds(self.entry_reason).is_none() {
             return Err(wrong("pages are held back for a reason", "nothing is quiet", fact));
         }
-        // Who is handed an incident whose steps have run out waits by themself.
-        let is_handoff = self.is_exhausted && data.role.as_deref() == Some("primary");
-        let is_of_step = self.stands_on(&data.step, data.climb) && !is_handoff;
+        // Who is handed an incident waits by themself.
+        let is_of_step = self.stands_on(&data.step, data.climb) && !data.handoff;
         self.quiet.owes |= is_of_step;
         self.quiet.held |= is_of_step;
         Ok(())

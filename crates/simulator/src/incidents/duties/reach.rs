@@ -9,6 +9,7 @@ use watchkeep_model::incident::data::{
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::Timestamp;
 
+use super::HANDOFF;
 use super::case::Case;
 use super::quiet::QUIET;
 use super::wrong;
@@ -57,6 +58,8 @@ struct Round {
     /// What they were told of: a step, perhaps one that was left since.
     step: String,
     climb: u32,
+    /// It told them that the incident is theirs, which stays to be told.
+    is_handoff: bool,
 }
 
 /// A message: incident, person, channel and instant.
@@ -101,9 +104,9 @@ impl Carried {
 }
 
 impl Reach {
-    /// What was asked before is asked by another step, or answered.
-    pub(super) fn begin_anew(&mut self) {
-        self.paged.clear();
+    /// What was asked before is asked by another step, or answered by somebody.
+    pub(super) fn begin_anew(&mut self, by: Option<&str>) {
+        self.paged.retain(|user, round| round.is_handoff && Some(user.as_str()) != by);
         self.owed_again.clear();
     }
 }
@@ -141,7 +144,8 @@ impl Case {
             FactData::Notified(data) => {
                 let round = self.reach.paged.entry(data.target.clone()).or_default();
                 if round.at != fact.occurred_at {
-                    *round = Round { at: fact.occurred_at, ..Round::default() };
+                    let is_handoff = data.reason == HANDOFF;
+                    *round = Round { at: fact.occurred_at, is_handoff, ..Round::default() };
                 }
                 round.channels.insert(data.channel.clone(), page_id(fact, data));
                 (round.step, round.climb) = (data.step.clone(), data.climb);
@@ -164,7 +168,7 @@ impl Case {
             _ if owed.is_some() => {
                 return Err(wrong(REACHES, &format!("{owed:?} is not"), fact));
             }
-            FactData::Acknowledged(_) => self.reach.begin_anew(),
+            FactData::Acknowledged(_) => self.reach.begin_anew(Some(&fact.actor)),
             FactData::DeliveryReported(data) if data.unreached => {
                 self.reach.owed = self.owes_otherwise(data);
             }
@@ -181,11 +185,13 @@ impl Case {
         let latest = round.channels.get(&channel)?;
         let is_dropped = report.outcome == DeliveryOutcome::Dropped;
         // What was dropped may have been followed by another page since.
-        let stands = !is_dropped || *latest == report.escalation;
+        let is_theirs = !round.is_handoff || self.labels.owner == target;
+        let stands = is_theirs && (!is_dropped || *latest == report.escalation);
         round.failed.insert(channel.clone());
         let is_told = round.channels.keys().any(|channel| !round.failed.contains(channel));
         // No quiet holds back what another channel has told them already.
-        let owes = asks && stands && !(held && is_told && !is_dropped);
+        let is_asked_anew = is_dropped && !round.is_handoff;
+        let owes = asks && stands && !(held && is_told && !is_asked_anew);
         owes.then(|| Owed { target, again: is_dropped.then_some(channel), held })
     }
 
@@ -200,7 +206,8 @@ impl Case {
         }
         let round = self.reach.paged.get(target);
         let is_it = round.is_some_and(|round| round.channels.contains_key(channel));
-        if is_it && self.may_ask() && !self.is_muted() {
+        let is_theirs = round.is_none_or(|round| !round.is_handoff) || self.labels.owner == *target;
+        if is_it && is_theirs && self.may_ask() && !self.is_muted() {
             let is_again = report.outcome == DeliveryOutcome::Dropped;
             self.reach.owed_again.insert(target.clone(), is_again);
         }

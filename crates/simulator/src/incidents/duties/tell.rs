@@ -72,12 +72,28 @@ impl Case {
         Ok(())
     }
 
+    /// Whoever was handed the incident knows of it, once nothing is in the way.
+    ///
+    /// # Errors
+    /// They do not, and `will` a digest tell them neither.
+    pub(super) fn is_handed_over(&self, will: impl Fn(&str) -> bool) -> Result<(), Violation> {
+        let waits = self.is_muted() || self.standing.contains_key(&Kind::Enter);
+        let Some(who) = &self.handoff else { return Ok(()) };
+        if self.is_resolved || self.is_resting || waits || will(who) {
+            return Ok(());
+        }
+        Err(wrong("no page that was held back is lost", &format!("{who} is not told"), &self.last))
+    }
+
     /// It is told why somebody is not.
     pub(super) fn skip(
         &mut self,
         data: &NotificationSkipped,
         fact: &Fact,
     ) -> Result<(), Violation> {
+        if data.handoff && Some(&self.labels.owner) == data.target.as_ref() {
+            self.handoff.clone_from(&data.target);
+        }
         let enters = fact.cause.as_deref() != Some("digest") && !self.is_of_page(data, fact);
         let told = Told { step: &data.step, climb: data.climb, enters, reason: "" };
         self.tell(&told, data.repeat_at, fact)

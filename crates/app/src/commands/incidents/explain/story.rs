@@ -107,6 +107,9 @@ impl Known {
                 "not_rolled_back" => "a rollback that was ordered is not done".to_owned(),
                 _ => self.reason(),
             }),
+            FactData::NotificationSkipped(data) if data.handoff => {
+                Some("somebody handed the incident to them".to_owned())
+            }
             FactData::NotificationSkipped(_) => Some(self.reason()),
             FactData::Escalated(data) => Some(trigger(&data.trigger, data.due_at)),
             FactData::Exhausted(data) => Some(trigger(&data.trigger, data.due_at)),
