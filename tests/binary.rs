@@ -5,13 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-/// The binary in the profile that the tests are built with.
+/// Names the binary where it was built together with the tests.
+const BUILT: &str = "TESTED_BINARY";
+
+/// The binary in the profile that the tests are built with: the one that
+/// `TESTED_BINARY` names, else it is built now.
 ///
 /// # Panics
 /// Where it does not build; the compiler's message is shown.
 pub fn path() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(built) = std::env::var_os(BUILT) {
+            return built.into();
+        }
         // …/target/<profile>/deps/<this test>
         let test = std::env::current_exe().expect("a test knows its own path");
         let folder = test.parent().and_then(Path::parent).expect("tests lie two folders deep");
