@@ -7,7 +7,7 @@
 pub mod mutate;
 pub mod random;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -140,7 +140,14 @@ impl Corpus {
     /// The input of a number.
     pub fn input(&self, seed: u64, number: u64) -> (Reader, Vec<u8>) {
         let mut random = Random::of(seed, number);
-        let begin = &self.0[random.below(self.0.len())];
+        // Every second one is drawn from the files of each reader in turn, so
+        // that one with few files has its share.
+        let readers: BTreeSet<Reader> = self.0.iter().map(|seed| seed.reader).collect();
+        let turn = usize::try_from(number / 2).unwrap_or_default() % readers.len();
+        let reader = readers.into_iter().nth(turn).filter(|_| number.is_multiple_of(2));
+        let among = self.0.iter().filter(|seed| reader.is_none_or(|reader| seed.reader == reader));
+        let among: Vec<&Seed> = among.collect();
+        let begin = among[random.below(among.len())];
         let other = &self.0[random.below(self.0.len())];
         let mut bytes = begin.bytes.clone();
         mutate::mutate(&mut bytes, &other.bytes, &mut random);
