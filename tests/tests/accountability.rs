@@ -155,6 +155,7 @@ fn a_review_that_is_not_there_on_its_day_is_told_in_a_replay() {
             &out,
             "--run-on",
             run_on,
+            "--upkeep",
         ]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let lines = std::fs::read_to_string(folder.path().join("later/escalations.ndjson"));

@@ -238,6 +238,10 @@ pub(crate) struct Replay {
     /// Let timers play out for this long after the end
     #[arg(long, value_name = "SPAN")]
     pub(crate) run_on: Option<TimeSpan>,
+    /// Tell also of reviews, runbook checks and drills that charters and policies promise, from the
+    /// first window on
+    #[arg(long)]
+    pub(crate) upkeep: bool,
     /// Of summaries, write only what a service has told: no open windows, no early revisions
     #[arg(long)]
     pub(crate) as_live: bool,

@@ -97,6 +97,9 @@ pub struct Settings {
     pub to: Option<Timestamp>,
     /// How long the escalation clock runs on after the end.
     pub run_on: TimeSpan,
+    /// True where it is told, too, what charters and policies promise to be
+    /// looked at and is not: it does not follow from telemetry.
+    pub upkeep: bool,
     /// Settings of the escalate stage.
     pub escalation: EscalationSettings,
     /// Rules that forbid responses about charters, by the response's identifier.
@@ -175,7 +178,8 @@ pub fn replay(
         teller: Teller {
             rules,
             clock: EscalationClock::new(settings.escalation.clone(), VecDeque::from(responses))
-                .with_forbidden(settings.forbidden.clone()),
+                .with_forbidden(settings.forbidden.clone())
+                .with_upkeep(settings.upkeep),
             report: Report::default(),
             sink,
         },

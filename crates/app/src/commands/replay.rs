@@ -138,6 +138,7 @@ pub(super) fn run(arguments: &Replay) -> anyhow::Result<Outcome> {
         from: arguments.from,
         to: arguments.to,
         run_on: arguments.run_on.unwrap_or(TimeSpan::ZERO),
+        upkeep: arguments.upkeep,
         forbidden,
         ..replay::Settings::default()
     };

@@ -286,10 +286,7 @@ impl Escalate {
             };
             let data = ActionRecorded {
                 upkeep: part.to_vec(),
-                ..ActionRecorded::new(
-                    UPKEEP_DONE,
-                    format!("{detail}: not overdue any more"),
-                )
+                ..ActionRecorded::new(UPKEEP_DONE, format!("{detail}: not overdue any more"))
             };
             let fact = self.record_upkeep(chain, now, FactData::ActionRecorded(data), now, out);
             if !self.upkeep.overdue.values().any(|(_, of)| of == chain) {

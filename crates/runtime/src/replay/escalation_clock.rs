@@ -21,6 +21,8 @@ pub struct EscalationClock {
     /// the others were carried out before the replay began.
     forbidden: BTreeMap<String, String>,
     outputs: Outputs,
+    /// True where promises are told of, from the first window on.
+    upkeep: bool,
     /// What has happened so far. A timer that could not fire at its time fires
     /// late, never in the past.
     now: Timestamp,
@@ -34,6 +36,7 @@ impl EscalationClock {
             responses,
             forbidden: BTreeMap::new(),
             outputs: Outputs::default(),
+            upkeep: false,
             now: Timestamp::MIN,
         }
     }
@@ -42,6 +45,12 @@ impl EscalationClock {
     #[must_use]
     pub fn with_forbidden(self, forbidden: BTreeMap<String, String>) -> Self {
         Self { forbidden, ..self }
+    }
+
+    /// Tells, too, what charters and policies promise to be looked at.
+    #[must_use]
+    pub fn with_upkeep(self, upkeep: bool) -> Self {
+        Self { upkeep, ..self }
     }
 
     /// Lets everything happen that is due before `at`.
@@ -61,7 +70,7 @@ impl EscalationClock {
     /// Takes a window and what it did to breaches.
     pub fn take(&mut self, decided: &Decided, registry: &Registry) {
         self.now = self.now.max(decided.at);
-        if !self.escalate.tells_upkeep() {
+        if self.upkeep && !self.escalate.tells_upkeep() {
             // What fell due before the first window was told by whoever
             // watched before.
             self.escalate.tell_upkeep(self.now, self.now);

@@ -67,7 +67,8 @@ pub fn replay_summaries(
         teller: Teller {
             rules,
             clock: EscalationClock::new(settings.escalation.clone(), responses.into())
-                .with_forbidden(settings.forbidden.clone()),
+                .with_forbidden(settings.forbidden.clone())
+                .with_upkeep(settings.upkeep),
             report: Report::default(),
             sink,
         },
