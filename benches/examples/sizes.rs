@@ -13,6 +13,7 @@
 
 use std::hint::black_box;
 use std::process::Command;
+use std::sync::{Arc, LazyLock};
 
 use watchkeep_benches::{AVRO_RECORD_BYTES, argument, start, summary};
 use watchkeep_model::batch::{Delta, Step, SummaryBatch};
@@ -84,11 +85,13 @@ fn pane(holds: Holds, events: u64, seed: u64) -> Summary {
     with_places(pane)
 }
 
-/// With the positions of its first records.
+/// With the positions of its first records. All name the topic by one text, as in
+/// the stages.
 fn with_places(mut pane: Summary) -> Summary {
+    static TOPIC: LazyLock<Arc<str>> = LazyLock::new(|| "feature.telemetry".into());
     for offset in 0..EXEMPLARS_MAX as i64 {
         pane.add_exemplar(Position {
-            topic: "feature.telemetry".into(),
+            topic: TOPIC.clone(),
             partition: 0,
             offset: 1_000_000 + offset,
         });

@@ -10,7 +10,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::counted::{Counts, room_for_bytes};
+use crate::counts::{Counts, room_for_bytes};
 
 /// Others into so many times as many: each is added by itself. Otherwise one walk
 /// along both.

@@ -6,7 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counted::{Counted, room_for};
+use crate::counted::Counted;
+use crate::counts::room_for;
 use crate::distinct::Distinct;
 use crate::exact_sum::ExactSum;
 
@@ -143,10 +144,7 @@ impl Numbers {
                     own.extend_from_slice(values);
                     own.sort_by(f64::total_cmp);
                 }
-                _ => {
-                    let grid = self.grid_mut();
-                    values.iter().for_each(|value| grid.add(*value));
-                }
+                _ => self.grid_mut().add_sorted(values),
             },
             Self::Many(grid) => self.grid_mut().merge(grid),
         }
@@ -335,15 +333,11 @@ impl NumberGrid {
         if rank + 1 >= self.count {
             return self.max;
         }
-        let mut before = 0;
-        for (cell, count) in self.cells.iter() {
-            if rank < before + count {
-                let (lower, upper) = cell_edges(cell);
-                let (lower, upper) = (lower.max(self.min), upper.min(self.max));
-                let share = ((rank - before) as f64 + 0.5) / count as f64;
-                return lower + (upper - lower) * share;
-            }
-            before += count;
+        if let Some((cell, before, count)) = self.cells.at_rank(rank) {
+            let (lower, upper) = cell_edges(cell);
+            let (lower, upper) = (lower.max(self.min), upper.min(self.max));
+            let share = ((rank - before) as f64 + 0.5) / count as f64;
+            return lower + (upper - lower) * share;
         }
         self.max
     }
@@ -452,10 +446,7 @@ impl Durations {
                     own.extend_from_slice(values);
                     own.sort_unstable();
                 }
-                _ => {
-                    let grid = self.grid_mut();
-                    values.iter().for_each(|value| grid.add(*value));
-                }
+                _ => self.grid_mut().add_sorted(values),
             },
             Self::Many(grid) => self.grid_mut().merge(grid),
         }
@@ -560,15 +551,11 @@ impl DurationGrid {
         if rank + 1 >= self.count {
             return self.max as f64;
         }
-        let mut before = 0;
-        for (bucket, count) in self.buckets.iter() {
-            if rank < before + count {
-                let (first, last) = bucket_edges(bucket);
-                let (first, last) = (first.max(self.min) as f64, last.min(self.max) as f64);
-                let share = ((rank - before) as f64 + 0.5) / count as f64;
-                return first + (last - first).max(0.0) * share;
-            }
-            before += count;
+        if let Some((bucket, before, count)) = self.buckets.at_rank(rank) {
+            let (first, last) = bucket_edges(bucket);
+            let (first, last) = (first.max(self.min) as f64, last.min(self.max) as f64);
+            let share = ((rank - before) as f64 + 0.5) / count as f64;
+            return first + (last - first).max(0.0) * share;
         }
         self.max as f64
     }

@@ -10,8 +10,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counted::Counts;
 use crate::counted_names::{CountedNames, alike};
+use crate::counts::Counts;
 
 /// Rows of the sketch of whole names.
 const ROWS: usize = 4;

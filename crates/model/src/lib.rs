@@ -33,6 +33,7 @@ pub mod charter;
 pub mod compact;
 pub mod counted;
 pub mod counted_names;
+mod counts;
 pub mod directory;
 pub mod distinct;
 pub mod distribution;

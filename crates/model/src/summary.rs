@@ -106,9 +106,13 @@ impl Summary {
 
     /// Keeps the position if it is among the lowest.
     pub fn add_exemplar(&mut self, position: Position) {
-        if let Err(at) = self.exemplars.binary_search(&position) {
+        let place = self.exemplars.binary_search(&position);
+        if let Some(at) = place.err().filter(|at| *at < EXEMPLARS_MAX) {
+            self.exemplars.truncate(EXEMPLARS_MAX - 1);
+            if self.exemplars.is_empty() {
+                self.exemplars.reserve_exact(EXEMPLARS_MAX);
+            }
             self.exemplars.insert(at, position);
-            self.exemplars.truncate(EXEMPLARS_MAX);
         }
     }
 

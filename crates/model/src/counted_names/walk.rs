@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use super::{CountedNames, alike};
-use crate::counted::Counts;
+use crate::counts::Counts;
 
 /// Adds all of `other`'s to `names`.
 pub(super) fn merge(names: &mut CountedNames, other: &CountedNames) {
