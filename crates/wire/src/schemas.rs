@@ -66,6 +66,7 @@ static HISTORY: LazyLock<Vec<Embedded>> = LazyLock::new(|| {
         "history/summary-batch/2",
         "history/summary-batch/3",
         "history/summary-batch/4",
+        "history/summary-batch/5",
         "history/window/1",
         "history/window/2",
         "history/window/3",

@@ -1,10 +1,10 @@
 //! Summary batches as compact Avro.
 //!
 //! Summaries are the history that is kept for years, so their bytes are
-//! budgeted. Four things make them small: what is ascending is written as
+//! budgeted. Five things make them small: what is ascending is written as
 //! steps, few numbers that are decimals are written as integers, counts of
-//! cells are packed into bits (Elias gamma code), and topic names are written once a
-//! batch. The layout is an ordinary Avro record of `schemas/summary-batch.avsc`,
+//! cells are packed into bits (Elias gamma code), topic names are written once a
+//! batch, and of the name of a feature what the one before has not. The layout is an ordinary Avro record of `schemas/summary-batch.avsc`,
 //! so any Avro reader reads it. One batch has one encoding: equal batches are
 //! equal bytes.
 
@@ -89,10 +89,10 @@ impl<'a> Topics<'a> {
 }
 
 fn write_step(out: &mut Vec<u8>, step: &Step, topics: &Topics<'_>) {
-    let mut before = 0;
+    let mut before = ("", 0);
     writer::array(out, step.deltas.iter(), |out, delta| {
         write_delta(out, delta, before, topics);
-        before = delta.pane_start.as_micros();
+        before = (&delta.feature, delta.pane_start.as_micros());
     });
     writer::array(out, step.sources.iter(), |out, progress: &SourceProgress| {
         writer::count(out, topics.index(&progress.source.topic));
@@ -105,13 +105,25 @@ fn write_step(out: &mut Vec<u8>, step: &Step, topics: &Topics<'_>) {
     });
 }
 
-/// `before` is the pane of the delta before: nearly always the same.
-fn write_delta(out: &mut Vec<u8>, delta: &Delta, before: i64, topics: &Topics<'_>) {
-    writer::string(out, &delta.feature);
+/// `before` is the feature and the pane of the delta before: names ascend, so they
+/// begin alike, and the pane is nearly always the same.
+fn write_delta(out: &mut Vec<u8>, delta: &Delta, before: (&str, i64), topics: &Topics<'_>) {
+    let alike = alike(before.0, &delta.feature);
+    writer::count(out, alike);
+    writer::string(out, &delta.feature[alike..]);
     writer::string(out, &delta.feature_version);
-    writer::long(out, delta.pane_start.as_micros().wrapping_sub(before));
+    writer::long(out, delta.pane_start.as_micros().wrapping_sub(before.1));
     writer::optional_string(out, delta.event_id.as_deref());
     write_summary(out, &delta.summary, delta.pane_start, topics);
+}
+
+/// How many bytes two texts begin alike with, up to a whole character.
+fn alike(a: &str, b: &str) -> usize {
+    let mut alike = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    while !b.is_char_boundary(alike) {
+        alike -= 1;
+    }
+    alike
 }
 
 fn write_summary(out: &mut Vec<u8>, summary: &Summary, pane_start: Timestamp, topics: &Topics<'_>) {
@@ -141,6 +153,10 @@ fn write_summary(out: &mut Vec<u8>, summary: &Summary, pane_start: Timestamp, to
 }
 
 fn write_categories(out: &mut Vec<u8>, categories: &Categories) {
+    if *categories == Categories::default() {
+        return writer::long(out, 0);
+    }
+    writer::long(out, 1);
     writer::long(out, i64::from(categories.level()));
     writer::unsigned(out, categories.other());
     writer::array(out, categories.counts().iter(), |out, (category, count)| {

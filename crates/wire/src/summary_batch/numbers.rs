@@ -150,7 +150,7 @@ fn read_grid(cursor: &mut Cursor<'_>, version: Version) -> Reading<Numbers> {
     };
     let distinct = match version {
         Version::First => None,
-        Version::Second | Version::Third | Version::Current => read_distinct(cursor)?,
+        _ => read_distinct(cursor)?,
     };
     let cells = Counted::of(&cells);
     Ok(Numbers::Many(Box::new(NumberGrid { cells, count, min, max, sum, distinct })))

@@ -49,6 +49,8 @@ pub(super) enum Version {
     Second,
     /// Without `sketch`.
     Third,
+    /// With whole names of features, and categories also where there are none.
+    Fourth,
     /// `schemas/summary-batch.avsc`.
     Current,
 }
@@ -60,7 +62,7 @@ impl Version {
             return Some(Self::Current);
         }
         let mut history = schemas::history("summary-batch");
-        [Self::First, Self::Second, Self::Third]
+        [Self::First, Self::Second, Self::Third, Self::Fourth]
             .into_iter()
             .find(|_| history.next().is_some_and(is))
     }
@@ -168,7 +170,7 @@ fn read_batch(cursor: &mut Cursor<'_>, version: Version) -> Reading<SummaryBatch
         Ok(())
     })?;
     let charters = match version {
-        Version::Third | Version::Current => optional_long(cursor)?,
+        Version::Third | Version::Fourth | Version::Current => optional_long(cursor)?,
         Version::First | Version::Second => None,
     };
     Ok(SummaryBatch {
@@ -194,7 +196,8 @@ fn read_step(cursor: &mut Cursor<'_>, topics: &[Arc<str>], version: Version) -> 
     let mut step = Step::default();
     let mut pane_start = 0i64;
     array(cursor, 17, |cursor| {
-        let feature = Arc::from(cursor.string()?);
+        let before = step.deltas.last().map_or("", |delta: &Delta| &delta.feature);
+        let feature = read_feature(cursor, before, version)?;
         let feature_version = Arc::from(cursor.string()?);
         pane_start = pane_start.wrapping_add(cursor.long()?);
         let pane_start = Timestamp::from_micros(pane_start);
@@ -219,6 +222,19 @@ fn read_step(cursor: &mut Cursor<'_>, topics: &[Arc<str>], version: Version) -> 
         Ok(())
     })?;
     Ok(step)
+}
+
+/// `before` is the feature of the delta before.
+fn read_feature(cursor: &mut Cursor<'_>, before: &str, version: Version) -> Reading<Arc<str>> {
+    if version != Version::Current {
+        return Ok(Arc::from(cursor.string()?));
+    }
+    let alike = usize::try_from(cursor.int()?).ok().and_then(|alike| before.get(..alike));
+    let Some(alike) = alike else {
+        return Err(wrong(cursor, "`feature_alike` is a beginning of the feature before"));
+    };
+    let rest = cursor.string()?;
+    Ok(if alike.is_empty() { Arc::from(rest) } else { Arc::from(format!("{alike}{rest}")) })
 }
 
 fn read_summary(
@@ -270,6 +286,13 @@ fn read_summary(
 }
 
 pub(super) fn read_categories(cursor: &mut Cursor<'_>, version: Version) -> Reading<Categories> {
+    if version == Version::Current {
+        match cursor.long()? {
+            0 => return Ok(Categories::default()),
+            1 => {}
+            _ => return Err(wrong(cursor, "`categories` has two branches")),
+        }
+    }
     let level = u32::try_from(cursor.int()?).ok();
     let other = count(cursor)?;
     let mut counts = CountedNames::default();
@@ -282,7 +305,7 @@ pub(super) fn read_categories(cursor: &mut Cursor<'_>, version: Version) -> Read
         Ok(())
     })?;
     let sketch = match version {
-        Version::Current => read_sketch(cursor)?,
+        Version::Fourth | Version::Current => read_sketch(cursor)?,
         Version::First | Version::Second | Version::Third => None,
     };
     level

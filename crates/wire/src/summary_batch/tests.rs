@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
 use watchkeep_model::distribution::Numbers;
 use watchkeep_model::position::{Partition, Position};
-use watchkeep_model::summary::Summary;
+use watchkeep_model::summary::{Categories, Summary};
 use watchkeep_model::telemetry::{Status, Telemetry, Value};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
@@ -210,6 +210,71 @@ fn batches_of_the_first_schema_are_read() {
     assert_eq!(decode(&bytes).unwrap(), none);
 }
 
+/// What was written while names of features were whole, and categories there also
+/// where there were none.
+#[test]
+fn batches_of_the_fourth_schema_are_read() {
+    let fourth = schemas::history("summary-batch").nth(3).unwrap();
+    let mut of_categories = Summary::default();
+    of_categories.add(&event(Value::Text("é".into()), Status::Ok, 7, Some(3)));
+    let mut of_numbers = of_categories.clone();
+    of_numbers.categories = Categories::default();
+    let whole = batch(vec![of_categories, of_numbers, Summary::default()]);
+    let bytes = encode(&whole, AvroFraming::SingleObject);
+    // Each record as it was, its fields in their order.
+    fn former(value: Avro, feature: &mut String) -> Avro {
+        match value {
+            Avro::Record(fields) => {
+                let mut alike = 0;
+                let field = |(name, value): (String, Avro)| match (&*name, value) {
+                    ("feature_alike", Avro::Int(bytes)) => {
+                        alike = usize::try_from(bytes).unwrap();
+                        None
+                    }
+                    ("feature", Avro::String(rest)) => {
+                        feature.truncate(alike);
+                        feature.push_str(&rest);
+                        Some((name, Avro::String(feature.clone())))
+                    }
+                    ("categories", Avro::Union(1, categories)) => Some((name, *categories)),
+                    ("categories", _) => {
+                        let none = vec![
+                            ("level".into(), Avro::Int(0)),
+                            ("other".into(), Avro::Long(0)),
+                            ("counts".into(), Avro::Array(Vec::new())),
+                            ("sketch".into(), Avro::Union(0, Box::new(Avro::Null))),
+                        ];
+                        Some((name, Avro::Record(none)))
+                    }
+                    (_, value) => Some((name, former(value, feature))),
+                };
+                Avro::Record(fields.into_iter().filter_map(field).collect())
+            }
+            Avro::Array(items) => {
+                Avro::Array(items.into_iter().map(|item| former(item, feature)).collect())
+            }
+            value => value,
+        }
+    }
+    let former = former(oracle::read(&schema(), &bytes[10..]), &mut String::new());
+    let body = oracle::write(&Schema::parse_str(fourth.text).unwrap(), former);
+    let former = [&bytes[..2], &fourth.fingerprint.to_le_bytes(), &body[..]].concat();
+    assert_eq!(decode(&former).unwrap(), whole);
+    assert!(bytes.len() < former.len(), "{} and {}", bytes.len(), former.len());
+}
+
+/// Of a name what the one before has not is written, in whole characters.
+#[test]
+fn names_of_features_come_back_whole() {
+    let mut named = batch(vec![Summary::default(); 6]);
+    let names = ["", "flight.é", "flight.è", "flight.è.b", "flight", "é"];
+    for (delta, name) in named.steps[0].deltas.iter_mut().zip(names) {
+        delta.feature = name.into();
+    }
+    let bytes = encode(&named, AvroFraming::SingleObject);
+    assert_eq!(decode(&bytes).unwrap(), named);
+}
+
 /// Very many categories keep their sketch, in any version's JSON what it says;
 /// what was written before there were sketches is read and tells none.
 #[test]
@@ -231,7 +296,10 @@ fn very_many_categories_keep_what_finds_the_frequent_ones() {
     super::write_categories(&mut bytes, &many.categories);
     let read = read_categories(&mut Cursor::new(&bytes, 0), Version::Current).ok();
     assert_eq!(read.as_ref(), Some(&many.categories));
-    let read = read_categories(&mut Cursor::new(&bytes, 0), Version::Third).ok().unwrap();
+    // In earlier versions no branch came first.
+    let read = read_categories(&mut Cursor::new(&bytes[1..], 0), Version::Fourth).ok();
+    assert_eq!(read.as_ref(), Some(&many.categories));
+    let read = read_categories(&mut Cursor::new(&bytes[1..], 0), Version::Third).ok().unwrap();
     let kept = (read.counts(), read.level(), read.total(), read.frequent());
     assert_eq!(kept, (many.categories.counts(), many.categories.level(), 9_500, None));
     // A sketch of other events.

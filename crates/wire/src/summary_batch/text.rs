@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use watchkeep_model::batch::{Delta, SourceProgress, Step, SummaryBatch};
-use watchkeep_model::counted::Counted;
+use watchkeep_model::counted::{Counted, Key};
 use watchkeep_model::counted_names::CountedNames;
 use watchkeep_model::distribution::{Durations, Numbers};
 use watchkeep_model::json;
@@ -81,7 +81,7 @@ struct DeltaLine<'a> {
 /// Either the values as they came, or (cell, count) with the exact range.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Values<'a, V, C: Copy> {
+enum Values<'a, V, C: Key> {
     Few {
         values: &'a [V],
     },
