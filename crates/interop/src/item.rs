@@ -248,6 +248,11 @@ impl<'a> At<'a> {
         is_map
     }
 
+    /// True where it is a map.
+    pub(crate) const fn is_map(&self) -> bool {
+        matches!(self.item.value, Value::Map(_))
+    }
+
     /// True where it is a list.
     pub(crate) const fn is_list(&self) -> bool {
         matches!(self.item.value, Value::List(_))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use watchkeep_model::charter::{CharterFields, Lifecycle};
+use watchkeep_model::charter::{CharterFields, Lifecycle, Owners};
 use watchkeep_model::directory::{Contact, Domain, Group, User};
 
 use super::{property, urn};
@@ -185,7 +185,11 @@ impl<'a> Reader<'_, 'a> {
         let has_properties =
             urn::ENTITIES.iter().any(|(of, _, aspect)| *of == entity && *aspect == name);
         match name {
-            "ownership" => owners(at, found),
+            "ownership" => {
+                // A later one is instead of the one before.
+                found.fields.owners = Owners::default();
+                owners(at, found);
+            }
             "domains" => {
                 let domains = at.list("domains");
                 found.fields.domain = domains.first().and_then(|at| bare(&at.as_text()?));
@@ -211,14 +215,13 @@ impl<'a> Reader<'_, 'a> {
                 at.lose("fineGrainedLineages", "lineage is between subjects, not columns");
             }
             "dataJobInputOutput" => {
-                for urn in at.list("inputDatasets").into_iter().chain(at.list("inputDatajobs")) {
-                    found.upstream(urn.as_text().as_deref(), &urn);
+                let inputs = ["inputDatasets", "inputDatajobs"];
+                for (urn, at) in named(at, &inputs, &["inputDatasetEdges", "inputDatajobEdges"]) {
+                    found.upstream(urn.as_deref(), &at);
                 }
-                for urn in at.list("outputDatasets") {
-                    let Some(to) = urn.as_text().and_then(|urn| urn::subject(&urn)) else {
-                        continue;
-                    };
-                    found.ours.consumers.push(to.0);
+                for (urn, _) in named(at, &["outputDatasets"], &["outputDatasetEdges"]) {
+                    let to = urn.and_then(|urn| urn::subject(&urn));
+                    found.ours.consumers.extend(to.map(|(to, _)| to));
                 }
             }
             _ if has_properties => properties(at, found),
@@ -338,9 +341,10 @@ fn properties(at: &At<'_>, found: &mut Found<'_>) {
             _ => {}
         }
     }
-    let sources = at.list("sources").into_iter().chain(at.list("datasets"));
-    for urn in sources {
-        found.upstream(urn.as_text().as_deref(), &urn);
+    // Of a chart its inputs, of a dashboard its charts, of a feature its sources.
+    let plain = ["sources", "datasets", "inputs", "charts"];
+    for (urn, at) in named(at, &plain, &["datasetEdges", "inputEdges", "chartEdges"]) {
+        found.upstream(urn.as_deref(), &at);
     }
     for urn in at.list("mlFeatures") {
         // A model uses its features, a table has them.
@@ -351,6 +355,23 @@ fn properties(at: &At<'_>, found: &mut Found<'_>) {
             found.ours.upstream.get_or_insert_default().push(feature);
         }
     }
+}
+
+/// The urns of lists: as text, as text with its type (`{"string": …}`), and of
+/// edges, which say more of the same.
+fn named<'a>(at: &At<'a>, plain: &[&str], edges: &[&str]) -> Vec<(Option<String>, At<'a>)> {
+    let mut found = Vec::new();
+    for item in plain.iter().flat_map(|key| at.list(key)) {
+        let urn = if item.is_map() { item.text("string") } else { item.as_text() };
+        found.push((urn, item));
+    }
+    for edge in edges.iter().flat_map(|key| at.list(key)) {
+        for said in ["sourceUrn", "created", "lastModified"] {
+            edge.pass(said);
+        }
+        found.push((edge.text("destinationUrn"), edge));
+    }
+    found
 }
 
 fn bare(urn: &str) -> Option<String> {
