@@ -293,7 +293,11 @@ fn gone(directory: &Directory, name: &str, depth: u32) -> Option<String> {
     if name.starts_with("schedule:") {
         return match directory.schedule(name) {
             None => Some("no such schedule".to_owned()),
-            Some(rota) => nobody_of("rota", rota.layers.iter().flat_map(|l| &l.users).collect()),
+            Some(rota) => {
+                let others = rota.overrides.iter().filter_map(|other| other.user.as_ref());
+                let users = rota.layers.iter().flat_map(|layer| &layer.users);
+                nobody_of("rota", users.chain(others).collect())
+            }
         };
     }
     match directory.user(name) {

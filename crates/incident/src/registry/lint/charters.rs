@@ -278,7 +278,9 @@ fn is_reachable(directory: &Directory, name: &str) -> bool {
         }),
         Some((kind, _)) if PERSON_TYPES.contains(&kind) => {
             directory.schedule(name).is_none_or(|schedule| {
-                schedule.layers.iter().flat_map(|l| &l.users).any(|user| has_contact(user))
+                let others = schedule.overrides.iter().filter_map(|other| other.user.as_ref());
+                let mut users = schedule.layers.iter().flat_map(|l| &l.users).chain(others);
+                users.any(|user| has_contact(user))
             })
         }
         _ => true,
