@@ -58,3 +58,53 @@ fn each_requirement_has_one_row() {
         assert!(seen.insert(id.clone()), "{id} is listed twice");
     }
 }
+
+/// Names of scenarios, and the requirements that each shows.
+fn scenarios() -> Vec<(String, Vec<String>)> {
+    let folder = binary::root().join("tests/scenarios");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(&folder).expect("the scenarios").flatten() {
+        let path = entry.path();
+        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("a scenario");
+        let holds = text.lines().find_map(|line| line.strip_prefix("holds: [")).unwrap_or_default();
+        let ids = holds.trim_end_matches(']').split(',').map(|id| id.trim().to_owned());
+        all.push((name, ids.filter(|id| !id.is_empty()).collect()));
+    }
+    all
+}
+
+#[test]
+fn what_a_scenario_shows_has_it_among_its_tests() {
+    const TEST: &str = "tests/tests/scenarios/main.rs::each_scenario_goes_as_it_is_written";
+    let rows = rows();
+    let scenarios = scenarios();
+    assert!(scenarios.len() >= 80, "only {} scenarios are there", scenarios.len());
+    for (name, holds) in scenarios {
+        for id in holds {
+            let row = rows.iter().find(|(of, _)| *of == id);
+            let tests = row.map(|(_, tests)| tests.as_slice()).unwrap_or_default();
+            assert!(tests.iter().any(|test| test == TEST), "{id} does not name {name}");
+        }
+    }
+}
+
+#[test]
+fn each_scenario_that_a_row_names_exists() {
+    let names: Vec<String> = scenarios().into_iter().map(|(name, _)| name).collect();
+    let text = std::fs::read_to_string(binary::root().join("docs/requirements.md")).expect("rows");
+    for list in text.split("(scenario").skip(1) {
+        let list = list.split(')').next().unwrap_or_default();
+        let list = list.strip_prefix('s').unwrap_or(list);
+        for named in list.split(", ").map(str::trim).filter(|named| !named.starts_with('[')) {
+            let is_it = |name: &String| match named.strip_suffix('…') {
+                Some(beginning) => name.starts_with(beginning),
+                None => name == named,
+            };
+            assert!(names.iter().any(is_it), "there is no scenario {named}");
+        }
+    }
+}
