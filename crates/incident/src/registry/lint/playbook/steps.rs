@@ -140,6 +140,9 @@ fn forgotten(playbook: &Playbook<'_>, steps: &[(&Step, &String)], found: &mut Fo
     found.warning(playbook.document, &field, "forgotten_acknowledgement", message, hint);
 }
 
+/// Tools whose pages are for whoever looks at them, and are no person's business.
+const FOR_EVERYBODY: [&str; 3] = ["alertmanager", "webhook", "topic"];
+
 /// Channels without an address, where the people have none either.
 fn addresses(playbook: &Playbook<'_>, step: &Step, path: &str, found: &mut Found) {
     let people: BTreeSet<String> = playbook
@@ -157,8 +160,10 @@ fn addresses(playbook: &Playbook<'_>, step: &Step, path: &str, found: &mut Found
             user.is_some_and(|user| user.contacts.iter().all(|own| own.tool != channel.tool))
         };
         let without: Vec<&str> = people.iter().filter(lacks).map(String::as_str).collect();
-        if channel.to.is_none() && !without.is_empty() {
-            let message = format!("{} has no contact for {}", without.join(", "), channel.tool);
+        let needs = channel.to.is_none() && !FOR_EVERYBODY.contains(&channel.tool.as_str());
+        if needs && !without.is_empty() {
+            let have = if without.len() == 1 { "has" } else { "have" };
+            let message = format!("{} {have} no contact for {}", without.join(", "), channel.tool);
             let hint = Some("write `to`, or add the contact to the directory".into());
             found.warning(playbook.document, &path, "no_address", message, hint);
         }
