@@ -14,6 +14,7 @@ use super::{Input, Windows, read};
 use crate::Outcome;
 use crate::cli::{IncidentSource, ReportHealth, ReportOf};
 use crate::commands::{drill, incidents};
+use crate::output::counted;
 
 /// # Errors
 /// The charters, a folder or the log cannot be read.
@@ -75,29 +76,40 @@ fn made(input: &Input) -> Health {
 fn narrative(health: &Health) -> Vec<String> {
     let Total { opened, features, pages, off_hours_pages, open_at_end, .. } = &health.total;
     let before = &health.total_before;
-    let counted = |count: u64| match health.before_is_known {
+    let than = |count: u64| match health.before_is_known {
         true => format!(" ({count} before)"),
         false => String::new(),
     };
+    let number =
+        |count: u64, noun: &str| counted(usize::try_from(count).unwrap_or(usize::MAX), noun);
+    let (actions, missing) = (health.actions.len(), health.missing_reviews.len());
+    let verb =
+        |is_one: bool, one: &'static str, more: &'static str| if is_one { one } else { more };
     let overdue = health.actions.iter().filter(|action| action.is_overdue).count();
     let mut text = vec![
         format!(
-            "{features} features with events were up {} of the time{}; {} of their judged windows were good{}.",
+            "{} with events {} up {} of the time{}; {} of the judged windows were good{}.",
+            number(*features, "feature"),
+            verb(*features == 1, "was", "were"),
             share(health.total.uptime),
             set_against(before.uptime),
             share(health.total.good_windows),
             set_against(before.good_windows),
         ),
         format!(
-            "{opened} incidents opened{}, {open_at_end} of all open at the end. {}",
-            counted(before.opened),
+            "{} opened{}, {open_at_end} of all open at the end. {}",
+            number(*opened, "incident"),
+            than(before.opened),
             stages_in_short(health),
         ),
         format!(
-            "{pages} pages went out{}, {off_hours_pages} of them off hours. {} actions of reviews are open, {overdue} overdue; {} incidents lack the review that their policy asks for.",
-            counted(before.pages),
-            health.actions.len(),
-            health.missing_reviews.len(),
+            "{} went out{}, {off_hours_pages} off hours. {} of reviews {} open, {overdue} overdue; {} {} the review that the policy asks for.",
+            number(*pages, "page"),
+            than(before.pages),
+            counted(actions, "action"),
+            verb(actions == 1, "is", "are"),
+            counted(missing, "incident"),
+            verb(missing == 1, "lacks", "lack"),
         ),
     ];
     if let Some(worst) = health.features.first().filter(|worst| worst.uptime < 1.0) {
