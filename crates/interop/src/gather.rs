@@ -9,8 +9,8 @@ use watchkeep_model::directory::{Directory, Domain, Group, System, User};
 use watchkeep_model::document::{Diagnostic, Place};
 use watchkeep_model::lineage::Edge;
 use watchkeep_model::time::Timestamp;
-use watchkeep_wire::yaml;
 use watchkeep_wire::yaml::write;
+use watchkeep_wire::yaml::{self, FILE_BYTES_MAX};
 
 use crate::catalog::split;
 use crate::extension::{self, Ours};
@@ -24,6 +24,9 @@ const PARENTS_MAX: usize = 8;
 
 /// Characters of a name. YAML itself ends at 1,024 for a key.
 const NAME_CHARS_MAX: usize = 500;
+
+/// Edges of one document, so that none is larger than a file may be.
+const EDGES_MAX: usize = 50_000;
 
 /// The file with people, groups, systems and domains.
 const DIRECTORY: &str = "directory";
@@ -231,12 +234,9 @@ impl Gathering {
                 })
                 .collect();
             let mut documents = Vec::new();
-            if !edges.is_empty() {
-                documents.push(write::lineage(&edges));
-            }
+            documents.extend(edges.chunks(EDGES_MAX).map(write::lineage));
             documents.append(charters.get_mut(&file).unwrap_or(&mut Vec::new()));
-            if !documents.is_empty() {
-                let text = write::text(&documents, &write::KEY_ORDER);
+            for text in texts(&documents, FILE_BYTES_MAX) {
                 files.push(Written { name: names.unused(&file, ".yaml"), text });
             }
         }
@@ -416,6 +416,26 @@ fn tidy(fields: &mut Map<String, Value>) {
     });
 }
 
+/// Texts of documents in their order, as few as may be with at most `max` bytes
+/// each; a document that is larger by itself has its own.
+fn texts(documents: &[Value], max: usize) -> Vec<String> {
+    let mut texts: Vec<String> = Vec::new();
+    for document in documents {
+        let text = write::text(std::slice::from_ref(document), &write::KEY_ORDER);
+        match texts.last_mut() {
+            Some(last) if last.len() + BETWEEN.len() + text.len() <= max => {
+                last.push_str(BETWEEN);
+                last.push_str(&text);
+            }
+            _ => texts.push(text),
+        }
+    }
+    texts
+}
+
+/// What stands between two documents of a file.
+const BETWEEN: &str = "---\n";
+
 /// Typed names of people in a value.
 fn people(value: &Value, named: &mut BTreeSet<String>) {
     match value {
@@ -471,4 +491,23 @@ fn is_owned(
         domain = found.parent.as_deref();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn documents_are_divided_among_files_that_can_be_read_back() {
+        let documents: Vec<Value> = (0..5).map(|n| json!({"kind": "lineage", "n": n})).collect();
+        let whole = write::text(&documents, &write::KEY_ORDER);
+        assert_eq!(texts(&documents, whole.len()), [whole.as_str()]);
+        let parts = texts(&documents, whole.len() - 1);
+        assert_eq!(parts.len(), 2);
+        assert_eq!(parts.join(BETWEEN), whole);
+        assert_eq!(texts(&documents, 1).len(), 5);
+        assert_eq!(texts(&[], 1), Vec::<String>::new());
+    }
 }
