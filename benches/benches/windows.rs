@@ -20,9 +20,20 @@ use watchkeep_model::time::{TimeSpan, Timestamp};
 
 fn merge(c: &mut Criterion) {
     let mut group = c.benchmark_group("merge of two panes");
-    for events in [100, 10_000] {
+    for events in [100, 10_000, 100_000] {
         let (one, other) = (summary(events, 1), summary(events, 2));
         group.bench_function(format!("{events} events each"), |b| {
+            b.iter_batched_ref(
+                || one.clone(),
+                |own| own.merge(black_box(&other)),
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    // Two that are kept as they came and together make a grid, and such a one into a grid.
+    for (events, others) in [(60, 60), (10_000, 60), (10_000, 100)] {
+        let (one, other) = (summary(events, 1), summary(others, 2));
+        group.bench_function(format!("{events} events and {others}"), |b| {
             b.iter_batched_ref(
                 || one.clone(),
                 |own| own.merge(black_box(&other)),
