@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use watchkeep_model::charter::CharterFields;
+use watchkeep_model::charter::{CharterFields, Severity};
 use watchkeep_model::directory::Directory;
 use watchkeep_model::escalation::{Audience, Escalation, EventAction, Hyperlink};
 use watchkeep_model::identifier::derived;
@@ -16,7 +16,7 @@ use crate::schedule::{Presence, answering};
 use crate::state::{Incident, State};
 
 /// Where messages come from, a URI reference as CloudEvents asks for.
-pub(crate) const SOURCE: &str = "/watchkeep/incidents";
+const SOURCE: &str = "/watchkeep/incidents";
 
 /// The reason of every message of an exercise.
 const DRILL: &str = "drill";
@@ -239,27 +239,13 @@ fn blank(
     let (affected_features, affected_count) = incident.affected(listed);
     let procedure = fields.and_then(|fields| fields.rollback.procedure.as_ref());
     Escalation {
-        id: id(&fact.incident_id, fact.sequence, audience, target, channel),
-        r#type: format!("watchkeep.escalation.{}", audience.name()),
-        source: SOURCE.into(),
         subject: incident.root.clone(),
-        time: fact.occurred_at,
-        incident_id: incident.id.clone(),
-        dedup_key: incident.id.clone(),
         event_action: action(incident.state),
         severity: incident.severity,
         summary: summary(incident, affected_count),
         component: incident.root.clone(),
         group: fields.and_then(|f| f.system.clone().or(f.domain.clone()).or(f.group.clone())),
         class: incident.kind.name().to_owned(),
-        audience,
-        step: None,
-        climb: None,
-        target: None,
-        role: None,
-        channel: None,
-        respond_by: None,
-        reason: String::new(),
         owner: incident.owner.clone(),
         unowned: incident.unowned,
         affected_features,
@@ -270,8 +256,44 @@ fn blank(
             .map(|href| Hyperlink { href: href.clone(), text: "rollback procedure".into() })
             .into_iter()
             .collect(),
-        drill: fact.drill,
         custom_details: details(incident, fields, listed),
+        ..bare(fact, audience, target, channel)
+    }
+}
+
+/// A message that a fact calls for and that says nothing yet but which it is.
+pub(crate) fn bare(fact: &Fact, audience: Audience, target: &str, channel: &str) -> Escalation {
+    Escalation {
+        id: id(&fact.incident_id, fact.sequence, audience, target, channel),
+        r#type: format!("watchkeep.escalation.{}", audience.name()),
+        source: SOURCE.into(),
+        subject: String::new(),
+        time: fact.occurred_at,
+        incident_id: fact.incident_id.clone(),
+        dedup_key: fact.incident_id.clone(),
+        event_action: EventAction::Trigger,
+        severity: Severity::Warning,
+        summary: String::new(),
+        component: String::new(),
+        group: None,
+        class: String::new(),
+        audience,
+        step: None,
+        climb: None,
+        target: None,
+        role: None,
+        channel: None,
+        respond_by: None,
+        reason: String::new(),
+        owner: None,
+        unowned: false,
+        affected_features: Vec::new(),
+        affected_count: 0,
+        consumers: Vec::new(),
+        runbook: None,
+        links: Vec::new(),
+        drill: fact.drill,
+        custom_details: BTreeMap::new(),
     }
 }
 

@@ -8,12 +8,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use watchkeep_model::charter::Severity;
 use watchkeep_model::escalation::{Audience, Escalation, EventAction};
 use watchkeep_model::identifier::derived;
 use watchkeep_model::incident::data::{ActionRecorded, Informed, Upkeep, UpkeepKind};
 use watchkeep_model::incident::{Fact, FactData, SYSTEM_ACTOR};
-use watchkeep_model::response::Response;
+use watchkeep_model::response::{Command, DELIVERER, Response};
 use watchkeep_model::time::Timestamp;
 
 use super::index::What;
@@ -300,7 +299,9 @@ impl Escalate {
     /// upkeep.
     pub(super) fn is_of_upkeep(&self, response: &Response) -> bool {
         let chain = response.incident.as_ref();
-        response.delivery.is_some()
+        response.command == Command::ReportDelivery
+            && response.by == DELIVERER
+            && response.delivery.is_some()
             && chain.is_some_and(|chain| self.upkeep.chains.contains_key(chain))
     }
 
@@ -316,7 +317,7 @@ impl Escalate {
         if let (Some(chain), Some(data)) = (&response.incident, delivery) {
             let cause = format!("response {id}");
             let at = response.at.min(now);
-            self.write_upkeep(chain, at, (typed_user(&response.by), cause), data, now, out);
+            self.write_upkeep(chain, at, (response.by.clone(), cause), data, now, out);
         }
     }
 
@@ -485,40 +486,12 @@ fn blank(
     let affected_count = names.len() as u64;
     names.truncate(NAMED_MAX);
     Escalation {
-        id: derived(&[
-            "escalation",
-            &fact.incident_id,
-            &fact.sequence.to_string(),
-            audience.name(),
-        ]),
-        r#type: format!("watchkeep.escalation.{}", audience.name()),
-        source: message::SOURCE.into(),
         subject: first(upkeep).to_owned(),
-        time: fact.occurred_at,
-        incident_id: fact.incident_id.clone(),
-        dedup_key: fact.incident_id.clone(),
-        event_action,
-        severity: Severity::Warning,
-        summary: String::new(),
         component: first(upkeep).to_owned(),
-        group: None,
+        event_action,
         class: CLASS.to_owned(),
-        audience,
-        step: None,
-        climb: None,
-        target: None,
-        role: None,
-        channel: None,
-        respond_by: None,
-        reason: String::new(),
-        owner: None,
-        unowned: false,
         affected_features: names,
         affected_count,
-        consumers: Vec::new(),
-        runbook: None,
-        links: Vec::new(),
-        drill: fact.drill,
-        custom_details: BTreeMap::new(),
+        ..message::bare(fact, audience, "", "")
     }
 }

@@ -211,6 +211,13 @@ fn a_service_that_was_away_tells_late_what_it_missed_and_how_late() {
     desk.take(out);
     assert_eq!(desk.facts.len(), 2);
     assert_eq!((&desk.facts[1].incident_id, desk.facts[1].sequence), (&chain, 2));
+    assert_eq!(desk.facts[1].actor, DELIVERER);
+    // Whoever is not the deliver stage reports nothing.
+    report.by = "user:ada".to_owned();
+    let mut out = Outputs::default();
+    desk.stage.respond(&report, &registry, at("2013-04-03"), &mut out);
+    assert!(matches!(out.facts[0].data, FactData::CommandRejected(_)), "{:?}", out.facts);
+    desk.take(out);
     desk.restart("2013-04-04");
     assert_eq!(desk.stage.overdue_upkeep().count(), 1);
 }
