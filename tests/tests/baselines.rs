@@ -209,6 +209,8 @@ fn captured_baselines_go_to_the_log_and_come_from_it() {
     assert_eq!(listed, [("a", "", Some(2000)), ("b", "2", Some(2000))]);
     let shown = ran(folder, "baselines show a -c watchkeep.toml");
     assert!(shown.contains("shop.even") && shown.contains("p50"), "{shown}");
+    let shown = ran(folder, "baselines show a -c watchkeep.toml --format json");
+    assert!(shown.contains("\"p50\"") && !shown.contains("\"content\""), "{shown}");
     std::fs::write(folder.join("training.csv"), "even\n1\n2\n").expect("another training set");
     let refused = watchkeep(folder, &format!("{capture} --id a"));
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();

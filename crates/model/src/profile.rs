@@ -55,7 +55,9 @@ pub struct Profile {
     pub distinct: Option<u64>,
     /// SHA-256 of the content.
     pub hash: String,
-    /// What windows are compared with: [`compact`] bytes in base64.
+    /// What windows are compared with: [`compact`] bytes in base64. Empty where
+    /// a profile is only told of; a fact has it.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub content: String,
 }
 
