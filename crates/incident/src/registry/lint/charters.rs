@@ -124,8 +124,9 @@ fn inherited(folder: &Folder<'_>, found: &mut Found, subject: &str, exact: bool)
 
     let tier = first(folder, &documents, |fields| fields.tier.as_ref());
     let procedure = first(folder, &documents, |fields| fields.rollback.procedure.as_ref());
+    // So are features of the telemetry that a pattern with expectations is for.
     if let (Some((number, 1)), None) = (tier, procedure)
-        && exact
+        && (exact || expectations.is_some())
         && !documents.iter().any(|&n| folder.charters[n].fields.contains_key("rollback.procedure"))
     {
         let message = format!("{subject} is of tier 1 and has no rollback procedure");

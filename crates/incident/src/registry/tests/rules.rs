@@ -419,6 +419,16 @@ fn tier_1_rollback() {
     );
     check(&charter("tier: 2"), expect![]);
     check(&charter("tier: 1\nrollback: {procedure: turn it off}"), expect![]);
+    // A pattern may be there for others to build on, unless something is expected.
+    let pattern = |lines: &str| charter(lines).replace("feature:a", "feature:a.*");
+    check(&pattern("tier: 1"), expect![]);
+    let expected = format!("tier: 1\nexpectations: [{{name: slow, window: 1h, {LATENCY}}}]");
+    check(
+        &pattern(&expected),
+        expect![[r#"
+            0.yaml:4:7 tier error[tier1_rollback] feature:a.* is of tier 1 and has no rollback procedure => add `rollback: {procedure: …, within: …}`
+        "#]],
+    );
 }
 
 #[test]
