@@ -146,7 +146,8 @@ pub const RULES: [(&str, &str); 40] = [
     ),
     (
         "stale_review",
-        "The charter promises a review every `review_every`, and the last one is longer ago.",
+        "The charter promises a review every `review_every`, and the last one is longer ago or, \
+         where there was none, it has been in force for longer.",
     ),
     (
         "stale_runbook",

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchkeep_model::charter::{Charter, Lifecycle};
+use watchkeep_model::charter::{Charter, CharterFields, Lifecycle};
 use watchkeep_model::incident::data::{Upkeep, UpkeepKind};
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
@@ -105,18 +105,71 @@ impl Calendar {
     }
 }
 
+/// Something that a charter promises to do again and again. Lint, reports and
+/// the facts of an upkeep that is overdue all go by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Promise {
+    /// How often.
+    pub(crate) every: TimeSpan,
+    /// When it was done last; absent where it never was.
+    pub(crate) last: Option<Timestamp>,
+    /// By when it is to be done: counted from the last time or, where there
+    /// was none, from when the charter came into force. Absent where neither
+    /// has a date: no day can be named on which it was late.
+    pub(crate) due_at: Option<Timestamp>,
+}
+
+impl Promise {
+    /// The review of a charter.
+    pub(crate) fn of_review(fields: &CharterFields) -> Option<Self> {
+        if fields.lifecycle == Some(Lifecycle::Retired) {
+            return None;
+        }
+        let every = fields.review_every?;
+        let since = fields.reviewed_at.or(fields.effective_from);
+        let due_at = since.map(|since| since + every);
+        Some(Self { every, last: fields.reviewed_at, due_at })
+    }
+
+    /// The check of a runbook. One without a date of its own is looked at with
+    /// the charter.
+    pub(crate) fn of_runbook(fields: &CharterFields) -> Option<Self> {
+        let review = Self::of_review(fields).filter(|_| fields.runbook.is_some())?;
+        let Some(last) = fields.runbook_reviewed_at else { return Some(review) };
+        Some(Self { last: Some(last), due_at: Some(last + review.every), ..review })
+    }
+
+    /// True where it should have been done. What never was and has no date is
+    /// as late as can be.
+    pub(crate) fn is_overdue(&self, at: Timestamp) -> bool {
+        self.due_at.is_none_or(|due_at| due_at <= at)
+    }
+}
+
+/// True for a document that says by itself when its subject is reviewed. What
+/// is inherited is looked at with the document that says it.
+pub(crate) fn tells_review(fields: &CharterFields) -> bool {
+    fields.review_every.is_some() || fields.reviewed_at.is_some()
+}
+
+/// The same of the check of a runbook.
+pub(crate) fn tells_runbook(fields: &CharterFields) -> bool {
+    let is_named = fields.runbook.is_some() || fields.runbook_reviewed_at.is_some();
+    is_named || fields.review_every.is_some()
+}
+
 fn spans(registry: &Registry, name: &str) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut from = ALWAYS;
     loop {
         let (_, mut until) = registry.index.constant_around(name, from);
-        // What is inherited is looked at with the document that says it.
-        let own = registry.sets(name, from, |fields| fields.review_every.is_some());
+        let tells = |fields: &CharterFields| tells_review(fields) || tells_runbook(fields);
+        let own = registry.sets(name, from, tells);
         let charter = registry.of_written(name, from).filter(|_| own);
         if let Some(view) = charter.as_ref().and_then(|charter| charter.fields.view.as_ref()) {
             until = until.min(registry.index.constant_around(view, from).1);
         }
-        let dates = charter.map(|charter| dates(&charter)).unwrap_or_default();
+        let dates = charter.map(|charter| dates(registry, &charter, from)).unwrap_or_default();
         spans.push(Span { from, until, dates });
         if until == NEVER {
             return spans;
@@ -125,26 +178,20 @@ fn spans(registry: &Registry, name: &str) -> Vec<Span> {
     }
 }
 
-/// The dates of one charter. A review counts from the one before or, where
-/// there was none, from when the charter came into force; where neither has a
-/// date, no date has passed, and lint and reports say that it never was.
-fn dates(charter: &Charter) -> Vec<Upkeep> {
+/// The dates of one charter. Where a promise has none, no date has passed, and
+/// lint and reports say that it never was kept.
+fn dates(registry: &Registry, charter: &Charter, at: Timestamp) -> Vec<Upkeep> {
     let fields = &charter.fields;
-    let Some(every) = fields.review_every else { return Vec::new() };
-    if fields.lifecycle == Some(Lifecycle::Retired) {
-        return Vec::new();
-    }
     let asked = fields.owners.reviewer.as_ref().or(fields.owners.primary.as_ref());
-    let date = |what: UpkeepKind, last: Option<Timestamp>, since: Timestamp| Upkeep {
-        what,
-        of: charter.subject.clone(),
-        last,
-        due_at: since + every,
-        asked: asked.cloned(),
+    let date = |what: UpkeepKind, promise: Promise| {
+        let (of, asked) = (charter.subject.clone(), asked.cloned());
+        Some(Upkeep { what, of, last: promise.last, due_at: promise.due_at?, asked })
     };
-    let reviewed = fields.reviewed_at.or(fields.effective_from);
-    let checked = fields.runbook_reviewed_at.filter(|_| fields.runbook.is_some());
-    let review = reviewed.map(|since| date(UpkeepKind::Review, fields.reviewed_at, since));
-    let runbook = checked.map(|since| date(UpkeepKind::Runbook, Some(since), since));
+    let is_own = |tells: fn(&CharterFields) -> bool| registry.sets(&charter.subject, at, tells);
+    let review = Promise::of_review(fields).filter(|_| is_own(tells_review));
+    let runbook = Promise::of_runbook(fields)
+        .filter(|_| fields.runbook_reviewed_at.is_some() && is_own(tells_runbook));
+    let review = review.and_then(|promise| date(UpkeepKind::Review, promise));
+    let runbook = runbook.and_then(|promise| date(UpkeepKind::Runbook, promise));
     review.into_iter().chain(runbook).collect()
 }

@@ -19,6 +19,7 @@ use crate::lineage::EdgeState;
 use crate::owner;
 use crate::registry::Registry;
 use crate::registry::publications::Publications;
+use crate::registry::upkeep::{self, Promise};
 pub use opened::OpenReview;
 
 /// Groups inside groups that are followed.
@@ -77,7 +78,8 @@ pub struct Stewardship {
 /// A charter that is to be reviewed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Review {
-    /// Subject or pattern of the document that sets the cadence.
+    /// Subject or pattern of the document that sets the cadence, or says when
+    /// the last review was.
     pub charter: String,
     /// Who is asked: the reviewer, else the primary.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +89,8 @@ pub struct Review {
     /// The last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reviewed_at: Option<Timestamp>,
-    /// The next one; absent where there was none yet, which is overdue.
+    /// The next one, counted from the last or else from when the charter came
+    /// into force; absent where neither has a date, which is overdue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
     /// True where it should have been.
@@ -219,19 +222,17 @@ pub(super) fn reviews(
 ) -> Vec<Review> {
     let mut reviews: Vec<Review> = charters
         .iter()
-        // What is inherited is reviewed with the document that says it.
-        .filter(|(subject, _)| registry.sets(subject, at, |fields| fields.review_every.is_some()))
+        .filter(|(subject, _)| registry.sets(subject, at, upkeep::tells_review))
         .filter_map(|(subject, charter)| {
             let fields = &charter.fields;
-            let every = fields.review_every?;
-            let due_at = fields.reviewed_at.map(|reviewed_at| reviewed_at + every);
+            let promise = Promise::of_review(fields)?;
             Some(Review {
                 charter: (*subject).to_owned(),
                 by: fields.owners.reviewer.clone().or_else(|| fields.owners.primary.clone()),
-                every,
-                reviewed_at: fields.reviewed_at,
-                due_at,
-                is_overdue: due_at.is_none_or(|due_at| due_at <= at),
+                every: promise.every,
+                reviewed_at: promise.last,
+                due_at: promise.due_at,
+                is_overdue: promise.is_overdue(at),
             })
         })
         .collect();

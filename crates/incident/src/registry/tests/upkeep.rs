@@ -1,5 +1,7 @@
 //! What falls due by the registry's dates, and who is told of it when.
 
+use std::collections::BTreeSet;
+
 use watchkeep_model::incident::data::UpkeepKind;
 use watchkeep_model::incident::{Fact, FactData, check_link};
 use watchkeep_model::json;
@@ -7,6 +9,8 @@ use watchkeep_model::response::{Command, DELIVERER, Response};
 
 use super::*;
 use crate::escalate::{Escalate, Outputs, Settings};
+use crate::report::Period;
+use crate::report::stewardship::{Seen, stewardship};
 
 /// A stage with the registry that is in force.
 struct Desk {
@@ -220,4 +224,43 @@ fn a_service_that_was_away_tells_late_what_it_missed_and_how_late() {
     desk.take(out);
     desk.restart("2013-04-04");
     assert_eq!(desk.stage.overdue_upkeep().count(), 1);
+}
+
+#[test]
+fn lint_the_report_and_what_is_told_go_by_one_reckoning() {
+    let charter = |name: &str, lines: &str| {
+        let lines = lines.replace("; ", "\n");
+        format!("kind: charter\nsubject: feature:{name}\nowners: {{primary: user:ada}}\n{lines}\n")
+    };
+    let text = [
+        charter("late", "review_every: 90d; reviewed_at: 2013-01-01"),
+        charter("young", "review_every: 90d; effective_from: 2013-03-01"),
+        charter("grown", "review_every: 90d; effective_from: 2013-01-01"),
+        charter("gone", "review_every: 90d; lifecycle: retired"),
+        charter("of_a_kind.*", "review_every: 90d; reviewed_at: 2013-03-01"),
+        charter("of_a_kind.heir", "unit: min"),
+        charter("of_a_kind.odd", "reviewed_at: 2013-01-01"),
+        charter("undated", "review_every: 90d"),
+    ]
+    .join("---\n");
+    let now = at("2013-04-01");
+    let checks = Checks { now: Some(now), ..Checks::of_pane(TimeSpan::MINUTE) };
+    let (registry, found) = Registry::checked(documents(&[&text, PEOPLE]), &checks);
+    let found = found.iter().filter(|found| found.rule == "stale_review");
+    let linted: BTreeSet<&str> = found.map(|found| found.document.trim()).collect();
+    let expected = ["grown", "late", "of_a_kind.odd", "undated"].map(|n| format!("feature:{n}"));
+    let expected: BTreeSet<&str> = expected.iter().map(String::as_str).collect();
+    let is_meant = |found: &str| expected.iter().any(|name| found.ends_with(name));
+    assert!(linted.iter().all(|found| is_meant(found)) && linted.len() == 4, "{linted:?}");
+    let span = Period { from: at("2013-01-01"), to: now };
+    let report = stewardship(&registry, None, &BTreeMap::new(), &Seen::default(), span);
+    let overdue = report.reviews.iter().filter(|review| review.is_overdue);
+    let overdue: BTreeSet<&str> = overdue.map(|review| review.charter.as_str()).collect();
+    assert_eq!(overdue, expected);
+    // Of what never had a date it cannot be told when it fell due.
+    let mut desk = Desk::new("2013-01-10");
+    desk.run_to(&registry, "2013-04-01");
+    let told: BTreeSet<&str> = desk.stage.overdue_upkeep().map(|one| one.of.as_str()).collect();
+    assert_eq!(told.len(), 3);
+    assert!(told.is_subset(&expected) && !told.contains("feature:undated"), "{told:?}");
 }

@@ -14,6 +14,7 @@ use super::super::policies::Policies;
 use super::super::story::Story;
 use super::Period;
 use crate::registry::Registry;
+use crate::registry::upkeep::Promise;
 
 /// A cause with several incidents: the same root and kind.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -79,7 +80,8 @@ pub struct RunbookAge {
     /// Whole days since.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub age_days: Option<i64>,
-    /// True where that is longer than `review_every` of the charter.
+    /// True where the next check was due: `review_every` of the charter after
+    /// the last or, where nobody wrote one down, with the charter's review.
     pub is_stale: bool,
 }
 
@@ -217,9 +219,7 @@ pub(super) fn runbooks(
                 runbook: fields.runbook.clone()?,
                 reviewed_at: fields.runbook_reviewed_at,
                 age_days: age.map(|age| age.as_micros() / DAY_US),
-                is_stale: fields
-                    .review_every
-                    .is_some_and(|every| age.is_none_or(|age| age > every)),
+                is_stale: Promise::of_runbook(fields).is_some_and(|promise| promise.is_overdue(at)),
             })
         })
         .collect();
