@@ -13,6 +13,7 @@ use watchkeep_model::time::Timestamp;
 
 use crate::decide::World;
 use crate::schedule::{Presence, answering};
+use crate::state::people::HANDS_OVER;
 use crate::state::{Incident, State};
 
 /// Where messages come from, a URI reference as CloudEvents asks for.
@@ -23,6 +24,9 @@ const DRILL: &str = "drill";
 
 /// The detail that tells what the channel is for.
 const SCOPE: &str = "scope";
+
+/// What a page says that hands the incident over.
+const IS_THEIRS: &str = "the incident was handed to you, whoever else answers";
 
 /// Breaches whose reasons a message repeats, where the policy lists as many; the
 /// others are in the log.
@@ -64,6 +68,11 @@ pub(crate) fn tell(
             page.respond_by = data.respond_by;
             if let Some(scope) = scope(data, world) {
                 page.custom_details.insert(SCOPE.to_owned(), scope.to_owned());
+            }
+            let paged = incident.paged.get(&data.target);
+            let is_theirs = incident.owner.as_ref() == Some(&data.target);
+            if is_theirs && paged.is_some_and(|paged| paged.hands_over) {
+                page.custom_details.insert(HANDS_OVER.to_owned(), IS_THEIRS.to_owned());
             }
             because(&mut page, &data.reason);
             out.push(page);

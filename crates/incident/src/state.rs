@@ -323,9 +323,13 @@ pub struct Paged {
     pub channels: BTreeMap<String, u64>,
     /// Those of them that no sink took.
     pub failed: BTreeSet<String>,
-    /// True where it told them that the incident is theirs now, which stays to
-    /// be told whatever others do and whichever step is entered.
+    /// True where all that it has to tell them is that the incident is theirs
+    /// now.
     pub is_handoff: bool,
+    /// True where it is the first to tell them so, perhaps among other things,
+    /// and no sink is known to have taken it: that stays to be told whatever
+    /// others do and whichever step is entered.
+    pub hands_over: bool,
 }
 
 /// The key of an expectation of a subject.

@@ -377,11 +377,15 @@ fn a_page_that_waits_is_not_sent_once_somebody_has_answered() {
     answered.reason = "acknowledged".into();
     let mut handed = page("b2", "b", "slack:x");
     handed.reason = "handoff".into();
-    scene.write(&[page("b1", "b", "slack:x"), handed, answered]);
+    // What takes its place, and a digest or a step that tells of it first.
+    let mut told = page("b4", "b", "slack:x");
+    told.reason = "delivery_failed".into();
+    told.custom_details.insert("handoff".into(), "it is yours".into());
+    scene.write(&[page("b1", "b", "slack:x"), handed, told, answered]);
     scene.turn();
     let first = scene.out.pop().expect("a request");
     scene.answer(&first, Ok(()));
-    assert_eq!(scene.settle(&Ok(())), ["b2 to x", "b3 to x"]);
+    assert_eq!(scene.settle(&Ok(())), ["b2 to x", "b4 to x", "b3 to x"]);
     assert!(scene.story().contains(&"b1 chat Dropped 0".to_owned()), "{:?}", scene.story());
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use watchkeep_model::incident::data::{BreachAttached, Entry, Notified, Reopened};
+use watchkeep_model::incident::data::{
+    BreachAttached, DeliveryOutcome, DeliveryReported, Entry, NotificationSkipped, Notified,
+    Reopened,
+};
 use watchkeep_model::incident::{Fact, FactData};
 use watchkeep_model::time::Timestamp;
 
@@ -12,6 +15,7 @@ use super::{
     Acknowledgement, Attached, BreachKey, DELIVERY_FAILED, Incident, JOINED_TOLD, Paged, Remedy,
     State, UPDATE_SENT, key_of,
 };
+use crate::message::page_id;
 
 impl Incident {
     pub(super) fn take(&mut self, fact: &Fact) {
@@ -58,14 +62,14 @@ impl Incident {
             FactData::NotificationSkipped(data) => {
                 self.entered |= fact.occurred_at >= self.entry.enters_at;
                 // It was on its way, perhaps, and did not get there.
-                if data.handoff && self.owner == data.target {
+                if self.owner == data.target && (data.handoff || self.is_not_told(data)) {
                     self.people.handed_over = false;
                 }
                 self.repeat(data.repeat_at, fact.recorded_at);
             }
             FactData::Acknowledged(data) => {
                 self.state = State::Acknowledged;
-                self.paged.retain(|user, paged| paged.is_handoff && *user != fact.actor);
+                self.leave(Some(&fact.actor));
                 // Whoever answers knows that it is theirs.
                 if self.owner.as_ref() == Some(&fact.actor) {
                     self.people.handed_over |= self.people.assigned.is_some();
@@ -116,11 +120,7 @@ impl Incident {
                 self.reopens_until = Some(data.reopens_until);
             }
             FactData::DeliveryReported(data) => {
-                let failed = data.channel.as_ref().filter(|_| data.unreached);
-                let paged = data.target.as_ref().and_then(|target| self.paged.get_mut(target));
-                if let Some((paged, channel)) = paged.zip(failed) {
-                    paged.failed.insert(channel.clone());
-                }
+                self.delivered(data);
             }
             FactData::Reopened(data) => self.reopen(data),
             FactData::Exhausted(_) => {
@@ -221,9 +221,45 @@ impl Incident {
         }
     }
 
+    /// What became of a page, as far as it says whom it has not reached.
+    fn delivered(&mut self, data: &DeliveryReported) {
+        let Some((target, channel)) = data.target.as_ref().zip(data.channel.as_ref()) else {
+            return;
+        };
+        let Some(paged) = self.paged.get_mut(target) else { return };
+        if data.unreached {
+            paged.failed.insert(channel.clone());
+        } else if paged.hands_over && data.outcome == DeliveryOutcome::Delivered {
+            let number = paged.channels.get(channel);
+            let is_it =
+                |number: &u64| page_id(&self.id, *number, target, channel) == data.escalation;
+            paged.hands_over = !number.is_some_and(is_it);
+        }
+    }
+
+    /// True where the page that was to hand the incident over reached nobody.
+    fn is_not_told(&self, data: &NotificationSkipped) -> bool {
+        let paged = data.target.as_ref().and_then(|target| self.paged.get(target));
+        paged.is_some_and(|paged| {
+            paged.hands_over && paged.channels.keys().all(|one| paged.failed.contains(one))
+        })
+    }
+
+    /// Pages ask for nothing any more, by an answer or another step; whose the
+    /// incident is stays to be told.
+    fn leave(&mut self, answered_by: Option<&str>) {
+        self.paged.retain(|user, paged| {
+            paged.is_handoff = true;
+            paged.hands_over && answered_by != Some(user.as_str())
+        });
+    }
+
     /// Each round of pages begins anew; one that failed goes on with the same.
     fn page(&mut self, data: &Notified, fact: &Fact) {
         let at = fact.occurred_at;
+        let is_handoff = data.reason == HANDOFF;
+        let is_owed = self.handoff_owed() == Some(&data.target);
+        let is_answered = self.acknowledged.is_some();
         let begin = || Paged {
             role: data.role.clone(),
             step: data.step.clone(),
@@ -231,13 +267,18 @@ impl Incident {
             at,
             channels: BTreeMap::new(),
             failed: BTreeSet::new(),
-            is_handoff: data.reason == HANDOFF,
+            is_handoff: is_handoff || is_owed && is_answered,
+            hands_over: is_handoff || is_owed,
         };
         let paged = self.paged.entry(data.target.clone()).or_insert_with(begin);
         if data.reason != DELIVERY_FAILED {
             if paged.at != at {
+                // Whether the one before got there is not known yet.
+                let hands_over = paged.hands_over && self.owner.as_ref() == Some(&data.target);
                 *paged = begin();
+                paged.hands_over |= hands_over;
             }
+            paged.hands_over |= is_handoff || is_owed;
             paged.step.clone_from(&data.step);
             paged.climb = data.climb;
         }
@@ -251,7 +292,7 @@ impl Incident {
     }
 
     fn enter(&mut self, entry: &Entry, reason: &str) {
-        self.paged.retain(|_, paged| paged.is_handoff);
+        self.leave(None);
         self.entry = entry.clone();
         self.entry_reason = reason.to_owned();
         self.entered = false;

@@ -16,6 +16,10 @@ pub const REASSIGNED: &str = "reassigned";
 /// `notified.reason` of the message to such an owner.
 pub const HANDOFF: &str = "handoff";
 
+/// The detail of a page that is the first to tell whoever was handed the
+/// incident that it is theirs: it is of use also where somebody else has answered.
+pub const HANDS_OVER: &str = "handoff";
+
 /// What moves an incident on whose signed rollback is overdue.
 pub const NOT_ROLLED_BACK: &str = "not_rolled_back";
 

@@ -5,7 +5,8 @@ use watchkeep_model::escalation::{Audience, Escalation};
 use watchkeep_model::incident::data::{DeliveryOutcome, DeliveryReported};
 use watchkeep_model::response::{Command, DELIVERER, Response};
 
-use super::scene::{Scene, at, latency, response, some, world};
+use super::scene::{Scene, at, drift, latency, response, some, world};
+use crate::state::people::HANDS_OVER;
 
 /// What the deliver stage reports of a page.
 pub(super) fn report(when: &str, page: &Escalation, outcome: DeliveryOutcome) -> Response {
@@ -133,4 +134,32 @@ fn what_a_channel_is_for_is_said_in_its_pages_and_no_others() {
     let scope = |page: &Escalation| page.custom_details.get("scope").cloned();
     assert_eq!([scope(&ada), scope(&grace)], [some("the team on call"), some("the team on call")]);
     assert_eq!((mail.channel.clone(), scope(&mail)), (some("email:ada@example.com"), None));
+}
+
+#[test]
+fn the_first_word_that_an_incident_is_theirs_reaches_them_though_another_answers() {
+    let mut scene = Scene::new();
+    let mut warning = drift("05-08");
+    warning.severity = watchkeep_model::charter::Severity::Warning;
+    scene.breach(&warning).run_to("05-08 00:01");
+    let mut to = response("05-08 00:05", "user:mary", Command::Reassign);
+    to.to = Some("user:edgar".into());
+    scene.send(&to).run_to("05-08 13:00");
+    scene.story();
+    // The step asks Edgar anyway, and with that he is told.
+    let first = pages(&scene).pop().expect("a page");
+    scene.respond("05-08 13:01", "user:mary", Command::Acknowledge);
+    scene.send(&report("05-08 13:02", &first, DeliveryOutcome::Failed));
+    let other = pages(&scene).pop().expect("a page");
+    for page in [&first, &other] {
+        assert!(page.custom_details.contains_key(HANDS_OVER), "{page:?}");
+    }
+    scene.send(&report("05-08 13:03", &other, DeliveryOutcome::Delivered));
+    expect![[r#"
+        05-08 13:01:00 Acknowledged: by user:mary until 05-08 13:31:00
+        05-08 13:02:00 DeliveryReported: pager Failed
+        05-08 13:02:00 Notified: data-steward loop 1: user:edgar as data_steward by email:edgar@example.com (delivery_failed) respond by 05-08 17:00:00
+        05-08 13:03:00 DeliveryReported: pager Delivered
+    "#]].assert_eq(&scene.story());
+    scene.check();
 }

@@ -189,12 +189,12 @@ impl Duties {
     /// What becomes of a page that waits at its sink: `None` where it goes out.
     /// It is dropped once its incident is over or somebody has answered, and,
     /// with true, where a quiet holds pages back by now.
-    pub fn drops(&self, incident: &str, reason: &str) -> Option<bool> {
+    pub fn drops(&self, incident: &str, hands_over: bool) -> Option<bool> {
         let case = self.cases.get(incident)?;
         let is_real = !case.last.drill;
         match () {
             () if case.is_resolved => Some(false),
-            () if is_real && case.is_acknowledged && reason != HANDOFF => Some(false),
+            () if is_real && case.is_acknowledged && !hands_over => Some(false),
             () => (is_real && case.is_muted()).then_some(true),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use watchkeep_incident::escalate as escalation;
+use watchkeep_incident::state::people::HANDS_OVER;
 use watchkeep_model::escalation::{Audience, Escalation};
 use watchkeep_model::incident::data::{DeliveryOutcome, DeliveryReported};
 use watchkeep_model::incident::{Fact, FactName};
@@ -94,8 +95,9 @@ struct Run<'p> {
     dice: Random,
     next_input: usize,
     next_fault: usize,
-    /// What the sinks will say of pages, by when, and why these are sent.
-    reports: BTreeMap<Timestamp, (String, Input)>,
+    /// What the sinks will say of pages, by when; true for those that hand an
+    /// incident over.
+    reports: BTreeMap<Timestamp, (bool, Input)>,
     /// Incidents in the order in which the log tells that they opened.
     opened: Vec<String>,
     breakage: Option<Breakage>,
@@ -199,8 +201,8 @@ impl<'p> Run<'p> {
             self.append(input);
         }
         while let Some(report) = self.reports.first_entry().filter(|one| *one.key() <= self.now) {
-            let (reason, mut report) = report.remove();
-            self.drop_if_needless(&reason, &mut report);
+            let (hands_over, mut report) = report.remove();
+            self.drop_if_needless(hands_over, &mut report);
             self.append(&report);
         }
         while let Some((at, fault)) = self.plan.faults.get(self.next_fault)
@@ -292,15 +294,15 @@ impl<'p> Run<'p> {
         response.incident = Some(page.incident_id.clone());
         response.delivery = Some(delivery);
         let report = Input { at, what: What::Response(Box::new(response)) };
-        self.reports.insert(at, (page.reason.clone(), report));
+        self.reports.insert(at, (page.custom_details.contains_key(HANDS_OVER), report));
     }
 
     /// A page that has waited is dropped where nobody is to get it any more.
-    fn drop_if_needless(&self, reason: &str, report: &mut Input) {
+    fn drop_if_needless(&self, hands_over: bool, report: &mut Input) {
         let What::Response(response) = &mut report.what else { return };
         let drops = self.plan.sinks.as_ref().is_some_and(|sinks| sinks.drops);
         let incident = response.incident.as_deref().filter(|_| drops);
-        let quiet = incident.and_then(|id| self.duties.drops(id, reason));
+        let quiet = incident.and_then(|id| self.duties.drops(id, hands_over));
         if let Some((delivery, unreached)) = response.delivery.as_mut().zip(quiet) {
             (delivery.outcome, delivery.unreached) = (DeliveryOutcome::Dropped, unreached);
         }

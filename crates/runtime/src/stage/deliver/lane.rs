@@ -9,7 +9,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use watchkeep_incident::state::people::HANDOFF;
+use watchkeep_incident::state::people::{HANDOFF, HANDS_OVER};
 use watchkeep_model::charter::Severity;
 use watchkeep_model::escalation::{Audience, Escalation, EventAction};
 use watchkeep_model::incident::data::DeliveryOutcome;
@@ -75,7 +75,9 @@ impl Job {
     /// tells whose it is, whoever has answered; a quiet holds it back like any.
     fn is_needless(&self, why: Needless) -> bool {
         let is_page = self.message.audience == Audience::Page && !self.message.drill;
-        is_page && (why == Needless::Quiet || reason_of(&self.message) != HANDOFF)
+        let hands_over = reason_of(&self.message) == HANDOFF
+            || self.message.custom_details.contains_key(HANDS_OVER);
+        is_page && (why == Needless::Quiet || !hands_over)
     }
 
     /// What goes first where several are due: less is sooner.

@@ -58,8 +58,11 @@ struct Round {
     /// What they were told of: a step, perhaps one that was left since.
     step: String,
     climb: u32,
-    /// It told them that the incident is theirs, which stays to be told.
+    /// All that it has to tell them is that the incident is theirs.
     is_handoff: bool,
+    /// It is the first to tell them so, and nothing has taken it as far as is
+    /// known: that stays to be told.
+    hands_over: bool,
 }
 
 /// A message: incident, person, channel and instant.
@@ -106,7 +109,8 @@ impl Carried {
 impl Reach {
     /// What was asked before is asked by another step, or answered by somebody.
     pub(super) fn begin_anew(&mut self, by: Option<&str>) {
-        self.paged.retain(|user, round| round.is_handoff && Some(user.as_str()) != by);
+        self.paged.retain(|user, round| round.hands_over && Some(user.as_str()) != by);
+        self.paged.values_mut().for_each(|round| round.is_handoff = true);
         self.owed_again.clear();
     }
 }
@@ -142,11 +146,19 @@ impl Case {
                 }
             }
             FactData::Notified(data) => {
+                let is_theirs = self.labels.owner == data.target;
+                let is_owed = self.may_ask() && self.handoff.as_ref() == Some(&data.target);
+                let (is_answered, is_handoff) = (self.is_acknowledged, data.reason == HANDOFF);
                 let round = self.reach.paged.entry(data.target.clone()).or_default();
                 if round.at != fact.occurred_at {
-                    let is_handoff = data.reason == HANDOFF;
-                    *round = Round { at: fact.occurred_at, is_handoff, ..Round::default() };
+                    *round = Round {
+                        at: fact.occurred_at,
+                        is_handoff: is_handoff || is_owed && is_answered,
+                        hands_over: is_theirs && round.hands_over,
+                        ..Round::default()
+                    };
                 }
+                round.hands_over |= is_handoff || is_owed;
                 round.channels.insert(data.channel.clone(), page_id(fact, data));
                 (round.step, round.climb) = (data.step.clone(), data.climb);
             }
@@ -172,9 +184,33 @@ impl Case {
             FactData::DeliveryReported(data) if data.unreached => {
                 self.reach.owed = self.owes_otherwise(data);
             }
+            FactData::DeliveryReported(data) => self.take_word(data, fact)?,
             _ => {}
         }
         Ok(())
+    }
+
+    /// A page has reached somebody, or need not. One that hands the incident
+    /// over has to, whoever has answered.
+    fn take_word(&mut self, report: &DeliveryReported, fact: &Fact) -> Result<(), Violation> {
+        let may_ask = self.may_ask();
+        let target = report.target.clone().unwrap_or_default();
+        let Some(round) = self.reach.paged.get_mut(&target) else { return Ok(()) };
+        let is_latest = report.channel.as_ref().and_then(|one| round.channels.get(one));
+        if !round.hands_over || is_latest != Some(&report.escalation) {
+            return Ok(());
+        }
+        if report.outcome == DeliveryOutcome::Dropped && may_ask && self.labels.owner == target {
+            return Err(wrong(REACHES, "whoever was handed the incident is not told", fact));
+        }
+        round.hands_over &= report.outcome != DeliveryOutcome::Delivered;
+        Ok(())
+    }
+
+    /// True where the page that was to hand the incident over reached nobody.
+    pub(super) fn is_not_told(&self, target: &str) -> bool {
+        let round = self.reach.paged.get(target).filter(|round| round.hands_over);
+        round.is_some_and(|round| round.channels.keys().all(|one| round.failed.contains(one)))
     }
 
     /// A page of this incident has reached nobody.

@@ -91,7 +91,8 @@ impl Case {
         data: &NotificationSkipped,
         fact: &Fact,
     ) -> Result<(), Violation> {
-        if data.handoff && Some(&self.labels.owner) == data.target.as_ref() {
+        let is_theirs = Some(&self.labels.owner) == data.target.as_ref();
+        if is_theirs && (data.handoff || self.is_not_told(&self.labels.owner)) {
             self.handoff.clone_from(&data.target);
         }
         let enters = fact.cause.as_deref() != Some("digest") && !self.is_of_page(data, fact);
