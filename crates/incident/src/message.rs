@@ -8,7 +8,7 @@ use watchkeep_model::escalation::{Audience, Escalation, EventAction, Hyperlink};
 use watchkeep_model::identifier::derived;
 use watchkeep_model::incident::data::{Notified, Resumption};
 use watchkeep_model::incident::{Fact, FactData, FactName};
-use watchkeep_model::policy::Channel;
+use watchkeep_model::policy::{Channel, Policy};
 use watchkeep_model::time::Timestamp;
 
 use crate::decide::World;
@@ -219,9 +219,19 @@ pub(crate) fn retell(incident: &Incident, world: &World<'_>, told: &mut Escalati
     told.custom_details.extend(details(incident, fields, listed));
 }
 
+/// Names that a message or fact lists at most, whatever the policy allows.
+/// Everybody who is told of a breach is told in a message of their own, so
+/// without a bound what a breach writes grows with the square of its consumers.
+const LISTED_MAX: u32 = 200;
+
+/// Names that one message or fact lists by the policy.
+pub(crate) fn listed_by(policy: &Policy) -> usize {
+    policy.grouping.max_listed.min(LISTED_MAX) as usize
+}
+
 /// Subjects that one message or fact lists.
 pub(crate) fn listed_max(world: &World<'_>) -> usize {
-    usize::try_from(world.policy.grouping.max_listed).unwrap_or(usize::MAX)
+    listed_by(world.policy)
 }
 
 /// Why the message is sent. In an exercise that is the exercise, so that no
@@ -366,4 +376,18 @@ fn reasons(incident: &Incident, most: usize) -> BTreeMap<String, String> {
         })
         .chain(decision)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::default_policy;
+
+    #[test]
+    fn a_message_is_bounded_whatever_the_policy_allows() {
+        let mut policy = default_policy();
+        assert_eq!(listed_by(&policy), 50);
+        policy.grouping.max_listed = u32::MAX;
+        assert_eq!(listed_by(&policy), 200);
+    }
 }

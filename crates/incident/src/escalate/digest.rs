@@ -11,6 +11,7 @@ use super::pins::Pin;
 use super::{Escalate, Outputs};
 use crate::context::Context;
 use crate::decide::Doing;
+use crate::message::listed_by;
 use crate::state::Incident;
 
 /// The detail of a message that lists the other incidents it speaks for.
@@ -136,8 +137,8 @@ impl Escalate {
 
     fn listed_max(&mut self, id: Option<&str>, context: &dyn Context) -> usize {
         let pin = id.and_then(|id| self.incidents.get(id)).map(Pin::of);
-        let listed = pin.map(|pin| self.pinned_policy(&pin, context).grouping.max_listed);
-        listed.and_then(|listed| usize::try_from(listed).ok()).unwrap_or(usize::MAX)
+        let listed = pin.map(|pin| listed_by(&self.pinned_policy(&pin, context)));
+        listed.unwrap_or(usize::MAX)
     }
 }
 
