@@ -80,6 +80,17 @@ fn a_policy_is_written_as_its_playbook() {
         let written = text(&binary::run(arguments));
         expect_file![binary::root().join("tests/playbooks").join(file)].assert_eq(&written);
     }
+    let named = |arguments: &[&str]| text(&binary::run(arguments));
+    assert_eq!(
+        named(&["policy", "render", "flights", &folder]),
+        named(&["policy", "render", "flights", "--charters", &folder]),
+    );
+    let rule = examples().join("stale_dates").join("good.yaml").display().to_string();
+    let lint = ["policy", "lint", "--at", "2013-05-08"];
+    assert_eq!(
+        named(&[&lint[..], &[&rule]].concat()),
+        named(&[&lint[..], &["--charters", &rule]].concat())
+    );
     let arguments = ["policy", "render", "flihgts", "--charters", &folder];
     let output = binary::command(arguments).output().expect("it runs");
     assert_eq!(output.status.code(), Some(2));

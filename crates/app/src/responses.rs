@@ -61,9 +61,9 @@ pub(crate) fn read(bytes: &[u8], now: Timestamp) -> Result<Response, Fault> {
     };
     let known: Vec<&str> = Command::ALL.iter().map(|(_, name)| *name).collect();
     match map.get("command").and_then(Value::as_str) {
-        None => return Err(fault("command", format!("is one of {}", known.join(", ")))),
+        None => return Err(fault("command", format!("is one of {}", of_people()))),
         Some(name) if !known.contains(&name) => {
-            let what = format!("`{name}` is none of {}", known.join(", "));
+            let what = format!("`{name}` is none of {}", of_people());
             return Err(fault("command", what));
         }
         Some(_) => {}
@@ -79,6 +79,13 @@ pub(crate) fn read(bytes: &[u8], now: Timestamp) -> Result<Response, Fault> {
     // request might go by the first.
     decode_response(bytes, now).map_err(|error| fault("", error.to_string()))?;
     checked(response, now)
+}
+
+/// The commands that people give, by name.
+fn of_people() -> String {
+    let all = Command::ALL.iter();
+    let own = all.filter(|(one, _)| !matches!(one, Command::ReportDelivery | Command::ReportDrill));
+    own.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// The field that cannot be read: the one without which it can.
@@ -215,6 +222,7 @@ mod tests {
         assert!(wrong(r#"{"by":"ada"}"#).starts_with("command: is one of acknowledge, remediate"));
         let text = wrong(r#"{"by":"ada","command":"ack"}"#);
         assert!(text.starts_with("command: `ack` is none of acknowledge"), "{text}");
+        assert!(text.contains("reject") && !text.contains("report_"), "{text}");
         let text = wrong(r#"{"command":"verify","incident":"x"}"#);
         assert!(text.starts_with("by: says who"), "{text}");
         let text = wrong(r#"{"command":"remediate","by":"ada","incident":"x","action":"hope"}"#);

@@ -34,8 +34,11 @@ pub(crate) enum Policies {
 #[derive(Debug, Args)]
 pub(crate) struct PolicyLint {
     /// The charter folder
-    #[arg(value_name = "DIR", required_unless_present = "explain")]
+    #[arg(value_name = "DIR", required_unless_present_any = ["explain", "charters"])]
     pub(crate) folder: Option<PathBuf>,
+    /// The charter folder, as the other commands name it
+    #[arg(long, value_name = "DIR", conflicts_with = "folder")]
+    pub(crate) charters: Option<PathBuf>,
     /// How to print; sarif is what code reviews read
     #[arg(long, value_enum, default_value_t = LintFormat::Table)]
     pub(crate) format: LintFormat,
@@ -49,7 +52,7 @@ pub(crate) struct PolicyLint {
     #[arg(long, value_name = "DIR|log")]
     pub(crate) history: Option<PathBuf>,
     /// Tell what a rule means and what to do; `all` tells every rule
-    #[arg(long, value_name = "RULE", conflicts_with_all = ["folder", "history", "at", "config"])]
+    #[arg(long, value_name = "RULE", conflicts_with_all = ["folder", "charters", "history", "at", "config"])]
     pub(crate) explain: Option<String>,
 }
 
@@ -59,6 +62,9 @@ pub(crate) struct PolicyRender {
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
     /// Charter folder; without it that of the configuration, or the charters topic
+    #[arg(value_name = "DIR", conflicts_with = "charters")]
+    pub(crate) folder: Option<PathBuf>,
+    /// The same
     #[arg(long, value_name = "DIR")]
     pub(crate) charters: Option<PathBuf>,
     #[command(flatten)]
@@ -85,6 +91,9 @@ pub(crate) struct PolicySimulate {
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
     /// Charter folder; without it that of the configuration, or the charters topic
+    #[arg(value_name = "DIR", conflicts_with = "charters")]
+    pub(crate) folder: Option<PathBuf>,
+    /// The same
     #[arg(long, value_name = "DIR")]
     pub(crate) charters: Option<PathBuf>,
     #[command(flatten)]

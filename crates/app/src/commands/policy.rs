@@ -31,11 +31,14 @@ use crate::{Outcome, charters, service};
 /// of the lint are no errors.
 pub(super) fn run(command: &Policies) -> anyhow::Result<Outcome> {
     match command {
-        Policies::Lint(arguments) => match (&arguments.explain, &arguments.folder) {
-            (Some(rule), _) => explain_from(rules, rule),
-            (None, Some(folder)) => lint(arguments, folder),
-            (None, None) => bail!("name a charter folder"),
-        },
+        Policies::Lint(arguments) => {
+            let folder = arguments.folder.as_ref().or(arguments.charters.as_ref());
+            match (&arguments.explain, folder) {
+                (Some(rule), _) => explain_from(rules, rule),
+                (None, Some(folder)) => lint(arguments, folder),
+                (None, None) => bail!("name a charter folder"),
+            }
+        }
         Policies::Render(arguments) => render(arguments),
         Policies::Simulate(arguments) => simulate::run(arguments),
         Policies::Conformance(arguments) => conformance::run(arguments),
@@ -93,7 +96,8 @@ fn drills(
 }
 
 fn render(arguments: &PolicyRender) -> anyhow::Result<Outcome> {
-    let registry = registry_of(arguments.charters.as_deref(), &arguments.configured)?;
+    let folder = arguments.folder.as_deref().or(arguments.charters.as_deref());
+    let registry = registry_of(folder, &arguments.configured)?;
     let policy = policy_of(&registry, &arguments.name)?;
     let text = match arguments.format {
         PlaybookFormat::Markdown => playbook::markdown(&policy),

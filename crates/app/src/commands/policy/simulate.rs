@@ -99,7 +99,8 @@ struct End {
 }
 
 pub(super) fn run(arguments: &PolicySimulate) -> anyhow::Result<Outcome> {
-    let registry = registry_of(arguments.charters.as_deref(), &arguments.configured)?;
+    let folder = arguments.folder.as_deref().or(arguments.charters.as_deref());
+    let registry = registry_of(folder, &arguments.configured)?;
     let policy = policy_of(&registry, &arguments.name)?;
     let world = Supposed { registry, policy };
     let from = arguments.at.unwrap_or_else(service::clock::now);
