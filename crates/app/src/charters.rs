@@ -116,7 +116,7 @@ impl Folder {
             let text = yaml::render(&errors, &self.files, yaml::Format::Text);
             bail!(
                 "the charter folder has {}:\n{}",
-                counted(errors.len(), "error"),
+                counted(errors.len() as u64, "error"),
                 text.trim_end()
             );
         }

@@ -90,8 +90,8 @@ impl Anchors {
         if let Some((other, where_to)) = self.known.get(&anchor.facts) {
             if *other != anchor {
                 return Err(format!(
-                    "this anchor and that at {where_to} are both of {} facts and differ",
-                    anchor.facts
+                    "this anchor and that at {where_to} are both of {} and differ",
+                    counted(anchor.facts)
                 ));
             }
             return Ok(());
@@ -128,8 +128,8 @@ impl Anchors {
         }
         let first = self.since.clone().unwrap_or_default();
         let detail = format!(
-            "the {} facts from {first} to here are not those of the anchor at {where_to}",
-            self.facts - self.anchored
+            "{} from {first} to here, and the anchor at {where_to} is of others",
+            counted(self.facts - self.anchored)
         );
         (!std::mem::replace(&mut self.is_broken, true)).then_some(detail)
     }
@@ -182,11 +182,8 @@ impl Anchors {
     /// before.
     pub fn unanchored(&self) -> Option<(String, String)> {
         let first = self.since.clone().filter(|_| !self.is_broken)?;
-        let count = self.facts - self.anchored;
-        Some((
-            first,
-            format!("{count} facts from here on are in no anchor: they came from elsewhere"),
-        ))
+        let count = counted(self.facts - self.anchored);
+        Some((first, format!("{count} from here on, in no anchor: from elsewhere")))
     }
 
     /// What an anchor of all facts so far says; `None` before the first.
@@ -198,4 +195,8 @@ impl Anchors {
     pub fn anchored(&self) -> u64 {
         self.anchored
     }
+}
+/// `1 fact`, `2 facts`.
+fn counted(facts: u64) -> String {
+    if facts == 1 { "1 fact".to_owned() } else { format!("{facts} facts") }
 }

@@ -10,6 +10,8 @@ use watchkeep_model::policy::{Channel, Notify, NotifyTarget, Outside, Policy, St
 use watchkeep_model::time::TimeSpan;
 
 use crate::decide::entry_step;
+use crate::message::listed_by;
+use crate::words::counted;
 
 mod diagram;
 
@@ -261,7 +263,10 @@ fn on_failure(policy: &Policy) -> Option<&str> {
 fn noise(policy: &Policy, text: &mut String) {
     let grouping = &policy.grouping;
     let mut lines = vec![
-        format!("A message lists at most {} features; the rest are counted.", grouping.max_listed),
+        format!(
+            "A message lists at most {}; the rest are counted.",
+            counted(listed_by(policy) as u64, "feature")
+        ),
         format!(
             "Of breaches that join an open incident a message tells {} after the last one at the \
              earliest.",
@@ -276,8 +281,9 @@ fn noise(policy: &Policy, text: &mut String) {
     }
     if let Some(rate) = &policy.limits.per_owner {
         lines.push(format!(
-            "One owner gets at most {} pages in {}; the rest come as a digest.",
-            rate.burst, rate.per
+            "One owner gets at most {} in {}; the rest come as a digest.",
+            counted(rate.burst.into(), "page"),
+            rate.per
         ));
     }
     if let Some(part) = policy.limits.platform_incident_share {
@@ -332,6 +338,7 @@ fn at_once(trigger: &Trigger) -> Option<String> {
     Some(match trigger {
         Trigger::NotAcknowledged | Trigger::NotRemediated | Trigger::NotDecided => return None,
         Trigger::VerificationFailed => "when a verification fails".into(),
+        Trigger::AffectedFeatures(1) => "when a feature is affected".into(),
         Trigger::AffectedFeatures(n) => format!("when {n} features are affected"),
         Trigger::Recurrence { count, within } => {
             format!("when it is incident {count} of its group within {within}")

@@ -18,6 +18,11 @@ pub fn name(fact: &Fact) -> String {
     }
 }
 
+/// `1 page`, `2 pages`.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Who acted, where it was a person.
 pub fn person(fact: &Fact) -> Option<&str> {
     Some(fact.actor.as_str()).filter(|actor| *actor != SYSTEM_ACTOR)

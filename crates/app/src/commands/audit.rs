@@ -15,7 +15,7 @@ use watchkeep_runtime::audit::recount::Recounted;
 use crate::Outcome;
 use crate::cli;
 use crate::config::Config;
-use crate::output::{Format, Output, Table, grouped};
+use crate::output::{Format, Output, Table, counted, grouped};
 
 /// What an audit prints as JSON.
 #[derive(Debug, Default, Serialize)]
@@ -153,5 +153,5 @@ fn print(report: &Report, output: &mut Output) -> anyhow::Result<()> {
         table.row([finding.fault.name().to_owned(), at, finding.detail.clone()]);
     }
     table.print(output)?;
-    output.line(format_args!("{} faults", report.findings.len()))
+    output.line(counted(report.findings.len() as u64, "fault"))
 }

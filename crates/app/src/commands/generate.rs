@@ -10,7 +10,7 @@ use watchkeep_wire::telemetry::encode;
 
 use crate::Outcome;
 use crate::cli::Generate;
-use crate::output::{Output, grouped};
+use crate::output::{Output, counted};
 use crate::progress::Progress;
 
 /// Level of zstd; more costs time and saves little on such lines.
@@ -56,7 +56,7 @@ pub(super) fn run(arguments: &Generate) -> anyhow::Result<Outcome> {
     writer.finish().with_context(context)?;
     progress.finish();
     let mut output = Output::new();
-    output.line(format_args!("{} events in {}", grouped(written), path.display()))?;
+    output.line(format_args!("{} in {}", counted(written, "event"), path.display()))?;
     output.finish()?;
     Ok(Outcome::Fine)
 }

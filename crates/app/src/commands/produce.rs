@@ -16,7 +16,7 @@ use crate::cli::{KeyChoice, Produce};
 use crate::config::{Config, LogConfig};
 use crate::http::BODY_BYTES_MAX;
 use crate::input::Lines;
-use crate::output::{Output, grouped};
+use crate::output::{Output, counted, grouped};
 use crate::progress::Progress;
 use crate::store::{Appender, Store};
 
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Produce) -> anyhow::Result<Outcome> {
     let mut output = Output::new();
     let rate = grouped(progress.rate(count));
     let via = target.told();
-    output.line(format_args!("{} records to {topic}{via}, {rate} a second", grouped(count)))?;
+    output.line(format_args!("{} to {topic}{via}, {rate} a second", counted(count, "record")))?;
     output.finish()?;
     Ok(Outcome::Fine)
 }

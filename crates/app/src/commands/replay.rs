@@ -20,7 +20,7 @@ use crate::charters::{RunsFrom, Wanted};
 use crate::cli::Replay;
 use crate::config::Config;
 use crate::input::Lines;
-use crate::output::{Format, Output, Table, complain, grouped};
+use crate::output::{Format, Output, Table, complain, counted, grouped};
 use crate::progress::Progress;
 use crate::store::Store;
 use crate::{Outcome, charters, process, profiles, service};
@@ -307,8 +307,8 @@ fn print(
                 table.row([
                     format!("alert budget of {}", budget.domain),
                     format!(
-                        "{} tests, {} bad, {} withheld, {:.3} false alarms expected, {} seen",
-                        grouped(budget.tests),
+                        "{}, {} bad, {} withheld, {:.3} false alarms expected, {} seen",
+                        counted(budget.tests, "test"),
                         budget.discoveries,
                         budget.withheld,
                         budget.expected_false_alarms,

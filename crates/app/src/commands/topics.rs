@@ -9,7 +9,7 @@ use watchkeep_log_kafka::admin::{TopicDifference, TopicSpec};
 use crate::charters::{self, Wanted};
 use crate::cli;
 use crate::config::{CharterSource, Config, LogConfig};
-use crate::output::{Format, Output, Table};
+use crate::output::{Format, Output, Table, counted};
 use crate::store::{Store, owned_topics};
 use crate::{Outcome, retention};
 
@@ -92,7 +92,10 @@ fn check(arguments: &cli::TopicsCheck) -> anyhow::Result<Outcome> {
     let mut differs = false;
     for topic in &config.topics.telemetry {
         let state = match admin.describe(topic)? {
-            Some(state) => format!("fine, {} partitions", state.partitions),
+            Some(state) => format!(
+                "fine, {}",
+                counted(u64::from(state.partitions.unsigned_abs()), "partition")
+            ),
             None => {
                 differs = true;
                 "missing: create it as your producers need it, or with --telemetry-partitions"

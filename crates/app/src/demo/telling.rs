@@ -20,7 +20,7 @@ use watchkeep_simulator::generator::{SHOP_CYCLE, chapters};
 
 use super::{ANSWERS_AFTER, answers};
 use crate::config::Topics;
-use crate::output::{Output, Table};
+use crate::output::{Output, Table, counted};
 use crate::service::Shared;
 use crate::service::tail::{Seen, Tail};
 use crate::service::view::View;
@@ -268,8 +268,10 @@ pub(super) fn conclude(
     let incidents = view.incidents.len();
     let resolved = view.incidents.values().filter(|incident| incident.is_over()).count();
     output.line(format_args!(
-        "\n{} breaches opened, {incidents} incidents ({resolved} resolved), {} pages.",
-        view.opened_count, view.page_count
+        "\n{} breaches opened, {} ({resolved} resolved), {}.",
+        view.opened_count,
+        counted(incidents as u64, "incident"),
+        counted(view.page_count, "page")
     ))?;
     match folder {
         Some(folder) => {

@@ -200,7 +200,10 @@ impl Story {
             found.push((Rule::Gate, detail));
         }
         if (by_itself || reason == "signed_off") && !self.open.is_empty() {
-            let detail = format!("{reason}, and {} breaches are open", self.open.len());
+            let detail = match self.open.len() {
+                1 => format!("{reason}, and one breach is open"),
+                open => format!("{reason}, and {open} breaches are open"),
+            };
             found.push((Rule::State, detail));
         }
         if reason == "command" && !self.open.is_empty() && !self.accepted {

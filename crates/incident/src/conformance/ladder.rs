@@ -12,6 +12,7 @@ use crate::decide::{ON_EXHAUSTED, entry_step, includes};
 use crate::state::DELIVERY_FAILED;
 use crate::state::people::{HANDOFF, NOT_ROLLED_BACK};
 use crate::state::quiet::DIGEST;
+use crate::words::counted;
 
 /// Triggers that are no policy's: what happens by itself.
 const BY_ITSELF: [&str; 4] =
@@ -106,10 +107,17 @@ impl Checker<'_> {
         self.untold(fact);
         self.missed(fact, &exhausted.trigger, exhausted.due_at);
         let loops = exhausted.loops;
-        let what = format!("{loops} climbs, the last one from {}", exhausted.from_step);
+        let what = format!(
+            "{}, the last one from {}",
+            counted(loops.into(), "climb"),
+            exhausted.from_step
+        );
         self.find(Departure::Exhausted, fact, what);
         if loops < self.policy.loops.max(1) {
-            let what = format!("the policy climbs {} times, it climbed {loops}", self.policy.loops);
+            let what = format!(
+                "the policy climbs {}, it climbed {loops}",
+                counted(self.policy.loops.into(), "time")
+            );
             self.find(Departure::SkippedStep, fact, what);
         }
         self.is_told = true;

@@ -17,6 +17,7 @@ use crate::decide::{ON_EXHAUSTED, includes};
 use crate::report::is_person;
 use crate::schedule::{Presence, answering, typed_user, unavailable};
 use crate::state::Incident;
+use crate::words::counted;
 
 /// What kind of gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -172,7 +173,10 @@ fn moving<'f>(
         FactData::Exhausted(exhausted) => {
             missed(&exhausted.trigger, &exhausted.from_step, at, id, told, found);
             told.retain(|(_, of)| *of != id);
-            let mut what = format!("after {} climbs nobody was left to ask", exhausted.loops);
+            let mut what = format!(
+                "after {} nobody was left to ask",
+                counted(exhausted.loops.into(), "climb")
+            );
             let tells = |other: &Fact| match &other.data {
                 FactData::Notified(page) => page.step == ON_EXHAUSTED,
                 FactData::NotificationSkipped(skipped) => skipped.step == ON_EXHAUSTED,

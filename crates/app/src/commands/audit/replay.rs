@@ -14,7 +14,7 @@ use super::folder;
 use super::topics::Topics;
 use crate::cli::AuditReplay;
 use crate::config::Config;
-use crate::output::{Format, Output, Table, complain, grouped};
+use crate::output::{Format, Output, Table, complain, counted, grouped};
 use crate::{Outcome, charters};
 
 /// What `--format json` prints.
@@ -123,9 +123,9 @@ fn print(comparison: &Comparison, output: &mut Output) -> anyhow::Result<()> {
     let differ = comparison.differences.len() as u64;
     let unexplained = comparison.unexplained().count() as u64;
     output.line(format_args!(
-        "{} windows are the same, {} differ by late records, {} in another way; {} are still open \
-         in one of the runs",
-        grouped(comparison.same),
+        "the same: {}; {} by late records and {} in another way are not; still open in one of the \
+         runs: {}",
+        counted(comparison.same, "window"),
         grouped(differ - unexplained),
         grouped(unexplained),
         grouped(comparison.open)

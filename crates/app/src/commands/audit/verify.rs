@@ -20,7 +20,7 @@ use crate::Outcome;
 use crate::cli::AuditVerify;
 use crate::config::Config;
 use crate::input::Lines;
-use crate::output::{Format, Output, Table, complain, grouped};
+use crate::output::{Format, Output, Table, complain, counted};
 use crate::store::{Reader, Store, StoredRecord};
 
 /// Offsets that are read at once.
@@ -242,10 +242,10 @@ fn text_of(record: &StoredRecord) -> Result<String, String> {
 
 fn print(verdict: &Verdict, output: &mut Output) -> anyhow::Result<()> {
     output.line(format_args!(
-        "{} facts of {} incidents, {} anchors",
-        grouped(verdict.facts),
-        grouped(verdict.incidents),
-        grouped(verdict.anchors)
+        "{} of {}, {}",
+        counted(verdict.facts, "fact"),
+        counted(verdict.incidents, "incident"),
+        counted(verdict.anchors, "anchor")
     ))?;
     if let Some(head) = &verdict.head {
         output.line(format_args!("anchor of all facts: {}", json::to_line(head)))?;
@@ -256,8 +256,8 @@ fn print(verdict: &Verdict, output: &mut Output) -> anyhow::Result<()> {
             0 if verdict.facts > 0 => output.line("anchored: none is missing at the end"),
             0 => Ok(()),
             left => output.line(format_args!(
-                "not anchored: the last {} facts; that nothing came after them is not proved",
-                grouped(left)
+                "not anchored: the last {}; that nothing came after is not proved",
+                counted(left, "fact")
             )),
         };
     };
@@ -274,5 +274,5 @@ fn print(verdict: &Verdict, output: &mut Output) -> anyhow::Result<()> {
         ]);
     }
     table.print(output)?;
-    output.line(format_args!("{} faults", grouped(verdict.finding_count)))
+    output.line(counted(verdict.finding_count, "fault"))
 }

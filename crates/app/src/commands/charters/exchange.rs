@@ -171,7 +171,7 @@ fn source(path: &Path) -> anyhow::Result<Source> {
 
 fn refused(found: &[Diagnostic], sources: &[Source], format: Format) -> anyhow::Result<Outcome> {
     let errors = found.iter().filter(|finding| finding.severity == Level::Error).count();
-    let errors = counted(errors, "error");
+    let errors = counted(errors as u64, "error");
     if format == Format::Json {
         let mut output = Output::new();
         output.json(&Report { files: Vec::new(), notes: &[], findings: found })?;

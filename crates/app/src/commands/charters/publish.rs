@@ -158,7 +158,7 @@ fn lacking(requirement: &Requirement, missing: usize, by: &str) -> String {
 }
 
 fn print(published: &Published, output: &mut Output) -> anyhow::Result<()> {
-    let count = counted(published.changes.len(), "change");
+    let count = counted(published.changes.len() as u64, "change");
     match (&published.publication, published.dry_run) {
         (Some(id), _) => output.line(format_args!("published {count} as {id}"))?,
         (None, true) => output.line(format_args!("{count} would be published"))?,

@@ -169,9 +169,12 @@ impl Differences {
     /// Those of the output.
     pub(super) fn print(&self, output: &mut Output) -> anyhow::Result<()> {
         output.line(format_args!(
-            "against {}: {} breaches new, {} gone, {} moved, {} the same",
+            "against {}: {} new, {} gone, {} moved, {} the same",
             self.against,
-            grouped(self.new.len() as u64),
+            match self.new.len() as u64 {
+                1 => "1 breach".to_owned(),
+                new => format!("{} breaches", grouped(new)),
+            },
             grouped(self.gone.len() as u64),
             grouped(self.moved.len() as u64),
             grouped(self.same as u64)

@@ -80,16 +80,14 @@ fn narrative(health: &Health) -> Vec<String> {
         true => format!(" ({count} before)"),
         false => String::new(),
     };
-    let number =
-        |count: u64, noun: &str| counted(usize::try_from(count).unwrap_or(usize::MAX), noun);
-    let (actions, missing) = (health.actions.len(), health.missing_reviews.len());
+    let (actions, missing) = (health.actions.len() as u64, health.missing_reviews.len() as u64);
     let verb =
         |is_one: bool, one: &'static str, more: &'static str| if is_one { one } else { more };
     let overdue = health.actions.iter().filter(|action| action.is_overdue).count();
     let mut text = vec![
         format!(
             "{} with events {} up {} of the time{}; {} of the judged windows were good{}.",
-            number(*features, "feature"),
+            counted(*features, "feature"),
             verb(*features == 1, "was", "were"),
             share(health.total.uptime),
             set_against(before.uptime),
@@ -98,13 +96,13 @@ fn narrative(health: &Health) -> Vec<String> {
         ),
         format!(
             "{} opened{}, {open_at_end} of all open at the end. {}",
-            number(*opened, "incident"),
+            counted(*opened, "incident"),
             than(before.opened),
             stages_in_short(health),
         ),
         format!(
             "{} went out{}, {off_hours_pages} off hours. {} of reviews {} open, {overdue} overdue; {} {} the review that the policy asks for.",
-            number(*pages, "page"),
+            counted(*pages, "page"),
             than(before.pages),
             counted(actions, "action"),
             verb(actions == 1, "is", "are"),
@@ -234,7 +232,10 @@ fn charts(health: &Health) -> Vec<Chart> {
     let rows = bars.iter().map(|(name, share)| vec![name.clone(), percent(*share)]).collect();
     let uptime = Chart {
         title: "Uptime of the features that fared worst",
-        says: format!("The {} features with the least uptime, the worst first.", bars.len()),
+        says: format!(
+            "{} with the least uptime, the worst first.",
+            counted(bars.len() as u64, "feature")
+        ),
         kind: Kind::Shares(bars),
         head: vec!["feature", "uptime"],
         rows,
@@ -264,7 +265,11 @@ fn columns(timeline: &[Part]) -> Chart {
     };
     Chart {
         title: "Incidents that opened",
-        says: format!("{total} incidents by severity, in {} parts of the span.", parts.len()),
+        says: format!(
+            "{} by severity, in {} of the span.",
+            counted(total, "incident"),
+            counted(parts.len() as u64, "part")
+        ),
         head: vec!["from", "critical", "error", "warning", "info"],
         rows: parts.iter().map(row).collect(),
         kind: Kind::Columns { names, parts },

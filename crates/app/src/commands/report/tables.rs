@@ -361,10 +361,10 @@ pub(super) fn changes(cadence: &Cadence, gates: &[Gate]) -> Section {
     ];
     for gate in gates {
         let waits = format!(
-            "{} (longest {}, {} times)",
+            "{} (longest {}, {})",
             span(Some(gate.median_seconds)),
             span(Some(gate.seconds_max)),
-            gate.count
+            crate::output::counted(gate.count, "time")
         );
         rows.push(vec![format!("wait at the gate {}", gate.gate), waits]);
     }

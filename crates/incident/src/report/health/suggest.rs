@@ -8,6 +8,7 @@ use watchkeep_model::response::Feedback;
 
 use super::super::story::Story;
 use super::Health;
+use crate::words::counted;
 
 /// A change that might help.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -88,7 +89,11 @@ fn silence(report: &Health, all: &mut Vec<Suggestion>) {
             "rule",
             &format!("{}/{}", rule.subject, rule.expectation),
             "tighten the threshold, or take the rule out",
-            format!("{} windows in {age} days, none of them bad", rule.judged),
+            format!(
+                "{} windows in {}, none of them bad",
+                rule.judged,
+                counted(age.unsigned_abs(), "day")
+            ),
         );
     }
 }
@@ -127,7 +132,8 @@ fn unowned(stories: &[&Story<'_>], all: &mut Vec<Suggestion>) {
         *by_root.entry(&story.opened.root).or_default() += 1;
     }
     for (root, times) in by_root {
-        let evidence = format!("{times} incidents went to governance, for nobody else answers");
+        let incidents = counted(times as u64, "incident");
+        let evidence = format!("{incidents} went to governance, for nobody else answers");
         push(all, "owner", root, "name a primary owner and a backup", evidence);
     }
 }
@@ -163,7 +169,7 @@ fn causes(report: &Health, all: &mut Vec<Suggestion>) {
             "cause",
             &cause.root,
             "treat the cause: it comes again and again",
-            format!("{} incidents of kind {}{before}", cause.incidents, cause.kind),
+            format!("{} of kind {}{before}", counted(cause.incidents, "incident"), cause.kind),
         );
     }
 }

@@ -6,7 +6,7 @@ use super::Explanation;
 use super::measured::Measured;
 use super::pending::Pending;
 use super::story::Told;
-use crate::output::{Output, grouped};
+use crate::output::{Output, counted, grouped};
 
 /// Breaches that are told of in full; the JSON form has all of them.
 const BREACHES_MAX: usize = 20;
@@ -96,7 +96,8 @@ fn story(story: &[Told], output: &mut Output) -> anyhow::Result<()> {
         let is_same = |one: &&Told| (&one.what, &one.why) == (&told.what, &told.why);
         let same = earlier.iter().take_while(is_same).count();
         if let Some(first) = earlier[..same].last() {
-            output.say(format_args!("      {same} times before, from {} on", first.at))?;
+            let times = counted(same as u64, "time");
+            output.say(format_args!("      {times} before, from {} on", first.at))?;
         }
         rest = &earlier[same..];
     }
@@ -169,8 +170,12 @@ fn measured(breach: &Measured, output: &mut Output) -> anyhow::Result<()> {
     ))?;
     output.say(format_args!("    {}", breach.reason))?;
     output.say(format_args!(
-        "    window {} from {} to {}, breach {}, sustained by {} windows more",
-        breach.window, breach.window_start, breach.window_end, breach.breach_id, breach.sustained
+        "    window {} from {} to {}, breach {}, sustained by {} more",
+        breach.window,
+        breach.window_start,
+        breach.window_end,
+        breach.breach_id,
+        counted(breach.sustained, "window")
     ))?;
     if let Some(window) = &breach.measured {
         output.say(format_args!("    {}", statistics(window)))?;
@@ -206,9 +211,9 @@ fn shown(number: f64) -> String {
 fn statistics(window: &Window) -> String {
     let mut parts = vec![
         format!("revision {}", window.revision),
-        format!("{} events", grouped(window.count)),
+        counted(window.count, "event"),
         format!("{} null", grouped(window.null_count)),
-        format!("{} errors", grouped(window.error_count)),
+        counted(window.error_count, "error"),
     ];
     if window.late_count > 0 {
         parts.push(format!("{} late", grouped(window.late_count)));
@@ -243,7 +248,8 @@ fn verdict(judged: &Judged) -> String {
     parts.extend(numbers.iter().filter_map(|(name, n)| Some(format!("{name} {}", shown((*n)?)))));
     parts.extend(judged.baseline.as_ref().map(|baseline| format!("baseline {baseline}")));
     if let Some(learned) = &judged.learned {
-        parts.push(format!("bounds learned from {} windows ({})", learned.windows, learned.method));
+        let windows = counted(learned.windows, "window");
+        parts.push(format!("bounds learned from {windows} ({})", learned.method));
     }
     if let Some(budget) = &judged.budget {
         parts.push(format!("level {} granted by the budget of {}", budget.level, budget.domain));
