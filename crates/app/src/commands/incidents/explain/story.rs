@@ -188,18 +188,19 @@ fn delivery(data: &DeliveryReported) -> String {
     };
     let to = data.to.as_ref().map_or_else(String::new, |to| format!(" at {to}"));
     let why = data.detail.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-    let attempts = match data.attempts {
-        0 => "without an attempt".to_owned(),
-        1 => "at the first attempt".to_owned(),
-        n => format!("after {n} attempts"),
+    let attempts = match (data.attempts, data.outcome) {
+        (0, _) => ", and no attempt was made".to_owned(),
+        (1, DeliveryOutcome::Dropped) => " after one attempt".to_owned(),
+        (1, _) => " at the first attempt".to_owned(),
+        (n, _) => format!(" after {n} attempts"),
     };
     let outcome = match data.outcome {
         DeliveryOutcome::Delivered => "took",
         DeliveryOutcome::Failed => "did not take",
-        DeliveryOutcome::Dropped => "was not to be sent any more",
+        DeliveryOutcome::Dropped => "did not get",
     };
     let reach = if data.unreached { "; it has reached nobody" } else { "" };
-    format!("{} ({}{to}) {outcome} {whom} {attempts}{why}{reach}", data.sink, data.tool)
+    format!("{} ({}{to}) {outcome} {whom}{attempts}{why}{reach}", data.sink, data.tool)
 }
 
 /// What moved an incident on, in words.
@@ -229,6 +230,20 @@ mod tests {
             "occurred_at": "2026-01-01T00:00:00Z", "recorded_at": "2026-01-01T00:00:00Z",
             "actor": "watchkeep", "drill": false, "data": data, "hash": ""});
         serde_json::from_value(fact).expect("a fact")
+    }
+
+    #[test]
+    fn what_a_sink_was_not_to_get_is_told_as_that() {
+        let told = |outcome: &str, attempts: u32| {
+            let report = json!({"escalation": "e", "sink": "pager", "tool": "pagerduty",
+                "outcome": outcome, "attempts": attempts, "detail": "somebody answered"});
+            delivery(&serde_json::from_value(report).expect("a report"))
+        };
+        let never = "pager (pagerduty) did not get the status, and no attempt was made: somebody \
+                     answered";
+        assert_eq!(told("dropped", 0), never);
+        let once = "pager (pagerduty) did not get the status after one attempt: somebody answered";
+        assert_eq!(told("dropped", 1), once);
     }
 
     #[test]
