@@ -92,6 +92,25 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
+/// Seconds for people: the two largest units, such as `7h 1m`.
+pub(crate) fn lasting(seconds: i64) -> String {
+    const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
+    if seconds < 0 {
+        return format!("-{}", lasting(seconds.saturating_neg()));
+    }
+    let first = UNITS.iter().position(|(size, _)| *size <= seconds).unwrap_or(UNITS.len() - 1);
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (size, unit) in UNITS.iter().skip(first).take(2) {
+        parts.push(format!("{}{unit}", rest / size));
+        rest %= size;
+    }
+    if parts.len() > 1 && parts[1].starts_with('0') {
+        parts.pop();
+    }
+    parts.join(" ")
+}
+
 /// Turns a closed pipe into [`Closed`].
 pub(crate) fn closed(result: io::Result<()>) -> anyhow::Result<()> {
     result.map_err(|error| match error.kind() {
@@ -180,6 +199,12 @@ pub(crate) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_are_told_by_their_two_largest_units() {
+        let all = [0, 45, 61, 3_600, 25_260, 320_410, -90].map(lasting);
+        assert_eq!(all, ["0s", "45s", "1m 1s", "1h", "7h 1m", "3d 17h", "-1m 30s"]);
+    }
 
     #[test]
     fn what_a_terminal_obeys_is_shown() {

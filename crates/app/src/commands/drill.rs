@@ -22,7 +22,7 @@ use crate::Outcome;
 use crate::charters::{self, Wanted};
 use crate::cli::{self, DrillRun};
 use crate::config::Config;
-use crate::output::{Format, Output, Table, complain};
+use crate::output::{Format, Output, Table, complain, lasting};
 use crate::responses::Answer;
 
 use super::respond::put;
@@ -147,9 +147,7 @@ fn print(arguments: &DrillRun, told: &Told<'_>) -> anyhow::Result<()> {
         return output.finish();
     }
     let sent = if arguments.send { "pages, each person and channel rung once" } else { NONE_SENT };
-    let seconds = |seconds: Option<i64>| {
-        seconds.map_or_else(|| "never".to_owned(), watchkeep_incident::report::owners::shown)
-    };
+    let seconds = |seconds: Option<i64>| seconds.map_or_else(|| "never".to_owned(), lasting);
     let mut table = Table::new(["what", ""]);
     for (what, value) in [
         ("drill", drilled.name.clone()),

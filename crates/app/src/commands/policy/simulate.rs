@@ -26,7 +26,7 @@ use watchkeep_wire::fact::decode;
 use super::{policy_of, registry_of};
 use crate::cli::PolicySimulate;
 use crate::input::Lines;
-use crate::output::{Format, Output, Table};
+use crate::output::{Format, Output, Table, lasting};
 use crate::{Outcome, service};
 
 /// Windows that are played after the clearing; more than a policy waits for.
@@ -325,7 +325,7 @@ fn tell(
             let who = words::person(fact).unwrap_or("-").to_owned();
             table.row([
                 when(moment.at),
-                after(moment.at).to_string(),
+                lasting(after(moment.at).as_micros() / 1_000_000),
                 words::name(fact),
                 who,
                 words::of_fact(fact, &when),
@@ -334,7 +334,7 @@ fn tell(
         for message in moment.other_messages() {
             table.row([
                 when(moment.at),
-                after(moment.at).to_string(),
+                lasting(after(moment.at).as_micros() / 1_000_000),
                 "message".into(),
                 "-".into(),
                 words::of_message(message, &when),

@@ -1,13 +1,13 @@
 //! Tables of the health review and of business outcomes.
 
 use watchkeep_incident::report::health::{Gate, Health, Stage, Total};
-use watchkeep_incident::report::owners::shown;
 use watchkeep_incident::report::stewardship::Cadence;
 use watchkeep_model::time::Timestamp;
 
 use super::charts::percent;
 use super::page::Section;
 use super::people;
+use crate::output::{counted, lasting};
 
 pub(super) fn dash() -> String {
     "-".to_owned()
@@ -19,21 +19,7 @@ pub(super) fn share(share: Option<f64>) -> String {
 
 /// Seconds for people: the two largest units.
 pub(super) fn span(seconds: Option<i64>) -> String {
-    const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")];
-    let Some(seconds) = seconds.filter(|seconds| *seconds >= 0) else {
-        return seconds.map_or_else(dash, shown);
-    };
-    let first = UNITS.iter().position(|(size, _)| *size <= seconds).unwrap_or(UNITS.len() - 1);
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (size, unit) in UNITS.iter().skip(first).take(2) {
-        parts.push(format!("{}{unit}", rest / size));
-        rest %= size;
-    }
-    if parts.len() > 1 && parts[1].starts_with('0') {
-        parts.pop();
-    }
-    parts.join(" ")
+    seconds.map_or_else(dash, lasting)
 }
 
 pub(super) fn at(at: Option<Timestamp>) -> String {
@@ -364,7 +350,7 @@ pub(super) fn changes(cadence: &Cadence, gates: &[Gate]) -> Section {
             "{} (longest {}, {})",
             span(Some(gate.median_seconds)),
             span(Some(gate.seconds_max)),
-            crate::output::counted(gate.count, "time")
+            counted(gate.count, "time")
         );
         rows.push(vec![format!("wait at the gate {}", gate.gate), waits]);
     }
