@@ -20,7 +20,7 @@ mod troubles;
 #[cfg(test)]
 mod tests;
 
-pub use build::Builder;
+pub use build::{Base, Builder};
 use troubles::Troubles;
 
 /// Number of a node, in the order of names.

@@ -1,14 +1,72 @@
 //! Puts a lineage together from what people declared and what runs showed.
 
+use std::sync::Arc;
+
 use super::*;
 
 /// Owners of one node that one event may name; more are a mistake, and the
 /// first by name are taken.
 const OWNERS_MAX: usize = 10;
 
+/// Edges that many lineages have in common, so that their ends are numbered
+/// once, however often runs show something new.
+#[derive(Debug, Default)]
+pub struct Base {
+    /// Those that an edge has, ascending; a node's number is its place here.
+    names: Vec<Box<str>>,
+    /// Ascending.
+    marks: Vec<(Node, Node, Mark)>,
+}
+
+impl Base {
+    /// An edge that somebody declares from `since` until before `until`. Its
+    /// ends are numbered by whoever names them with [`Base::named`].
+    pub(crate) fn declare(&mut self, from: Node, to: Node, since: Timestamp, until: Timestamp) {
+        self.marks.push((from, to, Mark::Declared(since, until)));
+    }
+
+    /// An edge of which a document tells when it was last seen.
+    pub(crate) fn note(&mut self, from: Node, to: Node, last_seen: Timestamp) {
+        self.marks.push((from, to, Mark::Noted(last_seen)));
+    }
+
+    /// Names all nodes, in ascending order; those without an edge are none.
+    pub(crate) fn named(mut self, names: &[&str]) -> Self {
+        let mut places: Vec<Option<Node>> = vec![None; names.len()];
+        for (from, to, _) in &self.marks {
+            for node in [from, to] {
+                places[*node as usize] = Some(0);
+            }
+        }
+        for (name, place) in names.iter().zip(&mut places).filter(|(_, place)| place.is_some()) {
+            *place = Node::try_from(self.names.len()).ok();
+            self.names.push((*name).into());
+        }
+        for (from, to, _) in &mut self.marks {
+            *from = places[*from as usize].unwrap_or(Node::MAX);
+            *to = places[*to as usize].unwrap_or(Node::MAX);
+        }
+        self.marks.sort_unstable();
+        self.marks.dedup();
+        self
+    }
+
+    /// True for the end of an edge.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.place(name).is_some()
+    }
+
+    fn place(&self, name: &str) -> Option<Node> {
+        let place = self.names.binary_search_by(|known| known.as_ref().cmp(name)).ok()?;
+        Node::try_from(place).ok()
+    }
+}
+
 /// Takes edges and run events in any order.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
+    base: Arc<Base>,
+    /// Names beside those of the base, numbered from where these end.
     numbers: BTreeMap<Box<str>, Node>,
     marks: Vec<(Node, Node, Mark)>,
     runs: Vec<RunEvent>,
@@ -22,7 +80,20 @@ enum Mark {
     Seen(Timestamp),
 }
 
+impl Mark {
+    /// True for what was declared once and for all.
+    fn is_always(self) -> bool {
+        matches!(self, Self::Declared(since, until)
+            if since.as_micros() == i64::MIN && until.as_micros() == i64::MAX)
+    }
+}
+
 impl Builder {
+    /// One that has the edges of a base.
+    pub(crate) fn on(base: Arc<Base>) -> Self {
+        Self { base, ..Self::default() }
+    }
+
     /// An edge that somebody declares from `since` until before `until`.
     pub fn declare(&mut self, from: &str, to: &str, since: Timestamp, until: Timestamp) {
         self.mark(from, to, Mark::Declared(since, until));
@@ -77,10 +148,12 @@ impl Builder {
     }
 
     fn number(&mut self, name: &str) -> Node {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
+        let known = self.base.place(name).or_else(|| self.numbers.get(name).copied());
+        if let Some(number) = known {
+            return number;
         }
-        let number = Node::try_from(self.numbers.len()).unwrap_or(Node::MAX);
+        let number = self.base.names.len() + self.numbers.len();
+        let number = Node::try_from(number).unwrap_or(Node::MAX);
         self.numbers.insert(name.into(), number);
         number
     }
@@ -88,16 +161,11 @@ impl Builder {
     /// The lineage. Names are numbered in their order, so that what follows
     /// from it does not depend on the order in which it was told.
     pub fn build(self) -> Lineage {
-        let Self { numbers, marks, mut runs } = self;
-        let mut places = vec![0; numbers.len()];
-        let mut names: Vec<Box<str>> = Vec::with_capacity(numbers.len());
-        for (place, (name, number)) in (0..).zip(numbers) {
-            places[number as usize] = place;
-            names.push(name);
-        }
-        let marks = marks
-            .into_iter()
-            .map(|(from, to, mark)| (places[from as usize], places[to as usize], mark));
+        let Self { base, numbers, marks, mut runs } = self;
+        let (names, places) = merged(&base.names, numbers);
+        let marks = base.marks.iter().copied().chain(marks);
+        let marks =
+            marks.map(|(from, to, mark)| (places[from as usize], places[to as usize], mark));
         let links = links(marks.collect());
         let down = begins(names.len(), links.iter().map(|link| link.from));
         let up = upwards(names.len(), &links);
@@ -111,32 +179,57 @@ impl Builder {
     }
 }
 
+/// All names in their order, and for each number of before its place there.
+fn merged(base: &[Box<str>], numbers: BTreeMap<Box<str>, Node>) -> (Vec<Box<str>>, Vec<Node>) {
+    let mut places = vec![0; base.len() + numbers.len()];
+    let mut names: Vec<Box<str>> = Vec::with_capacity(places.len());
+    let mut of_base = (0..).zip(base).peekable();
+    let mut others = numbers.into_iter().peekable();
+    for place in 0.. {
+        let is_base = match (of_base.peek(), others.peek()) {
+            (Some((_, base)), Some((other, _))) => *base < other,
+            (base, other) if base.is_none() && other.is_none() => break,
+            (base, _) => base.is_some(),
+        };
+        if is_base {
+            let next = of_base.next();
+            names.extend(next.map(|(_, name)| name.clone()));
+            next.into_iter().for_each(|(number, _): (usize, _)| places[number] = place);
+        } else if let Some((name, number)) = others.next() {
+            names.push(name);
+            places[number as usize] = place;
+        }
+    }
+    (names, places)
+}
+
 /// Every edge once, with all that is known of it.
 fn links(mut marks: Vec<(Node, Node, Mark)>) -> Vec<Link> {
     marks.sort_unstable();
     marks.dedup();
     let mut links: Vec<Link> = Vec::new();
     for same in marks.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        let (from, to) = (same[0].0, same[0].1);
+        if same.iter().any(|(_, _, mark)| mark.is_always()) {
+            links.push(Link { from, to, history: None });
+            continue;
+        }
         let mut history = History::default();
-        let mut is_always = false;
         for (_, _, mark) in same {
             match *mark {
-                Mark::Declared(since, until) => {
-                    is_always |= since.as_micros() == i64::MIN && until.as_micros() == i64::MAX;
-                    match history.declared.last_mut() {
-                        Some((_, last)) if *last >= since => *last = until.max(*last),
-                        _ => history.declared.push((since, until)),
-                    }
-                }
+                Mark::Declared(since, until) => match history.declared.last_mut() {
+                    Some((_, last)) if *last >= since => *last = until.max(*last),
+                    _ => history.declared.push((since, until)),
+                },
                 Mark::Noted(seen) => history.noted = history.noted.max(Some(seen)),
                 Mark::Seen(seen) => history.seen.push(seen),
             }
         }
-        let covers_all = |(since, until): &(Timestamp, Timestamp)| {
-            since.as_micros() == i64::MIN && until.as_micros() == i64::MAX
-        };
-        is_always |= history.declared.iter().any(covers_all);
-        let (from, to) = (same[0].0, same[0].1);
+        // Several may have been in force one after the other.
+        let is_always = history
+            .declared
+            .iter()
+            .any(|(since, until)| Mark::Declared(*since, *until).is_always());
         links.push(Link { from, to, history: (!is_always).then(|| Box::new(history)) });
     }
     links

@@ -1,5 +1,7 @@
 //! Edges that come and go, and runs that go wrong.
 
+use std::sync::Arc;
+
 use watchkeep_model::lineage::{Assertion, COLUMN_HAS_TYPE, Ownership, RunEvent, RunState};
 use watchkeep_model::time::TimeSpan;
 
@@ -207,6 +209,30 @@ fn a_column_of_another_type_is_trouble_until_it_has_its_own_again() {
     assert_eq!(trouble(&lineage, "dataset:a", "05-02"), told);
     assert_eq!(trouble(&lineage, "dataset:a", "05-03 12:00"), told);
     assert_eq!(trouble(&lineage, "dataset:a", "05-04"), "");
+}
+
+#[test]
+fn a_base_gives_the_lineage_that_the_same_edges_give_one_by_one() {
+    let always = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
+    let runs = [run("05-01", "1", RunState::Completed), run("05-02", "2", RunState::Failed)];
+    // Names before, between, after and among those of the runs; one has no edge.
+    let names = ["dataset:0", "dataset:a", "dataset:aa", "lonely:x", "view:z"];
+    let (mut base, mut all) = (Base::default(), Builder::default());
+    for (from, to) in [(4, 0), (1, 2), (1, 2), (2, 4)] {
+        base.declare(from, to, always.0, always.1);
+        all.declare(names[from as usize], names[to as usize], always.0, always.1);
+    }
+    base.note(0, 1, at("04-30"));
+    all.note(names[0], names[1], at("04-30"));
+    let mut on = Builder::on(Arc::new(base.named(&names)));
+    for run in &runs {
+        on.run(run);
+        all.run(run);
+    }
+    let (on, all) = (on.build(), all.build());
+    assert!(on.names().eq(all.names()) && on.node("lonely:x").is_none());
+    assert_eq!((&on.links, on.revision()), (&all.links, all.revision()));
+    assert_eq!((on.up.begins, on.up.links, on.down), (all.up.begins, all.up.links, all.down));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The edges of a folder: those of lineage documents, and those that
 //! `upstream` and `consumers` of charters add.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use watchkeep_model::document::Located;
 use watchkeep_model::lineage::{Edge, RunEvent};
@@ -10,54 +11,163 @@ use watchkeep_model::time::Timestamp;
 use super::index::{ALWAYS, Index, NEVER};
 use super::pattern;
 use crate::context::Declared;
-use crate::lineage::{Builder, Lineage};
+use crate::lineage::{Base, Builder, Lineage, Node};
 
 /// Where an edge was written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
-    /// Lineage document and field path.
-    Lineage(usize, String),
-    /// Charter document and field path.
-    Charter(usize, String),
+    /// Lineage document, and which of its edges.
+    Lineage(usize, usize),
+    /// Charter document, the list in it, and the place in that.
+    Charter(usize, &'static str, usize),
 }
 
-/// The edges of lineage documents.
+/// The edges of a folder. A million of them have far fewer ends, and names are
+/// slow to compare: each is numbered once, and all that follows goes by that.
 #[derive(Debug, Default)]
-pub(super) struct Written {
-    /// By document, as they are written now.
-    pub(super) documents: Vec<Vec<Edge>>,
-    /// With the instants between which they were written; empty where these
-    /// are not known.
-    pub(super) of_all_time: Vec<(Edge, Timestamp, Timestamp)>,
+pub(super) struct Drawn {
+    /// Every edge once, by `from`, then `to`. A declared edge stays one
+    /// although runs have shown it too: it does not age.
+    pub(super) edges: Vec<Edge>,
+    /// The ends of each.
+    pub(super) ends: Ends,
+    /// What every lineage of this folder has, whatever runs show.
+    pub(super) base: Base,
 }
 
-/// Both ends of an edge.
-pub(super) type Ends = (String, String);
+/// What the checks know of each edge beside its names.
+#[derive(Debug, Default)]
+pub(super) struct Ends {
+    /// The numbers of both ends, in the order of names; not every number is
+    /// the end of an edge.
+    pub(super) nodes: Vec<(Node, Node)>,
+    /// Where it was written first.
+    pub(super) sources: Vec<Source>,
+}
 
-/// Every edge once, by `from`, then `to`, and where each was written first. A
-/// declared edge stays one although runs have shown it too: it does not age.
-pub(super) fn edges(
+/// An edge as it was written, once or one of many times.
+struct Row {
+    from: Node,
+    to: Node,
+    last_seen: Option<Timestamp>,
+    source: Source,
+}
+
+/// The ends of an edge, and between which instants it was written.
+type Dated<'e> = ((Node, Node), &'e (Edge, Timestamp, Timestamp));
+
+/// Draws the edges of lineage documents as they are written now, those of
+/// `of_all_time` with the instants between which they were written (empty where
+/// these are not known), and those of charters.
+pub(super) fn drawn(
     index: &Index,
     lineage: &[Located<Vec<Edge>>],
-) -> (Vec<Edge>, BTreeMap<Ends, Source>) {
-    let mut edges: BTreeMap<Ends, Edge> = BTreeMap::new();
-    let mut sources: BTreeMap<Ends, Source> = BTreeMap::new();
-    let mut subjects: BTreeSet<&str> = index.named().chain(listed(index)).collect();
+    of_all_time: &[(Edge, Timestamp, Timestamp)],
+) -> Drawn {
+    let now = || lineage.iter().flat_map(|document| &document.value);
+    let ever = || of_all_time.iter().map(|(edge, _, _)| edge);
+    let (names, numbers) = numbered(
+        now().chain(ever()).flat_map(|edge| [edge.from.as_str(), edge.to.as_str()]),
+        index.named().chain(listed(index)),
+    );
+    let mut pairs = numbers.pairs.iter().copied();
+    let mut rows: Vec<Row> = Vec::new();
+    // What a pattern says holds for every subject that something names now.
+    let mut is_named = vec![false; names.len()];
     for (number, document) in lineage.iter().enumerate() {
-        let paths = document.items("edges");
-        for (at, edge) in document.value.iter().enumerate() {
-            let path = paths.get(at).cloned().unwrap_or_default();
-            add(&mut edges, &mut sources, edge.clone(), Source::Lineage(number, path));
-            subjects.extend([edge.from.as_str(), edge.to.as_str()]);
+        for (place, (edge, (from, to))) in document.value.iter().zip(&mut pairs).enumerate() {
+            let source = Source::Lineage(number, place);
+            rows.push(Row { from, to, last_seen: edge.last_seen, source });
+            (is_named[from as usize], is_named[to as usize]) = (true, true);
         }
     }
+    let of_all_time: Vec<Dated<'_>> = pairs.zip(of_all_time).collect();
+    numbers.others.iter().for_each(|node| is_named[*node as usize] = true);
+    let base = base(index, &names, &rows, &of_all_time);
     // For checks and lists, as of the last revision.
-    for subject in subjects {
-        for (edge, source) in declared(index, subject, NEVER) {
-            add(&mut edges, &mut sources, edge, source);
+    let node = |name: &str| names.binary_search(&name).ok().and_then(|n| Node::try_from(n).ok());
+    for (subject, _) in names.iter().zip(&is_named).filter(|(_, is_named)| **is_named) {
+        for (from, to, source) in declared(index, subject, NEVER) {
+            let (Some(from), Some(to)) = (node(from), node(to)) else { continue };
+            rows.push(Row { from, to, last_seen: None, source });
         }
     }
-    (edges.into_values().collect(), sources)
+    rows.sort_by_key(|row| (row.from, row.to));
+    let mut drawn = Drawn { base, ..Drawn::default() };
+    for same in rows.chunk_by(|a, b| (a.from, a.to) == (b.from, b.to)) {
+        let [Row { from, to, source, .. }, ..] = *same else { continue };
+        let is_shown = same.iter().all(|row| row.last_seen.is_some());
+        let last_seen = same.iter().filter_map(|row| row.last_seen).max().filter(|_| is_shown);
+        let name = |node: Node| names[node as usize].to_owned();
+        drawn.edges.push(Edge { from: name(from), to: name(to), last_seen });
+        drawn.ends.nodes.push((from, to));
+        drawn.ends.sources.push(source);
+    }
+    drawn
+}
+
+/// The instants between which something was written, `[since, until)`.
+type Span = (Timestamp, Timestamp);
+
+/// Numbers of names in the order in which these were given.
+struct Numbers {
+    pairs: Vec<(Node, Node)>,
+    others: Vec<Node>,
+}
+
+/// Numbers the ends of edges, given one after the other, and other names, in
+/// the order of names.
+fn numbered<'n>(
+    ends: impl Iterator<Item = &'n str>,
+    others: impl Iterator<Item = &'n str>,
+) -> (Vec<&'n str>, Numbers) {
+    let mut given: Vec<(&str, usize)> = ends.zip(0..).collect();
+    let ends = given.len();
+    given.extend(others.zip(ends..));
+    given.sort_unstable();
+    let mut names: Vec<&str> = Vec::new();
+    let mut numbers: Vec<Node> = vec![0; given.len()];
+    for (name, place) in given {
+        if names.last() != Some(&name) {
+            names.push(name);
+        }
+        numbers[place] = Node::try_from(names.len() - 1).unwrap_or(Node::MAX);
+    }
+    let (ends, others) = numbers.split_at(ends);
+    let pairs = ends.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+    (names, Numbers { pairs, others: others.to_vec() })
+}
+
+/// What every lineage has: the edges of documents, and what charters declare of
+/// the subjects that any of them names.
+fn base(index: &Index, names: &[&str], now: &[Row], of_all_time: &[Dated<'_>]) -> Base {
+    let mut base = Base::default();
+    let mut add = |ends: (Node, Node), seen: Option<Timestamp>, (since, until): Span| {
+        let (from, to) = ends;
+        match seen {
+            Some(seen) if until == NEVER => base.note(from, to, seen),
+            // What is no longer written was there while it was, and fresh.
+            Some(seen) if since < until.min(seen) => {
+                base.declare(from, to, since, until.min(seen));
+            }
+            Some(_) => {}
+            None => base.declare(from, to, since, until),
+        }
+    };
+    // Where there is a history it has all edges that are written now.
+    if of_all_time.is_empty() {
+        now.iter().for_each(|row| add((row.from, row.to), row.last_seen, (ALWAYS, NEVER)));
+    }
+    for (ends, (edge, since, until)) in of_all_time {
+        add(*ends, edge.last_seen, (*since, *until));
+    }
+    let node = |name: &str| names.binary_search(&name).ok().and_then(|n| Node::try_from(n).ok());
+    for edge in names.iter().flat_map(|subject| declared_ever(index, subject)) {
+        if let (Some(from), Some(to)) = (node(&edge.from), node(&edge.to)) {
+            base.declare(from, to, edge.since, edge.until);
+        }
+    }
+    base.named(names)
 }
 
 /// The nodes that charters list as sources or users. What a pattern says of
@@ -70,7 +180,11 @@ fn listed(index: &Index) -> impl Iterator<Item = &str> {
 }
 
 /// The edges that charters in force at an instant declare for a subject.
-fn declared(index: &Index, subject: &str, at: Timestamp) -> Vec<(Edge, Source)> {
+fn declared<'i>(
+    index: &'i Index,
+    subject: &'i str,
+    at: Timestamp,
+) -> Vec<(&'i str, &'i str, Source)> {
     let documents = index.matching(subject, at);
     let mut found = Vec::new();
     for name in ["upstream", "consumers"] {
@@ -88,11 +202,11 @@ fn declared(index: &Index, subject: &str, at: Timestamp) -> Vec<(Edge, Source)> 
             if is_among && pattern::matches(about, other) {
                 continue;
             }
-            let edge = match name {
-                "upstream" => Edge::declared(other.clone(), subject),
-                _ => Edge::declared(subject, other.clone()),
+            let (from, to) = match name {
+                "upstream" => (other.as_str(), subject),
+                _ => (subject, other.as_str()),
             };
-            found.push((edge, Source::Charter(number, format!("{name}[{place}]"))));
+            found.push((from, to, Source::Charter(number, name, place)));
         }
     }
     found
@@ -105,9 +219,9 @@ pub(super) fn declared_ever(index: &Index, subject: &str) -> Vec<Declared> {
     loop {
         let (_, until) = index.constant_around(subject, at);
         let edges = declared(index, subject, at).into_iter();
-        found.extend(edges.map(|(Edge { from, to, .. }, _)| Declared {
-            from,
-            to,
+        found.extend(edges.map(|(from, to, _)| Declared {
+            from: from.to_owned(),
+            to: to.to_owned(),
             since: at,
             until,
         }));
@@ -122,33 +236,17 @@ pub(super) fn declared_ever(index: &Index, subject: &str) -> Vec<Declared> {
 /// `named` tells what the nodes of runs are called.
 pub(super) fn graph<'a>(
     index: &Index,
-    written: &Written,
+    base: &Arc<Base>,
     runs: &'a [RunEvent],
     named: &dyn Fn(&'a str) -> &'a str,
 ) -> Lineage {
-    let mut builder = Builder::default();
-    let mut subjects: BTreeSet<&str> = index.named().chain(listed(index)).collect();
-    let always = written.documents.iter().flatten().map(|edge| (edge, ALWAYS, NEVER));
-    let of_time = written.of_all_time.iter().map(|(edge, since, until)| (edge, *since, *until));
-    // Where there is a history it has all edges that are written now.
-    let edges: Vec<(&Edge, Timestamp, Timestamp)> =
-        if written.of_all_time.is_empty() { always.collect() } else { of_time.collect() };
-    for (edge, since, until) in edges {
-        match edge.last_seen {
-            Some(seen) if until == NEVER => builder.note(&edge.from, &edge.to, seen),
-            // What is no longer written was there while it was, and fresh.
-            Some(seen) if since < until.min(seen) => {
-                builder.declare(&edge.from, &edge.to, since, until.min(seen));
-            }
-            Some(_) => {}
-            None => builder.declare(&edge.from, &edge.to, since, until),
-        }
-        subjects.extend([edge.from.as_str(), edge.to.as_str()]);
-    }
+    let mut builder = Builder::on(base.clone());
+    // Those of the base have what charters declare of them.
+    let mut subjects: BTreeSet<&str> = BTreeSet::new();
     for run in runs {
         builder.run_named(run, named);
-        subjects.insert(named(&run.job));
-        subjects.extend(run.inputs.iter().chain(&run.outputs).map(|node| named(node)));
+        let nodes = run.inputs.iter().chain(&run.outputs).chain([&run.job]);
+        subjects.extend(nodes.map(|node| named(node)).filter(|node| !base.has(node)));
     }
     for subject in subjects {
         for edge in declared_ever(index, subject) {
@@ -156,19 +254,4 @@ pub(super) fn graph<'a>(
         }
     }
     builder.build()
-}
-
-fn add(
-    edges: &mut BTreeMap<Ends, Edge>,
-    sources: &mut BTreeMap<Ends, Source>,
-    edge: Edge,
-    source: Source,
-) {
-    let ends = (edge.from.clone(), edge.to.clone());
-    sources.entry(ends.clone()).or_insert(source);
-    let kept = edges.entry(ends).or_insert_with(|| edge.clone());
-    kept.last_seen = match (kept.last_seen, edge.last_seen) {
-        (Some(a), Some(b)) => Some(a.max(b)),
-        _ => None,
-    };
 }

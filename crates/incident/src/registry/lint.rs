@@ -3,6 +3,7 @@
 //! Where revisions matter, a folder is judged as it holds once its last
 //! `effective_from` has come.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use watchkeep_model::directory::Directory;
@@ -12,7 +13,7 @@ use watchkeep_model::policy::Policy;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use super::Registry;
-use super::lineage::{Ends, Source};
+use super::lineage::Ends;
 
 mod age;
 mod ambiguity;
@@ -208,9 +209,33 @@ pub(super) struct Folder<'a> {
     pub(super) directories: &'a [Located<Directory>],
     pub(super) lineage: &'a [Located<Vec<Edge>>],
     pub(super) policies: &'a [Located<Policy>],
-    /// Where each edge was written first.
-    pub(super) sources: &'a BTreeMap<Ends, Source>,
+    /// The ends of each edge of the registry, and where it was written first.
+    pub(super) ends: &'a Ends,
+    /// Paths of the edges of each lineage document, once one is asked for.
+    pub(super) paths: OnceCell<Vec<Vec<String>>>,
     pub(super) checks: &'a Checks,
+}
+
+impl Folder<'_> {
+    /// The path of an edge of a lineage document.
+    fn edge_path(&self, document: usize, place: usize) -> &str {
+        let all = || self.lineage.iter().map(|document| document.items("edges")).collect();
+        let paths = self.paths.get_or_init(all);
+        paths.get(document).and_then(|paths| paths.get(place)).map_or("", String::as_str)
+    }
+
+    /// The names of the nodes that edges have, ascending in their numbers;
+    /// empty for a number that no edge has.
+    fn nodes(&self) -> Vec<&str> {
+        let ends = &self.ends.nodes;
+        let count = ends.iter().map(|(from, to)| from.max(to) + 1).max().unwrap_or(0);
+        let mut names = vec![""; count as usize];
+        for (edge, (from, to)) in self.registry.edges().iter().zip(ends) {
+            names[*from as usize] = &edge.from;
+            names[*to as usize] = &edge.to;
+        }
+        names
+    }
 }
 
 /// What a folder is checked against beside itself.

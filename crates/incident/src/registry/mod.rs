@@ -19,6 +19,7 @@ pub mod upkeep;
 mod tests;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -37,7 +38,7 @@ pub use lint::{Captured, Checks, DeadLinks, History, PLAYBOOK_RULES, RULES, expl
 pub use lint::{shown_by_runs, shown_cycle};
 
 use crate::context::{Context, Declared};
-use crate::lineage::{Lineage, Node};
+use crate::lineage::{Base, Lineage, Node};
 use index::{Index, NEVER};
 
 /// Subjects whose charter is remembered. At the limit all are forgotten and
@@ -58,8 +59,8 @@ pub struct Registry {
     /// was always as it is.
     directories: Arc<[(Timestamp, Directory)]>,
     edges: Arc<[Edge]>,
-    /// The edges of lineage documents.
-    written: Arc<lineage::Written>,
+    /// What every lineage of it has, whatever runs show.
+    base: Arc<Base>,
     lineage: Lineage,
     cache: Mutex<BTreeMap<String, Vec<Answer>>>,
     /// Worked out when it is asked for first.
@@ -72,7 +73,7 @@ struct Parts {
     directories: Vec<Located<Directory>>,
     lineage: Vec<Located<Vec<Edge>>>,
     policies: Vec<Located<Policy>>,
-    sources: BTreeMap<lineage::Ends, lineage::Source>,
+    ends: lineage::Ends,
 }
 
 /// The charter of a subject between two instants, `[from, until)`.
@@ -96,14 +97,15 @@ impl Registry {
     /// overdue, and what the windows of the past had.
     pub fn checked(documents: Documents, checks: &Checks) -> (Self, Vec<Diagnostic>) {
         let (registry, parts) = Self::assemble(documents);
-        let Parts { places, directories, lineage, policies, sources } = parts;
+        let Parts { places, directories, lineage, policies, ends } = parts;
         let checked = lint::Folder {
             registry: &registry,
             charters: &places,
             directories: &directories,
             lineage: &lineage,
             policies: &policies,
-            sources: &sources,
+            ends: &ends,
+            paths: OnceCell::new(),
             checks,
         };
         let found = lint::lint(&checked);
@@ -132,7 +134,7 @@ impl Registry {
             directory: self.directory.clone(),
             directories: self.directories.clone(),
             edges: self.edges.clone(),
-            written: self.written.clone(),
+            base: self.base.clone(),
             calendar: self.calendar.clone(),
             ..Self::default()
         };
@@ -141,7 +143,7 @@ impl Registry {
     }
 
     fn see<'a>(&mut self, runs: &'a [RunEvent], named: &dyn Fn(&'a str) -> &'a str) {
-        self.lineage = lineage::graph(&self.index, &self.written, runs, named);
+        self.lineage = lineage::graph(&self.index, &self.base, runs, named);
         self.cache.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -177,12 +179,11 @@ impl Registry {
             directories: directories_since.into(),
             ..Self::default()
         };
-        let (edges, sources) = lineage::edges(&registry.index, &lineage);
-        registry.edges = edges.into();
-        let documents = lineage.iter().map(|document| document.value.clone()).collect();
-        registry.written = Arc::new(lineage::Written { documents, of_all_time });
+        let drawn = lineage::drawn(&registry.index, &lineage, &of_all_time);
+        registry.edges = drawn.edges.into();
+        registry.base = Arc::new(drawn.base);
         registry.see(&[], &|name| name);
-        (registry, Parts { places, directories, lineage, policies, sources })
+        (registry, Parts { places, directories, lineage, policies, ends: drawn.ends })
     }
 
     /// The charter of a subject at an instant; `None` where no document in

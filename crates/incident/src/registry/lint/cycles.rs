@@ -23,22 +23,25 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
 }
 
 fn lineage(folder: &Folder<'_>, found: &mut Found) {
-    let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for edge in folder.registry.edges() {
-        users.entry(&edge.from).or_default().push(&edge.to);
-    }
+    let nodes = folder.nodes();
+    let ends = &folder.ends.nodes;
+    let mut users: Vec<Vec<Node>> = vec![Vec::new(); nodes.len()];
+    ends.iter().for_each(|(from, to)| users[*from as usize].push(*to));
     for cycle in cycles(&users) {
-        let message = format!("cycle in the lineage: {}", shown(&cycle));
+        let names: Vec<&str> = cycle.iter().map(|node| nodes[*node as usize]).collect();
+        let message = format!("cycle in the lineage: {}", shown(&names));
         let hint = Some("take one of these edges away".to_owned());
-        let ends = (cycle[0].to_owned(), cycle[1 % cycle.len()].to_owned());
-        match folder.sources.get(&ends) {
-            Some(Source::Lineage(number, path)) => {
-                found.error(&folder.lineage[*number], path, "lineage_cycle", message, hint);
+        let first = (cycle[0], cycle[1 % cycle.len()]);
+        let Ok(edge) = ends.binary_search(&first) else { continue };
+        match folder.ends.sources[edge] {
+            Source::Lineage(number, place) => {
+                let path = folder.edge_path(number, place);
+                found.error(&folder.lineage[number], path, "lineage_cycle", message, hint);
             }
-            Some(Source::Charter(number, path)) => {
-                found.error(&folder.charters[*number], path, "lineage_cycle", message, hint);
+            Source::Charter(number, list, place) => {
+                let path = format!("{list}[{place}]");
+                found.error(&folder.charters[number], &path, "lineage_cycle", message, hint);
             }
-            None => {}
         }
     }
 }
@@ -47,12 +50,9 @@ fn lineage(folder: &Folder<'_>, found: &mut Found) {
 /// that reads what it wrote before is usual, and none of them.
 pub fn shown_by_runs(registry: &Registry) -> Vec<Vec<String>> {
     let lineage = registry.lineage();
-    let nodes = || (0..lineage.len()).filter_map(|node| Node::try_from(node).ok());
-    let mut users: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for node in nodes() {
-        let links = lineage.down_links(node).iter();
-        users.entry(lineage.name(node)).or_default().extend(links.map(|l| lineage.name(l.to)));
-    }
+    let nodes = (0..lineage.len()).filter_map(|node| Node::try_from(node).ok());
+    let users: Vec<Vec<Node>> =
+        nodes.map(|node| lineage.down_links(node).iter().map(|link| link.to).collect()).collect();
     let declared: BTreeSet<(&str, &str)> =
         registry.edges().iter().map(|edge| (edge.from.as_str(), edge.to.as_str())).collect();
     let is_shown = |cycle: &Vec<&str>| {
@@ -60,8 +60,10 @@ pub fn shown_by_runs(registry: &Registry) -> Vec<Vec<String>> {
         let jobs = cycle.iter().filter(|node| node.starts_with("pipeline:")).count();
         jobs > 1 && ends.any(|(from, to)| !declared.contains(&(*from, *to)))
     };
-    let found = cycles(&users).into_iter().filter(is_shown);
-    found.map(|cycle| cycle.into_iter().map(str::to_owned).collect()).collect()
+    let found = cycles(&users).into_iter();
+    let named = found.map(|cycle| cycle.into_iter().map(|node| lineage.name(node)).collect());
+    let shown = named.filter(is_shown);
+    shown.map(|cycle| cycle.into_iter().map(str::to_owned).collect()).collect()
 }
 
 /// Tells of a circle that runs have shown, at the event that showed an edge of it.
@@ -91,9 +93,13 @@ fn parents(
     map: &str,
     parents: BTreeMap<&str, Option<&str>>,
 ) {
-    let above: BTreeMap<&str, Vec<&str>> =
-        parents.into_iter().map(|(name, parent)| (name, parent.into_iter().collect())).collect();
+    let names: Vec<&str> = parents.keys().copied().collect();
+    // A parent that nobody knows has none.
+    let number = |name: &&str| names.binary_search(name).ok().and_then(|n| Node::try_from(n).ok());
+    let above = parents.values().map(|parent| parent.as_ref().and_then(number));
+    let above: Vec<Vec<Node>> = above.map(|parent| parent.into_iter().collect()).collect();
     for cycle in cycles(&above) {
+        let cycle: Vec<&str> = cycle.iter().map(|node| names[*node as usize]).collect();
         let field = format!("{map}.{}.parent", cycle[0]);
         let message = format!("the {what} is a part of itself: {}", shown(&cycle));
         let place = folder.directories.iter().find(|d| d.fields.contains_key(&field));
@@ -115,25 +121,25 @@ fn shown(cycle: &[&str]) -> String {
 }
 
 /// A shortest cycle through the least node of every knot of nodes that reach
-/// each other, each beginning with that node.
-fn cycles<'g>(graph: &BTreeMap<&'g str, Vec<&'g str>>) -> Vec<Vec<&'g str>> {
+/// each other, each beginning with that node. `graph` has the users of each.
+fn cycles(graph: &[Vec<Node>]) -> Vec<Vec<Node>> {
     let mut cycles = Vec::new();
     for knot in knots(graph) {
         let Some(&start) = knot.first() else { continue };
-        let mut before: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut before: BTreeMap<Node, Node> = BTreeMap::new();
         let mut queue = VecDeque::from([start]);
         'search: while let Some(node) = queue.pop_front() {
-            for &next in graph.get(node).into_iter().flatten() {
+            for &next in &graph[node as usize] {
                 if next == start {
                     let mut cycle = vec![node];
-                    while let Some(&previous) = before.get(cycle[cycle.len() - 1]) {
+                    while let Some(&previous) = before.get(&cycle[cycle.len() - 1]) {
                         cycle.push(previous);
                     }
                     cycle.reverse();
                     cycles.push(cycle);
                     break 'search;
                 }
-                if knot.contains(next) && !before.contains_key(next) {
+                if knot.binary_search(&next).is_ok() && !before.contains_key(&next) {
                     before.insert(next, node);
                     queue.push_back(next);
                 }
@@ -143,55 +149,56 @@ fn cycles<'g>(graph: &BTreeMap<&'g str, Vec<&'g str>>) -> Vec<Vec<&'g str>> {
     cycles
 }
 
-/// Strongly connected components that hold a cycle, by Tarjan's algorithm
-/// (SIAM J. Comput. 1(2), 1972) with its own stack: a lineage may be deep.
-fn knots<'g>(graph: &BTreeMap<&'g str, Vec<&'g str>>) -> Vec<BTreeSet<&'g str>> {
-    let mut order: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut low: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut on_path: BTreeSet<&str> = BTreeSet::new();
-    let mut path: Vec<&str> = Vec::new();
+/// Strongly connected components that hold a cycle, each ascending, by Tarjan's
+/// algorithm (SIAM J. Comput. 1(2), 1972) with its own stack: a lineage may be
+/// deep.
+fn knots(graph: &[Vec<Node>]) -> Vec<Vec<Node>> {
+    /// The order of a node that was not come to yet.
+    const UNSEEN: usize = usize::MAX;
+    let mut order: Vec<usize> = vec![UNSEEN; graph.len()];
+    let mut low: Vec<usize> = vec![UNSEEN; graph.len()];
+    let mut on_path: Vec<bool> = vec![false; graph.len()];
+    let mut path: Vec<Node> = Vec::new();
     let mut knots = Vec::new();
-    for &root in graph.keys() {
-        if order.contains_key(root) {
+    let mut count = 0;
+    for root in (0..graph.len()).filter_map(|node| Node::try_from(node).ok()) {
+        if order[root as usize] != UNSEEN {
             continue;
         }
-        let mut work: Vec<(&str, usize)> = vec![(root, 0)];
+        let mut work: Vec<(Node, usize)> = vec![(root, 0)];
         while let Some((node, next)) = work.pop() {
+            let at = node as usize;
             if next == 0 {
-                let number = order.len();
-                order.insert(node, number);
-                low.insert(node, number);
+                (order[at], low[at]) = (count, count);
+                count += 1;
                 path.push(node);
-                on_path.insert(node);
+                on_path[at] = true;
             }
-            let above = graph.get(node).map_or(&[][..], Vec::as_slice);
-            if let Some(&child) = above.get(next) {
+            if let Some(&child) = graph[at].get(next) {
                 work.push((node, next + 1));
-                if !order.contains_key(child) {
+                if order[child as usize] == UNSEEN {
                     work.push((child, 0));
-                } else if on_path.contains(child) {
-                    let least = low[node].min(order[child]);
-                    low.insert(node, least);
+                } else if on_path[child as usize] {
+                    low[at] = low[at].min(order[child as usize]);
                 }
                 continue;
             }
-            if low[node] == order[node] {
-                let mut knot = BTreeSet::new();
+            if low[at] == order[at] {
+                let mut knot = Vec::new();
                 while let Some(member) = path.pop() {
-                    on_path.remove(member);
-                    knot.insert(member);
+                    on_path[member as usize] = false;
+                    knot.push(member);
                     if member == node {
                         break;
                     }
                 }
-                let itself = graph.get(node).is_some_and(|above| above.contains(&node));
-                if knot.len() > 1 || itself {
+                if knot.len() > 1 || graph[at].contains(&node) {
+                    knot.sort_unstable();
                     knots.push(knot);
                 }
             }
             if let Some(&(parent, _)) = work.last() {
-                let least = low[parent].min(low[node]);
-                low.insert(parent, least);
+                low[parent as usize] = low[parent as usize].min(low[at]);
             }
         }
     }

@@ -19,11 +19,15 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
     for document in folder.directories {
         of_directory(&mut names, document);
     }
-    for document in folder.lineage {
-        let paths = document.items("edges");
-        for (edge, path) in document.value.iter().zip(&paths) {
-            names.node(document, &format!("{path}.from"), &edge.from);
-            names.node(document, &format!("{path}.to"), &edge.to);
+    for (number, document) in folder.lineage.iter().enumerate() {
+        for (place, edge) in document.value.iter().enumerate() {
+            for (end, name) in [("from", &edge.from), ("to", &edge.to)] {
+                // There may be very many, and few have no type.
+                if !is_typed(name, &SUBJECT_TYPES) {
+                    let path = folder.edge_path(number, place);
+                    names.node(document, &format!("{path}.{end}"), name);
+                }
+            }
         }
     }
     for document in folder.policies {
@@ -256,8 +260,10 @@ impl Names<'_> {
         types: &[&str],
         rule: &'static str,
     ) -> bool {
+        if is_typed(name, types) {
+            return true;
+        }
         let (message, hint) = match name.split_once(':') {
-            Some((kind, bare)) if types.contains(&kind) && !bare.is_empty() => return true,
             Some((kind, "")) => {
                 let hint = self.example(types);
                 (format!("`{kind}:` has a type and no name"), hint)
@@ -319,6 +325,11 @@ impl Names<'_> {
             .copied()
             .unwrap_or_default()
     }
+}
+
+/// True for a name with one of the types.
+fn is_typed(name: &str, types: &[&str]) -> bool {
+    name.split_once(':').is_some_and(|(kind, bare)| types.contains(&kind) && !bare.is_empty())
 }
 
 /// Control characters, and those that take no room: a name that has one looks

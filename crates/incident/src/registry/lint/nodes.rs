@@ -18,32 +18,32 @@ const COMPARISONS_MAX: usize = 5_000_000;
 
 pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
     let registry = folder.registry;
-    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
-    for node in registry.edges().iter().flat_map(|edge| [&edge.from, &edge.to]) {
-        *times.entry(node).or_default() += 1;
-    }
+    let nodes = folder.nodes();
+    let ends = || folder.ends.nodes.iter().flat_map(|(from, to)| [*from as usize, *to as usize]);
+    let mut times: Vec<usize> = vec![0; nodes.len()];
+    ends().for_each(|node| times[node] += 1);
     let has_charter = |node: &str| !registry.index.matching(node, NEVER).is_empty();
-    let strangers: BTreeSet<&str> =
-        times.keys().copied().filter(|node| !has_charter(node)).collect();
+    let is_stranger = |(times, node): (&usize, &&str)| *times > 0 && !has_charter(node);
+    let strangers: Vec<bool> = times.iter().zip(&nodes).map(is_stranger).collect();
     // What is named twice, or has a charter, was meant.
-    let known: BTreeSet<&str> = times
-        .iter()
-        .filter(|(node, times)| **times > 1 || !strangers.contains(*node))
-        .map(|(node, _)| *node)
+    let is_meant = |node: &usize| times[*node] > 1 || (times[*node] == 1 && !strangers[*node]);
+    let known: BTreeSet<&str> = (0..nodes.len())
+        .filter(is_meant)
+        .map(|node| nodes[node])
         .chain(registry.index.named())
         .collect();
     views(folder, &known, found);
-    let guesses = strangers.len().saturating_mul(known.len()) <= COMPARISONS_MAX;
+    let count = strangers.iter().filter(|is_stranger| **is_stranger).count();
+    let guesses = count.saturating_mul(known.len()) <= COMPARISONS_MAX;
     let near = |node: &str| if guesses { near(node, &known) } else { None };
     let mut left = FINDINGS_MAX;
-    let mut told = BTreeSet::new();
-    for edge in registry.edges() {
-        let ends = (edge.from.clone(), edge.to.clone());
-        let Some(source) = folder.sources.get(&ends) else { continue };
-        for (end, node) in [("from", edge.from.as_str()), ("to", edge.to.as_str())] {
-            if !strangers.contains(node) || !told.insert(node) {
+    let mut told = vec![false; nodes.len()];
+    for ((from, to), source) in folder.ends.nodes.iter().zip(&folder.ends.sources) {
+        for (end, number) in [("from", *from as usize), ("to", *to as usize)] {
+            if !strangers[number] || std::mem::replace(&mut told[number], true) {
                 continue;
             }
+            let node = nodes[number];
             let guess = near(node);
             let (message, hint) = if node.starts_with("feature:") {
                 let hint =
@@ -52,7 +52,7 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
             } else {
                 // A dataset may do without a charter. One that is named once
                 // and nearly as another is a slip.
-                let Some(hint) = guess.filter(|_| times.get(node) == Some(&1)) else { continue };
+                let Some(hint) = guess.filter(|_| times[number] == 1) else { continue };
                 (format!("nothing else in this folder names {node}"), hint)
             };
             if left == 0 {
@@ -60,15 +60,16 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
             }
             left -= 1;
             let hint = Some(hint);
-            match source {
-                Source::Lineage(number, path) => {
-                    let field = format!("{path}.{end}");
-                    let place = &folder.lineage[*number];
+            match *source {
+                Source::Lineage(number, place) => {
+                    let field = format!("{}.{end}", folder.edge_path(number, place));
+                    let place = &folder.lineage[number];
                     found.warning(place, &field, "unknown_node", message, hint);
                 }
-                Source::Charter(number, path) => {
-                    let place = &folder.charters[*number];
-                    found.warning(place, path, "unknown_node", message, hint);
+                Source::Charter(number, list, place) => {
+                    let path = format!("{list}[{place}]");
+                    let place = &folder.charters[number];
+                    found.warning(place, &path, "unknown_node", message, hint);
                 }
             }
         }
