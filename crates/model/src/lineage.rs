@@ -256,6 +256,17 @@ pub struct Ownership {
     pub role: Option<String>,
 }
 
+impl Ownership {
+    /// The `type` of an owner who is accountable. OpenLineage leaves the words
+    /// open; others are maintainers and the like.
+    pub const OWNER: &'static str = "OWNER";
+
+    /// True where that is the type.
+    pub fn is_owner(&self) -> bool {
+        self.role.as_deref().is_some_and(|role| role.eq_ignore_ascii_case(Self::OWNER))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -263,7 +263,9 @@ fn owners(runs: &[RunEvent], lineage: &Lineage) -> BTreeMap<Node, Vec<(Timestamp
     let mut owners: BTreeMap<Node, Vec<(Timestamp, Vec<String>)>> = BTreeMap::new();
     for event in runs {
         let mut named: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for ownership in &event.owners {
+        // Whoever is called an owner before maintainers and others.
+        let (first, rest): (Vec<_>, Vec<_>) = event.owners.iter().partition(|one| one.is_owner());
+        for ownership in first.into_iter().chain(rest) {
             named.entry(&ownership.node).or_default().push(ownership.owner.clone());
         }
         for (name, mut all) in named {

@@ -236,6 +236,18 @@ fn a_base_gives_the_lineage_that_the_same_edges_give_one_by_one() {
 }
 
 #[test]
+fn whoever_is_called_an_owner_comes_before_maintainers() {
+    let mut event = run("05-01", "1", RunState::Completed);
+    for (owner, role) in [("b", Some("MAINTAINER")), ("c", None), ("a", Some("OWNER"))] {
+        let (node, role) = ("dataset:a".into(), role.map(str::to_owned));
+        event.owners.push(Ownership { node, owner: owner.into(), role });
+    }
+    let lineage = built(&[event]);
+    let node = lineage.node("dataset:a").unwrap();
+    assert_eq!(lineage.owners(node, at("05-02")).0, ["a", "b", "c"]);
+}
+
+#[test]
 fn owners_are_those_of_the_time() {
     let owned = |when: &str, owner: &str| {
         let mut event = run(when, when, RunState::Completed);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 use watchkeep_model::charter::CharterFields;
 use watchkeep_model::document::Place;
+use watchkeep_model::lineage::Ownership;
 use watchkeep_model::time::Timestamp;
 
 use super::{FACET, bare};
@@ -220,7 +221,10 @@ impl<'a> Reader<'_, 'a> {
 /// The owner of a facet: the first that is called one, else the first.
 fn owner(facet: &At<'_>) -> Option<String> {
     let owners = facet.list("owners");
-    let is_owner = |at: &&At<'_>| at.item.peek_text("type") == Some("OWNER");
+    let is_owner = |at: &&At<'_>| {
+        let said = at.item.peek_text("type");
+        said.is_some_and(|said| said.eq_ignore_ascii_case(Ownership::OWNER))
+    };
     let chosen = owners.iter().find(is_owner).or(owners.first())?;
     for owner in &owners {
         if owner.place() != chosen.place() {
