@@ -157,6 +157,21 @@ impl Reader<'_> {
         for column in at.list("columns") {
             self.column(&column, &said, name, &fields);
         }
+        // OpenMetadata draws the lineage of a model from these, too.
+        for feature in at.list("mlFeatures") {
+            for source in feature.list("featureSources") {
+                let Some(data) = source.get("dataSource") else { continue };
+                match (referenced(data.item), &ours.upstream) {
+                    (None, _) => data.lost("nothing tells which subject it is"),
+                    (Some(from), None) => self.gathered.edge(self.file, &from, &said, None),
+                    (Some(from), Some(upstream)) if !upstream.contains(&from) => {
+                        data.lost("`watchkeep.upstream` says what it is made from");
+                    }
+                    _ => {}
+                }
+                let _ = data.whole();
+            }
+        }
         self.gathered.part(self.file, at, &said, fields, ours, None);
     }
 
