@@ -92,7 +92,7 @@ impl Categories {
             return self.sketch().map(Sketch::sets);
         }
         let mut sets = vec![0u64; SETS];
-        for (category, count) in self.counts().iter() {
+        for (category, count) in self.counts().names().iter() {
             let of_set = &mut sets[Sketch::set_of(category)];
             *of_set = of_set.saturating_add(count);
         }
@@ -147,8 +147,8 @@ impl Categories {
     /// can be trusted beyond level 0. Without a sketch they are those of the sample.
     pub fn top(&self, n: usize) -> (Vec<(String, u64)>, Option<Frequent>) {
         let frequent = self.frequent();
-        let cut = Cut::of_largest(self.counts().iter().map(|(_, count)| count), n);
-        let mut all: Vec<(&str, u64)> = cut.taken(self.counts().iter(), |(_, count)| *count);
+        let (names, cut) = (self.counts().names(), Cut::of_largest(self.counts().counts(), n));
+        let mut all: Vec<(&str, u64)> = cut.taken(names.iter(), |(_, count)| *count);
         for (category, count) in frequent.iter().flat_map(|frequent| &frequent.counts) {
             if !self.counts().contains(category) {
                 all.push((category, *count));
@@ -174,7 +174,7 @@ impl Categories {
         other: u64,
         sketch: Option<Sketch>,
     ) -> Option<Self> {
-        let kept = counts.iter().try_fold(0u64, |sum, (_, count)| sum.checked_add(count))?;
+        let kept = counts.counts().try_fold(0, u64::checked_add)?;
         let total = kept.checked_add(other)?;
         let fits = counts.len() <= CATEGORIES_MAX
             && level <= 64

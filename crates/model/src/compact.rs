@@ -97,7 +97,7 @@ fn write_categories(out: &mut Vec<u8>, categories: &Categories) {
     unsigned(out, u64::from(categories.level()));
     unsigned(out, categories.other());
     unsigned(out, categories.counts().len() as u64);
-    for (category, count) in categories.counts().iter() {
+    for (category, count) in categories.counts().names().iter() {
         unsigned(out, category.len() as u64);
         out.extend(category.as_bytes());
         unsigned(out, count);

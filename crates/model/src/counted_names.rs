@@ -1,35 +1,58 @@
-//! Counts by name, one name after the other in one text: what thousands of
-//! categories cost is their names, and an allocation and a place in a tree for
-//! each would be several times as much, in memory and in time.
+//! Counts by name. What thousands of categories cost is their names, so these lie
+//! together: as numbers where they begin alike and soon end, else one after the
+//! other in one text.
 
+mod key;
+mod packed;
+mod text;
+mod union;
 mod walk;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::counts::{Counts, room_for_bytes};
+use crate::counts::Counts;
+use packed::Packed;
+use text::Text;
 
 /// Others into so many times as many: each is added by itself. Otherwise one walk
 /// along both.
 const WALKED_PER_ADDITION: usize = 64;
 
 /// Counts by name, ascending by name. Equal contents are equal.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CountedNames {
-    /// All names, one after the other.
-    text: String,
-    /// Where each ends in it.
-    ends: Counts,
+    kept: Kept,
     counts: Counts,
+}
+
+/// Names, ascending. They are packed wherever they can be.
+#[derive(Clone, PartialEq, Eq)]
+enum Kept {
+    Packed(Packed),
+    Text(Text),
+}
+
+/// The names with their counts, to be read one after the other.
+pub struct Names<'a> {
+    text: Cow<'a, str>,
+    ends: Cow<'a, Counts>,
+    counts: &'a Counts,
+}
+
+impl Default for CountedNames {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 impl CountedNames {
     /// No names.
-    pub(crate) const NONE: Self =
-        Self { text: String::new(), ends: Counts::NONE, counts: Counts::NONE };
+    pub(crate) const NONE: Self = Self { kept: Kept::Packed(Packed::NONE), counts: Counts::NONE };
 
     /// How many names there are.
     pub fn len(&self) -> usize {
@@ -41,9 +64,21 @@ impl CountedNames {
         self.len() == 0
     }
 
-    /// (name, count), ascending by name.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, u64)> + ExactSizeIterator + Clone {
-        (0..self.len()).map(|at| (self.name(at), self.counts.get(at)))
+    /// The names, to be read.
+    pub fn names(&self) -> Names<'_> {
+        let (text, ends) = match &self.kept {
+            Kept::Packed(packed) => {
+                let (text, ends) = packed.to_text();
+                (Cow::Owned(text), Cow::Owned(Counts::Four(ends)))
+            }
+            Kept::Text(names) => (Cow::Borrowed(&*names.text), Cow::Borrowed(&names.ends)),
+        };
+        Names { text, ends, counts: &self.counts }
+    }
+
+    /// The counts alone, in the order of their names.
+    pub fn counts(&self) -> impl Iterator<Item = u64> + Clone + '_ {
+        self.counts.iter()
     }
 
     /// The count of a name; `None` where it has none.
@@ -56,19 +91,22 @@ impl CountedNames {
         self.find(name).is_ok()
     }
 
-    /// The first name.
-    pub(crate) fn first(&self) -> Option<&str> {
-        (!self.is_empty()).then(|| self.name(0))
-    }
-
-    /// The last name.
-    pub(crate) fn last(&self) -> Option<&str> {
-        self.len().checked_sub(1).map(|last| self.name(last))
-    }
-
     /// The sum of all counts.
     pub fn total(&self) -> u64 {
-        self.counts.iter().fold(0, u64::saturating_add)
+        self.counts().fold(0, u64::saturating_add)
+    }
+
+    /// Each name in its order, with how many bytes it begins with as the one before,
+    /// and its count.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(usize, &[u8], u64)) {
+        let mut counts = self.counts.iter();
+        let each = |alike: usize, name: &[u8]| {
+            visit(alike, name, counts.next().unwrap_or_default());
+        };
+        match &self.kept {
+            Kept::Packed(packed) => packed.visit(each),
+            Kept::Text(names) => names.visit(each),
+        }
     }
 
     /// Counts `by` more of a name that is counted; false where it is not.
@@ -84,26 +122,21 @@ impl CountedNames {
     pub(crate) fn add(&mut self, name: &str, by: u64) {
         match self.find(name) {
             Ok(at) => self.counts.add(at, by),
-            Err(at) => {
-                let start = self.start(at);
-                room_for_bytes(&mut self.text, name.len());
-                self.text.insert_str(start, name);
-                self.ends.insert(at, start as u64);
-                self.ends.raise_from(at, name.len() as u64);
-                self.counts.insert(at, by);
-            }
+            Err(at) => self.insert(at, name, by),
         }
     }
 
     /// Appends a name; false, and nothing is, where it is not after all others.
     pub fn push(&mut self, name: &str, count: u64) -> bool {
-        let is_after = self.last().is_none_or(|last| last < name);
+        let is_after = self.len().checked_sub(1).is_none_or(|last| {
+            let order = match &self.kept {
+                Kept::Packed(packed) => packed.order(last, name.as_bytes()),
+                Kept::Text(names) => names.name(last).cmp(name),
+            };
+            order == Ordering::Less
+        });
         if is_after {
-            room_for_bytes(&mut self.text, name.len());
-            self.text.push_str(name);
-            let at = self.len();
-            self.ends.insert(at, self.text.len() as u64);
-            self.counts.insert(at, count);
+            self.insert(self.len(), name, count);
         }
         is_after
     }
@@ -112,59 +145,86 @@ impl CountedNames {
     pub(crate) fn merge(&mut self, other: &Self) {
         if self.is_empty() {
             *self = other.clone();
-        } else if self.text == other.text && self.ends == other.ends {
+        } else if other.is_empty() {
+        } else if self.kept == other.kept {
             self.counts.add_each(&other.counts);
+        } else if let (Kept::Packed(own), Kept::Packed(others)) = (&mut self.kept, &other.kept)
+            && own.merge(&mut self.counts, others, &other.counts).is_some()
+        {
         } else if other.len() * WALKED_PER_ADDITION < self.len() {
-            other.iter().for_each(|(name, count)| self.add(name, count));
+            other.names().iter().for_each(|(name, count)| self.add(name, count));
         } else {
-            walk::merge(self, other);
+            let others = match &other.kept {
+                Kept::Packed(packed) => Cow::Owned(unpacked(packed)),
+                Kept::Text(names) => Cow::Borrowed(names),
+            };
+            let mut names = std::mem::take(self.as_text());
+            walk::merge(&mut names, &mut self.counts, &others, &other.counts);
+            self.kept = Kept::Text(names);
         }
     }
 
     /// Those of which `keep` holds, by their number.
     pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let (mut text, mut ends, mut counts) = (String::new(), Vec::new(), Vec::new());
-        for (at, (name, count)) in self.iter().enumerate() {
-            if keep(at) {
-                room_for_bytes(&mut text, name.len());
-                text.push_str(name);
-                ends.push(text.len() as u64);
-                counts.push(count);
+        let counts = self.counts.filtered(&keep);
+        let kept = match &self.kept {
+            Kept::Packed(packed) => Kept::Packed(packed.filtered(keep)),
+            Kept::Text(names) => {
+                let names = names.filtered(keep);
+                Packed::of(&names).map_or_else(|| Kept::Text(names), Kept::Packed)
             }
+        };
+        Self { kept, counts }
+    }
+
+    fn insert(&mut self, at: usize, name: &str, count: u64) {
+        let is_packed = match &mut self.kept {
+            Kept::Packed(packed) => packed.insert(at, name.as_bytes()),
+            Kept::Text(_) => false,
+        };
+        if !is_packed {
+            self.as_text().insert(at, name);
         }
-        text.shrink_to_fit();
-        Self {
-            text,
-            ends: Counts::of(ends.iter().copied()),
-            counts: Counts::of(counts.iter().copied()),
-        }
+        self.counts.insert(at, count);
     }
 
     fn find(&self, name: &str) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = usize::midpoint(low, high);
-            match self.name(middle).cmp(name) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Equal => return Ok(middle),
-                Ordering::Greater => high = middle,
-            }
+        match &self.kept {
+            Kept::Packed(packed) => packed.find(name.as_bytes()),
+            Kept::Text(names) => names.find(name),
         }
-        Err(low)
     }
 
-    fn name(&self, at: usize) -> &str {
-        &self.text[self.start(at)..self.ends.get(at) as usize]
-    }
-
-    fn start(&self, at: usize) -> usize {
-        if at == 0 { 0 } else { self.ends.get(at - 1) as usize }
+    /// As a text, for names that cannot be packed.
+    fn as_text(&mut self) -> &mut Text {
+        if let Kept::Packed(packed) = &self.kept {
+            self.kept = Kept::Text(unpacked(packed));
+        }
+        match &mut self.kept {
+            Kept::Text(names) => names,
+            Kept::Packed(_) => unreachable!("it has been unpacked"),
+        }
     }
 }
 
+impl Names<'_> {
+    /// (name, count), ascending by name.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, u64)> + ExactSizeIterator + Clone {
+        (0..self.counts.len()).map(|at| {
+            let start = if at == 0 { 0 } else { self.ends.get(at - 1) as usize };
+            (&self.text[start..self.ends.get(at) as usize], self.counts.get(at))
+        })
+    }
+}
+
+fn unpacked(packed: &Packed) -> Text {
+    let (text, ends) = packed.to_text();
+    Text { text, ends: Counts::of(ends.into_iter().map(u64::from)) }
+}
+
 /// How many bytes two names begin alike with.
-pub(crate) fn alike(a: &str, b: &str) -> usize {
-    a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count()
+fn alike(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 impl<'a> FromIterator<(&'a str, u64)> for CountedNames {
@@ -185,7 +245,7 @@ impl<'a> FromIterator<(&'a str, u64)> for CountedNames {
 
 impl fmt::Debug for CountedNames {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
+        f.debug_map().entries(self.names().iter()).finish()
     }
 }
 
@@ -193,7 +253,7 @@ impl fmt::Debug for CountedNames {
 impl Serialize for CountedNames {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.len()))?;
-        for (name, count) in self.iter() {
+        for (name, count) in self.names().iter() {
             serde::ser::SerializeMap::serialize_entry(&mut map, name, &count)?;
         }
         serde::ser::SerializeMap::end(map)
@@ -213,42 +273,93 @@ mod tests {
 
     use super::*;
 
+    fn count() -> impl Strategy<Value = u64> {
+        prop_oneof![1u64..5, 250u64..260, 65_530u64..65_540, Just(u64::MAX - 1)]
+    }
+
     /// Names that begin alike and end in any way, one the beginning of another,
-    /// and with the byte that shorter keys are filled up with.
+    /// and with the byte that shorter numbers are filled up with; sooner or later.
     fn names() -> impl Strategy<Value = BTreeMap<String, u64>> {
-        let name = ("(user-)?", "[a\\x00é]{0,11}").prop_map(|(a, b)| a + &b);
-        let count = prop_oneof![1u64..5, 65_530u64..65_540, Just(u64::MAX - 1)];
-        prop::collection::btree_map(name, count, 0..80)
+        let rest = prop_oneof!["[a\\x00é]{0,11}", "[abé]{0,4}", "[abé]{1,2}"];
+        let names = ("(user-)?|user-|user-a", prop::collection::btree_map(rest, count(), 0..80));
+        names.prop_map(|(begin, rests)| {
+            rests.into_iter().map(|(rest, count)| (begin.clone() + &rest, count)).collect()
+        })
+    }
+
+    fn of(tree: &BTreeMap<String, u64>) -> CountedNames {
+        let mut names = CountedNames::default();
+        tree.iter().rev().for_each(|(name, count)| names.add(name, *count));
+        names
+    }
+
+    /// Sums are those of a tree, whatever the way that names came.
+    fn check(
+        own: &BTreeMap<String, u64>,
+        other: &BTreeMap<String, u64>,
+    ) -> Result<(), TestCaseError> {
+        let mut tree = own.clone();
+        for (name, count) in other {
+            let own = tree.entry(name.clone()).or_default();
+            *own = own.saturating_add(*count);
+        }
+        let mut merged = of(own);
+        merged.merge(&of(other));
+        prop_assert!(merged.names().iter().eq(tree.iter().map(|(n, c)| (&**n, *c))), "{merged:?}");
+        prop_assert_eq!(&merged, &of(&tree));
+        let pairs = own.iter().chain(other).map(|(name, count)| (&**name, *count));
+        prop_assert_eq!(&merged, &pairs.collect());
+        prop_assert!(tree.iter().all(|(name, count)| merged.get(name) == Some(*count)));
+        let mut visited = Vec::new();
+        merged.visit(|alike, name, count| {
+            let is_alike = visited.last().is_none_or(|(before, _): &(Vec<u8>, u64)| {
+                before[..alike] == name[..alike] && before.get(alike) != name.get(alike)
+            });
+            assert!(is_alike);
+            visited.push((name.to_vec(), count));
+        });
+        let expected = tree.iter().map(|(name, count)| (name.as_bytes().to_vec(), *count));
+        prop_assert!(visited.into_iter().eq(expected));
+        let text = serde_json::to_string(&merged).unwrap();
+        prop_assert_eq!(&text, &serde_json::to_string(&tree).unwrap());
+        prop_assert_eq!(serde_json::from_str::<CountedNames>(&text).unwrap(), merged);
+        Ok(())
     }
 
     proptest! {
         #[test]
-        fn sums_are_those_of_a_tree(own in names(), other in names(), few in names()) {
-            let of = |tree: &BTreeMap<String, u64>| -> CountedNames {
-                let mut names = CountedNames::default();
-                tree.iter().rev().for_each(|(name, count)| names.add(name, *count));
-                names
-            };
-            let few: BTreeMap<String, u64> = few.into_iter().take(3).collect();
+        fn sums_are_those_of_a_tree(own in names(), other in names(), few in 0usize..4) {
+            let few: BTreeMap<String, u64> = other.clone().into_iter().take(few).collect();
             for other in [&other, &few, &own] {
-                let mut tree = own.clone();
-                for (name, count) in other {
-                    let own = tree.entry(name.clone()).or_default();
-                    *own = own.saturating_add(*count);
-                }
-                let mut merged = of(&own);
-                merged.merge(&of(other));
-                prop_assert!(merged.iter().eq(tree.iter().map(|(n, c)| (&**n, *c))), "{merged:?}");
-                prop_assert_eq!(&merged, &of(&tree));
-                let pairs = own.iter().chain(other).map(|(name, count)| (&**name, *count));
-                prop_assert_eq!(&merged, &pairs.collect());
-                prop_assert!(tree.iter().all(|(name, count)| merged.get(name) == Some(*count)));
-                let text = serde_json::to_string(&merged).unwrap();
-                prop_assert_eq!(&text, &serde_json::to_string(&tree).unwrap());
-                prop_assert_eq!(serde_json::from_str::<CountedNames>(&text).unwrap(), merged);
+                check(&own, other)?;
+                check(other, &own)?;
             }
-            let odd = of(&own).filtered(|at| at % 2 == 1);
-            prop_assert!(odd.iter().eq(own.iter().skip(1).step_by(2).map(|(n, c)| (&**n, *c))));
+            for keep in [|at| at % 2 == 1, |at| at == 3, |at| (2..5).contains(&at)] {
+                let kept = own.iter().enumerate().filter(|(at, _)| keep(*at));
+                let kept = kept.map(|(_, (name, count))| (name.clone(), *count)).collect();
+                prop_assert_eq!(of(&own).filtered(keep), of(&kept));
+            }
+            let (counted, mut asked) = (of(&own), own.keys().chain(other.keys()));
+            prop_assert!(asked.all(|name| counted.get(name) == own.get(name).copied()));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+
+        /// So many that several stretches are merged at a time, alike on both sides or
+        /// far apart.
+        #[test]
+        fn hundreds_are_merged_as_few_are(
+            own in prop::collection::btree_map(0u32..3_000, count(), 100..600),
+            other in prop::collection::btree_map(0u32..3_000, count(), 100..600),
+            apart in prop_oneof![Just(0u32), 0u32..3_000],
+            begin in prop_oneof![Just(("", "")), Just(("user-", "user-")), Just(("user-", "u"))],
+        ) {
+            let named = |of: &BTreeMap<u32, u64>, begin: &str, from: u32| {
+                of.iter().map(|(n, count)| (format!("{begin}{}", from + n), *count)).collect()
+            };
+            check(&named(&own, begin.0, 0), &named(&other, begin.1, apart))?;
         }
     }
 

@@ -25,6 +25,33 @@ impl Default for Counts {
     }
 }
 
+/// A number of [`Counts`].
+pub(crate) trait Count: Copy + Default {
+    /// Itself, or 0; without a branch.
+    fn only_if(self, is_so: bool) -> Self;
+    /// The sum, and whether it does not fit; the largest, where nothing wider is.
+    fn plus(self, more: Self) -> (Self, bool);
+}
+
+macro_rules! count {
+    ($number:ty, $plus:expr) => {
+        impl Count for $number {
+            fn only_if(self, is_so: bool) -> Self {
+                self & Self::from(is_so).wrapping_neg()
+            }
+
+            fn plus(self, more: Self) -> (Self, bool) {
+                $plus(self, more)
+            }
+        }
+    };
+}
+
+count!(u8, u8::overflowing_add);
+count!(u16, u16::overflowing_add);
+count!(u32, u32::overflowing_add);
+count!(u64, |a: u64, b: u64| (a.saturating_add(b), false));
+
 /// The same of whichever list it is.
 macro_rules! each_width {
     ($counts:expr, $list:ident => $what:expr) => {
@@ -188,13 +215,31 @@ impl Counts {
         }
     }
 
+    /// Takes in counts before those with these numbers, which ascend.
+    pub(crate) fn insert_each(&mut self, places: &[usize], fresh: &[u64]) {
+        self.widen(fresh.iter().fold(0, |bits, count| bits | count));
+        match self {
+            Self::One(counts) => insert_each(counts, places, |at| narrow(fresh[at])),
+            Self::Two(counts) => insert_each(counts, places, |at| narrow(fresh[at])),
+            Self::Four(counts) => insert_each(counts, places, |at| narrow(fresh[at])),
+            Self::Eight(counts) => insert_each(counts, places, |at| fresh[at]),
+        }
+    }
+
+    /// Those of which `keep` holds, by their number.
+    pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let kept: Vec<u64> =
+            self.iter().enumerate().filter(|(at, _)| keep(*at)).map(|(_, count)| count).collect();
+        Self::of(kept.iter().copied())
+    }
+
     /// Takes more bytes for each where a count needs them.
     fn widen(&mut self, count: u64) {
         self.widen_to(width_of(count));
     }
 
     /// Bytes of each.
-    fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         match self {
             Self::One(_) => 1,
             Self::Two(_) => 2,
@@ -204,7 +249,7 @@ impl Counts {
     }
 
     /// Takes at least so many bytes for each.
-    fn widen_to(&mut self, width: usize) {
+    pub(crate) fn widen_to(&mut self, width: usize) {
         if width > self.width() {
             *self = each_width!(self, counts => {
                 let counts = counts.iter();
@@ -260,6 +305,22 @@ where
         }
     }
     at.len()
+}
+
+/// Takes in values before those with these numbers, which ascend.
+pub(crate) fn insert_each<T: Copy + Default>(
+    values: &mut Vec<T>,
+    places: &[usize],
+    fresh: impl Fn(usize) -> T,
+) {
+    room_for(values, places.len());
+    let mut end = values.len();
+    values.resize(end + places.len(), T::default());
+    for (at, place) in places.iter().enumerate().rev() {
+        values.copy_within(*place..end, place + at + 1);
+        values[place + at] = fresh(at);
+        end = *place;
+    }
 }
 
 fn insert<T>(counts: &mut Vec<T>, at: usize, count: T) {

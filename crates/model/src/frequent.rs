@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counted_names::{CountedNames, alike};
+use crate::counted_names::CountedNames;
 use crate::counts::Counts;
 
 /// Rows of the sketch of whole names.
@@ -77,15 +77,14 @@ impl Sketch {
         let mut levels = Vec::with_capacity(counts.len());
         // The beginnings of the name before, and what is not put down of each yet.
         let mut way: Vec<(Prefix, u64)> = vec![(Prefix::EMPTY, 0)];
-        let mut before = "";
         let (mut cells, mut buckets) = (Vec::new(), Vec::with_capacity(counts.len() * ROWS));
-        for (name, count) in counts.iter() {
-            put_down(&mut way, 1 + alike(before, name), &mut cells);
+        counts.visit(|alike, name, count| {
+            put_down(&mut way, 1 + alike, &mut cells);
             if cells.len() >= AT_A_TIME {
                 self.prefixes.add_at(&cells);
                 cells.clear();
             }
-            for byte in name.bytes().skip(way.len() - 1) {
+            for byte in name[way.len() - 1..].iter().copied() {
                 self.alphabet[usize::from(byte >> 6)] |= 1 << (byte & 63);
                 let longer = way.last().map_or(Prefix::EMPTY, |(prefix, _)| prefix.then(byte));
                 way.push((longer, 0));
@@ -95,8 +94,7 @@ impl Sketch {
                 levels.push(prefix.level_max());
                 buckets.extend(prefix.buckets().map(|bucket| (bucket, count)));
             }
-            before = name;
-        }
+        });
         put_down(&mut way, 1, &mut cells);
         self.prefixes.add_at(&cells);
         self.buckets.add_at(&buckets);
@@ -308,13 +306,20 @@ pub(crate) fn level_max(category: &str) -> u32 {
     Prefix::of(category).level_max()
 }
 
-/// The same of each of many. What all begin alike with is hashed once.
+/// The same of each of many. What one begins with as the one before is hashed once.
 pub(crate) fn levels_max(counts: &CountedNames) -> Vec<u32> {
-    let alike = counts.first().zip(counts.last()).map_or(0, |(first, last)| alike(first, last));
-    let beginning = counts.first().map_or(&[][..], |first| &first.as_bytes()[..alike]);
-    let beginning = beginning.iter().copied().fold(Prefix::EMPTY, Prefix::then);
-    let level = |name: &str| name.bytes().skip(alike).fold(beginning, Prefix::then).level_max();
-    counts.iter().map(|(name, _)| level(name)).collect()
+    let mut levels = Vec::with_capacity(counts.len());
+    let mut way = vec![Prefix::EMPTY];
+    counts.visit(|alike, name, _| {
+        way.truncate(1 + alike);
+        let mut last = way[alike];
+        for byte in &name[alike..] {
+            last = last.then(*byte);
+            way.push(last);
+        }
+        levels.push(last.level_max());
+    });
+    levels
 }
 
 /// The finaliser of MurmurHash3.

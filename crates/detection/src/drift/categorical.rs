@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use watchkeep_model::categories::Cut;
+use watchkeep_model::counted_names::Names;
 use watchkeep_model::frequent::{SETS, Sketch};
 use watchkeep_model::summary::{Categories, Summary};
 use watchkeep_model::window::{Bins, Drift};
@@ -37,7 +38,8 @@ pub fn categorical_among(
     let mut drift = Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
     let bins = match values.level().max(against.level()) {
         0 => {
-            let rows = rows(values, against);
+            let names = (values.counts().names(), against.counts().names());
+            let rows = rows(&names.0, &names.1);
             unseen_of_rows(&mut drift, &rows);
             by_name(&rows, (0, 0))
         }
@@ -47,7 +49,8 @@ pub fn categorical_among(
                 // Of one side at least there is but a sample: what one side samples
                 // and the other does not would look new or gone.
                 let (values, against) = (values.at_level(level), against.at_level(level));
-                by_name(&rows(&values, &against), (values.other(), against.other()))
+                let names = (values.counts().names(), against.counts().names());
+                by_name(&rows(&names.0, &names.1), (values.other(), against.other()))
             })
         }
     };
@@ -133,7 +136,7 @@ fn by_set(values: &Categories, against: &Categories) -> Option<Bins> {
 fn with(sketch: &Sketch, other: &Categories) -> Option<Sketch> {
     let mut both = sketch.clone();
     match other.level() {
-        0 => other.counts().iter().for_each(|(name, count)| both.add(name, count)),
+        0 => other.counts().names().iter().for_each(|(name, count)| both.add(name, count)),
         _ => both.merge(other.sketch()?),
     }
     Some(both)
@@ -149,9 +152,9 @@ fn push(bins: &mut Bins, name: String, current: u64, reference: u64) {
 }
 
 /// Every category of either, ascending by name.
-fn rows<'a>(values: &'a Categories, against: &'a Categories) -> Vec<Row<'a>> {
-    let (mut a, mut b) = (values.counts().iter().peekable(), against.counts().iter().peekable());
-    let mut rows = Vec::with_capacity(values.counts().len().max(against.counts().len()));
+fn rows<'a>(values: &'a Names<'_>, against: &'a Names<'_>) -> Vec<Row<'a>> {
+    let (mut a, mut b) = (values.iter().peekable(), against.iter().peekable());
+    let mut rows = Vec::with_capacity(a.len().max(b.len()));
     loop {
         let order = match (a.peek(), b.peek()) {
             (Some((x, _)), Some((y, _))) => x.cmp(y),

@@ -59,6 +59,7 @@ fn fill(
     sample: &Categories,
     known: impl Fn(&str) -> Option<bool>,
 ) {
+    let names = sample.counts().names();
     let mut strangers: Vec<(&str, u64)> = Vec::new();
     let frequent: BTreeMap<Box<str>, (u64, bool)> = frequent(current, sample)
         .into_iter()
@@ -73,7 +74,7 @@ fn fill(
         }
     }
     let (mut kept, mut new) = (0u64, 0u64);
-    for (name, count) in sample.counts().iter().filter(|(name, _)| !frequent.contains_key(*name)) {
+    for (name, count) in names.iter().filter(|(name, _)| !frequent.contains_key(*name)) {
         kept += count;
         if known(name) == Some(false) {
             new += count;
@@ -112,7 +113,8 @@ fn frequent(current: &Categories, sample: &Categories) -> Vec<(Box<str>, u64)> {
     }
     if current.level() == 0 {
         let above = current.total() / FREQUENT_SHARE;
-        let large = current.counts().iter().filter(|(_, count)| *count > above);
+        let names = current.counts().names();
+        let large = names.iter().filter(|(_, count)| *count > above);
         return large.map(|(name, count)| (name.into(), count)).collect();
     }
     current.frequent().map(|frequent| frequent.counts).unwrap_or_default()

@@ -1,8 +1,9 @@
 //! How much the past windows of a baseline differ, by the shares of bins.
 
 use watchkeep_model::categories::Cut;
+use watchkeep_model::counted_names::Names;
 use watchkeep_model::distribution::Numbers;
-use watchkeep_model::summary::{Categories, Summary};
+use watchkeep_model::summary::Summary;
 
 use super::aligned::{Aligned, lower_edge};
 use crate::statistics::{DesignEffect, design_effect_of_shares};
@@ -37,7 +38,8 @@ impl Effects {
         // Of a sample it cannot be told.
         if all.categories.total() > 0 && all.categories.level() == 0 {
             let least = VALUES_PER_BIN * windows().count() as u64;
-            let names = frequent(&all.categories, least);
+            let listed = all.categories.counts().names();
+            let names = frequent(&listed, least);
             let row = |window: &Summary| {
                 let of = |name: &&str| window.categories.counts().get(name).unwrap_or(0);
                 let mut row: Vec<u64> = names.iter().map(of).collect();
@@ -60,8 +62,8 @@ fn counts(numbers: &Numbers, edges: &[f64]) -> Vec<u64> {
 }
 
 /// The names of the most frequent ones that have at least so many events.
-fn frequent(categories: &Categories, least: u64) -> Vec<&str> {
-    let all = || categories.counts().iter().filter(|(_, count)| *count >= least);
+fn frequent<'a>(names: &'a Names<'_>, least: u64) -> Vec<&'a str> {
+    let all = || names.iter().filter(|(_, count)| *count >= least);
     let cut = Cut::of_largest(all().map(|(_, count)| count), CATEGORY_BINS_MAX);
     let taken = cut.taken(all(), |(_, count)| *count);
     taken.into_iter().map(|(name, _)| name).collect()

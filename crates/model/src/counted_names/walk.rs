@@ -8,26 +8,28 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::{CountedNames, alike};
+use super::alike;
+use super::text::Text;
 use crate::counts::Counts;
 
-/// Adds all of `other`'s to `names`.
-pub(super) fn merge(names: &mut CountedNames, other: &CountedNames) {
-    let (own, others) = (Walked::new(names), Walked::new(other));
+/// Adds all of the others with their counts.
+pub(super) fn merge(names: &mut Text, counts: &mut Counts, others: &Text, other_counts: &Counts) {
+    let (own, others) = (Walked::new(names), Walked::new(others));
     let places = places(&own, &others);
-    let mut counts = names.counts.all();
-    counts.push(0);
+    let mut all_counts = counts.all();
+    let other_counts = other_counts.all();
+    all_counts.push(0);
     // What cannot be foreseen is counted and not branched on.
     let (mut fresh, mut number) = (vec![0; others.len()], 0);
-    for (at, (place, count)) in places.iter().zip(other.counts.all()).enumerate() {
+    for (at, (place, count)) in places.iter().zip(&other_counts).enumerate() {
         let known = count * u64::from(place.is_known);
-        counts[place.at] = counts[place.at].saturating_add(known);
+        all_counts[place.at] = all_counts[place.at].saturating_add(known);
         fresh[number] = at;
         number += usize::from(!place.is_known);
     }
-    counts.truncate(own.len());
+    all_counts.truncate(own.len());
     if number == 0 {
-        names.counts = Counts::of(counts.iter().copied());
+        *counts = Counts::of(all_counts.iter().copied());
         return;
     }
     let mut joined = Joined::with_room_for(&own, &others, number);
@@ -37,12 +39,12 @@ pub(super) fn merge(names: &mut CountedNames, other: &CountedNames) {
         let to = places[first].at;
         let is_next = |(at, next): &(usize, &usize)| at == *next && places[*at].at == to;
         let run = (first..).zip(fresh).take_while(is_next).count();
-        joined.copy(&own, &counts, copied..to);
-        joined.copy(&others, &others.counts, first..first + run);
+        joined.copy(&own, &all_counts, copied..to);
+        joined.copy(&others, &other_counts, first..first + run);
         (copied, fresh) = (to, &fresh[run..]);
     }
-    joined.copy(&own, &counts, copied..own.len());
-    *names = joined.finish();
+    joined.copy(&own, &all_counts, copied..own.len());
+    (*names, *counts) = joined.finish();
 }
 
 /// Bytes of a name that are compared at once.
@@ -55,7 +57,6 @@ struct Walked<'a> {
     text: &'a str,
     /// Where each begins, and at last the end of the text.
     starts: Vec<usize>,
-    counts: Vec<u64>,
 }
 
 /// Where another's name belongs among the own.
@@ -68,14 +69,14 @@ struct Place {
 }
 
 impl<'a> Walked<'a> {
-    fn new(names: &'a CountedNames) -> Self {
+    fn new(names: &'a Text) -> Self {
         let ends = names.ends.all().into_iter().map(|end| end as usize);
         let starts = std::iter::once(0).chain(ends).collect();
-        Self { text: &names.text, starts, counts: names.counts.all() }
+        Self { text: &names.text, starts }
     }
 
     fn len(&self) -> usize {
-        self.counts.len()
+        self.starts.len() - 1
     }
 
     fn name(&self, at: usize) -> &'a str {
@@ -116,7 +117,11 @@ fn places(own: &Walked<'_>, others: &Walked<'_>) -> Vec<Place> {
     // Names mostly begin alike, and after that differ soon.
     let first = own.name(0);
     let ends = [own.name(own.len() - 1), others.name(0), others.name(others.len() - 1)];
-    let alike = ends.into_iter().map(|name| alike(first, name)).min().unwrap_or_default();
+    let alike = ends
+        .into_iter()
+        .map(|name| alike(first.as_bytes(), name.as_bytes()))
+        .min()
+        .unwrap_or_default();
     let (own_keys, other_keys) = (own.keys(alike), others.keys(alike));
     let length = |of: &Walked<'_>, at: usize| of.starts[at + 1] - of.starts[at];
     let mut places = vec![Place { at: own.len(), is_known: false }; others.len()];
@@ -204,12 +209,9 @@ impl Joined {
         self.counts.extend_from_slice(&counts[names]);
     }
 
-    fn finish(mut self) -> CountedNames {
+    fn finish(mut self) -> (Text, Counts) {
         self.text.shrink_to_fit();
-        CountedNames {
-            text: self.text,
-            ends: Counts::of(self.ends.iter().copied()),
-            counts: Counts::of(self.counts.iter().copied()),
-        }
+        let names = Text { text: self.text, ends: Counts::of(self.ends.iter().copied()) };
+        (names, Counts::of(self.counts.iter().copied()))
     }
 }

@@ -159,7 +159,7 @@ fn write_categories(out: &mut Vec<u8>, categories: &Categories) {
     writer::long(out, 1);
     writer::long(out, i64::from(categories.level()));
     writer::unsigned(out, categories.other());
-    writer::array(out, categories.counts().iter(), |out, (category, count)| {
+    writer::array(out, categories.counts().names().iter(), |out, (category, count)| {
         writer::string(out, category);
         writer::unsigned(out, count);
     });
