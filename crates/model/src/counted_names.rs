@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::counts::Counts;
 use packed::Packed;
+pub(crate) use packed::REST_MAX;
 use text::Text;
 
 /// Others into so many times as many: each is added by itself. Otherwise one walk
@@ -99,13 +100,24 @@ impl CountedNames {
     /// Each name in its order, with how many bytes it begins with as the one before,
     /// and its count.
     pub(crate) fn visit(&self, mut visit: impl FnMut(usize, &[u8], u64)) {
-        let mut counts = self.counts.iter();
+        let mut counts = self.counts.all().into_iter();
         let each = |alike: usize, name: &[u8]| {
             visit(alike, name, counts.next().unwrap_or_default());
         };
         match &self.kept {
             Kept::Packed(packed) => packed.visit(each),
             Kept::Text(names) => names.visit(each),
+        }
+    }
+
+    /// What all names begin with, and of each name in its order the bytes after it and
+    /// how many these are. After them there may be others, for [`REST_MAX`] to be read.
+    pub(crate) fn visit_rests(&self, mut visit: impl FnMut(&[u8], &[u8], usize)) {
+        match &self.kept {
+            Kept::Packed(packed) => packed.visit_rests(visit),
+            Kept::Text(names) => {
+                names.iter().for_each(|name| visit(&[], name.as_bytes(), name.len()));
+            }
         }
     }
 

@@ -94,25 +94,19 @@ impl Counts {
         (0..self.len()).map(|at| self.get(at))
     }
 
-    /// Adds so much to the ones with these numbers, which may come again.
-    pub(crate) fn add_at(&mut self, mut at: &[(usize, u64)]) {
+    /// Of so many rows of a size that is a power of two, adds to one in each row: the
+    /// one that a hash tells, see [`in_row`]. Of (hash, what is added).
+    pub(crate) fn add_in_rows<const ROWS: usize, const SIZE: usize>(
+        &mut self,
+        added: impl Iterator<Item = (u64, u64)>,
+    ) {
+        let mut added = added;
         // Each width has a loop of its own, which a sum that needs more leaves.
-        while !at.is_empty() {
-            let done = match self {
-                Self::One(counts) => add_while_fit(counts, at),
-                Self::Two(counts) => add_while_fit(counts, at),
-                Self::Four(counts) => add_while_fit(counts, at),
-                Self::Eight(counts) => {
-                    for (at, by) in at {
-                        counts[*at] = counts[*at].saturating_add(*by);
-                    }
-                    at.len()
-                }
-            };
-            at = &at[done..];
-            if let Some((next, by)) = at.first() {
-                self.add(*next, *by);
-                at = &at[1..];
+        while let Some((hash, by)) = each_width!(self, counts => {
+            add_while_fit::<_, ROWS, SIZE>(counts, &mut added)
+        }) {
+            for row in 0..ROWS {
+                self.add(row * SIZE + in_row::<SIZE>(hash, row), by);
             }
         }
     }
@@ -228,8 +222,7 @@ impl Counts {
 
     /// Those of which `keep` holds, by their number.
     pub(crate) fn filtered(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let kept: Vec<u64> =
-            self.iter().enumerate().filter(|(at, _)| keep(*at)).map(|(_, count)| count).collect();
+        let kept = each_width!(self, counts => filtered(counts, keep).into_iter().map(wide).collect::<Vec<u64>>());
         Self::of(kept.iter().copied())
     }
 
@@ -293,18 +286,51 @@ fn each<A: Copy, B: Copy + Into<A>>(
     !is_too_large
 }
 
-/// Adds to the ones with these numbers until a sum does not fit; how many did.
-fn add_while_fit<T: Copy + TryFrom<u64>>(counts: &mut [T], at: &[(usize, u64)]) -> usize
-where
-    u64: From<T>,
-{
-    for (done, (at, by)) in at.iter().enumerate() {
-        match T::try_from(u64::from(counts[*at]).saturating_add(*by)) {
-            Ok(sum) => counts[*at] = sum,
-            Err(_) => return done,
+/// Which one of a row a hash tells: each row by bits of its own.
+pub(crate) fn in_row<const SIZE: usize>(hash: u64, row: usize) -> usize {
+    (hash >> (SIZE.ilog2() as usize * row)) as usize % SIZE
+}
+
+/// Adds until a sum does not fit, and tells which addition that was.
+fn add_while_fit<T: Count + TryFrom<u64>, const ROWS: usize, const SIZE: usize>(
+    counts: &mut [T],
+    added: &mut impl Iterator<Item = (u64, u64)>,
+) -> Option<(u64, u64)> {
+    // With a size that is known nothing has to be asked of a place in a row.
+    let (rows, _) = counts.as_chunks_mut::<SIZE>();
+    let rows: &mut [[T; SIZE]; ROWS] = rows.try_into().expect("there are so many rows");
+    for (hash, by) in added {
+        let Ok(more) = T::try_from(by) else {
+            return Some((hash, by));
+        };
+        let mut is_too_large = false;
+        let mut sums = [T::default(); ROWS];
+        for (row, sum) in sums.iter_mut().enumerate() {
+            let (added, too_large) = rows[row][in_row::<SIZE>(hash, row)].plus(more);
+            *sum = added;
+            is_too_large |= too_large;
+        }
+        if is_too_large {
+            return Some((hash, by));
+        }
+        for (row, sum) in sums.into_iter().enumerate() {
+            rows[row][in_row::<SIZE>(hash, row)] = sum;
         }
     }
-    at.len()
+    None
+}
+
+/// Those of which `keep` holds, by their number. Which these are cannot be foreseen, so
+/// each is put down, and the next one in its place where it is not kept.
+pub(crate) fn filtered<T: Copy + Default>(values: &[T], keep: impl Fn(usize) -> bool) -> Vec<T> {
+    let (mut kept, mut length) = (vec![T::default(); values.len()], 0);
+    for (at, value) in values.iter().enumerate() {
+        kept[length] = *value;
+        length += usize::from(keep(at));
+    }
+    kept.truncate(length);
+    kept.shrink_to_fit();
+    kept
 }
 
 /// Takes in values before those with these numbers, which ascend.
@@ -386,12 +412,9 @@ mod tests {
         ) {
             let sums = || pairs.iter().map(|(a, b)| a.saturating_add(*b));
             let of = |n: usize| Counts::of(pairs[..n.min(pairs.len())].iter().map(|pair| pair.0));
-            let (mut own, mut one_by_one) = (of(pairs.len()), of(pairs.len()));
+            let mut own = of(pairs.len());
             own.add_each(&Counts::of(pairs.iter().map(|pair| pair.1)));
             prop_assert_eq!(&own, &Counts::of(sums()));
-            let at: Vec<(usize, u64)> = pairs.iter().map(|pair| pair.1).enumerate().collect();
-            one_by_one.add_at(&at);
-            prop_assert_eq!(&one_by_one, &own);
             // All but a few are small.
             for most in [252, 65_532] {
                 let small: Vec<u64> = (0..wide as u64).map(|n| n % 7).collect();

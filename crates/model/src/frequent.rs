@@ -10,18 +10,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counted_names::CountedNames;
-use crate::counts::Counts;
+use crate::counted_names::{CountedNames, REST_MAX};
+use crate::counts::{Counts, in_row};
+use crate::summary::CATEGORY_BYTES_MAX;
 
 /// Rows of the sketch of whole names.
 const ROWS: usize = 4;
-const BUCKET_BITS: u32 = 12;
 /// Buckets of a row: the sets of categories that [`Sketch::sets`] counts.
-pub const SETS: usize = 1 << BUCKET_BITS;
+pub const SETS: usize = 1 << 12;
 /// Rows of the sketch of beginnings.
 const PREFIX_ROWS: usize = 3;
-const PREFIX_BITS: u32 = 14;
-const PREFIX_CELLS: usize = 1 << PREFIX_BITS;
+const PREFIX_CELLS: usize = 1 << 14;
 /// A category with more than one in so many events is found.
 const FREQUENT_SHARE: u64 = 256;
 /// A count is at most one in so many events too large, with a chance of
@@ -32,7 +31,7 @@ const ERROR_SHARE: u64 = SETS as u64 / 4;
 /// Beginnings that are followed at a time. Where more are frequent, those with
 /// the larger counts are, and [`Frequent::above`] rises to the largest left out.
 const FOLLOWED_MAX: usize = 512;
-/// Cells that are counted up together.
+/// Beginnings that are counted in their cells together.
 const AT_A_TIME: usize = 512;
 
 /// Counts of very many categories and of the beginnings of their names.
@@ -74,31 +73,33 @@ impl Sketch {
     /// Ascending names share beginnings with the one before: what is counted of a
     /// beginning is added up while names go on from it, and put down once.
     pub(crate) fn add_all(&mut self, counts: &CountedNames) -> Vec<u32> {
-        let mut levels = Vec::with_capacity(counts.len());
+        let by_cells = |(prefix, count): &(Prefix, u64)| (prefix.of_cells(), *count);
+        let by_buckets = |(prefix, count): &(Prefix, u64)| (prefix.of_buckets(), *count);
+        let mut names = Vec::with_capacity(counts.len());
         // The beginnings of the name before, and what is not put down of each yet.
-        let mut way: Vec<(Prefix, u64)> = vec![(Prefix::EMPTY, 0)];
-        let (mut cells, mut buckets) = (Vec::new(), Vec::with_capacity(counts.len() * ROWS));
+        let mut way = [(Prefix::EMPTY, 0u64); 1 + CATEGORY_BYTES_MAX];
+        let mut length = 0;
+        let mut longer = Vec::with_capacity(AT_A_TIME + CATEGORY_BYTES_MAX);
         counts.visit(|alike, name, count| {
-            put_down(&mut way, 1 + alike, &mut cells);
-            if cells.len() >= AT_A_TIME {
-                self.prefixes.add_at(&cells);
-                cells.clear();
+            put_down(&mut way[alike..=length], &mut longer);
+            if longer.len() >= AT_A_TIME {
+                self.prefixes.add_in_rows::<PREFIX_ROWS, PREFIX_CELLS>(longer.iter().map(by_cells));
+                longer.clear();
             }
-            for byte in name[way.len() - 1..].iter().copied() {
+            let mut prefix = way[alike].0;
+            for (longer, byte) in way[1 + alike..].iter_mut().zip(&name[alike..]) {
                 self.alphabet[usize::from(byte >> 6)] |= 1 << (byte & 63);
-                let longer = way.last().map_or(Prefix::EMPTY, |(prefix, _)| prefix.then(byte));
-                way.push((longer, 0));
+                prefix = prefix.then(*byte);
+                *longer = (prefix, 0);
             }
-            if let Some((prefix, more)) = way.last_mut() {
-                *more = more.saturating_add(count);
-                levels.push(prefix.level_max());
-                buckets.extend(prefix.buckets().map(|bucket| (bucket, count)));
-            }
+            length = name.len();
+            way[length].1 = count;
+            names.push((prefix, count));
         });
-        put_down(&mut way, 1, &mut cells);
-        self.prefixes.add_at(&cells);
-        self.buckets.add_at(&buckets);
-        levels
+        put_down(&mut way[..=length], &mut longer);
+        self.prefixes.add_in_rows::<PREFIX_ROWS, PREFIX_CELLS>(longer.iter().map(by_cells));
+        self.buckets.add_in_rows::<ROWS, SETS>(names.iter().map(by_buckets));
+        names.iter().map(|(name, _)| name.level_max()).collect()
     }
 
     /// Adds `count` events of a category.
@@ -160,7 +161,7 @@ impl Sketch {
             .filter(|byte| self.alphabet[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0)
             .collect();
         let mut followed = vec![(u64::MAX, Vec::new(), Prefix::EMPTY)];
-        for _ in 0..crate::summary::CATEGORY_BYTES_MAX {
+        for _ in 0..CATEGORY_BYTES_MAX {
             let mut longer = Vec::new();
             for (_, name, prefix) in &followed {
                 for byte in &alphabet {
@@ -231,17 +232,18 @@ impl Sketch {
     }
 }
 
-/// Takes the beginnings beyond so many of them off the way, the longest first,
-/// with what their cells are counted up by.
-fn put_down(way: &mut Vec<(Prefix, u64)>, kept: usize, cells: &mut Vec<(usize, u64)>) {
-    while way.len() > kept
-        && let Some((prefix, count)) = way.pop()
-    {
-        cells.extend(prefix.cells().map(|cell| (cell, count)));
-        if let Some((_, shorter)) = way.last_mut() {
-            *shorter = shorter.saturating_add(count);
-        }
+/// Puts down what is left of all beginnings but the shortest, the longest first: what
+/// their cells are counted up by. The shortest takes it over.
+fn put_down(way: &mut [(Prefix, u64)], cells: &mut Vec<(Prefix, u64)>) {
+    let Some(((_, kept), longer)) = way.split_first_mut() else {
+        return;
+    };
+    let mut count = 0u64;
+    for (prefix, more) in longer.iter().rev() {
+        count = count.saturating_add(*more);
+        cells.push((*prefix, count));
     }
+    *kept = kept.saturating_add(count);
 }
 
 fn varint(rest: &mut &[u8]) -> Option<u64> {
@@ -283,18 +285,24 @@ impl Prefix {
         Self((self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
     }
 
+    /// What tells its cells, see [`in_row`].
+    fn of_cells(self) -> u64 {
+        mixed(self.0 ^ 0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// What tells its buckets.
+    fn of_buckets(self) -> u64 {
+        mixed(self.0 ^ 0xd1b5_4a32_d192_ed03)
+    }
+
     fn cells(self) -> [usize; PREFIX_ROWS] {
-        let hash = mixed(self.0 ^ 0x9e37_79b9_7f4a_7c15);
-        let cell = |row: usize| {
-            row * PREFIX_CELLS + (hash >> (PREFIX_BITS * row as u32)) as usize % PREFIX_CELLS
-        };
-        [cell(0), cell(1), cell(2)]
+        let hash = self.of_cells();
+        [0, 1, 2].map(|row| row * PREFIX_CELLS + in_row::<PREFIX_CELLS>(hash, row))
     }
 
     fn buckets(self) -> [usize; ROWS] {
-        let hash = mixed(self.0 ^ 0xd1b5_4a32_d192_ed03);
-        let bucket = |row: usize| row * SETS + (hash >> (BUCKET_BITS * row as u32)) as usize % SETS;
-        [bucket(0), bucket(1), bucket(2), bucket(3)]
+        let hash = self.of_buckets();
+        [0, 1, 2, 3].map(|row| row * SETS + in_row::<SETS>(hash, row))
     }
 }
 
@@ -306,18 +314,27 @@ pub(crate) fn level_max(category: &str) -> u32 {
     Prefix::of(category).level_max()
 }
 
-/// The same of each of many. What one begins with as the one before is hashed once.
+/// The same of each of many.
 pub(crate) fn levels_max(counts: &CountedNames) -> Vec<u32> {
+    let hashed = |from: Prefix, bytes: &[u8]| bytes.iter().copied().fold(from, Prefix::then);
     let mut levels = Vec::with_capacity(counts.len());
-    let mut way = vec![Prefix::EMPTY];
-    counts.visit(|alike, name, _| {
-        way.truncate(1 + alike);
-        let mut last = way[alike];
-        for byte in &name[alike..] {
-            last = last.then(*byte);
-            way.push(last);
+    let (mut alike, mut beginning) = (0, Prefix::EMPTY);
+    counts.visit_rests(|of_all, rest, length| {
+        if of_all.len() != alike {
+            (alike, beginning) = (of_all.len(), hashed(Prefix::EMPTY, of_all));
         }
-        levels.push(last.level_max());
+        let Some(rest) = rest.first_chunk::<REST_MAX>().filter(|_| length <= REST_MAX) else {
+            levels.push(hashed(beginning, rest).level_max());
+            return;
+        };
+        // How long a rest is cannot be foreseen: all bytes are gone along, and what
+        // is after its end is left out without a branch.
+        let mut hash = beginning;
+        for (at, byte) in rest.iter().enumerate() {
+            let next = hash.then(*byte);
+            hash = if at < length { next } else { hash };
+        }
+        levels.push(hash.level_max());
     });
     levels
 }

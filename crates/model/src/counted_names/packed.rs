@@ -9,7 +9,7 @@ use super::alike;
 use super::key::{BYTES_MAX, Key};
 use super::text::Text;
 use super::union::{insert_all, union};
-use crate::counts::{Counts, room_for};
+use crate::counts::{Counts, filtered, room_for};
 
 /// What all names begin with, and the rest of each in one number. The beginning
 /// is the longest that all have, and numbers have as few bytes as all fit in, so
@@ -40,7 +40,7 @@ macro_rules! each_width {
 }
 
 /// Bytes of a rest that is kept as a number.
-const REST_MAX: usize = u64::BYTES;
+pub(crate) const REST_MAX: usize = u64::BYTES;
 
 impl Packed {
     /// No names.
@@ -161,6 +161,14 @@ impl Packed {
         each_width!(&self.keys, keys => visit_all(&self.beginning, keys, visit));
     }
 
+    /// What all begin with, and of each the bytes after it, with 0 up to
+    /// [`REST_MAX`], and how many these are.
+    pub(super) fn visit_rests(&self, mut visit: impl FnMut(&[u8], &[u8], usize)) {
+        each_width!(&self.keys, keys => {
+            keys.iter().for_each(|key| visit(&self.beginning, &key.to_bytes(), key.length()));
+        });
+    }
+
     fn width(&self) -> usize {
         each_width!(&self.keys, keys => width_of(keys))
     }
@@ -236,13 +244,6 @@ fn find<K: Key>(keys: &[K], rest: &[u8]) -> Result<usize, usize> {
 fn insert<K>(keys: &mut Vec<K>, at: usize, key: K) {
     room_for(keys, 1);
     keys.insert(at, key);
-}
-
-fn filtered<K: Copy>(keys: &[K], keep: impl Fn(usize) -> bool) -> Vec<K> {
-    let mut kept: Vec<K> =
-        keys.iter().enumerate().filter(|(at, _)| keep(*at)).map(|(_, key)| *key).collect();
-    kept.shrink_to_fit();
-    kept
 }
 
 /// Others into so many times as many: runs of the own are moved, not merged.
