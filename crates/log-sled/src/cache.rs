@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use watchkeep_model::position::Partition;
 use watchkeep_runtime::snapshot::{Save, SnapshotError, SnapshotStore};
 
+use crate::flush::flush;
 use crate::layout::{ADVICE_DAMAGED, guarded};
 
 /// Memory that the store keeps read pages in. Pages are read once, at a restore.
@@ -195,7 +196,7 @@ impl Inner {
     ) -> Result<(), SnapshotError> {
         self.change(partition, |tree| {
             work(tree)?;
-            tree.flush().map(drop)
+            flush(tree)
         })
     }
 

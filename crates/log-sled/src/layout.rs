@@ -18,6 +18,7 @@ use watchkeep_runtime::log::{LogError, Outgoing, partition_of_key};
 use watchkeep_runtime::membership::Membership;
 
 use crate::chunk::{self, Damaged};
+use crate::flush::flush;
 use crate::settle::{self, Position, Totals};
 use crate::store::PARTITIONS_MAX;
 
@@ -192,9 +193,8 @@ fn check_format(tree: &sled::Tree) -> Result<(), String> {
         FORMAT => Ok(()),
         FORMAT_EARLIER => guarded(|| {
             tree.insert(b"mformat", FORMAT.to_be_bytes().to_vec())?;
-            tree.flush()
-        })
-        .map(drop),
+            flush(tree)
+        }),
         other => Err(format!(
             "written in format {other}; this version reads formats {FORMAT_EARLIER} and {FORMAT}"
         )),

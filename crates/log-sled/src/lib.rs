@@ -10,6 +10,7 @@
 pub mod appender;
 pub mod cache;
 pub mod chunk;
+mod flush;
 mod layout;
 pub mod session;
 mod settle;

@@ -10,6 +10,7 @@
 use std::fs::File;
 
 use crate::chunk::Damaged;
+use crate::flush::flush;
 use crate::layout::{StoredTopic, damaged, guarded, record_key, sequence_of, unreadable};
 use crate::witness;
 
@@ -152,7 +153,7 @@ pub(crate) fn settle(tree: &sled::Tree, file: &File) -> Result<Commit, String> {
     undo.insert(COMMIT, before.bytes());
     guarded(|| {
         tree.apply_batch(undo)?;
-        tree.flush()
+        flush(tree)
     })?;
     Ok(before)
 }

@@ -11,6 +11,7 @@ use watchkeep_model::time::Timestamp;
 use watchkeep_runtime::log::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX, LogError, Outgoing};
 
 use crate::chunk::{self, ChunkWriter, Damaged, Entry};
+use crate::flush::flush;
 use crate::layout::{
     ADVICE_DAMAGED, State, StoredTopic, Topic, chunk_key, guarded, load, offset_of, position_key,
     record_key, records_of,
@@ -503,7 +504,7 @@ impl Shared {
         guarded(|| {
             let Files { db, tree } = self.files();
             tree.apply_batch(batch)?;
-            db.flush()?;
+            flush(db)?;
             // On Linux sled's flush leaves the bytes in the disk's own cache
             // and the file's new length unsaved.
             Ok(self.file.sync_data()?)
