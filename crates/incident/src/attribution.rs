@@ -112,6 +112,8 @@ pub(crate) struct Search<'a> {
     remembers: bool,
     work: usize,
     coverages: BTreeMap<Node, Coverage>,
+    /// Why too little breaches below a node without evidence, where it was asked.
+    too_little: BTreeMap<Node, Option<String>>,
     /// Where a node with evidence hands the blame on.
     handed: BTreeMap<Node, Option<Node>>,
     /// Nodes, and others above them about which something was known that is over
@@ -139,6 +141,7 @@ impl<'a> Search<'a> {
             remembers: false,
             work: 0,
             coverages: BTreeMap::new(),
+            too_little: BTreeMap::new(),
             handed: BTreeMap::new(),
             outlived: BTreeSet::new(),
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use watchkeep_model::incident::data::{Attribution, Candidate};
 
 use super::{
-    COVERAGE, ITSELF, LINEAGE_UNKNOWN, Node, RECENT, Search, UPSTREAM_BREACH, UPSTREAM_RUN,
+    COVERAGE, Coverage, ITSELF, LINEAGE_UNKNOWN, Node, RECENT, Search, UPSTREAM_BREACH,
+    UPSTREAM_RUN,
 };
 
 /// What a losing candidate feeds is counted up to so many watched subjects that
@@ -13,6 +14,9 @@ use super::{
 /// covers too little.
 const TOLD_SPARED_MAX: usize = 100;
 const TOLD_WORK_MAX: usize = 1_000;
+
+/// What is said of a node without evidence.
+const NOTHING: &str = "nothing is known to be wrong with it";
 
 /// Losing candidates that are told of, the nearest first.
 const CANDIDATES_MAX: usize = 8;
@@ -79,7 +83,7 @@ impl Search<'_> {
         let mut losers: Vec<Candidate> = Vec::new();
         for (node, _) in nodes {
             let why_not = self.why_not(node, root, subject);
-            let coverage = self.coverages.get(&node).and_then(super::Coverage::known);
+            let coverage = self.coverages.get(&node).and_then(Coverage::known);
             losers.push(Candidate { node: self.name(node).to_owned(), coverage, why_not });
         }
         let reached: BTreeSet<Node> = above.nodes.iter().map(|(node, _)| *node).collect();
@@ -94,6 +98,50 @@ impl Search<'_> {
             losers.push(Candidate { node, coverage: None, why_not });
         }
         losers
+    }
+
+    /// Why too little of what a node feeds breaches for it to be the root of
+    /// anything without evidence. Asked once for each node: the same popular ones
+    /// lie above very many subjects.
+    fn too_little(&mut self, node: Node) -> Option<String> {
+        if let Some(known) = self.too_little.get(&node) {
+            return known.clone();
+        }
+        let why = self.see_too_little(node);
+        self.too_little.insert(node, why.clone());
+        why
+    }
+
+    fn see_too_little(&mut self, node: Node) -> Option<String> {
+        let (nothing, least) = (NOTHING, self.limits.min_coverage);
+        let (most, enough) = (self.breaching_below(node), self.spared_max(node));
+        let told = enough.max(TOLD_SPARED_MAX);
+        let mut coverage = self.coverage_within(node, told, TOLD_WORK_MAX);
+        if !coverage.is_whole {
+            let mut spared = coverage.watched - coverage.breaching;
+            if spared <= enough && self.spares_more_than(node, enough) {
+                spared = enough + 1;
+            }
+            if spared > enough {
+                return Some(format!(
+                    "{nothing}, and of the watched subjects downstream at most {most} breach and at least {spared} do not, less than {least}"
+                ));
+            }
+            coverage = self.coverage(node);
+        }
+        let (breaching, watched) = (coverage.breaching, coverage.watched);
+        if coverage.ratio() < least {
+            return Some(format!(
+                "{nothing}, and {breaching} of {watched} watched subjects downstream breach, less than {least}"
+            ));
+        }
+        let least = self.limits.min_features as usize;
+        if breaching < least {
+            return Some(format!(
+                "{nothing}, and only {breaching} subjects downstream breach, not {least}"
+            ));
+        }
+        None
     }
 
     /// Why a node is not the root of a subject, which may be its own.
@@ -119,34 +167,11 @@ impl Search<'_> {
                 "what was wrong with it {since}, and less than {least} of what it feeds breaches"
             );
         }
-        let (nothing, least) = ("nothing is known to be wrong with it", self.limits.min_coverage);
-        let (most, enough) = (self.breaching_below(node), self.spared_max(node));
-        let told = enough.max(TOLD_SPARED_MAX);
-        let mut coverage = self.coverage_within(node, told, TOLD_WORK_MAX);
-        if !coverage.is_whole {
-            let mut spared = coverage.watched - coverage.breaching;
-            if spared <= enough && self.spares_more_than(node, enough) {
-                spared = enough + 1;
-            }
-            if spared > enough {
-                return format!(
-                    "{nothing}, and of the watched subjects downstream at most {most} breach and at least {spared} do not, less than {least}"
-                );
-            }
-            coverage = self.coverage(node);
+        if let Some(why) = self.too_little(node) {
+            return why;
         }
-        let (breaching, watched) = (coverage.breaching, coverage.watched);
-        if coverage.ratio() < least {
-            return format!(
-                "{nothing}, and {breaching} of {watched} watched subjects downstream breach, less than {least}"
-            );
-        }
-        let least = self.limits.min_features as usize;
-        if breaching < least {
-            return format!(
-                "{nothing}, and only {breaching} subjects downstream breach, not {least}"
-            );
-        }
+        let Coverage { breaching, watched, .. } = self.coverage(node);
+        let nothing = NOTHING;
         let spared = watched - breaching;
         if is_alone {
             return format!(
