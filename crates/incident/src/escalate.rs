@@ -13,7 +13,7 @@ use watchkeep_model::breach::{Breach, Transition};
 use watchkeep_model::charter::{ExpectationKind, Severity};
 use watchkeep_model::incident::Fact;
 use watchkeep_model::incident::data::PolicyRevision;
-use watchkeep_model::policy::Policy;
+use watchkeep_model::policy::{Policy, Trigger};
 use watchkeep_model::time::Timestamp;
 
 use crate::attribution::Marks;
@@ -278,12 +278,17 @@ impl Escalate {
             .charter
             .as_ref()
             .and_then(|charter| context.charter(&charter.subject, charter.in_force_at));
+        // Few policies ask, and of 100,000 groups each look-up is a miss of the cache.
+        let recurrences = match counts_recurrences(&policy) {
+            true => index.recurrences(&incident.group_key),
+            false => &[],
+        };
         let world = World {
             context,
             policy: &policy,
             charter,
             load: index.load(),
-            recurrences: index.recurrences(&incident.group_key),
+            recurrences,
             silences,
             pages: index.pages(),
             board: index.board(),
@@ -371,4 +376,10 @@ impl Escalate {
         let revision = PolicyRevision { name: policy.name.clone(), version: policy.version };
         self.policies.add(revision, at, Arc::new(policy));
     }
+}
+
+/// True where a step of the policy ends when incidents of a group recur.
+fn counts_recurrences(policy: &Policy) -> bool {
+    let asks = |trigger: &Trigger| matches!(trigger, Trigger::Recurrence { .. });
+    policy.steps.iter().any(|step| step.escalate_if.iter().any(asks))
 }

@@ -1,5 +1,7 @@
 //! Identifiers derived from what they name, so that a repeat has the same id.
 
+use std::io::Write;
+
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -12,11 +14,17 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6a13_396b_1271_502e_abab_4d07_945e_747
 pub fn derived(parts: &[&str]) -> String {
     let mut name = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
     for part in parts {
-        name.extend_from_slice(part.len().to_string().as_bytes());
-        name.push(b':');
+        write!(name, "{}:", part.len()).expect("writing to memory cannot fail");
         name.extend_from_slice(part.as_bytes());
     }
     Uuid::new_v5(&NAMESPACE, &name).to_string()
+}
+
+/// 128 bits that stand for an identifier: its own where it was [`derived`], of
+/// any other text those that are derived from it.
+pub fn key_of(id: &str) -> u128 {
+    let own = Uuid::try_parse(id).ok().filter(|_| id.len() == 36);
+    own.unwrap_or_else(|| Uuid::new_v5(&NAMESPACE, id.as_bytes())).as_u128()
 }
 
 /// SHA-256.

@@ -61,7 +61,7 @@ impl Fact {
     #[must_use]
     pub fn sealed(mut self) -> Self {
         self.hash = String::new();
-        self.hash = sha256_hex(json::to_line(&self).as_bytes());
+        self.hash = json::with_line(&self, |line| sha256_hex(line.as_bytes()));
         self
     }
 }

@@ -1,10 +1,14 @@
 //! Canonical JSON: keys in the order of the type, no spaces, numbers as RFC
 //! 8785 writes them (the shortest text that reads back the same; `1`, not `1.0`).
 
+use std::cell::RefCell;
 use std::io;
 
 use serde::Serialize;
 use serde_json::ser::Formatter;
+
+/// Bytes that are kept for the next line of [`with_line`].
+const LINE_KEPT_MAX: usize = 1 << 20;
 
 /// One line without its newline.
 ///
@@ -14,6 +18,24 @@ pub fn to_line<T: Serialize + ?Sized>(value: &T) -> String {
     let mut bytes = Vec::with_capacity(512);
     write(&mut bytes, value).expect("writing to memory cannot fail");
     String::from_utf8(bytes).expect("serde_json writes UTF-8")
+}
+
+/// Hands the line of [`to_line`] over without keeping it: facts are hashed by
+/// the hundred thousand, and a text of its own for each costs more than to write it.
+///
+/// # Panics
+/// Where `use_it` asks for another line.
+pub fn with_line<T: Serialize + ?Sized, R>(value: &T, use_it: impl FnOnce(&str) -> R) -> R {
+    thread_local! {
+        static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    LINE.with_borrow_mut(|line| {
+        line.clear();
+        write(line, value).expect("writing to memory cannot fail");
+        let result = use_it(std::str::from_utf8(line).expect("serde_json writes UTF-8"));
+        line.shrink_to(LINE_KEPT_MAX);
+        result
+    })
 }
 
 /// Writes one value without a newline.

@@ -144,7 +144,7 @@ impl Response {
 
     /// An identifier of this response, derived from its content.
     pub fn id(&self) -> String {
-        derived(&["response", &json::to_line(self)])
+        json::with_line(self, |line| derived(&["response", line]))
     }
 }
 

@@ -2,8 +2,8 @@
 //! before.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
+use watchkeep_model::identifier::key_of;
 use watchkeep_model::incident::Fact;
 use watchkeep_model::response::{Command, Response};
 use watchkeep_model::subject::typed;
@@ -23,30 +23,31 @@ const BEGINNING_MIN: usize = 4;
 /// What causes of facts begin with that follow from a command.
 const CAUSE: &str = "response ";
 
-/// Commands that facts tell of, by identifier.
+/// Commands that facts tell of, by what stands for their identifiers: texts of
+/// their own lie all over the memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answered {
-    known: Lookup<Arc<str>, ()>,
-    order: VecDeque<Arc<str>>,
+    known: Lookup<u128, ()>,
+    order: VecDeque<u128>,
 }
 
 impl Answered {
     pub(super) fn contains(&self, id: &str) -> bool {
-        self.known.contains_key(id)
+        self.known.contains_key(&key_of(id))
     }
 
     /// Takes in the command that led to a fact.
     pub(super) fn note(&mut self, fact: &Fact) {
         let id = fact.cause.as_deref().and_then(|cause| cause.strip_prefix(CAUSE));
-        if let Some(id) = id.filter(|id| !self.known.contains_key(*id)) {
-            let id: Arc<str> = id.into();
-            self.known.insert(Arc::clone(&id), ());
-            self.order.push_back(id);
-            if self.order.len() > ANSWERED_MAX
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.known.remove(&oldest);
-            }
+        let Some(id) = id.map(key_of) else { return };
+        if self.order.back() == Some(&id) || self.known.insert(id, ()).is_some() {
+            return;
+        }
+        self.order.push_back(id);
+        if self.order.len() > ANSWERED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
         }
     }
 }
