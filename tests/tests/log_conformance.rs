@@ -62,12 +62,17 @@ impl Kafka {
 impl Harness for Kafka {
     fn create_topic(&mut self, name: &str, partitions: i32) -> String {
         let name = self.name(name);
+        let mut wanted = spec(&name, partitions);
+        // Records are of 2013: a broker looks for what is older than a week half
+        // a minute after its start, and may take them away before they are read.
+        wanted.config.insert("retention.ms".to_owned(), "-1".to_owned());
+        let wanted = [wanted];
         let mut tries = 0;
         loop {
             // A new one each time: where the node that it took for the
             // controller was killed, it may wait for that one.
             let admin = KafkaAdmin::open(&self.settings()).unwrap();
-            match admin.create_topics(&[spec(&name, partitions)]) {
+            match admin.create_topics(&wanted) {
                 Ok(created) => {
                     // After a try whose answer was lost it may be there already.
                     assert!(created == [name.as_str()] || tries > 0, "{created:?}");
