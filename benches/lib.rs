@@ -15,6 +15,10 @@ use watchkeep_wire::schema_set::SchemaSet;
 use watchkeep_wire::schemas;
 use watchkeep_wire::telemetry::encode;
 
+/// That of the program that is measured.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Bytes of one Avro record, as the budget of decode and fold has it.
 pub const AVRO_RECORD_BYTES: usize = 127;
 
