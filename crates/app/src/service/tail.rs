@@ -19,7 +19,7 @@ use watchkeep_wire::fact::{Stored, decode};
 use super::Shared;
 use crate::config::Topics;
 use crate::retention;
-use crate::store::{Reader, StoredRecord};
+use crate::store::{Reader, Store, StoredRecord};
 
 /// Time between two looks at the log.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -173,6 +173,11 @@ pub(super) fn follow(shared: &Shared, topics: &Topics, begun: Timestamp) {
             unusable = count;
         }
         if let Err(error) = looked {
+            // A store that failed once answers nobody any more. The stages find
+            // out, too, but may wait for one whose write never returns.
+            if matches!((&shared.store, &error), (Store::Embedded(_), LogError::Fatal(_))) {
+                return shared.fail("follow", &error.to_string());
+            }
             tracing::warn!(%error, "following the topics");
             shared.pause(Duration::from_secs(2));
         }
@@ -216,7 +221,6 @@ mod tests {
 
     use super::*;
     use crate::config::Encoding;
-    use crate::store::Store;
 
     #[test]
     fn what_this_process_published_before_the_first_look_is_news() {
