@@ -291,7 +291,9 @@ fn measure(
         Rule::ErrorRate { confidence, .. } => {
             shares::of_events(expectation, summary.error_count(), summary.count, *confidence)
         }
-        Rule::Volume { usual: Some(_), .. } => volume::compare(summary, baseline),
+        Rule::Volume { usual: Some(usual), .. } => {
+            volume::compare(expectation, usual, summary, baseline)
+        }
         Rule::Volume { .. } => {
             Ok(Measured { observed: summary.count as f64, ..Measured::default() })
         }

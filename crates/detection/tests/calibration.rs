@@ -7,7 +7,7 @@ mod trials;
 use watchkeep_detection::drift::numeric;
 use watchkeep_detection::statistics::chi_square_homogeneity;
 
-use self::trials::counts::{COUNTS, Counts, counted};
+use self::trials::counts::{COUNTS, Counts, counted, counted_rolling};
 use self::trials::many::{self, Cells};
 use self::trials::{
     Change, LAWS, Law, Random, Shares, Trial, categories, dependent, dependent_categories, numbers,
@@ -142,6 +142,17 @@ fn quiet_counts_alarm_as_often_as_stated_however_they_vary() {
                 assert!(alarms.share() >= least, "{name} {mean} {windows}: {alarms:?}");
             }
         }
+    }
+    for (counts, mean, windows) in
+        [(Counts::Poisson, 25.0, 28), (Counts::Bursts(0.1), 10_000.0, 4), (Counts::Poisson, 1e4, 7)]
+    {
+        let streams = (TRIALS / 200, 200);
+        let alarms = counted_rolling(counts, mean, windows, LEVEL, streams, &mut Random::new(9));
+        // Windows of a stream share their baselines: twice the error of independent ones.
+        let (least, most) = (0.007, LEVEL_MAX);
+        let error = |level: f64| 2.0 * ERRORS_MAX * (level / TRIALS as f64).sqrt();
+        let within = least - error(least)..=most + error(most);
+        assert!(within.contains(&alarms.share()), "{mean} {windows}: {alarms:?}");
     }
     let halved = counted(Counts::Bursts(0.1), 1_000.0, 28, 0.5, 0.001, 200, &mut Random::new(8));
     assert!(halved.share() > 0.95, "{halved:?}");

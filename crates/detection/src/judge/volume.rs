@@ -1,12 +1,12 @@
 //! How many events a window has: outside of bounds, or unlike the usual number.
 
-use watchkeep_model::charter::UsualVolume;
+use watchkeep_model::charter::{BaselineSpec, Expectation, UsualVolume};
 use watchkeep_model::summary::Summary;
 use watchkeep_model::window::VolumeShift;
 
 use super::Measured;
 use crate::baseline::Baseline;
-use crate::statistics::{COUNTS_MIN, count_change};
+use crate::statistics::{COUNTS_MIN, LeftOut, count_change};
 
 pub(super) fn is_outside(observed: f64, below: Option<u64>, above: Option<u64>) -> bool {
     below.is_some_and(|below| observed < below as f64)
@@ -37,6 +37,8 @@ pub(super) fn threshold(
 
 /// The window's count beside those of the baseline's windows.
 pub(super) fn compare(
+    expectation: &Expectation,
+    usual: &UsualVolume,
     summary: &Summary,
     baseline: Result<&Baseline, &str>,
 ) -> Result<Measured, String> {
@@ -48,7 +50,8 @@ pub(super) fn compare(
             counts.len()
         ));
     }
-    let found = count_change(summary.count, &counts).ok_or("the baseline has no event")?;
+    let found = count_change(summary.count, &counts, left_out(expectation, usual))
+        .ok_or("the baseline has no event")?;
     let observed = summary.count as f64;
     Ok(Measured {
         observed,
@@ -62,6 +65,15 @@ pub(super) fn compare(
         }),
         ..Measured::default()
     })
+}
+
+/// What the expectation itself leaves out of its baseline: what it finds bad,
+/// where one such window opens a breach. A fixed baseline leaves nothing out.
+fn left_out(expectation: &Expectation, usual: &UsualVolume) -> Option<LeftOut> {
+    let is_moving =
+        matches!(usual.baseline, BaselineSpec::Rolling { .. } | BaselineSpec::Seasonal { .. });
+    (is_moving && expectation.r#for.k == 1)
+        .then_some(LeftOut { p_below: usual.p_below, change: usual.change })
 }
 
 /// True where both keys turn.

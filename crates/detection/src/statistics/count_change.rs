@@ -15,9 +15,13 @@
 //! `1 − μκ₃ / 3κ₂² = 1 − (1 + 2r) / (3 (1 + r))`, where `1 + r` is the variance
 //! by the mean: 2/3 for Poisson (Anscombe 1953), 1/3 for gamma (Wilson &
 //! Hilferty 1931), and between them for what is in between.
+//!
+//! Where what is found changed is left out of later baselines, what is left
+//! varies less and a narrow baseline lasts longer; see [`left_out`].
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::left_out::{self, LeftOut};
 use super::special::Sum;
 
 /// Windows of a baseline from which can be told how much counts vary.
@@ -43,9 +47,10 @@ pub struct CountChange {
 }
 
 /// Compares a count with usual ones. `None` where there are fewer than
-/// [`COUNTS_MIN`] of them, or all are 0.
+/// [`COUNTS_MIN`] of them, or all are 0. `left_out` are the counts that are no
+/// part of the usual ones though they were nothing out of the ordinary.
 #[must_use]
-pub fn count_change(count: u64, usual: &[u64]) -> Option<CountChange> {
+pub fn count_change(count: u64, usual: &[u64], left_out: Option<LeftOut>) -> Option<CountChange> {
     if usual.len() < COUNTS_MIN || usual.iter().all(|&n| n == 0) {
         return None;
     }
@@ -59,10 +64,33 @@ pub fn count_change(count: u64, usual: &[u64]) -> Option<CountChange> {
     let (centre, variance) = mean_and_variance(&transformed);
     let rounding = ROUNDING * power * expected.max(1.0).powf(power - 1.0);
     let n = counts.len() as f64;
-    let deviation = variance.sqrt().max(rounding) * (1.0 + 1.0 / n).sqrt();
+    let prediction = (1.0 + 1.0 / n).sqrt();
+    let cuts = left_out.map(|left_out| {
+        let bounds = [1.0 - left_out.change, 1.0 + left_out.change].map(|factor| {
+            let bound = (expected * factor.max(0.0)).powf(power);
+            (bound - centre).abs() / (variance.sqrt() * prediction)
+        });
+        cuts(n, left_out, bounds)
+    });
+    let left = cuts.map_or(1.0, |[fewer, more]| {
+        f64::midpoint(left_out::variance_left(n, fewer), left_out::variance_left(n, more))
+    });
+    let deviation = (variance / left).sqrt().max(rounding) * prediction;
     let score = ((count as f64).powf(power) - centre) / deviation;
-    let p_value = 2.0 * StudentsT::new(0.0, 1.0, n - 1.0).ok()?.cdf(-score.abs());
+    let mut p_value = 2.0 * StudentsT::new(0.0, 1.0, n - 1.0).ok()?.cdf(-score.abs());
+    if let Some([fewer, more]) = cuts {
+        p_value = left_out::chance(n, score, fewer.min(more), p_value);
+    }
     Some(CountChange { expected, dispersion, score, p_value: p_value.min(1.0) })
+}
+
+/// The scores from which on fewer and more events are left out; `bounds` are those
+/// from which on they are enough of a change.
+fn cuts(n: f64, left_out: LeftOut, [fewer, more]: [f64; 2]) -> [f64; 2] {
+    let cut = left_out::score_of(n, left_out.p_below).unwrap_or(f64::INFINITY);
+    // There are no fewer events than none.
+    let fewer = if left_out.change < 1.0 { fewer.max(cut) } else { f64::INFINITY };
+    [fewer, more.max(cut)]
 }
 
 /// Mean and variance of a sample, the latter with one degree of freedom less.
@@ -91,7 +119,7 @@ mod tests {
                 1.1628905231229753e-9,
             ),
         ] {
-            let found = count_change(count, usual).unwrap();
+            let found = count_change(count, usual, None).unwrap();
             let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
             assert!(close(found.score, score) && close(found.p_value, p_value), "{found:?}");
         }
@@ -100,7 +128,7 @@ mod tests {
     #[test]
     fn regular_events_may_fall_on_either_side_of_the_bound() {
         let usual = [60; 24];
-        let change = |count| count_change(count, &usual).unwrap();
+        let change = |count| count_change(count, &usual, None).unwrap();
         assert!(change(60).score.abs() < 1e-12 && change(60).p_value > 1.0 - 1e-12);
         assert!(change(59).p_value > 0.3, "{:?}", change(59));
         assert!(change(50).p_value < 1e-8, "{:?}", change(50));
@@ -109,13 +137,16 @@ mod tests {
 
     #[test]
     fn odd_counts_have_a_stated_result() {
-        assert_eq!(count_change(5, &[1, 2]), None);
-        assert_eq!(count_change(5, &[0; 9]), None);
+        assert_eq!(count_change(5, &[1, 2], None), None);
+        assert_eq!(count_change(5, &[0; 9], None), None);
         for usual in [&[u64::MAX, 0, 1][..], &[u64::MAX; 5], &[1, 0, 0], &[0, 0, 0, 1]] {
             for count in [0, 1, u64::MAX] {
-                let found = count_change(count, usual).unwrap();
-                assert!((0.0..=1.0).contains(&found.p_value), "{found:?}");
-                assert!(found.score.is_finite() && found.dispersion.is_finite(), "{found:?}");
+                for change in [None, Some(0.01), Some(0.5), Some(1.0), Some(3.0)] {
+                    let left_out = change.map(|change| LeftOut { p_below: 0.01, change });
+                    let found = count_change(count, usual, left_out).unwrap();
+                    assert!((0.0..=1.0).contains(&found.p_value), "{found:?}");
+                    assert!(found.score.is_finite() && found.dispersion.is_finite(), "{found:?}");
+                }
             }
         }
     }

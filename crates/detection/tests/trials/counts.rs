@@ -1,7 +1,7 @@
 //! Made-up numbers of events in windows of which none differs from the others.
 
 use statrs::function::gamma::ln_gamma;
-use watchkeep_detection::statistics::count_change;
+use watchkeep_detection::statistics::{LeftOut, count_change};
 
 use super::{Random, Rate};
 
@@ -67,8 +67,39 @@ pub(crate) fn counted(
     for _ in 0..trials {
         let usual: Vec<u64> = (0..windows).map(|_| counts.draw(mean, random)).collect();
         let count = counts.draw(mean * factor, random);
-        let change = count_change(count, &usual);
+        let change = count_change(count, &usual, None);
         alarms.add(change.is_some_and(|change| change.p_value < level));
+    }
+    alarms
+}
+
+/// How often quiet counts are called changed in streams of so many windows each, where
+/// what is called so is left out of the rolling baselines of `windows` after it.
+pub(crate) fn counted_rolling(
+    counts: Counts,
+    mean: f64,
+    windows: usize,
+    level: f64,
+    (streams, length): (u64, usize),
+    random: &mut Random,
+) -> Rate {
+    let left_out = LeftOut { p_below: level, change: 0.0 };
+    let mut alarms = Rate::default();
+    for _ in 0..streams {
+        let mut usual: Vec<u64> = (0..windows).map(|_| counts.draw(mean, random)).collect();
+        let mut in_breach = 0;
+        for _ in 0..length {
+            let count = counts.draw(mean, random);
+            let change = count_change(count, &usual, Some(left_out));
+            let is_changed = change.is_some_and(|change| change.p_value < level);
+            alarms.add(is_changed);
+            in_breach = if is_changed { in_breach + 1 } else { 0 };
+            // What has lasted as long as the baseline is how things are now.
+            if in_breach == 0 || in_breach > windows {
+                usual.remove(0);
+                usual.push(count);
+            }
+        }
     }
     alarms
 }

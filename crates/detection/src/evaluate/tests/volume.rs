@@ -70,11 +70,11 @@ fn a_count_is_held_against_the_windows_before_with_events_or_without() {
                 00:30 20 the baseline (rolling 6) has 3 of 6 windows
                 00:40 21 the baseline (rolling 6) has 4 of 6 windows
                 00:50 23 the baseline (rolling 6) has 5 of 6 windows
-                01:00  4 4 events, 80.8 % fewer than the usual 20.8: a change above 0.5 with p-value 4.558e-5 below 0.01
+                01:00  4 4 events, 80.8 % fewer than the usual 20.8: a change above 0.5 with p-value 7.965e-5 below 0.01
                 01:10 20 good: 6 windows of 20.83, p 0.63
-                01:20  0 0 events, 100.0 % fewer than the usual 20.8: a change above 0.5 with p-value 6.225e-6 below 0.01
+                01:20  0 0 events, 100.0 % fewer than the usual 20.8: a change above 0.5 with p-value 1.436e-5 below 0.01
                 01:30 19 good: 6 windows of 20.83, p 0.30
-                01:40 60 60 events, 195.1 % more than the usual 20.3: a change above 0.5 with p-value 5.732e-6 below 0.01
+                01:40 60 60 events, 195.1 % more than the usual 20.3: a change above 0.5 with p-value 1.376e-5 below 0.01
                 01:50 20 the input ends before the window does
             "#]],
         ),
@@ -87,9 +87,9 @@ fn a_count_is_held_against_the_windows_before_with_events_or_without() {
                 00:20  6 the baseline (rolling 5) has 2 of 5 windows
                 00:30  4 the baseline (rolling 5) has 3 of 5 windows
                 00:40  0 the baseline (rolling 5) has 4 of 5 windows
-                00:50  5 good: 5 windows of 3.00, p 0.54
-                01:00  0 good: 5 windows of 3.00, p 0.38
-                01:10 90 90 events, 2900.0 % more than the usual 3.0: a change above 0.5 with p-value 6.286e-3 below 0.01
+                00:50  5 good: 5 windows of 3.00, p 0.55
+                01:00  0 good: 5 windows of 3.00, p 0.39
+                01:10 90 90 events, 2900.0 % more than the usual 3.0: a change above 0.5 with p-value 8.734e-3 below 0.01
                 01:20  5 the input ends before the window does
             "#]],
         ),
@@ -111,7 +111,7 @@ fn a_version_that_has_just_begun_was_not_silent_before() {
         00:10 21 the baseline (rolling 3) has 1 of 3 windows
         00:20 19 the baseline (rolling 3) has 2 of 3 windows
         00:30 20 good: 3 windows of 20.00, p 1.00
-        00:40 22 good: 3 windows of 20.00, p 0.23
+        00:40 22 good: 3 windows of 20.00, p 0.24
         00:50 20 the baseline (rolling 3) has 0 of 3 windows
         01:00 21 the baseline (rolling 3) has 1 of 3 windows
         01:10 19 the baseline (rolling 3) has 2 of 3 windows
