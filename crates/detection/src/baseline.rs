@@ -44,6 +44,9 @@ pub struct Part {
     pub numbers: u64,
     /// Their mean; `None` where there are none.
     pub mean: Option<f64>,
+    /// True where it lies in a breach of the expectation that has lasted as long as
+    /// the baseline reaches, so that it is a part of it all the same.
+    pub of_breach: bool,
 }
 
 impl Part {
@@ -55,6 +58,7 @@ impl Part {
             null_count: window.null_count,
             numbers: window.numbers.count(),
             mean: window.numbers.mean(),
+            of_breach: false,
         }
     }
 }

@@ -99,6 +99,7 @@ impl FixedBaselines {
                 null_count: 0,
                 numbers: 0,
                 mean: None,
+                of_breach: false,
             })
             .collect();
         Ok(baseline)

@@ -21,6 +21,9 @@ const WINDOWS_MAX: usize = Learned::WINDOWS_MAX;
 /// now, or a shift of the level would be bad for ever.
 const SET_ASIDE_ONE_IN: usize = 10;
 
+/// Outages that are set aside however short the history is.
+const EPISODES_SPARED: f64 = 3.0;
+
 /// The histories of one subject by version, expectation and window.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Histories {
@@ -133,6 +136,16 @@ struct Noted {
     far: bool,
 }
 
+/// How many times windows may be far out one after the other and be set aside: so
+/// often as chance has it at the rate, with two standard deviations, and
+/// [`EPISODES_SPARED`]. What comes more often, such as bursts in one window of
+/// twenty, is how the feature is: set aside, it would be bad for ever and more often
+/// than the rate says.
+fn episodes_max(windows: usize, rate: f64) -> f64 {
+    let by_chance = rate * windows as f64;
+    by_chance + 2.0 * by_chance.sqrt() + EPISODES_SPARED
+}
+
 impl History {
     /// Takes note of a judged window, or of what a revision makes of it.
     pub(super) fn note(
@@ -162,13 +175,20 @@ impl History {
         at
     }
 
-    /// The windows before `start` that are learned from.
+    /// The windows before `start` that are learned from, for a bound of that rate.
     fn good(&self, start: Timestamp, learned: &Learned) -> Vec<&Noted> {
         let from = self.windows.partition_point(|noted| noted.start < start - learned.from);
         let to = self.windows.partition_point(|noted| noted.start < start);
         let in_reach = self.windows.range(from..to.max(from));
-        let far = in_reach.clone().filter(|noted| noted.far).count();
-        let set_aside = far * SET_ASIDE_ONE_IN <= to.saturating_sub(from);
+        let (mut far, mut episodes, mut was_far) = (0, 0, false);
+        for noted in in_reach.clone() {
+            far += usize::from(noted.far);
+            episodes += usize::from(noted.far && !was_far);
+            was_far = noted.far;
+        }
+        let windows = to.saturating_sub(from);
+        let set_aside = far * SET_ASIDE_ONE_IN <= windows
+            && episodes as f64 <= episodes_max(windows, learned.false_alarm_rate);
         in_reach.filter(|noted| !(set_aside && noted.far)).collect()
     }
 

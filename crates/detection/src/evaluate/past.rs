@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use watchkeep_model::charter::{BaselineSpec, ROLLING_LOOK_BACK, WindowSpec};
 use watchkeep_model::summary::Summary;
-use watchkeep_model::time::Timestamp;
+use watchkeep_model::time::{TimeSpan, Timestamp};
 
 use crate::baseline::{self, Baseline, Part};
 use crate::drift::Effects;
@@ -139,11 +139,16 @@ impl<'p> Found<'p> {
             if let (Held::ByOthers, Some(window)) = (held, past(at)) {
                 self.aside.push((at, window.into_owned()));
             }
-        } else if let Some(window) = past(at) {
+            return;
+        }
+        let known = self.parts.len();
+        if let Some(window) = past(at) {
             self.push(at, window, search.empty_from.is_none());
         } else if search.empty_from.is_some_and(|from| at >= from) {
             self.parts.push(Part::of(at, &Summary::default()));
         }
+        let of_breach = || breaches.hold(at, at + window.size(), TimeSpan::MAX, own) == Held::ByOwn;
+        self.parts[known..].iter_mut().for_each(|part| part.of_breach = of_breach());
     }
 
     fn push(&mut self, at: Timestamp, window: Cow<'p, Summary>, is_compared: bool) {

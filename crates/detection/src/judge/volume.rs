@@ -5,7 +5,7 @@ use watchkeep_model::summary::Summary;
 use watchkeep_model::window::VolumeShift;
 
 use super::Measured;
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, Part};
 use crate::statistics::{COUNTS_MIN, LeftOut, count_change};
 
 pub(super) fn is_outside(observed: f64, below: Option<u64>, above: Option<u64>) -> bool {
@@ -43,7 +43,7 @@ pub(super) fn compare(
     baseline: Result<&Baseline, &str>,
 ) -> Result<Measured, String> {
     let baseline = baseline?;
-    let counts: Vec<u64> = baseline.parts.iter().map(|part| part.count).collect();
+    let counts = of_one_level(&baseline.parts);
     if counts.len() < COUNTS_MIN {
         return Err(format!(
             "the baseline has {} windows; how much counts vary takes {COUNTS_MIN} to tell",
@@ -65,6 +65,16 @@ pub(super) fn compare(
         }),
         ..Measured::default()
     })
+}
+
+/// The counts of a baseline's windows: those before a long breach as long as they are
+/// half of it, then those of the breach. Of both together the spread would be so wide
+/// that any count is usual, from the first windows of the breach on.
+fn of_one_level(parts: &[Part]) -> Vec<u64> {
+    let of_breach = parts.iter().filter(|part| part.of_breach).count();
+    let is_breach = 2 * of_breach > parts.len();
+    let of_level = parts.iter().filter(|part| part.of_breach == is_breach);
+    of_level.map(|part| part.count).collect()
 }
 
 /// What the expectation itself leaves out of its baseline: what it finds bad,

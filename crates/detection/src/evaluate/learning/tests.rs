@@ -53,6 +53,24 @@ fn an_outage_teaches_nothing() {
     assert_eq!(missed, 0);
 }
 
+/// Always 0 but for bursts in one window of twenty: until these are many they are
+/// outages, then they are how the feature is.
+#[test]
+fn bursts_that_come_again_and_again_are_learned_from() {
+    let mut history = History::default();
+    let burst = |hour: i64| {
+        let mixed = (hour as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        if mixed >> 32 & 0xffff < 3_277 { 1.0 + (mixed >> 48) as f64 / 65_536.0 } else { 0.0 }
+    };
+    let bad: Vec<i64> =
+        (0..1_200).filter(|hour| window(&mut history, *hour, burst(*hour))).collect();
+    let bursts = (200..1_200).filter(|hour| burst(*hour) > 0.0).count();
+    assert!((35..70).contains(&bursts), "{bursts}");
+    let late = bad.iter().filter(|hour| **hour >= 200).count();
+    // 10 are expected at the rate.
+    assert!((2..=18).contains(&late), "{late} of {bursts}: {bad:?}");
+}
+
 #[test]
 fn a_level_that_stays_is_the_level_after_a_tenth_of_the_history() {
     let mut history = after_ten_days();

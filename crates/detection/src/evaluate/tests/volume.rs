@@ -3,6 +3,7 @@
 
 use watchkeep_model::charter::{BaselineSpec, UsualVolume};
 use watchkeep_model::directory::AlertBudget;
+use watchkeep_model::window::Verdict;
 
 use super::*;
 
@@ -153,4 +154,30 @@ fn an_alert_budget_has_its_say() {
     let judged: Vec<_> = out.decided.iter().map(|decided| &decided.window.judged[0]).collect();
     assert!(judged[5].reason.as_ref().unwrap().contains("the alert budget"), "{:?}", judged[5]);
     assert!(judged[5].budget.is_some());
+}
+
+/// An outage that is longer than the baseline: the empty windows that the baseline
+/// takes in by then do not make any count usual, and the breach goes on.
+#[test]
+fn an_outage_is_bad_until_most_of_the_baseline_is_of_it() {
+    let before = [20, 22, 19, 21, 23, 20, 20, 22];
+    let verdicts = |after: &[u32]| -> String {
+        let events = counts("f", 0.0, &[&before[..], after].concat());
+        let out = run(settings(), &usual(rolling(6)), &events, usize::MAX);
+        let shown =
+            out.decided.iter().skip(before.len()).map(|Decided { window, .. }| {
+                match window.judged[0].verdict {
+                    Verdict::Bad => 'b',
+                    Verdict::Good => 'g',
+                    Verdict::NotJudged => '-',
+                }
+            });
+        shown.collect()
+    };
+    // A tenth is left of what there was: bad as long as a baseline of six and until
+    // four of six windows are of the new level, with which all is well again.
+    let tenth: Vec<u32> = (0..16).map(|at| 2 + (at % 2) as u32).collect();
+    assert_eq!(verdicts(&tenth), "bbbbbbbbbbggggg-");
+    // Nothing comes any more: no count is usual then, and nothing ends the breach.
+    assert_eq!(verdicts(&[&[0; 16][..], &[20]].concat()), "bbbbbbbbbb-------");
 }
