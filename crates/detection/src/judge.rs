@@ -238,6 +238,19 @@ pub fn not_judged(expectation: &Expectation, reason: &str) -> Judged {
     }
 }
 
+/// A judgement of a window without events that is good for a reason outside of it.
+pub fn good_without_events(expectation: &Expectation, reason: &str) -> Opinion {
+    Opinion {
+        judged: Judged { verdict: Verdict::Good, ..not_judged(expectation, reason) },
+        resolve: Verdict::Good,
+        effect: None,
+        sides: None,
+        is_far: false,
+        shift: None,
+        is_by_sum: false,
+    }
+}
+
 /// What was measured for one rule, before any threshold.
 #[derive(Debug, Default)]
 struct Measured {

@@ -7,7 +7,7 @@
 //! their slice; the earlier window has been measured for the last time.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -229,6 +229,20 @@ impl Grid {
         let next = start + shape.hop;
         if !partial && self.goes_on(next) {
             self.open(shape, &deadline.feature, next, true, moment);
+        }
+    }
+
+    /// Versions that have events in a window that was closed; none where it is a
+    /// silent one.
+    pub(super) fn versions(&self, shape: Shape, start: Timestamp) -> BTreeSet<Arc<str>> {
+        let slices = self.slices.range(start..start + shape.size);
+        slices.flat_map(|(_, versions)| versions.keys().cloned()).collect()
+    }
+
+    /// Has a closed window told of a version without events, too.
+    pub(super) fn tell_of(&mut self, start: Timestamp, version: &Arc<str>) {
+        if let Some(open) = self.windows.get_mut(&start) {
+            open.versions.entry(version.clone()).or_default().changed = true;
         }
     }
 

@@ -180,6 +180,11 @@ impl Subject {
             return;
         }
         let expectations = expectations_of(charter, window);
+        if deadline.action == Action::Close && !partial {
+            for version in alarms.replaced(window, &expectations, &grid.versions(shape, start)) {
+                grid.tell_of(start, &version);
+            }
+        }
         let of_past = expectations.iter().filter_map(|expectation| expectation.rule.baseline());
         let of_past = of_past.into_iter().any(|spec| spec.reach(window).is_some());
         for due in grid.changed(start) {

@@ -1,7 +1,7 @@
 //! From a measured window to what is told of it: its line, judged, and what
 //! that does to breaches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,14 @@ struct Watched {
     levels: Levels,
     /// True where its breaches are those of every version.
     of_all_versions: bool,
+    /// While a breach goes on: windows in a row in which other versions have events
+    /// and this one has none.
+    absent: u32,
 }
+
+/// So many windows in a row without an event of a version, while others have some,
+/// tell that it has been replaced and does not come seldom.
+const ABSENT_MIN: u32 = 6;
 
 /// A window of one version that is told now.
 pub(super) struct Measured<'a> {
@@ -62,6 +69,52 @@ pub(super) fn expectations_of(charter: Option<&Charter>, window: WindowSpec) -> 
 }
 
 impl Alarms {
+    /// A window of that kind has closed in which these versions have events: the
+    /// versions that are in breach and have been replaced by these. Their breaches
+    /// would go on for ever, since nothing is judged of them any more.
+    pub(super) fn replaced(
+        &mut self,
+        window: WindowSpec,
+        expectations: &[&Expectation],
+        present: &BTreeSet<Arc<str>>,
+    ) -> BTreeSet<Arc<str>> {
+        let mut replaced = BTreeSet::new();
+        for ((version, name, of_window), watched) in &mut self.0 {
+            let is_judged = expectations.iter().any(|expectation| expectation.name == *name);
+            if watched.of_all_versions || *of_window != window || !is_judged {
+                continue;
+            }
+            if present.is_empty() || present.contains(version) {
+                // A silent window tells nothing of any version.
+                watched.absent = if present.contains(version) { 0 } else { watched.absent };
+            } else if watched.alarm.is_open(watched.damping) {
+                watched.absent += 1;
+                if watched.absent >= ABSENT_MIN {
+                    replaced.insert(version.clone());
+                }
+            }
+        }
+        replaced
+    }
+
+    /// Where the version of a window without events has been replaced and the
+    /// expectation is in breach, what the window tells: one that is good.
+    fn of_replaced(&self, measured: &Measured<'_>, expectation: &Expectation) -> Option<Opinion> {
+        let key = (measured.version.clone(), expectation.name.clone(), measured.window);
+        let watched = self.0.get(&key).filter(|_| measured.summary.count == 0)?;
+        let is_replaced = watched.absent >= ABSENT_MIN && watched.alarm.is_open(watched.damping);
+        is_replaced.then(|| {
+            judge::good_without_events(
+                expectation,
+                &format!(
+                    "no event of version {} in {} windows that have events of other versions: \
+                     it has been replaced",
+                    measured.version, watched.absent
+                ),
+            )
+        })
+    }
+
     /// Judges the window by `expectations`, each with what it compares with.
     pub(super) fn tell(
         &mut self,
@@ -86,7 +139,9 @@ impl Alarms {
                     silent_for: measured.silent_for,
                     tallies: (measured.tallies)(expectation),
                 };
-                let mut opinion = judge::judge(expectation, charter, &evidence);
+                let mut opinion = self
+                    .of_replaced(measured, expectation)
+                    .unwrap_or_else(|| judge::judge(expectation, charter, &evidence));
                 let said = self.judge(measured, expectation, &mut opinion, asked, now);
                 self.1.note(measured.version, expectation, measured.start, &opinion);
                 for replaced in measured.replaces {
@@ -129,6 +184,7 @@ impl Alarms {
             damping,
             levels: Levels::default(),
             of_all_versions,
+            absent: 0,
         });
         watched.damping = damping;
         if let Some(p_below) = expectation.rule.p_below() {
@@ -253,6 +309,10 @@ fn breach(
         }
         Transition::Opened | Transition::Sustained => judged.reason.clone().unwrap_or_default(),
         Transition::Cleared if !is_here => format!("good again, as {by} shows"),
+        // It may be good because the version is no more.
+        Transition::Cleared if window.count == 0 && judged.observed.is_none() => {
+            judged.reason.clone().unwrap_or_default()
+        }
         Transition::Cleared => "good again".to_owned(),
         Transition::Retracted => format!(
             "revision {} of the window takes away what the breach stood on",

@@ -8,6 +8,7 @@ mod hopping;
 mod repeats;
 mod sessions;
 mod silence;
+mod versions;
 mod volume;
 
 use std::borrow::Cow;

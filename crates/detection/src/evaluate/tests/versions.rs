@@ -1,0 +1,107 @@
+//! Breaches of a version that another one has replaced.
+
+use super::*;
+
+/// Windows of ten minutes, of which two good ones in a row clear a breach.
+fn slow_book() -> Book {
+    let rule = slow(TimeSpan::from_micros(5_000_000));
+    let slow =
+        Expectation { resolve_after: 2, ..expectation("slow", TimeSpan::MINUTE.times(10), rule) };
+    book(&[("f*", &[slow])])
+}
+
+/// An event of the version in each of these windows.
+fn in_windows(version: &'static str, windows: std::ops::Range<u32>, latency: u64) -> Vec<Event> {
+    windows.map(|window| (version, 10.0 * f64::from(window) + 1.0, latency)).collect()
+}
+
+fn checked(mut events: Vec<Event>, expected: &Expect) {
+    events.sort_by(|a, b| a.1.total_cmp(&b.1));
+    check(settings(), &slow_book(), &events, expected);
+}
+
+#[test]
+fn a_breach_of_a_version_that_was_replaced_is_cleared() {
+    let old = in_windows("f@1", 0..2, 9);
+    let new = in_windows("f@2", 2..12, 1);
+    checked(
+        [old, new].concat(),
+        &expect![[r#"
+        00:10 f@1 00:00-00:10 r0 n=1 late=0 slow=Bad Opened
+        00:20 f@1 00:10-00:20 r0 n=1 late=0 slow=Bad Sustained
+        00:30 f@2 00:20-00:30 r0 n=1 late=0 slow=Good
+        00:40 f@2 00:30-00:40 r0 n=1 late=0 slow=Good
+        00:50 f@2 00:40-00:50 r0 n=1 late=0 slow=Good
+        01:00 f@2 00:50-01:00 r0 n=1 late=0 slow=Good
+        01:10 f@2 01:00-01:10 r0 n=1 late=0 slow=Good
+        01:20 f@1 01:10-01:20 r0 n=0 late=0 slow=Good
+        01:20 f@2 01:10-01:20 r0 n=1 late=0 slow=Good
+        01:30 f@1 01:20-01:30 r0 n=0 late=0 slow=Good Cleared
+        01:30 f@2 01:20-01:30 r0 n=1 late=0 slow=Good
+        01:40 f@2 01:30-01:40 r0 n=1 late=0 slow=Good
+        01:50 f@2 01:40-01:50 r0 n=1 late=0 slow=Good
+        01:52 f@2 01:50-02:00 r0 n=1 late=0 partial slow=NotJudged
+    "#]],
+    );
+}
+
+#[test]
+fn a_version_that_comes_seldom_stays_in_breach() {
+    let often = in_windows("f@2", 0..14, 1);
+    let seldom = [("f@1", 2.0, 9), ("f@1", 62.0, 9), ("f@1", 122.0, 9)];
+    checked(
+        [often, seldom.to_vec()].concat(),
+        &expect![[r#"
+        00:10 f@1 00:00-00:10 r0 n=1 late=0 slow=Bad Opened
+        00:10 f@2 00:00-00:10 r0 n=1 late=0 slow=Good
+        00:20 f@2 00:10-00:20 r0 n=1 late=0 slow=Good
+        00:30 f@2 00:20-00:30 r0 n=1 late=0 slow=Good
+        00:40 f@2 00:30-00:40 r0 n=1 late=0 slow=Good
+        00:50 f@2 00:40-00:50 r0 n=1 late=0 slow=Good
+        01:00 f@2 00:50-01:00 r0 n=1 late=0 slow=Good
+        01:10 f@1 01:00-01:10 r0 n=1 late=0 slow=Bad Sustained
+        01:10 f@2 01:00-01:10 r0 n=1 late=0 slow=Good
+        01:20 f@2 01:10-01:20 r0 n=1 late=0 slow=Good
+        01:30 f@2 01:20-01:30 r0 n=1 late=0 slow=Good
+        01:40 f@2 01:30-01:40 r0 n=1 late=0 slow=Good
+        01:50 f@2 01:40-01:50 r0 n=1 late=0 slow=Good
+        02:00 f@2 01:50-02:00 r0 n=1 late=0 slow=Good
+        02:10 f@1 02:00-02:10 r0 n=1 late=0 slow=Bad Sustained
+        02:10 f@2 02:00-02:10 r0 n=1 late=0 slow=Good
+        02:12 f@2 02:10-02:20 r0 n=1 late=0 partial slow=NotJudged
+    "#]],
+    );
+}
+
+/// A late event of the old version in a window that told that it was replaced.
+#[test]
+fn what_comes_after_all_is_judged() {
+    let old = in_windows("f@1", 0..1, 9);
+    let new = in_windows("f@2", 1..9, 1);
+    let late = [("f@1", 75.0, 9)];
+    let events: Vec<Event> = [old, new, late.to_vec(), in_windows("f@2", 9..12, 1)].concat();
+    check(
+        settings(),
+        &slow_book(),
+        &events,
+        &expect![[r#"
+            00:10 f@1 00:00-00:10 r0 n=1 late=0 slow=Bad Opened
+            00:20 f@2 00:10-00:20 r0 n=1 late=0 slow=Good
+            00:30 f@2 00:20-00:30 r0 n=1 late=0 slow=Good
+            00:40 f@2 00:30-00:40 r0 n=1 late=0 slow=Good
+            00:50 f@2 00:40-00:50 r0 n=1 late=0 slow=Good
+            01:00 f@2 00:50-01:00 r0 n=1 late=0 slow=Good
+            01:10 f@1 01:00-01:10 r0 n=0 late=0 slow=Good
+            01:10 f@2 01:00-01:10 r0 n=1 late=0 slow=Good
+            01:20 f@1 01:10-01:20 r0 n=0 late=0 slow=Good Cleared
+            01:20 f@2 01:10-01:20 r0 n=1 late=0 slow=Good
+            01:25 f@1 01:10-01:20 r1 n=1 late=1 slow=Bad Opened
+            01:30 f@1 01:20-01:30 r0 n=0 late=0 slow=Good
+            01:30 f@2 01:20-01:30 r0 n=1 late=0 slow=Good
+            01:40 f@1 01:30-01:40 r0 n=0 late=0 slow=Good Cleared
+            01:40 f@2 01:30-01:40 r0 n=1 late=0 slow=Good
+            01:50 f@2 01:40-01:50 r0 n=1 late=0 slow=Good
+            01:52 f@2 01:50-02:00 r0 n=1 late=0 partial slow=NotJudged
+        "#]],
+    );
+}
