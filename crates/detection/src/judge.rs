@@ -222,9 +222,13 @@ fn no_order(drift: &Drift) -> String {
 
 /// A window that is not judged at all, with the reason.
 pub fn not_judged(expectation: &Expectation, reason: &str) -> Judged {
+    unmeasured(&expectation.name, Verdict::NotJudged, reason)
+}
+
+fn unmeasured(expectation: &str, verdict: Verdict, reason: &str) -> Judged {
     Judged {
-        expectation: expectation.name.clone(),
-        verdict: Verdict::NotJudged,
+        expectation: expectation.to_owned(),
+        verdict,
         reason: Some(reason.to_owned()),
         observed: None,
         threshold: None,
@@ -238,10 +242,11 @@ pub fn not_judged(expectation: &Expectation, reason: &str) -> Judged {
     }
 }
 
-/// A judgement of a window without events that is good for a reason outside of it.
-pub fn good_without_events(expectation: &Expectation, reason: &str) -> Opinion {
+/// A judgement of a window that is good for a reason outside of it, by the name of
+/// the expectation.
+pub fn good_unmeasured(expectation: &str, reason: &str) -> Opinion {
     Opinion {
-        judged: Judged { verdict: Verdict::Good, ..not_judged(expectation, reason) },
+        judged: unmeasured(expectation, Verdict::Good, reason),
         resolve: Verdict::Good,
         effect: None,
         sides: None,

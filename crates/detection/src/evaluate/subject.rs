@@ -175,11 +175,17 @@ impl Subject {
         } else {
             grid.revise(start);
         }
-        // A charter that came into force or went since may not ask for this window.
-        if !windows_of(charter).contains(&window) {
+        let expectations = expectations_of(charter, window);
+        // A charter that came into force or went since may not ask for this window, or
+        // not for what found a breach in it.
+        let dropped = alarms.dropped(window, &expectations, &latest.1);
+        let is_asked = windows_of(charter).contains(&window);
+        if !is_asked && dropped.is_empty() {
             return;
         }
-        let expectations = expectations_of(charter, window);
+        if deadline.action == Action::Close && !partial {
+            dropped.iter().for_each(|version| grid.tell_of(start, version));
+        }
         if deadline.action == Action::Close && !partial {
             for version in alarms.replaced(window, &expectations, &grid.versions(shape, start)) {
                 grid.tell_of(start, &version);
@@ -187,7 +193,8 @@ impl Subject {
         }
         let of_past = expectations.iter().filter_map(|expectation| expectation.rule.baseline());
         let of_past = of_past.into_iter().any(|spec| spec.reach(window).is_some());
-        for due in grid.changed(start) {
+        let told = grid.changed(start);
+        for due in told.into_iter().filter(|due| is_asked || dropped.contains(&due.version)) {
             let version = &due.version;
             let breaches = if of_past { alarms.breaches(version) } else { Breaches::default() };
             let baselines = baselines(&expectations, partial, |expectation, spec| match spec {

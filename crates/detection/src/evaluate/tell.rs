@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use watchkeep_model::breach::{Breach, Transition};
-use watchkeep_model::charter::{Charter, Expectation, ForSpec, Rule, WindowSpec};
+use watchkeep_model::charter::{
+    Charter, Expectation, ExpectationKind, ForSpec, Rule, Severity, WindowSpec,
+};
 use watchkeep_model::identifier::derived;
 use watchkeep_model::summary::Summary;
 use watchkeep_model::time::{TimeSpan, Timestamp};
-use watchkeep_model::window::Window;
+use watchkeep_model::window::{Verdict, Window};
 
 use crate::alarm::{Alarm, Announcement, Damping, Judgement, Line};
 use crate::baseline::Baseline;
@@ -25,7 +27,9 @@ use crate::slo::Tallies;
 /// The alarms of one subject, by version, expectation and window. A silence is
 /// that of all versions, so its alarm has none.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Alarms(BTreeMap<(Arc<str>, String, WindowSpec), Watched>, Histories);
+pub(super) struct Alarms(BTreeMap<Key, Watched>, Histories);
+
+type Key = (Arc<str>, String, WindowSpec);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Watched {
@@ -34,6 +38,9 @@ struct Watched {
     levels: Levels,
     /// True where its breaches are those of every version.
     of_all_versions: bool,
+    /// What its breaches say of the expectation, also when it is asked no more.
+    kind: ExpectationKind,
+    severity: Severity,
     /// While a breach goes on: windows in a row in which other versions have events
     /// and this one has none.
     absent: u32,
@@ -104,8 +111,8 @@ impl Alarms {
         let watched = self.0.get(&key).filter(|_| measured.summary.count == 0)?;
         let is_replaced = watched.absent >= ABSENT_MIN && watched.alarm.is_open(watched.damping);
         is_replaced.then(|| {
-            judge::good_without_events(
-                expectation,
+            judge::good_unmeasured(
+                &expectation.name,
                 &format!(
                     "no event of version {} in {} windows that have events of other versions: \
                      it has been replaced",
@@ -113,6 +120,66 @@ impl Alarms {
                 ),
             )
         })
+    }
+
+    /// Versions with breaches in windows of that kind by expectations that are asked
+    /// no more: nothing would judge these again. `latest` stands for all versions.
+    pub(super) fn dropped(
+        &self,
+        window: WindowSpec,
+        expectations: &[&Expectation],
+        latest: &Arc<str>,
+    ) -> BTreeSet<Arc<str>> {
+        let dropped = self.0.iter().filter(|((_, name, of_window), watched)| {
+            *of_window == window
+                && !expectations.iter().any(|expectation| expectation.name == *name)
+                && watched.alarm.is_open(watched.damping)
+        });
+        let version = |((version, ..), watched): (&Key, &Watched)| {
+            if watched.of_all_versions { latest.clone() } else { version.clone() }
+        };
+        dropped.map(version).collect()
+    }
+
+    /// Breaches of the window's version by expectations that are asked no more come
+    /// to their end, as if its windows were good.
+    fn end_dropped(
+        &mut self,
+        measured: &Measured<'_>,
+        charter: Option<&Charter>,
+        expectations: &[&Expectation],
+        told: &Window,
+        now: Timestamp,
+    ) -> Vec<Breach> {
+        let none = Charter::default();
+        let mut breaches = Vec::new();
+        for ((version, name, window), watched) in &mut self.0 {
+            if *window != measured.window
+                || !(watched.of_all_versions || version == measured.version)
+                || expectations.iter().any(|expectation| expectation.name == *name)
+                || !watched.alarm.is_open(watched.damping)
+            {
+                continue;
+            }
+            let opinion = judge::good_unmeasured(
+                name,
+                "the charter does not ask for the expectation any more",
+            );
+            let judgement = Judgement { fire: Verdict::Good, resolve: Verdict::Good };
+            let said = watched.alarm.judge(measured.line(), judgement, watched.damping);
+            let about = About {
+                name,
+                kind: watched.kind,
+                severity: watched.severity,
+                open: watched.damping.open,
+            };
+            breaches.extend(
+                said.into_iter().map(|said| {
+                    breach(said, &about, charter.unwrap_or(&none), told, &opinion, now)
+                }),
+            );
+        }
+        breaches
     }
 
     /// Judges the window by `expectations`, each with what it compares with.
@@ -149,7 +216,8 @@ impl Alarms {
                 }
                 for said in said {
                     let is_here = said.window.start == measured.start;
-                    let mut breach = breach(said, expectation, charter, &told, &opinion, now);
+                    let about = About::of(expectation);
+                    let mut breach = breach(said, &about, charter, &told, &opinion, now);
                     if is_here {
                         breach.exemplars.clone_from(&measured.summary.exemplars);
                     }
@@ -163,6 +231,9 @@ impl Alarms {
         } else {
             let reason = "the input ends before the window does";
             told.judged = expectations.iter().map(|e| judge::not_judged(e, reason)).collect();
+        }
+        if !measured.partial {
+            breaches.extend(self.end_dropped(measured, charter, expectations, &told, now));
         }
         Decided { at: now, window: told, breaches }
     }
@@ -184,22 +255,18 @@ impl Alarms {
             damping,
             levels: Levels::default(),
             of_all_versions,
+            kind: expectation.rule.kind(),
+            severity: expectation.severity,
             absent: 0,
         });
         watched.damping = damping;
+        (watched.kind, watched.severity) = (expectation.rule.kind(), expectation.severity);
         if let Some(p_below) = expectation.rule.p_below() {
             let is_open = watched.alarm.is_open(damping);
             watched.levels.ask(opinion, p_below, measured.start, is_open, now, asked);
         }
-        let line = Line {
-            start: measured.start,
-            end: measured.end,
-            revision: measured.revision,
-            version: measured.version,
-            replaces: measured.replaces,
-        };
         let judgement = Judgement { fire: opinion.judged.verdict, resolve: opinion.resolve };
-        watched.alarm.judge(line, judgement, damping)
+        watched.alarm.judge(measured.line(), judgement, damping)
     }
 
     /// No window of this kind, of `version` or of all, that starts before
@@ -241,6 +308,16 @@ impl Alarms {
 }
 
 impl Measured<'_> {
+    fn line(&self) -> Line<'_> {
+        Line {
+            start: self.start,
+            end: self.end,
+            revision: self.revision,
+            version: self.version,
+            replaces: self.replaces,
+        }
+    }
+
     fn frame(&self) -> Frame {
         Frame {
             feature: self.feature.to_string(),
@@ -272,11 +349,30 @@ impl Measured<'_> {
     }
 }
 
+/// What a breach says of its expectation.
+struct About<'a> {
+    name: &'a str,
+    kind: ExpectationKind,
+    severity: Severity,
+    open: ForSpec,
+}
+
+impl<'a> About<'a> {
+    fn of(expectation: &'a Expectation) -> Self {
+        Self {
+            name: &expectation.name,
+            kind: expectation.rule.kind(),
+            severity: expectation.severity,
+            open: expectation.r#for,
+        }
+    }
+}
+
 /// A line of a breach. Where it happened at another window than the measured
 /// one, whose numbers stand in that one's line, it says none.
 fn breach(
     said: Announcement,
-    expectation: &Expectation,
+    expectation: &About<'_>,
     charter: &Charter,
     window: &Window,
     opinion: &Opinion,
@@ -290,7 +386,7 @@ fn breach(
         "breach",
         &window.feature,
         &said.version,
-        &expectation.name,
+        expectation.name,
         &window.window,
         &opened_at,
         &by_revision,
@@ -301,7 +397,7 @@ fn breach(
     let id = derived(&name);
     let Announcement { transition, window: at, .. } = said;
     let by = format!("revision {} of the window from {}", window.revision, window.window_start);
-    let ForSpec { k, of } = expectation.r#for;
+    let ForSpec { k, of } = expectation.open;
     let is_here = at.start == window.window_start;
     let reason = match transition {
         Transition::Opened if !is_here => {
@@ -309,8 +405,8 @@ fn breach(
         }
         Transition::Opened | Transition::Sustained => judged.reason.clone().unwrap_or_default(),
         Transition::Cleared if !is_here => format!("good again, as {by} shows"),
-        // It may be good because the version is no more.
-        Transition::Cleared if window.count == 0 && judged.observed.is_none() => {
+        // It may be good because the version or the expectation is no more.
+        Transition::Cleared if judged.verdict == Verdict::Good && judged.observed.is_none() => {
             judged.reason.clone().unwrap_or_default()
         }
         Transition::Cleared => "good again".to_owned(),
@@ -325,8 +421,8 @@ fn breach(
         transition,
         feature: window.feature.clone(),
         feature_version: said.version.to_string(),
-        expectation: expectation.name.clone(),
-        kind: expectation.rule.kind(),
+        expectation: expectation.name.to_owned(),
+        kind: expectation.kind,
         severity: expectation.severity,
         window: window.window.clone(),
         window_start: at.start,

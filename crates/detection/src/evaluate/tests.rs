@@ -110,14 +110,14 @@ fn telemetry(event: &Event) -> Telemetry<'static> {
 }
 
 /// Runs the events through both stages, handing over after every `cut` events.
-fn run(settings: TimeSettings, book: &Book, events: &[Event], cut: usize) -> Outputs {
+fn run(settings: TimeSettings, book: &dyn Charters, events: &[Event], cut: usize) -> Outputs {
     run_with(settings, book, events, cut, |_| {})
 }
 
 /// As `run`, by a summarise stage that is set up further.
 fn run_with(
     settings: TimeSettings,
-    book: &Book,
+    book: &dyn Charters,
     events: &[Event],
     cut: usize,
     set_up: impl FnOnce(&mut Summarise),
@@ -143,7 +143,7 @@ fn run_with(
     out
 }
 
-fn check(settings: TimeSettings, book: &Book, events: &[Event], expected: &Expect) {
+fn check(settings: TimeSettings, book: &dyn Charters, events: &[Event], expected: &Expect) {
     let out = run(settings, book, events, 1);
     assert_eq!(out, run(settings, book, events, 1000), "cutting into batches changes nothing");
     expected.assert_eq(&show(&out));
