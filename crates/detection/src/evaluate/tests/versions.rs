@@ -133,7 +133,7 @@ fn a_breach_by_an_expectation_that_was_dropped_is_cleared() {
         Changing(vec![(minute(0.0), before), (minute(35.0), book(&[("f", later)]))])
     };
     // Another expectation asks for the same windows.
-    let other = expectation("some", TimeSpan::MINUTE.times(10), below.clone());
+    let other = expectation("some", TimeSpan::MINUTE.times(10), below);
     check(
         settings(),
         &changed(&[other]),
