@@ -192,11 +192,16 @@ impl Alarm {
 
     /// True while a breach goes on.
     pub fn is_open(&self, damping: Damping) -> bool {
+        self.opened_at(damping).is_some()
+    }
+
+    /// Start of the window that opened the breach which goes on.
+    pub fn opened_at(&self, damping: Damping) -> Option<Timestamp> {
         let mut fold = self.verdicts.base.clone();
         for (start, kept) in &self.verdicts.kept {
             fold.push(kept.at(*start), kept.judgement, damping);
         }
-        fold.open.is_some()
+        fold.open.map(|opened_at| opened_at.start)
     }
 
     /// No window that starts before `start` will be revised any more. Breaches

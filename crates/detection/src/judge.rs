@@ -57,6 +57,9 @@ pub struct Evidence<'a> {
     pub lesson: Option<&'a Lesson>,
     /// Shifts of the windows before, where a drift adds them up.
     pub shifts: &'a [Shift],
+    /// How many of these came after the window that opened a breach which goes on;
+    /// `None` where none does.
+    pub in_breach: Option<usize>,
 }
 
 impl Evidence<'_> {
@@ -137,7 +140,7 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
     {
         shift = drift.bins.as_ref().and_then(sustained::shift);
         let summed = match shift {
-            Some(of) => sustain(drift, of, evidence.shifts, *sustained),
+            Some(of) => sustain(drift, of, evidence, *sustained),
             None => Err(no_order(drift)),
         };
         match summed {
@@ -189,12 +192,14 @@ pub fn judge(expectation: &Expectation, charter: &Charter, evidence: &Evidence<'
 fn sustain(
     drift: &mut Drift,
     shift: Shift,
-    before: &[Shift],
+    evidence: &Evidence<'_>,
     rule: Sustained,
 ) -> Result<(Sums, String), String> {
-    let shifts: Vec<Shift> = before.iter().copied().chain([shift]).collect();
+    let shifts: Vec<Shift> = evidence.shifts.iter().copied().chain([shift]).collect();
+    let in_breach = evidence.in_breach.map_or(0, |before| before + 1);
     let windows = shifts.len() as u64;
-    let Some(sums) = sustained::sums(&shifts, rule.false_alarm_rate) else {
+    let sums = sustained::sums_in_breach(&shifts, in_breach, rule.false_alarm_rate);
+    let Some(sums) = sums else {
         return Err(format!("it has {windows} of {} windows", Sustained::WINDOWS_MIN));
     };
     drift.sustained =

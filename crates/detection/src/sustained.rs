@@ -110,10 +110,19 @@ impl Sums {
 /// Adds up the shifts of windows in their order; `None` for fewer than
 /// [`Sustained::WINDOWS_MIN`].
 pub fn sums(shifts: &[Shift], rate: f64) -> Option<Sums> {
+    sums_in_breach(shifts, 0, rate)
+}
+
+/// The same where the last `in_breach` came after the window that opened the breach
+/// which goes on. How much windows differ is told by those before: a level that
+/// moved and stays would look like windows that differ so much, and be good again
+/// though nothing went back.
+pub fn sums_in_breach(shifts: &[Shift], in_breach: usize, rate: f64) -> Option<Sums> {
     if shifts.len() < Sustained::WINDOWS_MIN {
         return None;
     }
-    let scale = spread(shifts);
+    let before = shifts.len().saturating_sub(in_breach).max(Sustained::WINDOWS_MIN);
+    let scale = spread(&shifts[..before]);
     // In units of the spread, too: a baseline is made of windows that differ as these do.
     let error = shifts.iter().map(|shift| shift.baseline_error).fold(0.0, f64::max);
     let allowance = ALLOWANCE + BASELINE_ERRORS * error;

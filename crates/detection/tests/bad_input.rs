@@ -109,6 +109,7 @@ fn judged(current: &Summary, baseline: &Baseline, kind: Option<ValueType>) -> Ju
     charter.fields.r#type = kind;
     let evidence = Evidence {
         shifts: &[],
+        in_breach: None,
         summary: current,
         baseline: Ok(baseline),
         silent_for: None,
@@ -299,6 +300,7 @@ fn values_of_another_type_are_a_drift_and_outside_of_a_range() {
     let range = Expectation { rule, ..expectation() };
     let evidence = Evidence {
         shifts: &[],
+        in_breach: None,
         summary: &mixed(100),
         baseline: Err(""),
         silent_for: None,
@@ -374,6 +376,7 @@ fn nulls_beside_numbers_have_a_test_where_the_effect_has_them() {
         };
         let evidence = Evidence {
             shifts: &[],
+            in_breach: None,
             summary: &with(share),
             baseline: Ok(&baseline),
             silent_for: None,

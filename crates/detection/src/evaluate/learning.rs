@@ -54,19 +54,19 @@ impl Histories {
         Some(Lesson { bounds, usual, eased: eased.map(|(bounds, _)| bounds) })
     }
 
-    /// The shifts of the windows before `start` that a drift adds up.
+    /// The shifts of the windows before `start` that a drift adds up, by their starts.
     pub(super) fn shifts(
         &self,
         version: &Arc<str>,
         expectation: &Expectation,
         start: Timestamp,
-    ) -> Vec<Shift> {
+    ) -> Vec<(Timestamp, Shift)> {
         let Rule::Drift { sustained: Some(sustained), .. } = &expectation.rule else {
             return Vec::new();
         };
         let shifts = self.shifts.get(&key(version, expectation));
         let before = shifts.map(|shifts| shifts.range(start - sustained.from..start));
-        before.into_iter().flatten().map(|(_, shift)| *shift).collect()
+        before.into_iter().flatten().map(|(start, shift)| (*start, *shift)).collect()
     }
 
     /// Takes note of a judged window, or of what a revision makes of it.

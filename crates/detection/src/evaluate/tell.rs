@@ -23,6 +23,7 @@ use crate::evaluate::learning::Histories;
 use crate::judge::{self, Evidence, Opinion};
 use crate::measure::{self, Frame};
 use crate::slo::Tallies;
+use crate::sustained::Shift;
 
 /// The alarms of one subject, by version, expectation and window. A silence is
 /// that of all versions, so its alarm has none.
@@ -182,6 +183,15 @@ impl Alarms {
         breaches
     }
 
+    /// Start of the window that opened the breach which goes on, where it is before
+    /// the measured one.
+    fn opened_at(&self, measured: &Measured<'_>, expectation: &Expectation) -> Option<Timestamp> {
+        let key = (measured.version.clone(), expectation.name.clone(), measured.window);
+        let watched = self.0.get(&key).filter(|_| is_sustained(expectation))?;
+        let opened_at = watched.alarm.opened_at(watched.damping)?;
+        (opened_at < measured.start).then_some(opened_at)
+    }
+
     /// Judges the window by `expectations`, each with what it compares with.
     pub(super) fn tell(
         &mut self,
@@ -198,9 +208,14 @@ impl Alarms {
             for (expectation, baseline) in expectations.iter().zip(baselines) {
                 let lesson = self.1.lesson(measured.version, expectation, measured.start);
                 let shifts = self.1.shifts(measured.version, expectation, measured.start);
+                let in_breach = self
+                    .opened_at(measured, expectation)
+                    .map(|opened_at| shifts.iter().filter(|(start, _)| *start > opened_at).count());
+                let shifts: Vec<Shift> = shifts.into_iter().map(|(_, shift)| shift).collect();
                 let evidence = Evidence {
                     lesson: lesson.as_ref(),
                     shifts: &shifts,
+                    in_breach,
                     summary: measured.summary,
                     baseline: baseline.as_ref().map_err(String::as_str),
                     silent_for: measured.silent_for,
@@ -347,6 +362,10 @@ impl Measured<'_> {
         window.judged = expectations.iter().map(|e| judge::not_judged(e, &reason)).collect();
         Decided { at: now, window, breaches: Vec::new() }
     }
+}
+
+fn is_sustained(expectation: &Expectation) -> bool {
+    matches!(expectation.rule, Rule::Drift { sustained: Some(_), .. })
 }
 
 /// What a breach says of its expectation.

@@ -136,3 +136,27 @@ fn bins_without_order_or_spread_have_no_shift() {
         Bins { edges: vec![1.0], current: vec![0, 9], reference: vec![0, 9], ..Bins::default() };
     assert_eq!(shift(&same), None);
 }
+
+/// A step that stays: found by the sums, and not good again while it stays.
+#[test]
+fn a_level_that_moved_and_stays_goes_on() {
+    let (mut ended, mut opened) = (0, 0);
+    for seed in 0..60 {
+        let mut numbers = Numbers(seed);
+        let (mut shifts, mut open) = (Vec::new(), None);
+        for at in 0..80usize {
+            let level = if at < 20 { 0.0 } else { 4.0 };
+            shifts.push(Shift { z: level + numbers.normal(), baseline_error: 0.18 });
+            let in_breach = open.map_or(0, |opened_at| at - opened_at);
+            let Some(sums) = sums_in_breach(&shifts, in_breach, 0.001) else { continue };
+            if open.is_some() && sums.is_over() {
+                ended += 1;
+                open = None;
+            } else if open.is_none() && sums.is_bad() && at >= 20 {
+                opened += 1;
+                open = Some(at);
+            }
+        }
+    }
+    assert!(opened >= 55 && ended == 0, "{opened} {ended}");
+}

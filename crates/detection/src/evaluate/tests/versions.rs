@@ -129,7 +129,7 @@ fn a_breach_by_an_expectation_that_was_dropped_is_cleared() {
     let below = Rule::Volume { below: Some(1), above: None, usual: None };
     let events = in_windows("f", 0..8, 9);
     let changed = |later: &[Expectation]| {
-        let before = book(&[("f", &[slow.clone()])]);
+        let before = book(&[("f", std::slice::from_ref(&slow))]);
         Changing(vec![(minute(0.0), before), (minute(35.0), book(&[("f", later)]))])
     };
     // Another expectation asks for the same windows.
