@@ -40,7 +40,7 @@ impl Asked<'_> {
     }
 }
 
-/// Levels that were granted to windows that may still be revised.
+/// What was granted last to windows that may still be revised.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Levels(BTreeMap<Timestamp, Granted>);
 
@@ -48,10 +48,13 @@ impl Levels {
     /// Has the budget look at a judgement by a test. Where its level is not
     /// reached, a window that the expectation calls bad is not judged.
     ///
-    /// A window is tested once: a revision is held to the level that its first
-    /// judgement was granted and spends nothing. While a breach is open nothing
-    /// is tested: whoever looks at it already knows. A sum over windows has a rate
-    /// of its own and is no test of this one.
+    /// A window is tested until it is a discovery. A revision is another look at
+    /// its p-value, and the chance that one of several looks is below a level is
+    /// more than that level: so each is a test of its own, with what that costs.
+    /// What was a discovery was told; later revisions are held to its level and
+    /// spend nothing. While a breach is open nothing is tested: whoever looks at it
+    /// already knows. A sum over windows has a rate of its own and is no test of
+    /// this one.
     pub(super) fn ask(
         &mut self,
         opinion: &mut Opinion,
@@ -64,11 +67,11 @@ impl Levels {
         let Some(p_value) = opinion.judged.p_value else { return };
         let both_keys = opinion.judged.verdict == Verdict::Bad && !opinion.is_by_sum;
         let granted = match (self.0.get(&start), &asked.terms) {
-            (Some(first), _) => {
-                let discovery = both_keys && p_value <= first.level;
-                Granted { discovery, ..first.clone() }
+            (Some(last), _) if last.discovery => {
+                let discovery = both_keys && p_value <= last.level;
+                Granted { discovery, ..last.clone() }
             }
-            (None, Some((domain, terms))) if !is_open => {
+            (_, Some((domain, terms))) if !is_open => {
                 let partitions = asked.partitions;
                 let test = Test { at: now, p_value, p_below, both_keys, partitions };
                 let granted = asked.budgets.test(domain, terms, &test);

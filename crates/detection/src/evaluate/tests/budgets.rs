@@ -121,18 +121,26 @@ fn both_keys_without_the_level_are_not_judged_and_the_reason_says_why() {
     }
 }
 
+/// Late events are another look at the p-value, which costs as much as a first one.
 #[test]
-fn a_revision_is_held_to_the_level_of_its_window_and_spends_nothing() {
-    // What comes late moves the window of the second hour on.
+fn a_revision_is_a_test_of_its_own_until_the_window_is_a_discovery() {
+    let late = || (0..60).map(|m| valued(60.0 + f64::from(m), 100.0));
+    let quiet = |minutes: std::ops::Range<i32>| {
+        minutes.map(|m| valued(f64::from(m), f64::from(m % 60))).collect::<Vec<_>>()
+    };
     let mut events = hours(&[0.0, 0.0]);
-    events.push(valued(121.0, 0.0));
-    events.extend((0..60).map(|m| valued(60.0 + f64::from(m), 100.0)));
-    events.extend((130..190).map(|m| valued(f64::from(m), f64::from(m % 60))));
+    events.extend(quiet(120..124));
+    events.extend(late().chain(late()));
+    events.extend(quiet(124..127));
+    // Some more before the window takes no more, which change little.
+    events.extend(late().take(10));
+    events.extend(quiet(127..190));
     let out = run_budgeted(&events, SMALL, 50);
     expect![[r#"
         0 r0 NotJudged not tested
         1 r0 Good test 1 level 4.2e-5 spent 4.2e-5
-        1 r1 Bad test 1 level 4.2e-5 spent 4.2e-5 Opened
+        1 r1 Bad test 2 level 1.5e-5 spent 5.7e-5 Opened
+        1 r2 Bad test 2 level 1.5e-5 spent 5.7e-5
         2 r0 Good not tested Cleared"#]]
     .assert_eq(&told(&out));
 }
