@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use watchkeep_model::charter::{Expectation, Learned, Rule, Side, WindowSpec};
+use watchkeep_model::charter::{Effect, Expectation, Learned, Rule, Side, WindowSpec};
+use watchkeep_model::identifier::sha256_hex;
 use watchkeep_model::time::{TimeSpan, Timestamp};
 use watchkeep_model::window::LearnedBounds;
 
@@ -24,7 +25,7 @@ const SET_ASIDE_ONE_IN: usize = 10;
 /// Outages that are set aside however short the history is.
 const EPISODES_SPARED: f64 = 3.0;
 
-/// The histories of one subject by version, expectation and window.
+/// The histories of one subject by version, expectation, window and what it observes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Histories {
     learned: BTreeMap<Key, History>,
@@ -32,7 +33,8 @@ pub(super) struct Histories {
     shifts: BTreeMap<Key, BTreeMap<Timestamp, Shift>>,
 }
 
-type Key = (Arc<str>, String, WindowSpec);
+/// Version, expectation, window and what is observed ([`observed`]).
+type Key = (Arc<str>, String, WindowSpec, String);
 
 impl Histories {
     /// What has been learned for the window that starts at `start`; `None`
@@ -78,7 +80,11 @@ impl Histories {
         opinion: &Opinion,
     ) {
         if let Rule::Drift { sustained: Some(sustained), .. } = &expectation.rule {
-            let shifts = self.shifts.entry(key(version, expectation)).or_default();
+            let (key, reach) = (key(version, expectation), start - sustained.from);
+            forget_others(&mut self.shifts, &key, |shifts| {
+                shifts.keys().next_back().is_none_or(|newest| *newest < reach)
+            });
+            let shifts = self.shifts.entry(key).or_default();
             shifts.remove(&start);
             shifts.extend(opinion.shift.map(|shift| (start, shift)));
             while shifts.len() > WINDOWS_MAX
@@ -88,7 +94,11 @@ impl Histories {
             }
         }
         let Some(learned) = &expectation.learned else { return };
-        let history = self.learned.entry(key(version, expectation)).or_default();
+        let (key, reach) = (key(version, expectation), start - learned.from);
+        forget_others(&mut self.learned, &key, |history| {
+            history.windows.back().is_none_or(|newest| newest.start < reach)
+        });
+        let history = self.learned.entry(key).or_default();
         history.note(start, opinion.sides, opinion.is_far, learned.from);
     }
 
@@ -108,8 +118,44 @@ impl Histories {
     }
 }
 
-fn key(version: &Arc<str>, expectation: &Expectation) -> (Arc<str>, String, WindowSpec) {
-    (version.clone(), expectation.name.clone(), expectation.window)
+/// A short name of what an expectation observes, whatever its thresholds. A charter
+/// that has another quantile, statistic or baseline under the same name begins a
+/// new history: a bound of the median is none for the 99 % quantile.
+fn observed(expectation: &Expectation) -> String {
+    let rule = &expectation.rule;
+    let of = match rule {
+        Rule::Latency { quantile, .. } | Rule::Freshness { quantile, .. } => {
+            quantile.name().to_owned()
+        }
+        Rule::Drift { baseline, effect, bins, .. } => {
+            format!("{baseline:?} {:?} {bins}", effect.map(|Effect { statistic, .. }| statistic))
+        }
+        Rule::Range { min, max, above } => format!("{min:?} {max:?} {above:?}"),
+        Rule::Categories { allowed, baseline, .. } => format!("{allowed:?} {baseline:?}"),
+        Rule::NullRate { .. }
+        | Rule::ErrorRate { .. }
+        | Rule::Volume { .. }
+        | Rule::Silence { .. }
+        | Rule::Slo { .. } => String::new(),
+    };
+    let mut name = sha256_hex(format!("{:?} {of}", rule.kind()).as_bytes());
+    name.truncate(16);
+    name
+}
+
+fn key(version: &Arc<str>, expectation: &Expectation) -> Key {
+    (version.clone(), expectation.name.clone(), expectation.window, observed(expectation))
+}
+
+/// Lets go of what was observed under the same name by an earlier charter, once no
+/// window asks for it: late events may still revise one that it judged.
+fn forget_others<T>(histories: &mut BTreeMap<Key, T>, key: &Key, is_old: impl Fn(&T) -> bool) {
+    let (version, name, window, of) = key;
+    histories.retain(|(of_version, of_name, of_window, other), history| {
+        let is_other =
+            of_version == version && of_name == name && of_window == window && other != of;
+        !(is_other && is_old(history))
+    });
 }
 
 /// How many windows of that kind each event lies in.

@@ -49,7 +49,7 @@ impl Charters for Book {
     }
 }
 
-fn expectation(name: &str, window: TimeSpan, rule: Rule) -> Expectation {
+pub(super) fn expectation(name: &str, window: TimeSpan, rule: Rule) -> Expectation {
     Expectation {
         name: name.into(),
         window: WindowSpec::Tumbling { size: window },

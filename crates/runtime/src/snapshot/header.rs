@@ -12,7 +12,7 @@ const MAGIC: &[u8; 4] = b"WKSN";
 
 /// The layout of header, entries and stage. Raise it with every change of what
 /// is saved; snapshots of another number are dropped.
-pub(crate) const FORMAT: u32 = 7;
+pub(crate) const FORMAT: u32 = 8;
 
 /// Bytes of a header's own checksum, at its end.
 const CHECK_BYTES: usize = 16;

@@ -109,3 +109,42 @@ fn too_little_history_says_how_much_is_needed() {
          least 30"
     );
 }
+
+fn latency(quantile: watchkeep_model::charter::Quantile) -> Expectation {
+    let mut expectation = crate::evaluate::tests::expectation(
+        "slow",
+        TimeSpan::HOUR,
+        Rule::Latency { quantile, above: TimeSpan::ZERO },
+    );
+    expectation.learned = Some(learned());
+    expectation
+}
+
+/// Of the median and of the 99 % quantile, under one name.
+#[test]
+fn what_is_observed_has_a_history_of_its_own() {
+    use watchkeep_model::charter::Quantile;
+
+    let mut histories = Histories::default();
+    let version: Arc<str> = "".into();
+    let opinion = |value| {
+        let judged = crate::judge::not_judged(&latency(Quantile::P50), "");
+        let sides = Some(Sides { lower: value, upper: value });
+        let resolve = watchkeep_model::window::Verdict::Good;
+        let (effect, is_far, shift, is_by_sum) = (None, false, None, false);
+        Opinion { judged, resolve, effect, sides, is_far, shift, is_by_sum }
+    };
+    let lesson = |histories: &Histories, quantile, hour| {
+        let lesson = histories.lesson(&version, &latency(quantile), at(hour)).unwrap();
+        lesson.bounds.map(|bounds| bounds.windows).ok()
+    };
+    for hour in 0..40 {
+        histories.note(&version, &latency(Quantile::P50), at(hour), &opinion(quiet(hour)));
+    }
+    assert_eq!(lesson(&histories, Quantile::P50, 40), Some(40));
+    assert_eq!(lesson(&histories, Quantile::P99, 40), None, "nothing is known of it");
+    for hour in 40..80 {
+        histories.note(&version, &latency(Quantile::P99), at(hour), &opinion(quiet(hour)));
+    }
+    assert_eq!(lesson(&histories, Quantile::P99, 80), Some(40));
+}
