@@ -28,7 +28,7 @@ use super::special::ln_binomial_any;
 const DENSE_MIN: f64 = 5.0;
 /// How far an exact conditional p-value may be above the one that is used. It is a step
 /// function, so holding to it entirely would give most of the power away.
-const EXACT_RATIO_MAX: f64 = 1.4;
+pub(super) const EXACT_RATIO_MAX: f64 = 1.4;
 /// Terms of an exact tail; beyond it a step is below a thousandth of a deviation.
 const EXACT_TERMS_MAX: usize = 20_000;
 /// Values up to which the third moment keeps its digits.

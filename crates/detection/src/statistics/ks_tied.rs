@@ -14,10 +14,17 @@
 //! | every group below 1 % of the values | the limit, with the distance increased by the mean overshoot of a path that is looked at in steps (Siegmund, Sequential Analysis, 1985, ch. X; Chernoff 1965) |
 //! | some larger groups | a Brownian bridge that is looked at before and after each of these, and all along between them, by quadrature |
 //!
+//! Far out the usual p-value is too small for few values, with ties or without: 0 for
+//! two samples that lie apart, where the chance is 7e-7 for 12 values each. So it is
+//! nowhere less than the exact one, where that can be counted, over 1.4.
+//!
 //! The tests hold the second and third against the first.
 
 use std::f64::consts::PI;
 
+use statrs::function::gamma::ln_gamma;
+
+use super::chi_square_sparse::EXACT_RATIO_MAX;
 use super::counts::{aligned, total};
 use super::ks::ks_p_value;
 use super::special::ln_binomial_any;
@@ -38,6 +45,8 @@ const OVERSHOOT: f64 = 0.5826;
 /// Window-equivalent values a step has to have for the whole overshoot: below it
 /// the path is looked at after nearly every value, and the usual p-value holds.
 const OVERSHOOT_VALUES_MIN: f64 = 2.0;
+/// P-values from which on the usual one is near enough to the exact one.
+const TAIL_BELOW: f64 = 0.05;
 /// Largest normalised distance that quadrature answers (a p-value of 3e-8);
 /// beyond it the difference from 1 has too few digits.
 const QUADRATURE_C_MAX: f64 = 3.0;
@@ -47,8 +56,8 @@ const INTERVALS: usize = 32;
 /// P-value of the two-sample KS distance over counts of shared, ascending
 /// groups of equal values, given the sizes of the groups.
 ///
-/// Never above [`ks_p_value`], which holds without ties and is too large with
-/// them. 1 where a sample is empty or nothing differs.
+/// Not above [`ks_p_value`], which is too large with ties, but where that is below
+/// the exact p-value over 1.4. 1 where a sample is empty or nothing differs.
 #[must_use]
 pub fn ks_tied_p_value(current: &[u64], reference: &[u64]) -> f64 {
     ks_dependent_p_value(current, reference, 1.0)
@@ -61,11 +70,12 @@ pub(super) fn ks_dependent_p_value(current: &[u64], reference: &[u64], values_pe
     table.values_per_one = values_per_one.max(1.0);
     let usual = table.without_ties(table.distance());
     if table.groups.iter().all(|size| *size == 1) {
-        return usual;
+        return usual.max(table.at_least(usual));
     }
     let tied = if table.is_countable() { table.exact() } else { table.limit(usual) };
     // Below this, what is left of a difference from 1 is rounding.
-    if tied < 1e-9 { usual } else { usual.min(tied) }
+    let tied = if tied < 1e-9 { usual } else { usual.min(tied) };
+    tied.max(table.at_least(tied))
 }
 
 /// Sizes of two samples, of the groups of equal values in both together, and
@@ -197,6 +207,66 @@ impl Table {
         let within = weights.get((n - first) as usize).copied().unwrap_or(0.0);
         let whole = ln_binomial_any(n as f64, m as f64, p, 1.0 - p).exp();
         (1.0 - within / whole).clamp(0.0, 1.0)
+    }
+
+    /// What a p-value that is thought to be `p` is at least.
+    fn at_least(&self, p: f64) -> f64 {
+        if p >= TAIL_BELOW {
+            0.0
+        } else if self.values_per_one > 1.0 {
+            self.apart()
+        } else if self.is_countable() {
+            self.outside() / EXACT_RATIO_MAX
+        } else {
+            0.0
+        }
+    }
+
+    /// The chance that one of two samples so large, of independent values, lies
+    /// above all of the other: no distance has a smaller one.
+    fn apart(&self) -> f64 {
+        let [n, m] = [self.n, self.m].map(|n| n as f64 / self.values_per_one);
+        let ways = ln_gamma(n + m + 1.0) - ln_gamma(n + 1.0) - ln_gamma(m + 1.0);
+        (2.0 * (-ways).exp()).min(1.0)
+    }
+
+    /// What [`Table::exact`] is, as the sum of the chances of the paths that leave the
+    /// band, by where they do so first: nothing is taken from 1, so that it has all
+    /// its digits however small it is.
+    fn outside(&self) -> f64 {
+        let (n, m) = (self.n as i128, self.m as i128);
+        let (all, widest) = (n + m, self.widest as i128);
+        let p = self.share();
+        let (mut first, mut weights, mut pooled) = (0i128, vec![1.0], 0i128);
+        let mut steps = Binomials { p, size: 0, first: 0, chances: Vec::new() };
+        let mut escaped = 0.0;
+        for size in &self.groups {
+            pooled += i128::from(*size);
+            steps.of(*size, self.reach(*size));
+            let mut next = vec![0.0; weights.len() + steps.chances.len() - 1];
+            for (i, weight) in weights.iter().enumerate().filter(|(_, weight)| **weight > 0.0) {
+                let into = next[i..].iter_mut().zip(&steps.chances);
+                into.for_each(|(cell, chance)| *cell += weight * chance);
+            }
+            first += i128::from(steps.first);
+            let is_within = |of_window: i128| (of_window * all - n * pooled).abs() < widest;
+            for (i, weight) in next.iter().enumerate() {
+                let of_window = first + i as i128;
+                let (rest, others) = (n - of_window, m - (pooled - of_window));
+                if *weight > 0.0 && rest >= 0 && others >= 0 && !is_within(of_window) {
+                    let chance = ln_binomial_any(rest as f64, others as f64, p, 1.0 - p).exp();
+                    escaped += weight * chance;
+                }
+            }
+            let is_place = |i: &usize| is_within(first + *i as i128);
+            let Some(low) = (0..next.len()).find(is_place) else { break };
+            let high = (low..next.len()).rfind(is_place).unwrap_or(low);
+            next.truncate(high + 1);
+            weights = next.split_off(low);
+            first += low as i128;
+        }
+        let whole = ln_binomial_any(n as f64, m as f64, p, 1.0 - p).exp();
+        (escaped / whole).clamp(0.0, 1.0)
     }
 
     /// The same in the limit of many values.
@@ -395,7 +465,40 @@ mod tests {
             let expected = by_choosing(current, reference);
             let exact = Table::new(current, reference).map_or(1.0, |table| table.exact());
             assert!((exact - expected).abs() < 1e-12, "{current:?}: {exact}, not {expected}");
+            let outside = Table::new(current, reference).map_or(1.0, |table| table.outside());
+            assert!((outside - expected).abs() < 1e-12, "{current:?}: {outside}, not {expected}");
         }
+    }
+
+    /// As `scipy.stats.ks_2samp(method="exact")` has them, where its asymptotic ones are
+    /// 0, 4.6e-18 and 1.0e-48.
+    #[test]
+    fn the_tail_of_few_values_is_not_less_than_the_exact_one() {
+        let apart = |n: usize, m: usize, mixed: usize| {
+            let above = (0..n + m).map(|at| u64::from(at >= m - mixed && at < n + m - mixed));
+            let above: Vec<u64> = above.collect();
+            let below: Vec<u64> = above.iter().map(|one| 1 - one).collect();
+            (Table::new(&above, &below).unwrap().outside(), ks_tied_p_value(&above, &below))
+        };
+        for (n, m, mixed, exact) in [
+            (12, 12, 0, 7.396_023_010_506_791e-7),
+            (30, 30, 2, 2.993_288_398_909_619e-14),
+            (20, 128, 0, 7.340_046_692_632_209e-25),
+        ] {
+            let (outside, judged) = apart(n, m, mixed);
+            assert!((outside / exact - 1.0).abs() < 1e-9, "{n} {m}: {outside:e}");
+            assert!((judged / (outside / EXACT_RATIO_MAX) - 1.0).abs() < 1e-9, "{n} {m}");
+        }
+    }
+
+    /// Also where values depend on each other: they were 0 there.
+    #[test]
+    fn samples_that_lie_apart_have_a_chance() {
+        let current: Vec<u64> = (0..120).map(|at| u64::from(at >= 60)).collect();
+        let reference: Vec<u64> = current.iter().map(|one| 1 - one).collect();
+        let p = ks_dependent_p_value(&current, &reference, 6.0);
+        // Two of the ways to choose 10 of 20.
+        assert!((p / (2.0 / 184_756.0) - 1.0).abs() < 1e-9, "{p:e}");
     }
 
     /// Groups of these sizes with a distance of about `c`, put in by moving
