@@ -38,7 +38,7 @@ pub use links::{DeadLinks, links};
 pub use playbook::PLAYBOOK_RULES;
 
 /// Every rule with what it means and what to do.
-pub const RULES: [(&str, &str); 40] = [
+pub const RULES: [(&str, &str); 41] = [
     (
         "ambiguous",
         "Two equally specific documents set the same field, or two policies are for the same tier, so \
@@ -178,6 +178,12 @@ pub const RULES: [(&str, &str); 40] = [
         "never_bad",
         "The bound lies where no window can be beyond it: a share above 1, or fewer events than none. \
          The expectation would watch nothing.",
+    ),
+    (
+        "short_silence",
+        "Silence is told by the last event before a window's end, at every window. One that begins \
+         and ends between two of these is not seen, so `after` should be no shorter than the window \
+         or its hop.",
     ),
     (
         "moving_baseline",

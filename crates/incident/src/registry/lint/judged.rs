@@ -42,6 +42,7 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
         for (expectation, path) in expectations.iter().zip(place.items("expectations")) {
             of_history(place, &path, expectation, found);
             of_bound(place, &path, expectation, found);
+            of_silence(place, &path, expectation, found);
             if let Some(value_type) = value_type {
                 of_type(place, &path, expectation, value_type, found);
             }
@@ -52,6 +53,26 @@ pub(super) fn check(folder: &Folder<'_>, found: &mut Found) {
                 profile(place, &field, id, subject, captured, found);
             }
         }
+    }
+}
+
+/// Tells of a silence that may begin and end between two windows' ends.
+fn of_silence(place: &Located<()>, path: &str, expectation: &Expectation, found: &mut Found) {
+    let (WindowSpec::Tumbling { size: step } | WindowSpec::Hopping { hop: step, .. }) =
+        expectation.window
+    else {
+        return;
+    };
+    if let Rule::Silence { after } = expectation.rule
+        && after < step
+    {
+        let message = format!(
+            "`{}` looks for a silence every {step}, where a window ends: one of {after} that is \
+             over by then is not seen",
+            expectation.name
+        );
+        let hint = Some(format!("write a window, or a hop, of at most {after}"));
+        found.warning(place, &format!("{path}.after"), "short_silence", message, hint);
     }
 }
 
