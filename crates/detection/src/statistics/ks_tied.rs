@@ -16,7 +16,7 @@
 //!
 //! Far out the usual p-value is too small for few values, with ties or without: 0 for
 //! two samples that lie apart, where the chance is 7e-7 for 12 values each. So it is
-//! nowhere less than the exact one, where that can be counted, over 1.4.
+//! nowhere less than the exact one of small samples, where it can be counted, over 1.4.
 //!
 //! The tests hold the second and third against the first.
 
@@ -215,7 +215,7 @@ impl Table {
             0.0
         } else if self.values_per_one > 1.0 {
             self.apart()
-        } else if self.is_countable() {
+        } else if self.effective() <= SMALL_EFFECTIVE_MAX && self.is_countable() {
             self.outside() / EXACT_RATIO_MAX
         } else {
             0.0
