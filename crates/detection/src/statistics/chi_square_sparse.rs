@@ -21,7 +21,7 @@
 use statrs::function::gamma::gamma_ur;
 
 use super::chi_square::chi_square_homogeneity;
-use super::counts::{aligned, total};
+use super::counts::{aligned, totals};
 use super::special::ln_binomial_any;
 
 /// Expected counts from which the chi-square distribution holds.
@@ -40,8 +40,7 @@ const THIRD_MOMENT_N_MAX: f64 = 1e6;
 /// when either sample is empty, 1 where nothing can differ.
 #[must_use]
 pub fn chi_square_p_value(current: &[u64], reference: &[u64]) -> Option<f64> {
-    let usual = chi_square_homogeneity(current, reference)?.p_value;
-    let (n, m) = (total(current) as f64, total(reference) as f64);
+    let (n, m) = totals(current, reference)?;
     // The smaller sample first: the test is symmetric, and that one is sparse.
     let (n, m, swap) = if n <= m { (n, m, false) } else { (m, n, true) };
     let bins: Vec<Bin> = aligned(current, reference)
@@ -50,13 +49,12 @@ pub fn chi_square_p_value(current: &[u64], reference: &[u64]) -> Option<f64> {
         .collect();
     let dense = bins.iter().all(|bin| bin.both * n / (n + m) >= DENSE_MIN);
     let table = Table { n, m, bins };
-    let p = match table.bins.len() {
-        0 | 1 => return Some(1.0),
-        2 => table.two_bins(if dense { usual } else { table.moments_p() }),
-        _ if dense => usual,
-        _ => table.moments_p(),
+    let p = match dense {
+        _ if table.bins.len() < 2 => return Some(1.0),
+        true => chi_square_homogeneity(current, reference)?.p_value,
+        false => table.moments_p(),
     };
-    Some(p)
+    Some(if table.bins.len() == 2 { table.two_bins(p) } else { p })
 }
 
 /// One bin: the values of the smaller sample, and of both.
