@@ -2,12 +2,13 @@
 //! and of those that are frequent.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
+use std::cmp::Reverse;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::counted_names::CountedNames;
-use crate::frequent::{self, Frequent, SETS, Sketch};
+use crate::frequent::{self, Frequent, Hashes, SETS, Sketch};
 use crate::identifier;
 
 /// Categories counted exactly. Beyond it they are sampled by hash, and a sketch
@@ -47,9 +48,37 @@ struct Kept {
     /// Of all events, while `level` is above 0. `None` beyond that where some
     /// of the events come from summaries that had none.
     sketch: Option<Box<Sketch>>,
+    #[serde(skip)]
+    searched: Searched,
 }
 
-static NONE: Kept = Kept { counts: CountedNames::NONE, level: 0, total: 0, sketch: None };
+/// The frequent ones once they have been searched: a baseline is asked for them with
+/// every window. What they are found in tells all of it, so it is no part of what is
+/// equal, stored or copied.
+#[derive(Debug, Default)]
+struct Searched(OnceLock<Box<Frequent>>);
+
+impl Clone for Searched {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Searched {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Searched {}
+
+static NONE: Kept = Kept {
+    counts: CountedNames::NONE,
+    level: 0,
+    total: 0,
+    sketch: None,
+    searched: Searched(OnceLock::new()),
+};
 
 impl Categories {
     /// Adds `count` events of a category.
@@ -88,25 +117,54 @@ impl Categories {
     /// Events of each of the [`SETS`] sets of categories that a sketch counts;
     /// `None` where they are not known.
     pub fn sets(&self) -> Option<Vec<u64>> {
+        self.sets_by(|| Cow::Owned(self.counts().hashes()))
+    }
+
+    /// The same, by what [`CountedNames::hashes`] of the own counts tells, if it is
+    /// needed.
+    pub fn sets_by<'a>(&self, hashes: impl FnOnce() -> Cow<'a, Hashes>) -> Option<Vec<u64>> {
         if self.level() > 0 {
             return self.sketch().map(Sketch::sets);
         }
         let mut sets = vec![0u64; SETS];
-        for (category, count) in self.counts().names().iter() {
-            let of_set = &mut sets[Sketch::set_of(category)];
-            *of_set = of_set.saturating_add(count);
+        for (set, count) in hashes().sets().zip(self.counts().all()) {
+            sets[set] = sets[set].saturating_add(count);
         }
         Some(sets)
     }
 
     /// The frequent ones beyond level 0, where they are known. The count of one
     /// that is in the sample too is exact.
-    pub fn frequent(&self) -> Option<Frequent> {
-        let mut frequent = self.sketch()?.frequent();
-        for (category, count) in &mut frequent.counts {
-            *count = self.counts().get(category).unwrap_or(*count);
+    pub fn frequent(&self) -> Option<&Frequent> {
+        let (kept, sketch) = (self.kept(), self.sketch()?);
+        Some(kept.searched.0.get_or_init(|| {
+            let mut frequent = sketch.frequent();
+            for (category, count) in &mut frequent.counts {
+                *count = kept.counts.get(category).unwrap_or(*count);
+            }
+            Box::new(frequent)
+        }))
+    }
+
+    /// The frequent ones at any level, where they are known.
+    pub fn largest(&self) -> Option<Cow<'_, Frequent>> {
+        if self.level() > 0 {
+            return self.frequent().map(Cow::Borrowed);
         }
-        Some(frequent)
+        let above = self.total() / frequent::FREQUENT_SHARE;
+        let mut counts = self.counts().above(above);
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        Some(Cow::Owned(Frequent { above, error: 0, counts }))
+    }
+
+    /// Events of a category, never too few: exact at level 0, else as the sketch has
+    /// them. Where it is more than [`Frequent::above`] of [`Categories::largest`], the
+    /// category is listed there.
+    pub fn at_most(&self, category: &str) -> Option<u64> {
+        match self.level() {
+            0 => Some(self.counts().get(category).unwrap_or_default()),
+            _ => self.sketch().map(|sketch| sketch.at_most(category)),
+        }
     }
 
     /// True where a sample of that level keeps the category.
@@ -117,11 +175,22 @@ impl Categories {
     /// The sample that would be kept at a level of at least `level`, without a
     /// sketch: two that are to be compared have to sample the same categories.
     pub fn at_level(&self, level: u32) -> Cow<'_, Self> {
+        self.at_level_by(level, || Cow::Owned(self.counts().hashes()))
+    }
+
+    /// The same, by what [`CountedNames::hashes`] of the own counts tells, if it is
+    /// needed.
+    pub fn at_level_by<'a>(
+        &self,
+        level: u32,
+        hashes: impl FnOnce() -> Cow<'a, Hashes>,
+    ) -> Cow<'_, Self> {
         if level <= self.level() {
             return Cow::Borrowed(self);
         }
-        let counts = at_level(self.counts(), level);
-        let kept = Kept { counts, level, total: self.total(), sketch: None };
+        let levels = hashes().levels_max();
+        let counts = self.counts().filtered(|at| levels[at] >= level);
+        let kept = Kept { counts, level, total: self.total(), ..Kept::default() };
         Cow::Owned(Self(Some(Box::new(kept))))
     }
 
@@ -145,11 +214,12 @@ impl Categories {
 
     /// The `n` most frequent, most frequent first, ties by name; and how far that
     /// can be trusted beyond level 0. Without a sketch they are those of the sample.
-    pub fn top(&self, n: usize) -> (Vec<(String, u64)>, Option<Frequent>) {
+    pub fn top(&self, n: usize) -> (Vec<(String, u64)>, Option<&Frequent>) {
         let frequent = self.frequent();
-        let (names, cut) = (self.counts().names(), Cut::of_largest(self.counts().counts(), n));
-        let mut all: Vec<(&str, u64)> = cut.taken(names.iter(), |(_, count)| *count);
-        for (category, count) in frequent.iter().flat_map(|frequent| &frequent.counts) {
+        let (names, counts) = (self.counts().names(), self.counts().all());
+        let largest = largest(counts.len(), n, |at| counts[at]);
+        let mut all: Vec<(&str, u64)> = largest.into_iter().map(|at| names.at(at)).collect();
+        for (category, count) in frequent.into_iter().flat_map(|frequent| &frequent.counts) {
             if !self.counts().contains(category) {
                 all.push((category, *count));
             }
@@ -180,7 +250,8 @@ impl Categories {
             && level <= 64
             && (level > 0 || (other == 0 && sketch.is_none()))
             && sketch.as_ref().is_none_or(|sketch| sketch.total() == total);
-        let mut kept = Kept { counts, level, total, sketch: sketch.map(Box::new) };
+        let sketch = sketch.map(Box::new);
+        let mut kept = Kept { counts, level, total, sketch, searched: Searched::default() };
         kept.hold_bound();
         fits.then(|| Self((kept != NONE).then(|| Box::new(kept))))
     }
@@ -192,6 +263,7 @@ impl Categories {
 
 impl Kept {
     fn add(&mut self, category: &str, count: u64) {
+        self.searched.0.take();
         if let Some(sketch) = &mut self.sketch {
             sketch.add(category, count);
         }
@@ -200,6 +272,7 @@ impl Kept {
     }
 
     fn merge(&mut self, other: &Self) {
+        self.searched.0.take();
         self.total = self.total.saturating_add(other.total);
         if self.level == 0 && other.level == 0 {
             self.counts.merge(&other.counts);
@@ -285,46 +358,54 @@ fn at_level(counts: &CountedNames, level: u32) -> CountedNames {
     counts.filtered(|at| levels[at] >= level)
 }
 
-/// Which of many counts are the largest: those above a count, and the first of
-/// those that are equal to it. Found without comparing a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// Every larger count is one of them.
-    above: u64,
-    /// So many of the counts that are equal to it are, too.
-    ties: usize,
+/// Counts of which a first look tells about how large the largest are.
+const LOOKED_AT: usize = 512;
+
+/// The numbers of the `n` largest of so many counts, ascending; of equal ones the first.
+/// With names that ascend, it is as if ties went by name, and no name is compared.
+pub fn largest(length: usize, n: usize, count: impl Fn(usize) -> u64) -> Vec<usize> {
+    if length <= n {
+        return (0..length).collect();
+    }
+    if n == 0 {
+        return Vec::new();
+    }
+    let mut found = at_least(length, floor(length, n, &count), &count);
+    if found.len() < n {
+        found = at_least(length, 0, &count);
+    }
+    let mut counts: Vec<u64> = found.iter().map(|at| count(*at)).collect();
+    let (larger, least, _) = counts.select_nth_unstable_by(n - 1, |a, b| b.cmp(a));
+    let least = *least;
+    let mut ties = n - larger.iter().filter(|count| **count > least).count();
+    found.retain(|at| {
+        let is_tie = count(*at) == least;
+        let is_taken = count(*at) > least || (is_tie && ties > 0);
+        ties -= usize::from(is_tie && is_taken);
+        is_taken
+    });
+    found
 }
 
-impl Cut {
-    /// That of the `n` largest.
-    pub fn of_largest(counts: impl Iterator<Item = u64>, n: usize) -> Self {
-        let mut counts: Vec<u64> = counts.collect();
-        if n == 0 {
-            return Self { above: u64::MAX, ties: 0 };
-        }
-        if counts.len() <= n {
-            return Self { above: 0, ties: n };
-        }
-        let (larger, above, _) = counts.select_nth_unstable_by(n - 1, |a, b| b.cmp(a));
-        let above = *above;
-        Self { above, ties: n - larger.iter().filter(|count| **count > above).count() }
-    }
+/// A count that the `n` largest are probably not below, and few others above.
+fn floor(length: usize, n: usize, count: impl Fn(usize) -> u64) -> u64 {
+    let step = (length / LOOKED_AT).max(1);
+    let mut some: Vec<u64> = (0..length).step_by(step).map(count).collect();
+    // Half as many more as are expected, and some for chance.
+    let rank = (n / step * 3 / 2 + 8).min(some.len() - 1);
+    *some.select_nth_unstable_by(rank, |a, b| b.cmp(a)).1
+}
 
-    /// The largest in the order in which they come, where the first of equal ones
-    /// are taken: with items ascending by name, as if ties went by name.
-    pub fn taken<T>(self, items: impl Iterator<Item = T>, count: impl Fn(&T) -> u64) -> Vec<T> {
-        let mut ties = self.ties;
-        let mut is_taken = |item: &T| match count(item).cmp(&self.above) {
-            Ordering::Less => false,
-            Ordering::Greater => true,
-            Ordering::Equal => {
-                let is_left = ties > 0;
-                ties = ties.saturating_sub(1);
-                is_left
-            }
-        };
-        items.filter(|item| is_taken(item)).collect()
+/// The numbers of those that are not below a count. Which ones these are cannot be
+/// foreseen, so each is put down, and the next one in its place where it is below.
+fn at_least(length: usize, floor: u64, count: impl Fn(usize) -> u64) -> Vec<usize> {
+    let (mut found, mut number) = (vec![0; length], 0);
+    for at in 0..length {
+        found[number] = at;
+        number += usize::from(count(at) >= floor);
     }
+    found.truncate(number);
+    found
 }
 
 fn shortened(category: &str) -> Cow<'_, str> {

@@ -2,6 +2,7 @@
 //! together: as numbers where they begin alike and soon end, else one after the
 //! other in one text.
 
+mod joined;
 mod key;
 mod packed;
 mod text;
@@ -16,6 +17,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::counts::Counts;
+use crate::frequent::Hashes;
+pub use joined::Joined;
 use packed::Packed;
 pub(crate) use packed::REST_MAX;
 use text::Text;
@@ -43,6 +46,42 @@ pub struct Names<'a> {
     text: Cow<'a, str>,
     ends: Cow<'a, Counts>,
     counts: &'a Counts,
+}
+
+/// Names of which the ends differ.
+pub(crate) trait Rests {
+    /// How many there are.
+    fn len(&self) -> usize;
+
+    /// Bytes of the longest rest where that is kept as a number, else any more than
+    /// [`REST_MAX`].
+    fn rest_max(&self) -> usize;
+
+    /// What all names begin with, and of each name in its order the bytes after it and
+    /// how many these are. Where rests are numbers there are bytes 0 up to [`REST_MAX`].
+    fn visit_rests(&self, visit: impl FnMut(&[u8], &[u8], usize));
+}
+
+impl Rests for CountedNames {
+    fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    fn rest_max(&self) -> usize {
+        match &self.kept {
+            Kept::Packed(packed) => packed.longest(),
+            Kept::Text(_) => usize::MAX,
+        }
+    }
+
+    fn visit_rests(&self, mut visit: impl FnMut(&[u8], &[u8], usize)) {
+        match &self.kept {
+            Kept::Packed(packed) => packed.visit_rests(visit),
+            Kept::Text(names) => {
+                names.iter().for_each(|name| visit(&[], name.as_bytes(), name.len()));
+            }
+        }
+    }
 }
 
 impl Default for CountedNames {
@@ -82,6 +121,16 @@ impl CountedNames {
         self.counts.iter()
     }
 
+    /// The same in a list, to be read at once.
+    pub(crate) fn all(&self) -> Vec<u64> {
+        self.counts.all()
+    }
+
+    /// What tells the sets of its names.
+    pub fn hashes(&self) -> Hashes {
+        Hashes::of(self)
+    }
+
     /// The count of a name; `None` where it has none.
     pub fn get(&self, name: &str) -> Option<u64> {
         self.find(name).ok().map(|at| self.counts.get(at))
@@ -110,15 +159,14 @@ impl CountedNames {
         }
     }
 
-    /// What all names begin with, and of each name in its order the bytes after it and
-    /// how many these are. After them there may be others, for [`REST_MAX`] to be read.
-    pub(crate) fn visit_rests(&self, mut visit: impl FnMut(&[u8], &[u8], usize)) {
-        match &self.kept {
-            Kept::Packed(packed) => packed.visit_rests(visit),
-            Kept::Text(names) => {
-                names.iter().for_each(|name| visit(&[], name.as_bytes(), name.len()));
-            }
-        }
+    /// The names with more than a count, with theirs.
+    pub(crate) fn above(&self, bound: u64) -> Vec<(Box<str>, u64)> {
+        let above = self.all().into_iter().enumerate().filter(|(_, count)| *count > bound);
+        let named = above.map(|(at, count)| match &self.kept {
+            Kept::Packed(packed) => (packed.name(at).into(), count),
+            Kept::Text(names) => (names.name(at).into(), count),
+        });
+        named.collect()
     }
 
     /// Counts `by` more of a name that is counted; false where it is not.
@@ -222,10 +270,13 @@ impl CountedNames {
 impl Names<'_> {
     /// (name, count), ascending by name.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&str, u64)> + ExactSizeIterator + Clone {
-        (0..self.counts.len()).map(|at| {
-            let start = if at == 0 { 0 } else { self.ends.get(at - 1) as usize };
-            (&self.text[start..self.ends.get(at) as usize], self.counts.get(at))
-        })
+        (0..self.counts.len()).map(|at| self.at(at))
+    }
+
+    /// The one with a number.
+    pub(crate) fn at(&self, at: usize) -> (&str, u64) {
+        let start = if at == 0 { 0 } else { self.ends.get(at - 1) as usize };
+        (&self.text[start..self.ends.get(at) as usize], self.counts.get(at))
     }
 }
 
@@ -284,6 +335,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::frequent::Sketch;
 
     fn count() -> impl Strategy<Value = u64> {
         prop_oneof![1u64..5, 250u64..260, 65_530u64..65_540, Just(u64::MAX - 1)]
@@ -322,6 +374,7 @@ mod tests {
         let pairs = own.iter().chain(other).map(|(name, count)| (&**name, *count));
         prop_assert_eq!(&merged, &pairs.collect());
         prop_assert!(tree.iter().all(|(name, count)| merged.get(name) == Some(*count)));
+        check_joined(own, other)?;
         let mut visited = Vec::new();
         merged.visit(|alike, name, count| {
             let is_alike = visited.last().is_none_or(|(before, _): &(Vec<u8>, u64)| {
@@ -335,6 +388,31 @@ mod tests {
         let text = serde_json::to_string(&merged).unwrap();
         prop_assert_eq!(&text, &serde_json::to_string(&tree).unwrap());
         prop_assert_eq!(serde_json::from_str::<CountedNames>(&text).unwrap(), merged);
+        Ok(())
+    }
+
+    /// Every name of either with its counts in both, and the set of each.
+    fn check_joined(
+        own: &BTreeMap<String, u64>,
+        other: &BTreeMap<String, u64>,
+    ) -> Result<(), TestCaseError> {
+        let mut tree: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        own.iter().for_each(|(name, count)| tree.entry(name).or_default().0 = *count);
+        other.iter().for_each(|(name, count)| tree.entry(name).or_default().1 = *count);
+        let (own, other) = (of(own), of(other));
+        let mut joined = own.joined(&other);
+        prop_assert!(joined.counts().iter().eq(tree.values()), "{:?}", joined.counts());
+        prop_assert!((0..joined.len()).map(|at| joined.name(at)).eq(tree.keys().copied()));
+        let hashes = joined.hashes();
+        prop_assert!(hashes.sets().eq(tree.keys().map(|name| Sketch::set_of(name))));
+        prop_assert!((0..joined.len()).map(|at| hashes.set(at)).eq(hashes.sets()));
+        prop_assert!(own.hashes().sets().eq(own.names().iter().map(|row| Sketch::set_of(row.0))));
+        if let Some((name, counts)) = tree.iter().nth(tree.len() / 2) {
+            joined.leave_out(name);
+            joined.leave_out("no such name");
+            let left = joined.counts()[tree.len() / 2];
+            prop_assert_eq!((left, joined.is_empty()), ((0, counts.1), false));
+        }
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Numbers that only grow, in as little memory as they need: most counts of a
 //! pane are small, and eight bytes for each would be eight times as much.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Counts that are summed at once.
@@ -126,6 +128,21 @@ impl Counts {
     /// All of them.
     pub(crate) fn all(&self) -> Vec<u64> {
         each_width!(self, counts => counts.iter().map(|count| wide(*count)).collect())
+    }
+
+    /// Some of them, one after the other.
+    pub(crate) fn all_of(&self, some: Range<usize>) -> Vec<u64> {
+        each_width!(self, counts => counts[some].iter().map(|count| wide(*count)).collect())
+    }
+
+    /// The sum of some of them, one after the other.
+    pub(crate) fn sum_of(&self, some: Range<usize>) -> u128 {
+        match self {
+            Self::One(counts) => sum(&counts[some]),
+            Self::Two(counts) => sum(&counts[some]),
+            Self::Four(counts) => sum(&counts[some]),
+            Self::Eight(counts) => counts[some].iter().map(|count| u128::from(*count)).sum(),
+        }
     }
 
     /// Which one counts the event of that rank, from 0, and how many those before
@@ -367,6 +384,11 @@ pub(crate) fn room_for_bytes(text: &mut String, more: usize) {
     if text.capacity() - text.len() < more {
         text.reserve_exact(more.max(text.len() / 16).max(16));
     }
+}
+
+/// The sum of counts of at most four bytes each.
+fn sum<T: Copy + Into<u64>>(counts: &[T]) -> u128 {
+    counts.iter().map(|count| wide(*count)).sum::<u64>().into()
 }
 
 /// A count in eight bytes.

@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counted_names::{CountedNames, REST_MAX};
+use crate::counted_names::{CountedNames, REST_MAX, Rests};
 use crate::counts::{Counts, in_row};
 use crate::summary::CATEGORY_BYTES_MAX;
 
@@ -22,7 +22,7 @@ pub const SETS: usize = 1 << 12;
 const PREFIX_ROWS: usize = 3;
 const PREFIX_CELLS: usize = 1 << 14;
 /// A category with more than one in so many events is found.
-const FREQUENT_SHARE: u64 = 256;
+pub(crate) const FREQUENT_SHARE: u64 = 256;
 /// A count is at most one in so many events too large, with a chance of
 /// 1 − 4^−4 = 99.6 %: by Markov's inequality one row is too large by more than
 /// four times the mean of its buckets in less than a quarter of all cases, and
@@ -122,13 +122,13 @@ impl Sketch {
 
     /// Events of all categories.
     pub fn total(&self) -> u64 {
-        self.buckets.iter().take(SETS).fold(0, u64::saturating_add)
+        u64::try_from(self.buckets.sum_of(0..SETS)).unwrap_or(u64::MAX)
     }
 
     /// Events of each of [`SETS`] sets of categories, exact. Every category is
     /// in one set, the same in every sketch.
     pub fn sets(&self) -> Vec<u64> {
-        self.buckets.iter().take(SETS).collect()
+        self.buckets.all_of(0..SETS)
     }
 
     /// The set that a category is in.
@@ -141,51 +141,87 @@ impl Sketch {
         self.count_at(Prefix::of(category))
     }
 
+    /// The same, and never too few of any of its beginnings either: where it is more
+    /// than [`Frequent::above`], the category is listed.
+    pub(crate) fn at_most(&self, category: &str) -> u64 {
+        let mut prefix = Prefix::EMPTY;
+        let mut least = u64::MAX;
+        for byte in category.bytes() {
+            prefix = prefix.then(byte);
+            let cells = prefix.cells().map(|cell| self.prefixes.get(cell));
+            least = cells.into_iter().fold(least, u64::min);
+        }
+        least.min(self.count_at(prefix))
+    }
+
     /// Every category with more than one in 256 events, or with more than twice
     /// the mean of a cell where names are so long and so many that it is more.
     pub fn frequent(&self) -> Frequent {
         let total = self.total();
-        let first_row = self.prefixes.iter().take(PREFIX_CELLS);
-        let in_row = first_row.fold(0u128, |sum, n| sum + u128::from(n));
+        let in_row = self.prefixes.sum_of(0..PREFIX_CELLS);
         let noise = u64::try_from(in_row * 2 / PREFIX_CELLS as u128).unwrap_or(u64::MAX);
-        let mut above = noise.max(total / FREQUENT_SHARE);
-        let mut found: Vec<(Box<str>, u64)> = Vec::new();
-        let mut look = |name: &[u8], prefix: Prefix, above: u64| {
-            let count = self.count_at(prefix).min(total);
-            if let (true, Ok(name)) = (count > above, std::str::from_utf8(name)) {
-                found.push((name.into(), count));
-            }
+        let above = noise.max(total / FREQUENT_SHARE);
+        let (above, mut counts) = match &self.prefixes {
+            Counts::One(cells) => self.search(cells, total, above),
+            Counts::Two(cells) => self.search(cells, total, above),
+            Counts::Four(cells) => self.search(cells, total, above),
+            Counts::Eight(cells) => self.search(cells, total, above),
         };
-        look(b"", Prefix::EMPTY, above);
+        counts.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Frequent { above, error: total.div_ceil(ERROR_SHARE), counts }
+    }
+
+    /// Goes on from frequent beginnings, a byte at a time, and hands back above what
+    /// count every category is found, and these in no order.
+    fn search<T: Copy + Into<u64>>(
+        &self,
+        cells: &[T],
+        total: u64,
+        mut above: u64,
+    ) -> (u64, Vec<(Box<str>, u64)>) {
         let alphabet: Vec<u8> = (0..=u8::MAX)
             .filter(|byte| self.alphabet[usize::from(byte >> 6)] & (1 << (byte & 63)) != 0)
             .collect();
-        let mut followed = vec![(u64::MAX, Vec::new(), Prefix::EMPTY)];
+        // Each beginning that was followed has the number of the one that it goes on
+        // from: names are written out of those alone that are found.
+        let mut ways = vec![Way { before: 0, byte: 0, prefix: Prefix::EMPTY, least: u64::MAX }];
+        let mut found: Vec<(usize, u64)> = Vec::new();
+        let look = |at: usize, prefix: Prefix, above: u64, found: &mut Vec<(usize, u64)>| {
+            let count = self.count_at(prefix).min(total);
+            if count > above {
+                found.push((at, count));
+            }
+        };
+        look(0, Prefix::EMPTY, above, &mut found);
+        let mut followed = 0..1;
         for _ in 0..CATEGORY_BYTES_MAX {
             let mut longer = Vec::new();
-            for (_, name, prefix) in &followed {
+            for before in followed {
+                let prefix = ways[before].prefix;
                 for byte in &alphabet {
-                    let next = prefix.then(*byte);
-                    let least = next.cells().map(|cell| self.prefixes.get(cell)).into_iter().min();
-                    if let Some(least) = least.filter(|least| *least > above) {
-                        longer.push((least, [&name[..], &[*byte]].concat(), next));
+                    let prefix = prefix.then(*byte);
+                    if let Some(least) = prefix.least_above(cells, above) {
+                        longer.push(Way { before, byte: *byte, prefix, least });
                     }
                 }
             }
-            longer.sort_unstable_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-            if let Some((left_out, ..)) = longer.get(FOLLOWED_MAX) {
-                above = *left_out;
-                longer.retain(|(least, ..)| *least > above);
+            if longer.len() > FOLLOWED_MAX {
+                let order = |a: &Way, b: &Way| b.least.cmp(&a.least);
+                above = longer.select_nth_unstable_by(FOLLOWED_MAX, order).1.least;
+                longer.retain(|way| way.least > above);
             }
-            longer.iter().for_each(|(_, name, prefix)| look(name, *prefix, above));
-            followed = longer;
-            if followed.is_empty() {
+            followed = ways.len()..ways.len() + longer.len();
+            for (at, way) in followed.clone().zip(&longer) {
+                look(at, way.prefix, above, &mut found);
+            }
+            if longer.is_empty() {
                 break;
             }
+            ways.append(&mut longer);
         }
         found.retain(|(_, count)| *count > above);
-        found.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        Frequent { above, error: total.div_ceil(ERROR_SHARE), counts: found }
+        let named = found.into_iter().filter_map(|(at, count)| Some((name(&ways, at)?, count)));
+        (above, named.collect())
     }
 
     /// Equal sketches are equal bytes: the alphabet, then all counts, seven bits
@@ -232,6 +268,27 @@ impl Sketch {
     }
 }
 
+/// A beginning that is followed.
+struct Way {
+    /// The number of the one that it goes on from.
+    before: usize,
+    byte: u8,
+    prefix: Prefix,
+    /// The least of its cells.
+    least: u64,
+}
+
+/// What the way to a beginning spells; `None` where that is no text.
+fn name(ways: &[Way], mut at: usize) -> Option<Box<str>> {
+    let mut bytes = Vec::new();
+    while at > 0 {
+        bytes.push(ways[at].byte);
+        at = ways[at].before;
+    }
+    bytes.reverse();
+    String::from_utf8(bytes).ok().map(String::into_boxed_str)
+}
+
 /// Puts down what is left of all beginnings but the shortest, the longest first: what
 /// their cells are counted up by. The shortest takes it over.
 fn put_down(way: &mut [(Prefix, u64)], cells: &mut Vec<(Prefix, u64)>) {
@@ -264,6 +321,24 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// What FNV-1a multiplies with.
+const FACTOR: u64 = 0x0000_0100_0000_01b3;
+/// What takes so many multiplications back, modulo 2^64.
+const TAKEN_BACK: [u64; 1 + REST_MAX] = {
+    // Each step doubles the bits that are right (Newton); of any odd number three are.
+    let (mut inverse, mut bits) = (FACTOR, 3);
+    while bits < u64::BITS {
+        inverse = inverse.wrapping_mul(2u64.wrapping_sub(FACTOR.wrapping_mul(inverse)));
+        bits *= 2;
+    }
+    let (mut powers, mut at) = ([1u64; 1 + REST_MAX], 1);
+    while at <= REST_MAX {
+        powers[at] = powers[at - 1].wrapping_mul(inverse);
+        at += 1;
+    }
+    powers
+};
+
 /// A name or a beginning of one, by its FNV-1a hash. Where it is counted is
 /// part of the stored format: sketches of two versions must merge.
 #[derive(Clone, Copy, Debug)]
@@ -273,7 +348,11 @@ impl Prefix {
     const EMPTY: Self = Self(0xcbf2_9ce4_8422_2325);
 
     fn of(name: &str) -> Self {
-        name.bytes().fold(Self::EMPTY, Self::then)
+        Self::EMPTY.then_all(name.as_bytes())
+    }
+
+    fn then_all(self, bytes: &[u8]) -> Self {
+        bytes.iter().copied().fold(self, Self::then)
     }
 
     /// See [`level_max`], of a whole name.
@@ -282,7 +361,12 @@ impl Prefix {
     }
 
     fn then(self, byte: u8) -> Self {
-        Self((self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+        Self((self.0 ^ u64::from(byte)).wrapping_mul(FACTOR))
+    }
+
+    /// What it was before so many bytes 0 at its end, at most [`REST_MAX`].
+    fn without_zeros(self, zeros: usize) -> Self {
+        Self(self.0.wrapping_mul(TAKEN_BACK[zeros]))
     }
 
     /// What tells its cells, see [`in_row`].
@@ -293,6 +377,20 @@ impl Prefix {
     /// What tells its buckets.
     fn of_buckets(self) -> u64 {
         mixed(self.0 ^ 0xd1b5_4a32_d192_ed03)
+    }
+
+    /// The least of its cells, where each is above a count.
+    fn least_above<T: Copy + Into<u64>>(self, cells: &[T], above: u64) -> Option<u64> {
+        let hash = self.of_cells();
+        let (rows, _) = cells.as_chunks::<PREFIX_CELLS>();
+        let mut least = u64::MAX;
+        for (row, cells) in rows.iter().enumerate() {
+            least = least.min(cells[in_row::<PREFIX_CELLS>(hash, row)].into());
+            if least <= above {
+                return None;
+            }
+        }
+        Some(least)
     }
 
     fn cells(self) -> [usize; PREFIX_ROWS] {
@@ -315,28 +413,60 @@ pub(crate) fn level_max(category: &str) -> u32 {
 }
 
 /// The same of each of many.
-pub(crate) fn levels_max(counts: &CountedNames) -> Vec<u32> {
-    let hashed = |from: Prefix, bytes: &[u8]| bytes.iter().copied().fold(from, Prefix::then);
-    let mut levels = Vec::with_capacity(counts.len());
-    let (mut alike, mut beginning) = (0, Prefix::EMPTY);
-    counts.visit_rests(|of_all, rest, length| {
-        if of_all.len() != alike {
-            (alike, beginning) = (of_all.len(), hashed(Prefix::EMPTY, of_all));
+pub(crate) fn levels_max(names: &impl Rests) -> Vec<u32> {
+    Hashes::of(names).levels_max()
+}
+
+/// What tells of each of many names its set, and up to which level a sample keeps it.
+#[derive(Clone, Debug)]
+pub struct Hashes(Vec<Prefix>);
+
+impl Hashes {
+    pub(crate) fn of(names: &impl Rests) -> Self {
+        match names.rest_max() {
+            0..=4 => Self::of_rests::<4>(names),
+            5 => Self::of_rests::<5>(names),
+            6 => Self::of_rests::<6>(names),
+            7..=REST_MAX => Self::of_rests::<REST_MAX>(names),
+            _ => Self::of_texts(names),
         }
-        let Some(rest) = rest.first_chunk::<REST_MAX>().filter(|_| length <= REST_MAX) else {
-            levels.push(hashed(beginning, rest).level_max());
-            return;
-        };
-        // How long a rest is cannot be foreseen: all bytes are gone along, and what
-        // is after its end is left out without a branch.
-        let mut hash = beginning;
-        for (at, byte) in rest.iter().enumerate() {
-            let next = hash.then(*byte);
-            hash = if at < length { next } else { hash };
-        }
-        levels.push(hash.level_max());
-    });
-    levels
+    }
+
+    /// Of rests of at most so many bytes. How long one is cannot be foreseen: so many are
+    /// gone along, and those after its end, which are 0, are taken back at once.
+    fn of_rests<const MOST: usize>(names: &impl Rests) -> Self {
+        let mut hashes = Vec::with_capacity(names.len());
+        let mut beginning = None;
+        names.visit_rests(|of_all, rest, length| {
+            let beginning = *beginning.get_or_insert_with(|| Prefix::EMPTY.then_all(of_all));
+            let rest = rest.first_chunk::<MOST>().expect("there are bytes 0 after it");
+            hashes.push(beginning.then_all(rest).without_zeros(MOST - length));
+        });
+        Self(hashes)
+    }
+
+    fn of_texts(names: &impl Rests) -> Self {
+        let mut hashes = Vec::with_capacity(names.len());
+        names.visit_rests(|of_all, rest, length| {
+            hashes.push(Prefix::EMPTY.then_all(of_all).then_all(&rest[..length]));
+        });
+        Self(hashes)
+    }
+
+    /// See [`Sketch::set_of`].
+    pub fn sets(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().map(|name| in_row::<SETS>(name.of_buckets(), 0))
+    }
+
+    /// The set of the name with a number.
+    pub fn set(&self, at: usize) -> usize {
+        in_row::<SETS>(self.0[at].of_buckets(), 0)
+    }
+
+    /// See [`level_max`].
+    pub(crate) fn levels_max(&self) -> Vec<u32> {
+        self.0.iter().map(|name| name.level_max()).collect()
+    }
 }
 
 /// The finaliser of MurmurHash3.

@@ -1,15 +1,16 @@
 //! Categories against categories: which bins they are compared in.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
+use std::sync::LazyLock;
 
-use watchkeep_model::categories::Cut;
-use watchkeep_model::counted_names::Names;
+use watchkeep_model::categories::largest;
+use watchkeep_model::counted_names::Joined;
 use watchkeep_model::frequent::{SETS, Sketch};
 use watchkeep_model::summary::{Categories, Summary};
 use watchkeep_model::window::{Bins, Drift};
 
-use super::unseen::{Row, unseen_of_rows};
-use super::{Comparison, binned, unseen_against};
+use super::unseen::{Hashed, unseen_among, unseen_of_joined};
+use super::{Comparison, binned};
 use crate::statistics as st;
 
 /// Categories that have a bin of their own; the least frequent beyond it share
@@ -21,6 +22,8 @@ pub const OTHER_BIN: &str = "(other)";
 /// With one bin a change among them would not be seen, with very many
 /// each would hold too few of a window's values.
 const OTHER_BINS: usize = 64;
+/// Sums of these bins that are added up apart.
+const LANES: usize = 4;
 
 /// Compares categories; every unseen category is a bin of its own, and so are
 /// the nulls. Both sides must hold a category.
@@ -38,19 +41,19 @@ pub fn categorical_among(
     let mut drift = Drift { n: values.total(), n_ref: against.total(), ..Drift::default() };
     let bins = match values.level().max(against.level()) {
         0 => {
-            let names = (values.counts().names(), against.counts().names());
-            let rows = rows(&names.0, &names.1);
-            unseen_of_rows(&mut drift, &rows);
-            by_name(&rows, (0, 0))
+            let joined = values.counts().joined(against.counts());
+            unseen_of_joined(&mut drift, &joined);
+            by_name(&joined, (0, 0))
         }
         level => {
-            unseen_against(&mut drift, values, against);
-            by_set(values, against).unwrap_or_else(|| {
+            let (values, against) = (Hashed::new(values), Hashed::new(against));
+            unseen_among(&mut drift, &values, against.categories);
+            by_set(&values, &against).unwrap_or_else(|| {
                 // Of one side at least there is but a sample: what one side samples
                 // and the other does not would look new or gone.
                 let (values, against) = (values.at_level(level), against.at_level(level));
-                let names = (values.counts().names(), against.counts().names());
-                by_name(&rows(&names.0, &names.1), (values.other(), against.other()))
+                let joined = values.counts().joined(against.counts());
+                by_name(&joined, (values.other(), against.other()))
             })
         }
     };
@@ -67,29 +70,36 @@ pub fn categorical_among(
 
 /// The most frequent of both by name, the rest in [`OTHER_BINS`] by hash, and what
 /// is known by no name in one bin more.
-fn by_name(rows: &[Row<'_>], unnamed: (u64, u64)) -> Bins {
-    let both = |row: &Row<'_>| row.1.0 + row.1.1;
-    let cut = Cut::of_largest(rows.iter().map(both), CATEGORY_BINS_MAX);
-    let mut frequent = cut.taken(rows.iter(), |row| both(row));
+fn by_name(joined: &Joined<'_>, unnamed: (u64, u64)) -> Bins {
+    let counts = joined.counts();
+    let both = |at: usize| counts[at].0 + counts[at].1;
+    let mut frequent = largest(counts.len(), CATEGORY_BINS_MAX, both);
     let mut rest = [(0, 0); OTHER_BINS];
-    let mut named = frequent.iter().map(|row| row.0).peekable();
-    // Both are ascending by name.
-    for (name, (a, b)) in rows {
-        if named.next_if(|named| named == name).is_none() {
-            let bin = &mut rest[Sketch::set_of(name) % OTHER_BINS];
-            *bin = (bin.0 + a, bin.1 + b);
+    if frequent.len() < counts.len() {
+        let hashes = joined.hashes();
+        // What is added to one bin twice waits for the first time, so neighbours are added
+        // up apart.
+        let mut lanes = [[(0, 0); OTHER_BINS]; LANES];
+        for (at, (set, (a, b))) in hashes.sets().zip(counts).enumerate() {
+            add(&mut lanes[at % LANES][set % OTHER_BINS], (*a, *b));
+        }
+        for lane in lanes {
+            rest.iter_mut().zip(lane).for_each(|(bin, counts)| add(bin, counts));
+        }
+        for at in &frequent {
+            let ((a, b), bin) = (counts[*at], &mut rest[hashes.set(*at) % OTHER_BINS]);
+            *bin = (bin.0 - a, bin.1 - b);
         }
     }
-    frequent.sort_unstable_by(|a, b| both(b).cmp(&both(a)).then_with(|| a.0.cmp(b.0)));
-    let mut bins = Bins::default();
-    frequent.iter().for_each(|(name, (a, b))| push(&mut bins, (*name).to_owned(), *a, *b));
-    rest.iter().enumerate().for_each(|(at, (a, b))| push(&mut bins, other_bin(at), *a, *b));
+    // They are ascending by name.
+    frequent.sort_by_key(|at| Reverse(both(*at)));
+    let mut bins = with_room(frequent.len());
+    for at in frequent {
+        push(&mut bins, joined.name(at).into(), counts[at].0, counts[at].1);
+    }
+    rest.iter().enumerate().for_each(|(at, (a, b))| push_other(&mut bins, at, *a, *b));
     push(&mut bins, OTHER_BIN.to_owned(), unnamed.0, unnamed.1);
     bins
-}
-
-fn other_bin(at: usize) -> String {
-    format!("(other {} of {OTHER_BINS})", at + 1)
 }
 
 /// The sets of categories that a sketch counts: a set with a frequent category
@@ -100,16 +110,12 @@ fn other_bin(at: usize) -> String {
 /// Which ones stand alone depends on both sides' sum alone, as it does for few
 /// categories: chosen by one side, those would be chosen that chance has made
 /// frequent there, and quiet windows would look changed.
-fn by_set(values: &Categories, against: &Categories) -> Option<Bins> {
-    let both = match (values.sketch(), against.sketch()) {
-        (Some(sketch), _) => with(sketch, against)?,
-        (None, Some(sketch)) => with(sketch, values)?,
-        (None, None) => return None,
-    };
+fn by_set(values: &Hashed<'_>, against: &Hashed<'_>) -> Option<Bins> {
+    let of_both = frequent_of_both(values.categories, against.categories)?;
     let (values, against) = (values.sets()?, against.sets()?);
     let mut alone: Vec<(usize, Box<str>)> = Vec::new();
     let mut is_alone = [false; SETS];
-    for (name, _) in both.frequent().counts {
+    for name in of_both {
         let set = Sketch::set_of(&name);
         // Where two frequent ones are in one set, it has the name of the larger.
         if alone.len() < CATEGORY_BINS_MAX - OTHER_BINS && !is_alone[set] {
@@ -117,29 +123,59 @@ fn by_set(values: &Categories, against: &Categories) -> Option<Bins> {
             alone.push((set, name));
         }
     }
-    let (mut current, mut reference) = (vec![0; OTHER_BINS], vec![0; OTHER_BINS]);
-    let mut bins = Bins::default();
-    for (set, name) in &alone {
-        push(&mut bins, name.to_string(), values[*set], against[*set]);
+    let mut rest = [(0, 0); OTHER_BINS];
+    for (values, against) in values.chunks(OTHER_BINS).zip(against.chunks(OTHER_BINS)) {
+        for (bin, (a, b)) in rest.iter_mut().zip(values.iter().zip(against)) {
+            add(bin, (*a, *b));
+        }
     }
-    for set in (0..SETS).filter(|set| !is_alone[*set]) {
-        current[set % OTHER_BINS] += values[set];
-        reference[set % OTHER_BINS] += against[set];
+    let mut bins = with_room(alone.len());
+    for (set, name) in alone {
+        let (a, b) = (values[set], against[set]);
+        let bin = &mut rest[set % OTHER_BINS];
+        *bin = (bin.0 - a, bin.1 - b);
+        push(&mut bins, name.into(), a, b);
     }
-    for (at, (current, reference)) in current.into_iter().zip(reference).enumerate() {
-        push(&mut bins, other_bin(at), current, reference);
-    }
+    rest.iter().enumerate().for_each(|(at, (a, b))| push_other(&mut bins, at, *a, *b));
     Some(bins)
 }
 
-/// The sketch of both; `None` where the other's is not known.
-fn with(sketch: &Sketch, other: &Categories) -> Option<Sketch> {
-    let mut both = sketch.clone();
-    match other.level() {
-        0 => other.counts().names().iter().for_each(|(name, count)| both.add(name, count)),
-        _ => both.merge(other.sketch()?),
+/// The frequent ones of both together, most frequent first; `None` where they are not
+/// known.
+///
+/// What is in both together more often than both sides' bounds together is above its
+/// bound in one side at least, and listed there: so none has to be searched in a
+/// sketch of both. Where a side's count is too large, that is by what other
+/// categories have there, so it favours none that chance has made frequent.
+fn frequent_of_both(values: &Categories, against: &Categories) -> Option<Vec<Box<str>>> {
+    let (of_values, of_against) = (values.largest()?, against.largest()?);
+    let above = of_values.above.saturating_add(of_against.above);
+    let listed = of_values.counts.iter().chain(&of_against.counts);
+    let mut names: Vec<&str> = listed.map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut frequent = Vec::with_capacity(names.len());
+    for name in names {
+        let both = values.at_most(name)?.saturating_add(against.at_most(name)?);
+        if both > above {
+            frequent.push((both, name));
+        }
     }
-    Some(both)
+    // They are ascending by name.
+    frequent.sort_by_key(|(both, _)| Reverse(*both));
+    Some(frequent.into_iter().map(|(_, name)| name.into()).collect())
+}
+
+/// No bins, and room for so many by name and all others.
+fn with_room(named: usize) -> Bins {
+    // And for what is known by no name, and the nulls.
+    let room = named + OTHER_BINS + 2;
+    Bins {
+        categories: Vec::with_capacity(room),
+        current: Vec::with_capacity(room),
+        reference: Vec::with_capacity(room),
+        ..Bins::default()
+    }
 }
 
 /// A bin, where either side has something in it.
@@ -151,24 +187,16 @@ fn push(bins: &mut Bins, name: String, current: u64, reference: u64) {
     }
 }
 
-/// Every category of either, ascending by name.
-fn rows<'a>(values: &'a Names<'_>, against: &'a Names<'_>) -> Vec<Row<'a>> {
-    let (mut a, mut b) = (values.iter().peekable(), against.iter().peekable());
-    let mut rows = Vec::with_capacity(a.len().max(b.len()));
-    loop {
-        let order = match (a.peek(), b.peek()) {
-            (Some((x, _)), Some((y, _))) => x.cmp(y),
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (None, None) => return rows,
-        };
-        let own = if order.is_le() { a.next() } else { None };
-        let other = if order.is_ge() { b.next() } else { None };
-        if let Some((name, _)) = own.or(other) {
-            let count = |side: Option<(&str, u64)>| side.map_or(0, |(_, count)| count);
-            rows.push((name, (count(own), count(other))));
-        }
-    }
+fn add(bin: &mut (u64, u64), (current, reference): (u64, u64)) {
+    *bin = (bin.0 + current, bin.1 + reference);
+}
+
+/// What all but the frequent ones share, by its number.
+fn push_other(bins: &mut Bins, at: usize, current: u64, reference: u64) {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        (1..=OTHER_BINS).map(|bin| format!("(other {bin} of {OTHER_BINS})")).collect()
+    });
+    push(bins, NAMES[at].clone(), current, reference);
 }
 
 #[cfg(test)]

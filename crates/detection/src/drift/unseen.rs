@@ -1,38 +1,69 @@
 //! Categories that are not known: their share and their names.
 
-use std::cell::LazyCell;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use watchkeep_model::categories::Cut;
+use watchkeep_model::categories::largest;
+use watchkeep_model::counted_names::Joined;
+use watchkeep_model::frequent::Hashes;
 use watchkeep_model::summary::Categories;
 use watchkeep_model::window::Drift;
 
 /// Names of unseen categories that are listed.
 const UNSEEN_NAMES_MAX: usize = 20;
-/// Of exact counts, a category with more than one in so many events is judged
-/// by itself, as it is beyond the bound of exact counts.
-const FREQUENT_SHARE: u64 = 256;
 
-/// A category with its counts in the window and in the baseline.
-pub(super) type Row<'a> = (&'a str, (u64, u64));
+/// Categories, of whose names each is hashed once at most.
+pub(super) struct Hashed<'a> {
+    pub(super) categories: &'a Categories,
+    hashes: OnceCell<Hashes>,
+}
+
+impl<'a> Hashed<'a> {
+    pub(super) fn new(categories: &'a Categories) -> Self {
+        Self { categories, hashes: OnceCell::new() }
+    }
+
+    /// See [`Categories::sets`].
+    pub(super) fn sets(&self) -> Option<Vec<u64>> {
+        self.categories.sets_by(|| Cow::Borrowed(self.hashes()))
+    }
+
+    /// See [`Categories::at_level`].
+    pub(super) fn at_level(&self, level: u32) -> Cow<'a, Categories> {
+        self.categories.at_level_by(level, || Cow::Borrowed(self.hashes()))
+    }
+
+    fn hashes(&self) -> &Hashes {
+        self.hashes.get_or_init(|| self.categories.counts().hashes())
+    }
+}
 
 /// Fills in the share and the names of the window's categories that the baseline
 /// has not, where both count every one.
-pub(super) fn unseen_of_rows(drift: &mut Drift, rows: &[Row<'_>]) {
-    let total: u64 = rows.iter().map(|(_, (current, _))| current).sum();
-    let strangers: Vec<(&str, u64)> = rows
-        .iter()
-        .filter(|(_, row)| row.1 == 0 && row.0 > 0)
-        .map(|(n, row)| (*n, row.0))
-        .collect();
-    let new: u64 = strangers.iter().map(|(_, count)| count).sum();
-    drift.unseen_share = (total > 0).then(|| new as f64 / total as f64);
-    drift.unseen = named(strangers);
+pub(super) fn unseen_of_joined(drift: &mut Drift, joined: &Joined<'_>) {
+    let Strangers { new, names } = Strangers::of(joined);
+    drift.unseen_share = (drift.n > 0).then(|| new as f64 / drift.n as f64);
+    drift.unseen = named(&names);
 }
 
 /// Fills in the share and the names of the categories that are not allowed.
 pub fn unseen(drift: &mut Drift, current: &Categories, allowed: impl Fn(&str) -> bool) {
-    fill(drift, current, current, |name| Some(allowed(name)));
+    let frequent = frequent(current, current);
+    let frequent: BTreeMap<&str, (u64, bool)> =
+        frequent.iter().map(|(name, count)| (&**name, (*count, allowed(name)))).collect();
+    let names = current.counts().names();
+    let mut strangers: Vec<(Cow<'_, str>, u64)> = Vec::new();
+    let (mut kept, mut new) = (0u64, 0u64);
+    for (name, count) in names.iter().filter(|(name, _)| !frequent.contains_key(*name)) {
+        kept += count;
+        if !allowed(name) {
+            new += count;
+            strangers.push((name.into(), count));
+        }
+    }
+    fill(drift, current, &frequent, (kept, new), strangers);
 }
 
 /// The same of the categories that the baseline has not.
@@ -40,45 +71,47 @@ pub fn unseen(drift: &mut Drift, current: &Categories, allowed: impl Fn(&str) ->
 /// A baseline that samples knows of the categories that its sample would hold,
 /// and of the frequent ones that it has. Of any other it cannot be told.
 pub fn unseen_against(drift: &mut Drift, current: &Categories, reference: &Categories) {
+    unseen_among(drift, &Hashed::new(current), reference);
+}
+
+/// The same.
+pub(super) fn unseen_among(drift: &mut Drift, current: &Hashed<'_>, reference: &Categories) {
     let level = reference.level();
-    let listed = LazyCell::new(|| reference.frequent().unwrap_or_default());
+    let sample = current.at_level(level);
     let known = |name: &str| {
         if Categories::is_kept_at(name, level) {
             return Some(reference.counts().contains(name));
         }
-        listed.counts.iter().any(|(listed, _)| **listed == *name).then_some(true)
+        let mut listed = reference.frequent().into_iter().flat_map(|of| &of.counts);
+        listed.any(|(listed, _)| **listed == *name).then_some(true)
     };
-    fill(drift, current, &current.at_level(level), known);
+    let frequent = frequent(current.categories, &sample);
+    let frequent: BTreeMap<&str, (u64, bool)> = frequent
+        .iter()
+        .filter_map(|(name, count)| known(name).map(|known| (&**name, (*count, known))))
+        .collect();
+    let mut joined = sample.counts().joined(reference.counts());
+    frequent.keys().for_each(|name| joined.leave_out(name));
+    let kept = joined.counts().iter().map(|(current, _)| current).sum();
+    let Strangers { new, names } = Strangers::of(&joined);
+    fill(drift, current.categories, &frequent, (kept, new), names);
 }
 
 /// Each frequent category of which it is known counts by itself, and the rest
 /// in the proportion that the sample shows.
-fn fill(
+fn fill<'a>(
     drift: &mut Drift,
     current: &Categories,
-    sample: &Categories,
-    known: impl Fn(&str) -> Option<bool>,
+    frequent: &BTreeMap<&'a str, (u64, bool)>,
+    (kept, new): (u64, u64),
+    mut strangers: Vec<(Cow<'a, str>, u64)>,
 ) {
-    let names = sample.counts().names();
-    let mut strangers: Vec<(&str, u64)> = Vec::new();
-    let frequent: BTreeMap<Box<str>, (u64, bool)> = frequent(current, sample)
-        .into_iter()
-        .filter_map(|(name, count)| known(&name).map(|known| (name, (count, known))))
-        .collect();
     let (mut of_frequent, mut new_of_frequent) = (0u64, 0u64);
-    for (name, (count, known)) in &frequent {
+    for (name, (count, known)) in frequent {
         of_frequent += count;
         if !known {
             new_of_frequent += count;
-            strangers.push((name, *count));
-        }
-    }
-    let (mut kept, mut new) = (0u64, 0u64);
-    for (name, count) in names.iter().filter(|(name, _)| !frequent.contains_key(*name)) {
-        kept += count;
-        if known(name) == Some(false) {
-            new += count;
-            strangers.push((name, count));
+            strangers.push(((*name).into(), *count));
         }
     }
     let rest = current.total().saturating_sub(of_frequent);
@@ -94,15 +127,33 @@ fn fill(
     };
     // Frequent ones and those of the sample are in one order by name again.
     strangers.sort_unstable();
-    drift.unseen = named(strangers);
+    drift.unseen = named(&strangers);
+}
+
+/// Categories that the baseline has not.
+struct Strangers<'a> {
+    /// Events of all.
+    new: u64,
+    /// The most frequent ones, ascending by name.
+    names: Vec<(Cow<'a, str>, u64)>,
+}
+
+impl<'a> Strangers<'a> {
+    fn of(joined: &'a Joined<'_>) -> Self {
+        let counts = joined.counts();
+        let own = |at: usize| if counts[at].1 == 0 { counts[at].0 } else { 0 };
+        let new = (0..counts.len()).map(own).sum();
+        let named = largest(counts.len(), UNSEEN_NAMES_MAX, own);
+        let named = named.into_iter().filter(|at| own(*at) > 0);
+        Self { new, names: named.map(|at| (joined.name(at), own(at))).collect() }
+    }
 }
 
 /// The most frequent of them, which come ascending by name, ties by name.
-fn named(strangers: Vec<(&str, u64)>) -> Vec<String> {
-    let cut = Cut::of_largest(strangers.iter().map(|(_, count)| *count), UNSEEN_NAMES_MAX);
-    let mut named = cut.taken(strangers.into_iter(), |(_, count)| *count);
-    named.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    named.into_iter().map(|(name, _)| name.to_owned()).collect()
+fn named(strangers: &[(Cow<'_, str>, u64)]) -> Vec<String> {
+    let mut named = largest(strangers.len(), UNSEEN_NAMES_MAX, |at| strangers[at].1);
+    named.sort_by_key(|at| Reverse(strangers[*at].1));
+    named.into_iter().map(|at| strangers[at].0.clone().into_owned()).collect()
 }
 
 /// Frequent categories with their counts. None where every category is in the
@@ -111,11 +162,5 @@ fn frequent(current: &Categories, sample: &Categories) -> Vec<(Box<str>, u64)> {
     if sample.level() == 0 {
         return Vec::new();
     }
-    if current.level() == 0 {
-        let above = current.total() / FREQUENT_SHARE;
-        let names = current.counts().names();
-        let large = names.iter().filter(|(_, count)| *count > above);
-        return large.map(|(name, count)| (name.into(), count)).collect();
-    }
-    current.frequent().map(|frequent| frequent.counts).unwrap_or_default()
+    current.largest().map(|frequent| frequent.into_owned().counts).unwrap_or_default()
 }

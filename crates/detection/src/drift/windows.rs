@@ -1,6 +1,6 @@
 //! How much the past windows of a baseline differ, by the shares of bins.
 
-use watchkeep_model::categories::Cut;
+use watchkeep_model::categories::largest;
 use watchkeep_model::counted_names::Names;
 use watchkeep_model::distribution::Numbers;
 use watchkeep_model::summary::Summary;
@@ -63,8 +63,7 @@ fn counts(numbers: &Numbers, edges: &[f64]) -> Vec<u64> {
 
 /// The names of the most frequent ones that have at least so many events.
 fn frequent<'a>(names: &'a Names<'_>, least: u64) -> Vec<&'a str> {
-    let all = || names.iter().filter(|(_, count)| *count >= least);
-    let cut = Cut::of_largest(all().map(|(_, count)| count), CATEGORY_BINS_MAX);
-    let taken = cut.taken(all(), |(_, count)| *count);
-    taken.into_iter().map(|(name, _)| name).collect()
+    let all: Vec<(&str, u64)> = names.iter().filter(|(_, count)| *count >= least).collect();
+    let frequent = largest(all.len(), CATEGORY_BINS_MAX, |at| all[at].1);
+    frequent.into_iter().map(|at| all[at].0).collect()
 }

@@ -97,7 +97,7 @@ fn no_order_and_no_split_hides_a_frequent_one() {
         merged.merge(&part);
     }
     assert_eq!(last, merged);
-    let names = last.frequent().unwrap().counts.into_iter().map(|(name, _)| name);
+    let names = last.frequent().unwrap().counts.clone().into_iter().map(|(name, _)| name);
     assert!(names.eq(HEAVY.map(|(name, _)| name.into())), "{:?}", last.frequent());
 }
 
@@ -141,6 +141,27 @@ fn without_a_sketch_nothing_frequent_is_claimed() {
     assert_eq!(Categories::from_parts(many.counts().clone(), 2, 5, wrong), None);
 }
 
+/// What was found once is not told of events that came later.
+#[test]
+fn frequent_ones_are_searched_anew_after_a_change() {
+    let of = |categories: &Categories| {
+        let listed = categories.frequent().map(|of| of.counts.iter().map(|(name, _)| &**name));
+        listed.map(|names| names.collect::<Vec<&str>>().join(" "))
+    };
+    let mut added = counted((0..20_000).map(|n| (format!("{n}"), 1)));
+    assert_eq!(of(&added).as_deref(), Some(""));
+    added.add("new", 1_000);
+    assert_eq!(of(&added).as_deref(), Some("new"));
+    added.merge(&counted([("other".to_owned(), 2_000)]));
+    assert_eq!(of(&added).as_deref(), Some("other new"));
+    // Whether it was searched is no part of what is equal or stored.
+    let untold = added.clone();
+    assert_eq!((&untold, of(&untold)), (&added, of(&added)));
+    let text = serde_json::to_string(&added).unwrap();
+    assert_eq!(serde_json::from_str::<Categories>(&text).unwrap(), added);
+    assert!(!text.contains("searched"));
+}
+
 /// A sample of as many as earlier versions kept comes to what is kept now.
 #[test]
 fn larger_samples_of_earlier_versions_are_read() {
@@ -157,13 +178,19 @@ fn larger_samples_of_earlier_versions_are_read() {
 
 proptest! {
     #[test]
-    fn a_cut_takes_what_sorting_would(counts in prop::collection::vec(0u64..6, 0..40), n in 0usize..45) {
-        let mut sorted: Vec<(usize, u64)> = counts.iter().copied().enumerate().collect();
-        sorted.sort_by_key(|(at, count)| (std::cmp::Reverse(*count), *at));
-        sorted.truncate(n);
-        sorted.sort_unstable();
-        let cut = Cut::of_largest(counts.iter().copied(), n);
-        prop_assert_eq!(cut.taken(counts.into_iter().enumerate(), |(_, count)| *count), sorted);
+    fn the_largest_are_what_sorting_tells(
+        few in prop::collection::vec(0u64..6, 0..40),
+        many in prop::collection::vec(prop_oneof![9 => 0u64..4, 1 => 0u64..1_000], 0..3_000),
+        n in 0usize..45,
+    ) {
+        for (counts, n) in [(&few, n), (&many, n), (&many, 5 * n)] {
+            let mut sorted: Vec<(usize, u64)> = counts.iter().copied().enumerate().collect();
+            sorted.sort_by_key(|(at, count)| (Reverse(*count), *at));
+            sorted.truncate(n);
+            sorted.sort_unstable();
+            let found = largest(counts.len(), n, |at| counts[at]);
+            prop_assert!(found.into_iter().eq(sorted.into_iter().map(|(at, _)| at)));
+        }
     }
 
     /// Many are taken in by one walk, few by looking each of them up.

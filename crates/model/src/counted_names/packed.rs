@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 use super::alike;
 use super::key::{BYTES_MAX, Key};
 use super::text::Text;
-use super::union::{insert_all, union};
-use crate::counts::{Counts, filtered, room_for};
+use super::union::{insert_all, joined, union};
+use crate::counts::{Count, Counts, filtered, room_for};
 
 /// What all names begin with, and the rest of each in one number. The beginning
 /// is the longest that all have, and numbers have as few bytes as all fit in, so
@@ -37,6 +37,23 @@ macro_rules! each_width {
             Keys::Eight($list) => $what,
         }
     };
+}
+
+impl Keys {
+    /// All of both and their counts; `None` where they are not as wide.
+    fn joined<C: Count>(&self, counts: &[C], others: &Self, more: &[C]) -> Option<(Self, Vec<C>)> {
+        match (self, others) {
+            (Self::Four(own), Self::Four(others)) => {
+                let (keys, counts) = joined(own, counts, others, more)?;
+                Some((Self::Four(keys), counts))
+            }
+            (Self::Eight(own), Self::Eight(others)) => {
+                let (keys, counts) = joined(own, counts, others, more)?;
+                Some((Self::Eight(keys), counts))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Bytes of a rest that is kept as a number.
@@ -118,16 +135,8 @@ impl Packed {
             counts.add_each(other_counts);
             return Some(());
         }
-        let shared = alike(&self.beginning, &other.beginning);
-        let bytes = self.rest_max(shared)?.max(other.rest_max(shared)?);
-        if bytes > REST_MAX {
-            return None;
-        }
-        let mut other = Cow::Borrowed(other);
-        let width = if bytes <= u32::BYTES { u32::BYTES } else { u64::BYTES };
-        if shared < other.beginning.len() || width > other.width() {
-            other.to_mut().reach(shared, bytes);
-        }
+        let (shared, bytes) = self.shared_with(other)?;
+        let other = other.reaching(shared, bytes);
         self.reach(shared, bytes);
         match (&mut self.keys, &other.keys) {
             (Keys::Four(keys), Keys::Four(others)) => merge(keys, counts, others, other_counts),
@@ -136,6 +145,39 @@ impl Packed {
             _ => return None,
         }
         Some(())
+    }
+
+    /// The names of both with the counts in both; `None` where together they do not
+    /// begin alike enough.
+    pub(super) fn joined(
+        &self,
+        counts: &Counts,
+        other: &Self,
+        other_counts: &Counts,
+    ) -> Option<(Self, Vec<(u64, u64)>)> {
+        let (shared, bytes) = self.shared_with(other)?;
+        let (own, other) = (self.reaching(shared, bytes), other.reaching(shared, bytes));
+        // Both counts of a name in one number, where they fit.
+        const HALF: u32 = u64::BITS / 2;
+        let (keys, counts) = if counts.width().max(other_counts.width()) * 8 <= HALF as usize {
+            let counts: Vec<u64> = counts.all().into_iter().map(|count| count << HALF).collect();
+            let (keys, counts) = own.keys.joined(&counts, &other.keys, &other_counts.all())?;
+            let pairs = counts.iter().map(|both| (both >> HALF, both & (u64::MAX >> HALF)));
+            (keys, pairs.collect())
+        } else {
+            let counts: Vec<(u64, u64)> = counts.iter().map(|count| (count, 0)).collect();
+            let others: Vec<(u64, u64)> = other_counts.iter().map(|count| (0, count)).collect();
+            own.keys.joined(&counts, &other.keys, &others)?
+        };
+        Some((Self { beginning: own.beginning[..shared].to_vec(), keys }, counts))
+    }
+
+    /// The name with a number.
+    pub(super) fn name(&self, at: usize) -> String {
+        let name = each_width!(&self.keys, keys => {
+            [&self.beginning[..], &keys[at].to_bytes()[..keys[at].length()]].concat()
+        });
+        String::from_utf8(name).expect("names are text")
     }
 
     /// Those of which `keep` holds, by their number.
@@ -169,6 +211,29 @@ impl Packed {
         });
     }
 
+    /// How many bytes both begin alike with, and bytes of the longest rest after
+    /// them; `None` where that is too long for a number.
+    fn shared_with(&self, other: &Self) -> Option<(usize, usize)> {
+        let shared = alike(&self.beginning, &other.beginning);
+        let bytes = self.rest_max(shared)?.max(other.rest_max(shared)?);
+        (bytes <= REST_MAX).then_some((shared, bytes))
+    }
+
+    /// With so short a beginning and as wide numbers as so many bytes need.
+    fn reaching(&self, shared: usize, bytes: usize) -> Cow<'_, Self> {
+        let mut reaching = Cow::Borrowed(self);
+        let width = if bytes <= u32::BYTES { u32::BYTES } else { u64::BYTES };
+        if shared < self.beginning.len() || width > self.width() {
+            reaching.to_mut().reach(shared, bytes);
+        }
+        reaching
+    }
+
+    /// Bytes of the longest rest.
+    pub(super) fn longest(&self) -> usize {
+        each_width!(&self.keys, keys => rest_max(keys))
+    }
+
     fn width(&self) -> usize {
         each_width!(&self.keys, keys => width_of(keys))
     }
@@ -181,7 +246,7 @@ impl Packed {
         if dropped > 0 && is_first_alone && self.beginning.last() == Some(&0) {
             return None;
         }
-        Some(dropped + each_width!(&self.keys, keys => rest_max(keys)))
+        Some(dropped + self.longest())
     }
 
     /// Makes the beginning as short as that and numbers as wide as so many bytes

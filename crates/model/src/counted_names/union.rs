@@ -86,7 +86,7 @@ struct Lane {
 }
 
 /// All of both and the sums of their counts; `None` where a sum does not fit.
-fn joined<K: Key, C: Count>(
+pub(super) fn joined<K: Key, C: Count>(
     keys: &[K],
     counts: &[C],
     others: &[K],
@@ -94,14 +94,17 @@ fn joined<K: Key, C: Count>(
 ) -> Option<(Vec<K>, Vec<C>)> {
     let most = keys.len() + others.len();
     let (mut all, mut sums) = (vec![K::default(); most], vec![C::default(); most]);
+    // What has a key has a count: that need not be asked of each.
+    let (counts, other_counts) = (&counts[..keys.len()], &other_counts[..others.len()]);
+    let (all_keys, all_sums) = (&mut all[..most], &mut sums[..most]);
     let mut is_too_large = false;
     let mut step = |lane: &mut Lane| {
         let (key, other) = (keys[lane.own], others[lane.other]);
         let (is_own, is_other) = (key <= other, key >= other);
         let count = counts[lane.own].only_if(is_own);
         let (sum, too_large) = count.plus(other_counts[lane.other].only_if(is_other));
-        all[lane.out] = key.min(other);
-        sums[lane.out] = sum;
+        all_keys[lane.out] = key.min(other);
+        all_sums[lane.out] = sum;
         is_too_large |= too_large;
         lane.own += usize::from(is_own);
         lane.other += usize::from(is_other);

@@ -15,7 +15,7 @@ use crate::counts::Counts;
 /// Adds all of the others with their counts.
 pub(super) fn merge(names: &mut Text, counts: &mut Counts, others: &Text, other_counts: &Counts) {
     let (own, others) = (Walked::new(names), Walked::new(others));
-    let places = places(&own, &others);
+    let places = places_along(&own, &others);
     let mut all_counts = counts.all();
     let other_counts = other_counts.all();
     all_counts.push(0);
@@ -61,11 +61,11 @@ struct Walked<'a> {
 
 /// Where another's name belongs among the own.
 #[derive(Clone, Copy, Default)]
-struct Place {
+pub(super) struct Place {
     /// The first own name that is not before it.
-    at: usize,
+    pub(super) at: usize,
     /// Whether that is it.
-    is_known: bool,
+    pub(super) is_known: bool,
 }
 
 impl<'a> Walked<'a> {
@@ -111,9 +111,17 @@ impl<'a> Walked<'a> {
     }
 }
 
-/// Where each of the others' names belongs. Which of two comes first cannot be
+/// Where each of the others' names belongs.
+pub(super) fn places(own: &Text, others: &Text) -> Vec<Place> {
+    match (own.len(), others.len()) {
+        (0, _) | (_, 0) => vec![Place::default(); others.len()],
+        _ => places_along(&Walked::new(own), &Walked::new(others)),
+    }
+}
+
+/// The same of both as a walk needs them, neither of them empty. Which of two comes first cannot be
 /// foreseen, so both are gone on from by what the comparison tells, without a branch.
-fn places(own: &Walked<'_>, others: &Walked<'_>) -> Vec<Place> {
+fn places_along(own: &Walked<'_>, others: &Walked<'_>) -> Vec<Place> {
     // Names mostly begin alike, and after that differ soon.
     let first = own.name(0);
     let ends = [own.name(own.len() - 1), others.name(0), others.name(others.len() - 1)];

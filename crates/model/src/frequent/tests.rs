@@ -88,8 +88,10 @@ proptest! {
         let found = sketch.frequent();
         for (name, count) in &counts {
             prop_assert!(sketch.count(name) >= *count);
+            let most = sketch.at_most(name);
+            prop_assert!((*count..=sketch.count(name)).contains(&most), "{name} {count} {most}");
             let is_listed = found.counts.iter().any(|(listed, _)| listed == name);
-            prop_assert!(is_listed || *count <= found.above, "{name} {count} {}", found.above);
+            prop_assert_eq!(is_listed, most > found.above, "{} {} {}", name, most, found.above);
         }
         prop_assert_eq!(sketch.total(), counts.values().sum::<u64>());
         prop_assert_eq!(Sketch::from_bytes(&sketch.to_bytes()), Some(sketch));

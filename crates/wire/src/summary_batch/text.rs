@@ -183,7 +183,7 @@ fn delta_line(delta: &Delta) -> DeltaLine<'_> {
         frequent: categories.frequent().map(|of| FrequentLine {
             above: of.above,
             error: of.error,
-            counts: of.counts,
+            counts: of.counts.clone(),
         }),
     });
     DeltaLine {

@@ -59,6 +59,28 @@ fn frequent_ones_of_very_many_have_bins_by_name_and_the_rest_is_whole() {
     assert!(drift.js.unwrap() > 0.05 && drift.psi.unwrap() > 0.02, "{drift:?}");
 }
 
+/// In window and baseline alike, in one alone, or in neither enough for itself: what
+/// counts is the sum of both, whichever of them counts exactly.
+#[test]
+fn what_is_frequent_in_both_together_has_a_bin_by_name() {
+    let of = |n: u64, heavy: [u64; 4]| {
+        let names = ["both", "window", "baseline", "rare"].map(str::to_owned);
+        summary(tail(0, n).chain(names.into_iter().zip(heavy).filter(|(_, count)| *count > 0)))
+    };
+    for (n, n_ref) in [(4_000, 40_000), (40_000, 4_000), (20_000, 20_000)] {
+        // One in 256 is 172 and more.
+        let (current, reference) = (of(n, [150, 250, 0, 60]), of(n_ref, [150, 0, 250, 60]));
+        let drift = categorical(&current, &reference).drift;
+        for (name, a, b) in [("both", 150, 150), ("window", 250, 0), ("baseline", 0, 250)] {
+            let (current, reference) = bin(&drift, name).unwrap_or_else(|| panic!("{name} {n}"));
+            // With the rare ones of its set.
+            assert!((a..a + 30).contains(&current), "{name}: {current}");
+            assert!((b..b + 30).contains(&reference), "{name}: {reference}");
+        }
+        assert_eq!((bin(&drift, "rare"), drift.bins.unwrap().categories.len()), (None, 3 + 64));
+    }
+}
+
 #[test]
 fn a_new_frequent_one_is_found_in_a_small_window() {
     let reference = summary(tail(0, 200_000));
