@@ -19,7 +19,7 @@ use watchkeep_benches::{AVRO_RECORD_BYTES, argument, start, summary};
 use watchkeep_model::batch::{Delta, Step, SummaryBatch};
 use watchkeep_model::distribution::Numbers;
 use watchkeep_model::position::Position;
-use watchkeep_model::summary::{EXEMPLARS_MAX, Summary};
+use watchkeep_model::summary::{CATEGORY_BYTES_MAX, EXEMPLARS_MAX, Summary};
 use watchkeep_model::time::TimeSpan;
 use watchkeep_wire::framing::AvroFraming;
 use watchkeep_wire::summary_batch;
@@ -30,17 +30,23 @@ enum Holds {
     Numbers,
     /// Of so many different ones.
     Categories(u64),
+    /// The same with names of so many bytes that begin and end unlike.
+    Names(u64, usize),
 }
 
 /// What is measured, with events and panes of each.
-const ROWS: [(Holds, u64, u64); 7] = [
+const ROWS: [(Holds, u64, u64); 11] = [
     (Holds::Numbers, 10, 20_000),
     (Holds::Numbers, 100, 10_000),
     (Holds::Numbers, 1_000, 4_000),
     (Holds::Numbers, 10_000, 1_000),
     (Holds::Categories(100), 10_000, 1_000),
     (Holds::Categories(1_000), 10_000, 400),
+    (Holds::Categories(2_000), 10_000, 200),
     (Holds::Categories(10_000), 10_000, 20),
+    (Holds::Names(10_000, 36), 10_000, 20),
+    (Holds::Names(8_000, CATEGORY_BYTES_MAX), 8_000, 20),
+    (Holds::Names(100_000, CATEGORY_BYTES_MAX), 100_000, 10),
 ];
 
 /// Each row is a process of its own, whose memory holds nothing else.
@@ -72,17 +78,30 @@ fn measure((holds, events, panes): (Holds, u64, u64)) {
     let name = match holds {
         Holds::Numbers => format!("{events} numbers"),
         Holds::Categories(of) => format!("{events} of {of} categories"),
+        Holds::Names(of, bytes) => format!("{events} of {of} names of {bytes} bytes"),
     };
     println!("| {name} | {memory:.0} B | {bytes} B | 1/{:.0} |", raw / bytes as f64);
 }
 
 fn pane(holds: Holds, events: u64, seed: u64) -> Summary {
     let mut pane = summary(events, seed);
-    if let Holds::Categories(of) = holds {
-        pane.numbers = Numbers::default();
-        (0..events).for_each(|n| pane.categories.add(&format!("user-{}", n % of), 1));
-    }
+    let name: Box<dyn Fn(u64) -> String> = match holds {
+        Holds::Numbers => return with_places(pane),
+        Holds::Categories(of) => Box::new(move |n| format!("user-{}", n % of)),
+        Holds::Names(of, bytes) => Box::new(move |n| mixed(n % of, bytes)),
+    };
+    pane.numbers = Numbers::default();
+    (0..events).for_each(|n| pane.categories.add(&name(n), 1));
     with_places(pane)
+}
+
+/// A name of so many hexadecimal digits that follow from a number.
+fn mixed(n: u64, bytes: usize) -> String {
+    let word = |at: u64| (n + 1).wrapping_add(at << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let words = (0..bytes.div_ceil(16) as u64).map(|at| word(at) ^ (word(at) >> 29));
+    let mut name: String = words.map(|word| format!("{word:016x}")).collect();
+    name.truncate(bytes);
+    name
 }
 
 /// With the positions of its first records. All name the topic by one text, as in

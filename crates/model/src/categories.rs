@@ -17,14 +17,20 @@ pub const CATEGORIES_MAX: usize = 8192;
 /// Categories of a sample. Fewer than are counted exactly, so that two panes with
 /// samples and sketches are merged within 20 µs; earlier versions kept as many.
 pub const SAMPLED_MAX: usize = 4096;
+/// Bytes that the names may have together that are counted exactly: 32 for each of as
+/// many. A delta of one feature is one record and has to fit into it.
+pub const EXACT_BYTES_MAX: usize = 32 * CATEGORIES_MAX;
+/// Bytes that the names of a sample may have together.
+pub const SAMPLED_BYTES_MAX: usize = 32 * SAMPLED_MAX;
 /// A longer category is kept as its beginning and its hash.
 pub const CATEGORY_BYTES_MAX: usize = 256;
 
 /// Counts of categories.
 ///
-/// Exact up to [`CATEGORIES_MAX`] different ones. Beyond it two things are kept:
+/// Exact up to [`CATEGORIES_MAX`] different ones with [`EXACT_BYTES_MAX`] bytes of
+/// names. Beyond it two things are kept:
 ///
-/// - a **sample** of at most [`SAMPLED_MAX`]: only those whose hash begins with
+/// - a **sample** of at most [`SAMPLED_MAX`] with [`SAMPLED_BYTES_MAX`] bytes: only those whose hash begins with
 ///   `level` zero bits, with the smallest level that fits (adaptive sampling,
 ///   Wegman 1984), with exact counts. It tells how many different ones there are
 ///   and whether they are new;
@@ -207,9 +213,15 @@ impl Categories {
     }
 
     /// Relative standard error of [`Categories::distinct`]; `None` where it is
-    /// exact. It is that of adaptive sampling: 1.20 / √bound (Flajolet 1990).
+    /// exact. It is that of adaptive sampling: 1.20 / √bound (Flajolet 1990), of names
+    /// that are so long that fewer fit of as many as do.
     pub fn distinct_error(&self) -> Option<f64> {
-        (self.level() > 0).then(|| 1.20 / (SAMPLED_MAX as f64).sqrt())
+        (self.level() > 0).then(|| {
+            let bytes: usize = self.counts().lengths().iter().sum();
+            let length = bytes as f64 / self.counts().len().max(1) as f64;
+            let bound = (SAMPLED_BYTES_MAX as f64 / length).min(SAMPLED_MAX as f64);
+            1.20 / bound.sqrt()
+        })
     }
 
     /// The `n` most frequent, most frequent first, ties by name; and how far that
@@ -317,8 +329,11 @@ impl Kept {
 
     /// Samples, or samples fewer, once there are too many.
     fn hold_bound(&mut self) {
-        let bound = if self.level == 0 { CATEGORIES_MAX } else { SAMPLED_MAX };
-        if self.counts.len() <= bound {
+        let (names, bytes) = match self.level {
+            0 => (CATEGORIES_MAX, EXACT_BYTES_MAX),
+            _ => (SAMPLED_MAX, SAMPLED_BYTES_MAX),
+        };
+        if self.counts.len() <= names && !self.counts.is_longer_than(bytes) {
             return;
         }
         let levels = if self.level == 0 {
@@ -329,9 +344,14 @@ impl Kept {
         } else {
             frequent::levels_max(&self.counts)
         };
-        let kept = |level: u32| levels.iter().filter(|most| **most >= level).count();
-        self.level =
-            (self.level..u64::BITS).find(|level| kept(*level) <= SAMPLED_MAX).unwrap_or(u64::BITS);
+        let is_long = self.counts.is_longer_than(SAMPLED_BYTES_MAX);
+        let lengths = if is_long { self.counts.lengths() } else { Vec::new() };
+        let fits = |level: u32| {
+            let kept = || levels.iter().enumerate().filter(move |(_, most)| **most >= level);
+            let bytes = || kept().map(|(at, _)| lengths[at]).sum::<usize>();
+            kept().count() <= SAMPLED_MAX && (!is_long || bytes() <= SAMPLED_BYTES_MAX)
+        };
+        self.level = (self.level..u64::BITS).find(|level| fits(*level)).unwrap_or(u64::BITS);
         self.counts = self.counts.filtered(|at| levels[at] >= self.level);
     }
 }

@@ -99,6 +99,24 @@ impl CountedNames {
         self.counts.len()
     }
 
+    /// True where the names have more than so many bytes together. Of most lists it is
+    /// told without a look at the names.
+    pub(crate) fn is_longer_than(&self, bytes: usize) -> bool {
+        match &self.kept {
+            Kept::Packed(packed) => {
+                packed.bytes_max() > bytes && self.lengths().iter().sum::<usize>() > bytes
+            }
+            Kept::Text(names) => names.text.len() > bytes,
+        }
+    }
+
+    /// How many bytes each name has, in the order of the names.
+    pub(crate) fn lengths(&self) -> Vec<usize> {
+        let mut lengths = Vec::with_capacity(self.len());
+        self.visit_rests(|of_all, _, length| lengths.push(of_all.len() + length));
+        lengths
+    }
+
     /// True where there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -30,6 +30,36 @@ fn too_many_categories_are_sampled_and_none_is_lost() {
     assert!((forward.distinct() as f64 / 30_000.0 - 1.0).abs() < 3.0 * error, "{forward:?}");
 }
 
+/// Names of 200 bytes and more are exact up to fewer, sampled to fewer, and the error
+/// says so; in whatever order and split, and with short ones among them.
+#[test]
+fn long_names_are_bounded_by_their_bytes() {
+    let name = |n: u64| match n % 7 {
+        0 => format!("{n}"),
+        _ => format!("{:x}{}{n}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15), "/segment".repeat(25)),
+    };
+    let bytes = |of: &Categories| of.counts().lengths().iter().sum::<usize>();
+    for (names, is_exact) in [(1_000, true), (2_000, false), (20_000, false)] {
+        let whole = counted((0..names).map(|n| (name(n), 1)));
+        assert_eq!(whole.level() == 0, is_exact, "{names}");
+        assert!(bytes(&whole) <= if is_exact { EXACT_BYTES_MAX } else { SAMPLED_BYTES_MAX });
+        let mut merged = Categories::default();
+        for part in (0..6).rev() {
+            let of_part = (0..names).rev().filter(|n| n * 31 % 6 == part);
+            merged.merge(&counted(of_part.map(|n| (name(n), 1))));
+        }
+        assert_eq!(merged, whole, "{names}");
+        let Some(error) = whole.distinct_error() else { continue };
+        // Some 720 of the mean length of 181 bytes fit.
+        assert!((0.040..0.050).contains(&error), "{error}");
+        let distinct = whole.distinct() as f64;
+        assert!((distinct / names as f64 - 1.0).abs() < 3.0 * error, "{distinct} of {names}");
+    }
+    // What all begin with counts in each name.
+    let alike = counted((0..1_100u64).map(|n| (format!("{}{n}", "/segment".repeat(31)), 1)));
+    assert!(alike.level() > 0, "{} bytes", bytes(&alike));
+}
+
 /// Five that are frequent among a hundred thousand that come once; a million is
 /// in the tests of bad input.
 const HEAVY: [(&str, u64); 5] = [

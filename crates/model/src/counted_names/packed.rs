@@ -85,6 +85,11 @@ impl Packed {
         each_width!(&self.keys, keys => keys.len())
     }
 
+    /// Bytes that the names have together at most.
+    pub(super) fn bytes_max(&self) -> usize {
+        self.len() * (self.beginning.len() + REST_MAX)
+    }
+
     /// Where a name is, or where it belongs.
     pub(super) fn find(&self, name: &[u8]) -> Result<usize, usize> {
         let Some(rest) = name.strip_prefix(&self.beginning[..]) else {
