@@ -46,7 +46,7 @@ const ROWS: [(Holds, u64, u64); 11] = [
     (Holds::Categories(10_000), 10_000, 20),
     (Holds::Names(10_000, 36), 10_000, 20),
     (Holds::Names(8_000, CATEGORY_BYTES_MAX), 8_000, 20),
-    (Holds::Names(100_000, CATEGORY_BYTES_MAX), 100_000, 10),
+    (Holds::Names(30_000, CATEGORY_BYTES_MAX), 30_000, 10),
 ];
 
 /// Each row is a process of its own, whose memory holds nothing else.
