@@ -210,7 +210,7 @@ fn rule(
             Rule::Range { min, max, above: above.unwrap_or(0.0) }
         }
         ExpectationKind::Categories => {
-            let allowed = w.field(map, "allowed", Walk::texts);
+            let allowed = w.field(map, "allowed", Walk::categories);
             let baseline = w.field(map, "baseline", baseline);
             let above = w.field(map, "above", |w, node| learning.or(w, node, share, Walk::share));
             if map.has("allowed") == map.has("baseline") {

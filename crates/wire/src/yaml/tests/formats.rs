@@ -9,7 +9,10 @@ fn expectations_as_they_should_be() {
         "kind: freshness\nwindow: {kind: tumbling, size: 5m}\nquantile: p999\nabove: 1h\nresolve: {above: 30m}\nresolve_after: 2\nfor: {k: 2, of: 3}",
         expect![],
     );
-    check_expectation("kind: categories\nwindow: 1h\nallowed: [a, b, \"1\"]", expect![]);
+    check_expectation(
+        "kind: categories\nwindow: 1h\nallowed: [a, b, \"1\", \"\", \" \"]",
+        expect![],
+    );
     check_expectation(
         "kind: drift\nwindow: 1h\nbaseline: {kind: seasonal, by: hour_of_day, weeks: 2}\neffect: {statistic: psi, above: 0.2}\nresolve: {effect: {above: 0.1}}",
         expect![],

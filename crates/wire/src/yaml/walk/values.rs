@@ -62,6 +62,14 @@ impl Walk<'_> {
         self.list(node, Self::text)
     }
 
+    /// A list of categories. Telemetry may have an empty one, in quotes here.
+    pub(in crate::yaml) fn categories(&mut self, node: &Node) -> Option<Vec<String>> {
+        self.list(node, |w, node| match &node.value {
+            Value::Scalar { text, plain: false } => Some(text.clone()),
+            _ => w.text(node),
+        })
+    }
+
     /// One of a few names.
     pub(in crate::yaml) fn choice<T: Clone>(
         &mut self,
