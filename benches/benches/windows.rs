@@ -43,9 +43,15 @@ fn merge(c: &mut Criterion) {
     }
     // Categories that both have, and beyond what is counted exactly such as the
     // other has not: a sample and a sketch each.
-    for (categories, apart) in
-        [(1_000, 0), (1_000, 500), (4_000, 0), (4_000, 2_000), (10_000, 0), (10_000, 5_000)]
-    {
+    for (categories, apart) in [
+        (1_000, 0),
+        (1_000, 500),
+        (2_000, 1_000),
+        (4_000, 0),
+        (4_000, 2_000),
+        (10_000, 0),
+        (10_000, 5_000),
+    ] {
         let one = of_categories(0..categories);
         let other = of_categories(apart..categories + apart);
         group.bench_function(format!("{categories} categories each, {apart} not shared"), |b| {
