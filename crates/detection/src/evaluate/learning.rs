@@ -23,7 +23,7 @@ const WINDOWS_MAX: usize = Learned::WINDOWS_MAX;
 const SET_ASIDE_ONE_IN: usize = 10;
 
 /// Outages that are set aside however short the history is.
-const EPISODES_SPARED: f64 = 3.0;
+const OCCASIONS_SPARED: f64 = 3.0;
 
 /// The histories of one subject by version, expectation, window and what it observes.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -48,8 +48,11 @@ impl Histories {
         let learned = expectation.learned.as_ref()?;
         let none = History::default();
         let history = self.learned.get(&key(version, expectation)).unwrap_or(&none);
-        let overlap = overlap(&expectation.window);
-        let bounds = |rate| history.bounds(start, learned, rate, overlap);
+        let windows = Windows {
+            overlap: overlap(&expectation.window),
+            apart: expectation.resolve_after.max(1) as usize,
+        };
+        let bounds = |rate| history.bounds(start, learned, rate, windows);
         let eased = learned.resolve_rate.and_then(|rate| bounds(rate).ok());
         let (bounds, usual) = bounds(learned.false_alarm_rate)
             .map_or_else(|why| (Err(why), Sides::default()), |(bounds, usual)| (Ok(bounds), usual));
@@ -158,6 +161,16 @@ fn forget_others<T>(histories: &mut BTreeMap<Key, T>, key: &Key, is_old: impl Fn
     });
 }
 
+/// What has to be known of the windows of an expectation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Windows {
+    /// How many of them each event lies in.
+    overlap: f64,
+    /// After so many that are not far out a further one is another occasion, as it
+    /// is another breach: what one breach goes over is told once.
+    apart: usize,
+}
+
 /// How many windows of that kind each event lies in.
 fn overlap(window: &WindowSpec) -> f64 {
     match window {
@@ -182,14 +195,14 @@ struct Noted {
     far: bool,
 }
 
-/// How many times windows may be far out one after the other and be set aside: so
+/// On how many occasions windows may be far out and be set aside: so
 /// often as chance has it at the rate, with two standard deviations, and
-/// [`EPISODES_SPARED`]. What comes more often, such as bursts in one window of
+/// [`OCCASIONS_SPARED`]. What comes more often, such as bursts in one window of
 /// twenty, is how the feature is: set aside, it would be bad for ever and more often
 /// than the rate says.
-fn episodes_max(windows: usize, rate: f64) -> f64 {
+fn occasions_max(windows: usize, rate: f64) -> f64 {
     let by_chance = rate * windows as f64;
-    by_chance + 2.0 * by_chance.sqrt() + EPISODES_SPARED
+    by_chance + 2.0 * by_chance.sqrt() + OCCASIONS_SPARED
 }
 
 impl History {
@@ -222,33 +235,32 @@ impl History {
     }
 
     /// The windows before `start` that are learned from, for a bound of that rate.
-    fn good(&self, start: Timestamp, learned: &Learned) -> Vec<&Noted> {
+    fn good(&self, start: Timestamp, learned: &Learned, apart: usize) -> Vec<&Noted> {
         let from = self.windows.partition_point(|noted| noted.start < start - learned.from);
         let to = self.windows.partition_point(|noted| noted.start < start);
         let in_reach = self.windows.range(from..to.max(from));
-        let (mut far, mut episodes, mut was_far) = (0, 0, false);
+        let (mut far, mut occasions, mut quiet) = (0, 0, apart);
         for noted in in_reach.clone() {
             far += usize::from(noted.far);
-            episodes += usize::from(noted.far && !was_far);
-            was_far = noted.far;
+            occasions += usize::from(noted.far && quiet >= apart);
+            quiet = if noted.far { 0 } else { quiet + 1 };
         }
         let windows = to.saturating_sub(from);
         let set_aside = far * SET_ASIDE_ONE_IN <= windows
-            && episodes as f64 <= episodes_max(windows, learned.false_alarm_rate);
+            && occasions as f64 <= occasions_max(windows, learned.false_alarm_rate);
         in_reach.filter(|noted| !(set_aside && noted.far)).collect()
     }
 
     /// The bounds for the window that starts at `start`, of `rate` false
-    /// alarms, and the medians beside them, or why there are none. Each event
-    /// lies in `overlap` windows.
+    /// alarms, and the medians beside them, or why there are none.
     pub(super) fn bounds(
         &self,
         start: Timestamp,
         learned: &Learned,
         rate: f64,
-        overlap: f64,
+        windows: Windows,
     ) -> Result<(LearnedBounds, Sides), String> {
-        let good = self.good(start, learned);
+        let good = self.good(start, learned, windows.apart);
         let per_side = if learned.is_two_sided() { rate / 2.0 } else { rate };
         let needed = windows_needed(per_side);
         if good.len() < needed {
@@ -270,7 +282,7 @@ impl History {
                 .iter()
                 .map(|noted| Past { start: noted.start, observed: noted.sides.outward(side) })
                 .collect();
-            let bound = upper_bound_of_overlapping(&past, start, per_side, overlap)
+            let bound = upper_bound_of_overlapping(&past, start, per_side, windows.overlap)
                 .ok_or("what the windows before came to has no finite bound")?;
             bounds.method = bound.method.name().to_owned();
             match side {

@@ -4,6 +4,8 @@ use watchkeep_model::charter::Threshold;
 
 use super::*;
 
+const TUMBLING: Windows = Windows { overlap: 1.0, apart: 1 };
+
 fn learned() -> Learned {
     Learned {
         thresholds: vec![Threshold::Above],
@@ -20,7 +22,7 @@ fn at(hour: i64) -> Timestamp {
 /// Judges by the history and takes note; true where the window is bad.
 fn window(history: &mut History, hour: i64, value: f64) -> bool {
     let learned = learned();
-    let (above, usual) = match history.bounds(at(hour), &learned, 0.01, 1.0) {
+    let (above, usual) = match history.bounds(at(hour), &learned, 0.01, TUMBLING) {
         Ok((bounds, usual)) => (bounds.above.unwrap_or(f64::MAX), usual.upper),
         Err(_) => (f64::MAX, 0.0),
     };
@@ -71,6 +73,20 @@ fn bursts_that_come_again_and_again_are_learned_from() {
     assert!((2..=18).contains(&late), "{late} of {bursts}: {bad:?}");
 }
 
+/// What one breach goes over is one occasion: of bursts that come daily, and a breach
+/// that is cleared after two quiet days, all are set aside.
+#[test]
+fn what_one_breach_goes_over_is_one_occasion() {
+    let mut history = History::default();
+    for hour in 0..240 {
+        let (value, far) = if hour % 24 == 5 { (9.0, true) } else { (quiet(hour), false) };
+        let sides = Sides { lower: value, upper: value };
+        history.note(at(hour), Some(sides), far, learned().from);
+    }
+    let learned_from = |apart| history.good(at(240), &learned(), apart).len();
+    assert_eq!((learned_from(1), learned_from(48)), (240, 230));
+}
+
 #[test]
 fn a_level_that_stays_is_the_level_after_a_tenth_of_the_history() {
     let mut history = after_ten_days();
@@ -104,7 +120,7 @@ fn too_little_history_says_how_much_is_needed() {
         window(&mut history, hour, 1.0);
     });
     assert_eq!(
-        history.bounds(at(29), &learned(), 0.01, 1.0).unwrap_err(),
+        history.bounds(at(29), &learned(), 0.01, TUMBLING).unwrap_err(),
         "29 good windows in the 10d before, a bound with 0.01 false alarms is learned from at \
          least 30"
     );
