@@ -247,12 +247,11 @@ fn unmeasured(expectation: &str, verdict: Verdict, reason: &str) -> Judged {
     }
 }
 
-/// A judgement of a window that is good for a reason outside of it, by the name of
-/// the expectation.
-pub fn good_unmeasured(expectation: &str, reason: &str) -> Opinion {
+/// A judgement of a window for a reason outside of it, by the name of the expectation.
+pub fn without_measuring(expectation: &str, verdict: Verdict, reason: &str) -> Opinion {
     Opinion {
-        judged: unmeasured(expectation, Verdict::Good, reason),
-        resolve: Verdict::Good,
+        judged: unmeasured(expectation, verdict, reason),
+        resolve: verdict,
         effect: None,
         sides: None,
         is_far: false,

@@ -186,8 +186,9 @@ impl Subject {
         if deadline.action == Action::Close && !partial {
             dropped.iter().for_each(|version| grid.tell_of(start, version));
         }
+        let present = grid.versions(shape, start);
         if deadline.action == Action::Close && !partial {
-            for version in alarms.replaced(window, &expectations, &grid.versions(shape, start)) {
+            for version in alarms.replaced(window, &expectations, &present) {
                 grid.tell_of(start, &version);
             }
         }
@@ -222,6 +223,8 @@ impl Subject {
                 late_count: due.late_count,
                 partial,
                 summary: &grid.summary(shape, start, version),
+                is_absent: !present.contains(version)
+                    && (!present.is_empty() || *version != latest.1),
                 silent_for: recency.silent_for(end),
                 tallies: &|expectation| burns.tallies(expectation, version, end, moment.settings),
                 replaces: &[],
@@ -291,6 +294,7 @@ impl Subject {
             late_count: due.late_count,
             partial,
             summary: due.summary,
+            is_absent: false,
             silent_for: None,
             tallies: &|_| None,
             replaces: &replaces,

@@ -62,6 +62,9 @@ pub(super) struct Measured<'a> {
     pub(super) late_count: u64,
     pub(super) partial: bool,
     pub(super) summary: &'a Summary,
+    /// True where other versions have events and this one has none, so that the
+    /// window is told of it for a breach alone.
+    pub(super) is_absent: bool,
     /// How long before the end the feature was last heard of.
     pub(super) silent_for: Option<TimeSpan>,
     /// What an objective is judged by.
@@ -89,13 +92,13 @@ impl Alarms {
         let mut replaced = BTreeSet::new();
         for ((version, name, of_window), watched) in &mut self.0 {
             let is_judged = expectations.iter().any(|expectation| expectation.name == *name);
-            if watched.of_all_versions || *of_window != window || !is_judged {
+            if watched.of_all_versions || *of_window != window {
                 continue;
             }
             if present.is_empty() || present.contains(version) {
                 // A silent window tells nothing of any version.
                 watched.absent = if present.contains(version) { 0 } else { watched.absent };
-            } else if watched.alarm.is_open(watched.damping) {
+            } else if is_judged && watched.alarm.is_open(watched.damping) {
                 watched.absent += 1;
                 if watched.absent >= ABSENT_MIN {
                     replaced.insert(version.clone());
@@ -105,22 +108,29 @@ impl Alarms {
         replaced
     }
 
-    /// Where the version of a window without events has been replaced and the
-    /// expectation is in breach, what the window tells: one that is good.
-    fn of_replaced(&self, measured: &Measured<'_>, expectation: &Expectation) -> Option<Opinion> {
+    /// What a window tells that has no events of its version while others have some:
+    /// good where the version has been replaced and the expectation is in breach, and
+    /// nothing of all else. A silence is that of all versions.
+    fn of_absent(&self, measured: &Measured<'_>, expectation: &Expectation) -> Option<Opinion> {
+        if !measured.is_absent || matches!(expectation.rule, Rule::Silence { .. }) {
+            return None;
+        }
         let key = (measured.version.clone(), expectation.name.clone(), measured.window);
-        let watched = self.0.get(&key).filter(|_| measured.summary.count == 0)?;
-        let is_replaced = watched.absent >= ABSENT_MIN && watched.alarm.is_open(watched.damping);
-        is_replaced.then(|| {
-            judge::good_unmeasured(
-                &expectation.name,
-                &format!(
-                    "no event of version {} in {} windows that have events of other versions: \
-                     it has been replaced",
-                    measured.version, watched.absent
+        let watched = self.0.get(&key).filter(|watched| {
+            watched.absent >= ABSENT_MIN && watched.alarm.is_open(watched.damping)
+        });
+        let version = measured.version;
+        let (verdict, reason) = match watched {
+            Some(Watched { absent, .. }) => (
+                Verdict::Good,
+                format!(
+                    "no event of version {version} in {absent} windows that have events of \
+                     other versions: it has been replaced"
                 ),
-            )
-        })
+            ),
+            None => (Verdict::NotJudged, format!("no event of version {version}")),
+        };
+        Some(judge::without_measuring(&expectation.name, verdict, &reason))
     }
 
     /// Versions with breaches in windows of that kind by expectations that are asked
@@ -162,8 +172,9 @@ impl Alarms {
             {
                 continue;
             }
-            let opinion = judge::good_unmeasured(
+            let opinion = judge::without_measuring(
                 name,
+                Verdict::Good,
                 "the charter does not ask for the expectation any more",
             );
             let judgement = Judgement { fire: Verdict::Good, resolve: Verdict::Good };
@@ -222,7 +233,7 @@ impl Alarms {
                     tallies: (measured.tallies)(expectation),
                 };
                 let mut opinion = self
-                    .of_replaced(measured, expectation)
+                    .of_absent(measured, expectation)
                     .unwrap_or_else(|| judge::judge(expectation, charter, &evidence));
                 let said = self.judge(measured, expectation, &mut opinion, asked, now);
                 self.1.note(measured.version, expectation, measured.start, &opinion);
