@@ -209,7 +209,11 @@ fn what_is_told_for_a_breach_opens_no_other() {
     let some = expectation("some", TimeSpan::MINUTE.times(10), below);
     let book = book(&[("f*", &[slow, some])]);
     let events = [in_windows("f@1", 0..2, 90), in_windows("f@2", 2..10, 1)].concat();
-    check(settings(), &book, &events, &expect![[r#"
+    check(
+        settings(),
+        &book,
+        &events,
+        &expect![[r#"
         00:10 f@1 00:00-00:10 r0 n=1 late=0 slow=Bad some=Good Opened
         00:20 f@1 00:10-00:20 r0 n=1 late=0 slow=Bad some=Good Sustained
         00:30 f@2 00:20-00:30 r0 n=1 late=0 slow=Good some=Good
@@ -221,5 +225,6 @@ fn what_is_told_for_a_breach_opens_no_other() {
         01:20 f@2 01:10-01:20 r0 n=1 late=0 slow=Good some=Good
         01:30 f@2 01:20-01:30 r0 n=1 late=0 slow=Good some=Good
         01:32 f@2 01:30-01:40 r0 n=1 late=0 partial slow=NotJudged some=NotJudged
-    "#]]);
+    "#]],
+    );
 }
