@@ -187,11 +187,6 @@ impl Subject {
             dropped.iter().for_each(|version| grid.tell_of(start, version));
         }
         let present = grid.versions(shape, start);
-        if deadline.action == Action::Close && !partial {
-            for version in alarms.replaced(window, &expectations, &present) {
-                grid.tell_of(start, &version);
-            }
-        }
         let of_past = expectations.iter().filter_map(|expectation| expectation.rule.baseline());
         let of_past = of_past.into_iter().any(|spec| spec.reach(window).is_some());
         let told = grid.changed(start);

@@ -42,14 +42,7 @@ struct Watched {
     /// What its breaches say of the expectation, also when it is asked no more.
     kind: ExpectationKind,
     severity: Severity,
-    /// While a breach goes on: windows in a row in which other versions have events
-    /// and this one has none.
-    absent: u32,
 }
-
-/// So many windows in a row without an event of a version, while others have some,
-/// tell that it has been replaced and does not come seldom.
-const ABSENT_MIN: u32 = 6;
 
 /// A window of one version that is told now.
 pub(super) struct Measured<'a> {
@@ -80,59 +73,6 @@ pub(super) fn expectations_of(charter: Option<&Charter>, window: WindowSpec) -> 
 }
 
 impl Alarms {
-    /// A window of that kind has closed in which these versions have events: the
-    /// versions that are in breach and have been replaced by these. Their breaches
-    /// would go on for ever, since nothing is judged of them any more.
-    pub(super) fn replaced(
-        &mut self,
-        window: WindowSpec,
-        expectations: &[&Expectation],
-        present: &BTreeSet<Arc<str>>,
-    ) -> BTreeSet<Arc<str>> {
-        let mut replaced = BTreeSet::new();
-        for ((version, name, of_window), watched) in &mut self.0 {
-            let is_judged = expectations.iter().any(|expectation| expectation.name == *name);
-            if watched.of_all_versions || *of_window != window {
-                continue;
-            }
-            if present.is_empty() || present.contains(version) {
-                // A silent window tells nothing of any version.
-                watched.absent = if present.contains(version) { 0 } else { watched.absent };
-            } else if is_judged && watched.alarm.is_open(watched.damping) {
-                watched.absent += 1;
-                if watched.absent >= ABSENT_MIN {
-                    replaced.insert(version.clone());
-                }
-            }
-        }
-        replaced
-    }
-
-    /// What a window tells that has no events of its version while others have some:
-    /// good where the version has been replaced and the expectation is in breach, and
-    /// nothing of all else. A silence is that of all versions.
-    fn of_absent(&self, measured: &Measured<'_>, expectation: &Expectation) -> Option<Opinion> {
-        if !measured.is_absent || matches!(expectation.rule, Rule::Silence { .. }) {
-            return None;
-        }
-        let key = (measured.version.clone(), expectation.name.clone(), measured.window);
-        let watched = self.0.get(&key).filter(|watched| {
-            watched.absent >= ABSENT_MIN && watched.alarm.is_open(watched.damping)
-        });
-        let version = measured.version;
-        let (verdict, reason) = match watched {
-            Some(Watched { absent, .. }) => (
-                Verdict::Good,
-                format!(
-                    "no event of version {version} in {absent} windows that have events of \
-                     other versions: it has been replaced"
-                ),
-            ),
-            None => (Verdict::NotJudged, format!("no event of version {version}")),
-        };
-        Some(judge::without_measuring(&expectation.name, verdict, &reason))
-    }
-
     /// Versions with breaches in windows of that kind by expectations that are asked
     /// no more: nothing would judge these again. `latest` stands for all versions.
     pub(super) fn dropped(
@@ -232,8 +172,7 @@ impl Alarms {
                     silent_for: measured.silent_for,
                     tallies: (measured.tallies)(expectation),
                 };
-                let mut opinion = self
-                    .of_absent(measured, expectation)
+                let mut opinion = of_absent(measured, expectation)
                     .unwrap_or_else(|| judge::judge(expectation, charter, &evidence));
                 let said = self.judge(measured, expectation, &mut opinion, asked, now);
                 self.1.note(measured.version, expectation, measured.start, &opinion);
@@ -283,7 +222,6 @@ impl Alarms {
             of_all_versions,
             kind: expectation.rule.kind(),
             severity: expectation.severity,
-            absent: 0,
         });
         watched.damping = damping;
         (watched.kind, watched.severity) = (expectation.rule.kind(), expectation.severity);
@@ -379,6 +317,16 @@ fn is_sustained(expectation: &Expectation) -> bool {
     matches!(expectation.rule, Rule::Drift { sustained: Some(_), .. })
 }
 
+/// What a window tells that is told of a version without events for a breach alone:
+/// nothing. A silence is that of all versions.
+fn of_absent(measured: &Measured<'_>, expectation: &Expectation) -> Option<Opinion> {
+    if !measured.is_absent || matches!(expectation.rule, Rule::Silence { .. }) {
+        return None;
+    }
+    let reason = format!("no event of version {}", measured.version);
+    Some(judge::without_measuring(&expectation.name, Verdict::NotJudged, &reason))
+}
+
 /// What a breach says of its expectation.
 struct About<'a> {
     name: &'a str,
@@ -435,7 +383,7 @@ fn breach(
         }
         Transition::Opened | Transition::Sustained => judged.reason.clone().unwrap_or_default(),
         Transition::Cleared if !is_here => format!("good again, as {by} shows"),
-        // It may be good because the version or the expectation is no more.
+        // It may be good because the expectation is no more.
         Transition::Cleared if judged.verdict == Verdict::Good && judged.observed.is_none() => {
             judged.reason.clone().unwrap_or_default()
         }

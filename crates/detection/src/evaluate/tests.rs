@@ -4,11 +4,11 @@
 mod baselines;
 mod budgets;
 mod burns;
+mod dropped;
 mod hopping;
 mod repeats;
 mod sessions;
 mod silence;
-mod versions;
 mod volume;
 
 use std::borrow::Cow;
