@@ -7,7 +7,7 @@
 //! their slice; the earlier window has been measured for the last time.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -232,11 +232,18 @@ impl Grid {
         }
     }
 
-    /// Versions that have events in a window that was closed; none where it is a
-    /// silent one.
-    pub(super) fn versions(&self, shape: Shape, start: Timestamp) -> BTreeSet<Arc<str>> {
-        let slices = self.slices.range(start..start + shape.size);
-        slices.flat_map(|(_, versions)| versions.keys().cloned()).collect()
+    /// True where a version has no events in the window, and it is not the silent
+    /// window of `silent`, in which none has.
+    pub(super) fn has_others_only(
+        &self,
+        shape: Shape,
+        start: Timestamp,
+        version: &Arc<str>,
+        silent: &Arc<str>,
+    ) -> bool {
+        let slices = || self.slices.range(start..start + shape.size).map(|(_, versions)| versions);
+        let is_present = slices().any(|versions| versions.contains_key(version));
+        !is_present && (version != silent || slices().any(|versions| !versions.is_empty()))
     }
 
     /// Has a closed window told of a version without events, too.

@@ -195,11 +195,10 @@ struct Noted {
     far: bool,
 }
 
-/// On how many occasions windows may be far out and be set aside: so
-/// often as chance has it at the rate, with two standard deviations, and
-/// [`OCCASIONS_SPARED`]. What comes more often, such as bursts in one window of
-/// twenty, is how the feature is: set aside, it would be bad for ever and more often
-/// than the rate says.
+/// On how many occasions windows may be far out and be set aside: so often as chance
+/// has it at the rate, with two standard deviations, and [`OCCASIONS_SPARED`]. What
+/// comes more often, such as bursts in one window of twenty, is how the feature is:
+/// set aside, it would be bad for ever and more often than the rate says.
 fn occasions_max(windows: usize, rate: f64) -> f64 {
     let by_chance = rate * windows as f64;
     by_chance + 2.0 * by_chance.sqrt() + OCCASIONS_SPARED
@@ -234,7 +233,8 @@ impl History {
         at
     }
 
-    /// The windows before `start` that are learned from, for a bound of that rate.
+    /// The windows before `start` that are learned from. After `apart` that are not far
+    /// out a further one is another occasion.
     fn good(&self, start: Timestamp, learned: &Learned, apart: usize) -> Vec<&Noted> {
         let from = self.windows.partition_point(|noted| noted.start < start - learned.from);
         let to = self.windows.partition_point(|noted| noted.start < start);

@@ -147,8 +147,10 @@ impl<'p> Found<'p> {
         } else if search.empty_from.is_some_and(|from| at >= from) {
             self.parts.push(Part::of(at, &Summary::default()));
         }
-        let of_breach = || breaches.hold(at, at + window.size(), TimeSpan::MAX, own) == Held::ByOwn;
-        self.parts[known..].iter_mut().for_each(|part| part.of_breach = of_breach());
+        if let Some(part) = self.parts.get_mut(known) {
+            let held = breaches.hold(at, at + window.size(), TimeSpan::MAX, own);
+            part.of_breach = held == Held::ByOwn;
+        }
     }
 
     fn push(&mut self, at: Timestamp, window: Cow<'p, Summary>, is_compared: bool) {

@@ -186,7 +186,6 @@ impl Subject {
         if deadline.action == Action::Close && !partial {
             dropped.iter().for_each(|version| grid.tell_of(start, version));
         }
-        let present = grid.versions(shape, start);
         let of_past = expectations.iter().filter_map(|expectation| expectation.rule.baseline());
         let of_past = of_past.into_iter().any(|spec| spec.reach(window).is_some());
         let told = grid.changed(start);
@@ -218,8 +217,8 @@ impl Subject {
                 late_count: due.late_count,
                 partial,
                 summary: &grid.summary(shape, start, version),
-                is_absent: !present.contains(version)
-                    && (!present.is_empty() || *version != latest.1),
+                is_absent: dropped.contains(version)
+                    && grid.has_others_only(shape, start, version, &latest.1),
                 silent_for: recency.silent_for(end),
                 tallies: &|expectation| burns.tallies(expectation, version, end, moment.settings),
                 replaces: &[],
